@@ -1,0 +1,85 @@
+"""Builds the compiled core. Everything else stands in pyproject.toml.
+
+The extensions are optional as a whole: either all of them build, or none is installed and the package is
+the pure build (one half of a compiled core could not talk to the other).
+
+    HYPERCORN_NO_EXTENSIONS=1       build none
+    HYPERCORN_REQUIRE_EXTENSIONS=1  a failed compile is an error
+"""
+
+import os
+import sys
+from glob import glob
+
+from setuptools import setup
+from setuptools.command.build_ext import build_ext
+
+SKIP = os.environ.get("HYPERCORN_NO_EXTENSIONS") == "1"
+REQUIRE = os.environ.get("HYPERCORN_REQUIRE_EXTENSIONS") == "1"
+
+# Wire formats: Cython over csrc/. The C files that each one needs stand beside its name.
+CODECS = {"wire.http1": ["csrc/http1.c"]}
+# Ordinary Python that Cython compiles by the .pxd beside it.
+TWICE = sorted(
+    path[len("src/hypercorn/") : -len(".pxd")].replace(os.sep, ".")
+    for path in glob("src/hypercorn/**/*.pxd", recursive=True)
+    if os.path.exists(path[: -len(".pxd")] + ".py") and not os.path.exists(path[: -len(".pxd")] + ".pyx")
+)
+DIRECTIVES = {
+    "language_level": "3",
+    "annotation_typing": False,  # C types come from the .pxd alone
+    "boundscheck": False,
+    "wraparound": False,
+    "freethreading_compatible": True,
+    "embedsignature": False,
+}
+
+
+class BuildAllOrNone(build_ext):
+    """Compiles every extension, or leaves none behind."""
+
+    def build_extensions(self) -> None:
+        try:
+            super().build_extensions()
+        except Exception as error:
+            if REQUIRE:
+                raise
+            for extension in self.extensions:
+                for path in (self.get_ext_fullpath(extension.name),):
+                    if os.path.exists(path):
+                        os.unlink(path)
+            print(f"hypercorn: the compiled core was not built ({error}); installing the pure build", file=sys.stderr)
+            self.extensions = []
+
+
+def extensions() -> list:
+    """All extensions, or none where they are switched off (an sdist always lists them)."""
+    if SKIP and "sdist" not in sys.argv:
+        return []
+    try:
+        from Cython.Distutils import Extension
+    except ImportError:
+        if REQUIRE:
+            raise
+        return []
+    flags = [] if sys.platform == "win32" else ["-O3", "-fno-strict-aliasing", "-Wno-unused-function"]
+    depends = glob("csrc/*.[ch]") + glob("src/hypercorn/**/*.pxd", recursive=True)
+    names = [(name, [f"src/hypercorn/{name.replace('.', '/')}.pyx", *c]) for name, c in CODECS.items()]
+    names += [(name, [f"src/hypercorn/{name.replace('.', '/')}.py"]) for name in TWICE]
+    return [
+        Extension(
+            f"hypercorn.{name}",
+            sources,
+            include_dirs=["csrc"],
+            extra_compile_args=flags,
+            depends=depends,
+            cython_include_dirs=["src"],
+            cython_directives=dict(DIRECTIVES),
+            cython_c_in_temp=True,
+        )
+        for name, sources in names
+        if os.path.exists(sources[0])
+    ]
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildAllOrNone})

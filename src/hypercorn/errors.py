@@ -1,0 +1,69 @@
+"""Every exception that the server raises or turns into an answer. One tree, so that callers catch one class."""
+
+from __future__ import annotations
+
+
+class HypercornError(Exception):
+    """The base of all errors of this package."""
+
+
+class ProtocolError(HypercornError):
+    """The peer broke the protocol. The connection answers it itself; it never reaches the runtime.
+
+    `status` is the HTTP status of the answer (RFC 9110 section 15), `reason` says in plain words what was wrong and
+    never repeats bytes of the peer.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.reason}"
+
+
+class ClientDisconnected(HypercornError, ConnectionError):
+    """Raised by `send()` once the client is gone: an `OSError`, as the ASGI specification (2.4) asks."""
+
+
+class UnexpectedMessageError(HypercornError):
+    """The application sent a message that its exchange does not allow now."""
+
+    def __init__(self, kind: object, state: str = "") -> None:
+        super().__init__(f"Unexpected message type, {kind}" + (f" given the state {state}" if state else ""))
+
+
+class NoAppError(HypercornError):
+    """The application could not be found where the configuration says it is."""
+
+
+class ConfigError(HypercornError, ValueError):
+    """A wrong option. The message names the option, its value, what is expected, and where the value came from."""
+
+
+class LifespanFailureError(HypercornError):
+    """The application said that its startup or shutdown failed (ASGI lifespan)."""
+
+    def __init__(self, stage: str, message: str = "") -> None:
+        super().__init__(f"Lifespan failure in {stage}. '{message}'")
+        self.stage = stage
+
+
+class LifespanTimeoutError(HypercornError):
+    """The application did not answer a lifespan event within `startup_timeout` or `shutdown_timeout`."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(
+            f"Timeout whilst awaiting {stage}. Your application may not support the ASGI Lifespan protocol correctly, "
+            f"alternatively the {stage}_timeout configuration is incorrect."
+        )
+        self.stage = stage
+
+
+class ShutdownError(HypercornError):
+    """Raised inside a task group to end it; kept for programs written against earlier releases."""
+
+
+class FrameTooLargeError(HypercornError):
+    """A WebSocket message is larger than `websocket_max_message_size`."""
