@@ -1,0 +1,34 @@
+from hypercorn.protocol.ports cimport Connection, Runtime, Stream, Transport
+
+cdef class ASGIStream(Stream):
+    cdef public Runtime runtime
+    cdef public bint gone
+    cdef public list parked
+    cpdef dict take(self)
+    cpdef bint must_wait(self) except -1
+    cpdef call_ended(self, error)
+    cpdef park(self)
+    cpdef wake(self)
+
+cdef class Awaitable:
+    cdef public ASGIStream stream
+    cdef public object waiter
+    cdef public object inner
+    cpdef bint ready(self) except -1
+    cpdef result(self)
+    cpdef send(self, value)
+
+cdef class Receive(Awaitable):
+    cdef public dict message
+
+cdef class Drain(Awaitable):
+    pass
+
+cdef class Done:
+    pass
+
+cdef class AppCall:
+    cdef public ASGIStream stream
+    cdef public object coroutine
+    cpdef send(self, value)
+    cpdef ended(self, error, bint began)

@@ -1,0 +1,268 @@
+"""An application call as a coroutine that the server steps, and the awaitables that `receive` and `send` return.
+
+The loop's task drives `AppCall`, and `AppCall` drives the application's coroutine: so the server knows when a step
+ends (then the output of that step leaves) and when the call ends (then the exchange must be over), without a
+coroutine of its own around the application's.
+
+All are coroutines to `asyncio.create_task` and friends. None is written as `async def`: they must be able to finish
+without suspending, and compiled coroutines are slower than plain ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+from hypercorn.errors import ClientDisconnected
+from hypercorn.protocol.ports import Connection, Runtime, Stream
+
+# What an application may raise without ending more than its own call.
+APP_ERRORS = (Exception, SystemExit)
+
+
+class ASGIStream(Stream):
+    """A stream with an application on it: what `AppCall`, `Receive` and `Drain` work on."""
+
+    __slots__ = ("gone", "parked", "runtime")
+
+    def __init__(self, connection: Connection, runtime: Runtime) -> None:
+        super().__init__(connection)
+        self.runtime = runtime
+        self.gone = False  # nothing can reach the peer any more
+        self.parked: list[Any] = []  # waiters of the application's tasks
+
+    def take(self) -> dict[str, Any] | None:
+        """The next message for the application, or None when it has to wait."""
+        raise NotImplementedError
+
+    def must_wait(self) -> bool:
+        """True while the peer does not read fast enough to send more."""
+        raise NotImplementedError
+
+    def call_ended(self, error: BaseException | None) -> None:
+        """The application returned, or raised `error`."""
+        raise NotImplementedError
+
+    def park(self) -> Any:
+        """A waiter that ends when the stream's state has changed."""
+        waiter = self.runtime.waiter()
+        self.parked.append(waiter)
+        return waiter
+
+    def wake(self) -> None:
+        """Lets every waiting task look again."""
+        parked = self.parked
+        if parked:
+            self.parked = []
+            for waiter in parked:
+                self.runtime.wake(waiter)
+
+
+class Awaitable:
+    """An awaitable without a coroutine behind it. `step` decides: a value ends it, a waiter suspends it."""
+
+    __slots__ = ("inner", "stream", "waiter")
+
+    def __init__(self, stream: ASGIStream) -> None:
+        self.stream = stream
+        self.waiter: Any = None
+        self.inner: Any = None
+
+    def ready(self) -> bool:
+        """True when it can end; `result` then gives the value."""
+        raise NotImplementedError
+
+    def result(self) -> Any:
+        raise NotImplementedError
+
+    def __await__(self) -> Iterator[Any]:
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: Any) -> Any:
+        while True:
+            if self.inner is None:
+                if self.ready():
+                    raise StopIteration(self.result())
+                self.waiter = self.stream.park()
+                self.inner = self.waiter.__await__()
+            try:
+                if value is None:
+                    return next(self.inner)
+                return self.inner.send(value)
+            except StopIteration:
+                self.inner = None
+                value = None
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
+        error = value if value is not None else kind
+        if isinstance(error, type):
+            error = error()
+        inner = self.inner
+        if inner is None:
+            raise error
+        try:
+            return inner.throw(error)
+        except StopIteration:
+            self.inner = None
+            return self.send(None)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        waiter = self.waiter
+        self.waiter = self.inner = None
+        if waiter is not None and waiter in self.stream.parked:
+            self.stream.parked.remove(waiter)
+
+
+class Receive(Awaitable):
+    """`receive()`: ends with the next message."""
+
+    __slots__ = ("message",)
+
+    def ready(self) -> bool:
+        self.message = self.stream.take()
+        if self.message is not None:
+            return True
+        self.stream.connection.wanted(self.stream)
+        # What was waited for may have come along while asking.
+        self.message = self.stream.take()
+        return self.message is not None
+
+    def result(self) -> Any:
+        return self.message
+
+
+class Drain(Awaitable):
+    """`send()` past the high-water mark: ends when the peer has read, raises when it is gone."""
+
+    __slots__ = ()
+
+    def ready(self) -> bool:
+        return self.stream.gone or not self.stream.must_wait()
+
+    def result(self) -> Any:
+        if self.stream.gone:
+            raise ClientDisconnected("the client is gone")
+        return None
+
+
+class Done:
+    """`send()` that has finished; it has no state, so there is one."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Iterator[Any]:
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        raise StopIteration
+
+    def send(self, value: Any) -> Any:
+        raise StopIteration
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
+        raise kind if value is None else value
+
+    def close(self) -> None:
+        return None
+
+
+DONE = Done()
+
+
+class AppCall:
+    """The application's coroutine, stepped. Every step is a turn of the transport."""
+
+    __slots__ = ("coroutine", "stream")
+
+    def __init__(self, stream: ASGIStream, coroutine: Any) -> None:
+        self.stream = stream
+        self.coroutine = coroutine
+
+    def __await__(self) -> Iterator[Any]:
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: Any) -> Any:
+        transport = self.stream.connection.transport
+        began = transport.cork()
+        try:
+            result = self.coroutine.send(value)
+        except StopIteration:
+            self.ended(None, began)
+            raise
+        except BaseException as error:
+            self.ended(error, began)
+            if isinstance(error, APP_ERRORS):
+                raise StopIteration from None
+            raise
+        if began:
+            transport.end_turn()
+        return result
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
+        thrown = value if value is not None else kind
+        transport = self.stream.connection.transport
+        began = transport.cork()
+        try:
+            result = self.coroutine.throw(thrown)
+        except StopIteration:
+            self.ended(None, began)
+            raise
+        except BaseException as error:
+            self.ended(error, began)
+            if isinstance(error, APP_ERRORS):
+                raise StopIteration from None
+            raise
+        if began:
+            transport.end_turn()
+        return result
+
+    def close(self) -> None:
+        self.coroutine.close()
+        self.ended(GeneratorExit(), False)
+
+    def ended(self, error: BaseException | None, began: bool) -> None:
+        """The call is over."""
+        stream = self.stream
+        stream.call_ended(error)
+        if began:
+            stream.connection.transport.end_turn()
+
+    # What debuggers and `asyncio.Task.get_stack` look for.
+
+    @property
+    def cr_frame(self) -> Any:
+        return getattr(self.coroutine, "cr_frame", None)
+
+    @property
+    def cr_code(self) -> Any:
+        return getattr(self.coroutine, "cr_code", None)
+
+    @property
+    def cr_running(self) -> bool:
+        return bool(getattr(self.coroutine, "cr_running", False))
+
+    @property
+    def cr_await(self) -> Any:
+        return getattr(self.coroutine, "cr_await", None)
+
+
+for _class in (Receive, Drain, Done, AppCall):
+    Coroutine.register(_class)

@@ -1,0 +1,112 @@
+"""What the requests of one worker share: the application, its state, the fields that the server adds, the logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from email.utils import formatdate
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.asgi.scope import http_scope
+from hypercorn.protocol.ports import Connection, Context, Runtime
+from hypercorn.wire.http1 import RequestParser
+
+if TYPE_CHECKING:
+    from hypercorn.asgi.http import HTTPStream
+    from hypercorn.config import Config
+
+
+class ASGIContext(Context):
+    """The `Context` of connections whose streams are ASGI applications' calls."""
+
+    __slots__ = (
+        "access",
+        "alt_svc",
+        "app",
+        "arm_deadline",
+        "date",
+        "date_field",
+        "logger",
+        "max_app_queue_size",
+        "plain_fields",
+        "records",
+        "request_opened",
+        "root_path",
+        "server_field",
+        "state",
+        "with_date",
+    )
+
+    def __init__(self, runtime: Runtime, app: Callable[..., Any], config: Config, logger: Any) -> None:
+        super().__init__(runtime)
+        self.app = app
+        self.logger = logger
+        self.access: Callable[..., None] | None = None
+        self.records = False  # True when each request leaves an access record
+        self.request_opened: Callable[[], None] | None = None
+        self.arm_deadline: Callable[[float], None] | None = None
+        self.state: dict[str, Any] = {}
+        self.root_path = config.root_path
+        self.max_app_queue_size = config.max_app_queue_size
+        self.with_date = config.include_date_header
+        self.server_field = b"server: hypercorn-h11\r\n" if config.include_server_header else b""
+        self.alt_svc = b"".join(b"alt-svc: %b\r\n" % value.encode() for value in config.alt_svc_headers)
+        self.date = 0  # the second that the fields below are of
+        self.date_field = b""
+        self.plain_fields = b""
+        self.take_limits(config)
+
+    def take_limits(self, config: Config) -> None:
+        """Copies the limits; None, which means off in a configuration, is 0 here."""
+        self.max_request_line_size = config.max_request_line_size
+        self.max_header_size = config.max_header_size
+        self.max_header_count = config.max_header_count
+        self.max_body_size = config.max_body_size or 0
+        self.max_unread_body = config.max_unread_body or 0
+        self.keep_alive_max_requests = config.keep_alive_max_requests or 0
+        self.header_timeout = config.header_timeout or 0.0
+        self.body_timeout = config.read_timeout or config.body_timeout or 0.0
+        self.keep_alive_timeout = config.keep_alive_timeout or 0.0
+        self.write_timeout = config.write_timeout or 0.0
+        self.linger_timeout = config.linger_timeout or 0.0
+        self.keep_case = config.h11_pass_raw_headers
+        self.server_names = frozenset(name.lower().encode("ascii", "replace") for name in config.server_names)
+
+    def server_fields(self, has_date: bool, has_server: bool) -> bytes:
+        now = int(time())
+        if now != self.date:
+            self.date = now
+            self.date_field = b"date: %b\r\n" % formatdate(now, usegmt=True).encode() if self.with_date else b""
+            self.plain_fields = self.date_field + self.server_field + self.alt_svc
+        if not has_date and not has_server:
+            return self.plain_fields
+        return b"".join((b"" if has_date else self.date_field, b"" if has_server else self.server_field, self.alt_svc))
+
+    def refused(self, connection: Connection, head: RequestParser, status: int, reason: str) -> None:
+        self.log_refusal(connection, status, reason)
+        if self.access is not None:
+            target = head.raw_target
+            scope = http_scope(self, connection.transport, None)
+            scope["method"] = head.method or "-"
+            scope["raw_path"], _, scope["query_string"] = target.partition(b"?")
+            self.access(scope, status, (), 0, 0.0)
+
+    def log_refusal(self, connection: Connection, status: int, reason: str) -> None:
+        """One line of what was wrong, at a level that a hostile peer cannot fill a disk with."""
+        client = connection.transport.client
+        self.logger.log_debug("Refused a request of %s: %d %s", client[0] if client else "-", status, reason)
+
+    def record(self, stream: HTTPStream, duration: float) -> None:
+        """One access record, of a request that an application saw. A status of 0 is one that was never sent."""
+        if self.access is not None:
+            self.access(stream.scope, stream.status or None, stream.headers, stream.sent, duration)
+
+    def log_error(self, message: str, *args: Any) -> None:
+        self.logger.log_error(message, *args)
+
+    def log_exception(self, message: str, what: str, error: BaseException) -> None:
+        self.logger.log_error(message, what, exc_info=error)
+
+    def arm(self, deadline: float) -> None:
+        if self.arm_deadline is not None:
+            self.arm_deadline(deadline)

@@ -1,0 +1,29 @@
+from hypercorn.asgi.call cimport AppCall, ASGIStream, Drain, Receive, Done
+from hypercorn.asgi.context cimport ASGIContext
+from hypercorn.protocol.ports cimport Connection
+
+cdef class HTTPStream(ASGIStream):
+    cdef public ASGIContext context
+    cdef public dict scope
+    cdef public bint complete
+    cdef public bint last_given
+    cdef public bint half_closed
+    cdef public list pieces
+    cdef public Py_ssize_t queued
+    cdef public int state
+    cdef public int status
+    cdef public object headers
+    cdef public bint over
+    cdef public bint trailers
+    cdef public bint trailers_wanted
+    cdef public bint bodyless
+    cdef public long long expected
+    cdef public long long sent
+    cdef public bint logged
+    cdef public double started_at
+    cpdef send_start(self, dict message)
+    cpdef send_body(self, dict message)
+    cpdef overrun(self, bytes rest)
+    cpdef send_trailers(self, dict message)
+    cpdef response_sent(self)
+    cpdef record(self)

@@ -1,0 +1,276 @@
+"""One HTTP request and its response (ASGI HTTP specification 2.5), for every HTTP version.
+
+Towards the application: `receive` and `send`. Towards the connection: a stream. The rules of the messages are here;
+how a response looks on the wire is the connection's affair.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.asgi.call import APP_ERRORS, DONE, AppCall, ASGIStream, Drain, Receive
+from hypercorn.errors import ClientDisconnected, UnexpectedMessageError
+from hypercorn.protocol.ports import Connection
+
+if TYPE_CHECKING:
+    from hypercorn.asgi.context import ASGIContext
+
+# What the application has sent so far.
+REQUEST, STARTED, BODY, TRAILERS, COMPLETE = range(5)
+STATE_NAMES = ("REQUEST", "RESPONSE", "RESPONSE", "TRAILERS", "CLOSED")
+QUEUE_BYTES = 262144  # of request body that wait for the application before the connection stops reading
+
+
+class HTTPStream(ASGIStream):
+    """A request and its response."""
+
+    __slots__ = (
+        "bodyless",
+        "complete",
+        "context",
+        "expected",
+        "half_closed",
+        "headers",
+        "last_given",
+        "logged",
+        "over",
+        "pieces",
+        "queued",
+        "scope",
+        "sent",
+        "started_at",
+        "state",
+        "status",
+        "trailers",
+        "trailers_wanted",
+    )
+
+    def __init__(self, connection: Connection, context: ASGIContext, scope: dict[str, Any], complete: bool) -> None:
+        super().__init__(connection, context.runtime)
+        self.context = context
+        self.scope = scope
+        # the request
+        self.complete = complete  # its body was received whole
+        self.last_given = False  # ... and the application has the last piece
+        self.half_closed = False
+        self.pieces: list[bytes] = []
+        self.queued = 0
+        # the response
+        self.state = REQUEST
+        self.status = 0
+        self.headers: Any = ()
+        self.over = False  # it was sent whole
+        self.trailers = False  # the application announced trailer fields
+        self.trailers_wanted = False  # ... and the client takes them
+        self.bodyless = False
+        self.expected = -1  # bytes of body that the response announced, or -1
+        self.sent = 0
+        # the record
+        self.logged = not context.records
+        self.started_at = 0.0 if self.logged else context.runtime.now()
+
+    # -- towards the connection
+
+    def begin(self) -> None:
+        context = self.context
+        try:
+            coroutine = context.app(self.scope, self.receive, self.send)
+            if not hasattr(coroutine, "send"):
+                coroutine = coroutine.__await__()
+        except APP_ERRORS as error:
+            self.call_ended(error)
+            return
+        self.runtime.spawn(AppCall(self, coroutine))
+
+    def body_received(self, data: bytes, complete: bool) -> bool:
+        self.complete = complete
+        if data:
+            self.pieces.append(data)
+            self.queued += len(data)
+        if self.parked:
+            self.wake()
+        return len(self.pieces) < self.context.max_app_queue_size and self.queued < QUEUE_BYTES
+
+    def disconnected(self, status: int) -> None:
+        self.gone = True
+        self.pieces = []
+        if status or self.state == STARTED:
+            self.status = status
+        self.record()
+        self.wake()
+
+    def peer_closed(self) -> None:
+        self.half_closed = True
+        self.wake()
+
+    def writable(self) -> None:
+        self.wake()
+
+    # -- towards the application
+
+    def receive(self) -> Any:
+        """The ASGI `receive`."""
+        return Receive(self)
+
+    def take(self) -> dict[str, Any] | None:
+        if self.gone or self.over:
+            return {"type": "http.disconnect"}
+        pieces = self.pieces
+        if pieces:
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            self.queued = 0
+            if self.complete:
+                self.last_given = True
+            return {"type": "http.request", "body": data, "more_body": not self.complete}
+        if self.complete:
+            if not self.last_given:
+                self.last_given = True
+                return {"type": "http.request", "body": b"", "more_body": False}
+            if self.half_closed:
+                return {"type": "http.disconnect"}
+        return None
+
+    def send(self, message: dict[str, Any]) -> Any:
+        """The ASGI `send`. Raises `ClientDisconnected` (an OSError) when the client is gone,
+        `UnexpectedMessageError` for a message out of place, TypeError or ValueError for a malformed one."""
+        if self.gone:
+            raise ClientDisconnected("the client is gone")
+        kind = message["type"]
+        state = self.state
+        if kind == "http.response.body":
+            if state == STARTED or state == BODY:
+                return self.send_body(message)
+        elif kind == "http.response.start":
+            if state == REQUEST:
+                self.send_start(message)
+                return DONE
+        elif kind == "http.response.trailers":
+            if self.trailers and (state == STARTED or state == BODY or state == TRAILERS):
+                return self.send_trailers(message)
+        elif kind == "http.response.early_hint":
+            if state == REQUEST:
+                self.connection.hint(self, [(b"link", link) for link in message.get("links", ())])
+                return DONE
+        raise UnexpectedMessageError(kind, STATE_NAMES[state])
+
+    def send_start(self, message: dict[str, Any]) -> None:
+        """Checks the head and keeps it: it leaves with the first piece of the body."""
+        status = message["status"]
+        if not isinstance(status, int) or status < 200 or status > 999:
+            raise ValueError(f"not a final HTTP status: {status!r}")
+        headers = message.get("headers", ())
+        if not isinstance(headers, (list, tuple)):
+            headers = list(headers)
+        trailers = bool(message.get("trailers", False))
+        wanted = trailers and takes_trailers(self.scope["headers"])
+        self.expected = self.connection.start(self, status, headers, wanted)
+        self.trailers = trailers
+        self.trailers_wanted = wanted
+        self.status = status
+        self.headers = headers
+        self.bodyless = status == 204 or status == 304 or self.scope["method"] == "HEAD"
+        self.state = STARTED
+
+    def send_body(self, message: dict[str, Any]) -> Any:
+        """A piece of the body."""
+        data = message.get("body", b"")
+        if type(data) is not bytes:
+            data = to_bytes(data)
+        end = not message.get("more_body", False)
+        size = len(data)
+        expected = self.expected
+        if self.bodyless:
+            data = b""
+        elif expected >= 0:
+            total = self.sent + size
+            if total > expected:
+                self.overrun(data[: expected - self.sent])
+            if end and total < expected:
+                raise ValueError(f"the response ends after {total} of the {expected} bytes that it announced")
+            self.sent = total
+        else:
+            self.sent += size
+        self.state = BODY
+        if not end:
+            if self.connection.body(self, data, False):
+                return DONE
+            return Drain(self)
+        self.state = TRAILERS if self.trailers else COMPLETE
+        self.over = not self.trailers_wanted
+        self.connection.body(self, data, True)
+        if self.over:
+            self.response_sent()
+        return DONE
+
+    def overrun(self, rest: bytes) -> None:
+        """The body is longer than announced: what was announced is sent, then the exchange and connection end."""
+        self.sent = self.expected
+        self.state = COMPLETE
+        self.over = True
+        self.connection.end_after(self)
+        self.connection.body(self, rest, True)
+        self.response_sent()
+        raise ValueError(f"the response body is longer than the {self.expected} bytes that it announced")
+
+    def send_trailers(self, message: dict[str, Any]) -> Any:
+        """Trailer fields, after the body. Dropped where the client did not ask for them (RFC 9110 section 6.5.1)."""
+        if self.state != TRAILERS:
+            self.send_body({"type": "http.response.body"})
+        end = not message.get("more_trailers", False)
+        if self.trailers_wanted:
+            self.connection.trailers(self, message.get("headers", ()), end)
+        if end:
+            self.state = COMPLETE
+            if not self.over:
+                self.over = True
+                self.response_sent()
+        return DONE
+
+    def response_sent(self) -> None:
+        """The exchange is over for the application; its task may live on."""
+        self.record()
+        if self.parked:
+            self.wake()
+
+    def must_wait(self) -> bool:
+        return self.connection.writing_blocked(self)
+
+    def call_ended(self, error: BaseException | None) -> None:
+        if error is None:
+            if not self.over and not self.gone:
+                self.context.log_error("The application returned before its response was complete (%s)", self.name())
+        elif isinstance(error, APP_ERRORS) and not (self.gone and isinstance(error, ClientDisconnected)):
+            self.context.log_exception("Error in the application (%s)", self.name(), error)
+        if not self.over and not self.gone:
+            self.gone = True
+            self.status = self.connection.reset(self)
+            self.record()
+            self.wake()
+
+    def name(self) -> str:
+        """The request in an error record: method and path, with anything unprintable escaped."""
+        return f"{self.scope['method']} {self.scope['raw_path'].decode('ascii', 'backslashreplace')}"
+
+    def record(self) -> None:
+        """Writes the one access record of this request."""
+        if not self.logged:
+            self.logged = True
+            self.context.record(self, self.runtime.now() - self.started_at)
+
+
+def to_bytes(data: Any) -> bytes:
+    """A body given as another kind of buffer. Raises TypeError for what is none."""
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    raise TypeError(f"a response body must be bytes, not {type(data).__name__}")
+
+
+def takes_trailers(headers: list[tuple[bytes, bytes]]) -> bool:
+    """True where the request says `TE: trailers` (RFC 9110 section 10.1.4)."""
+    for name, value in headers:
+        if name == b"te" or name.lower() == b"te":
+            for part in value.split(b","):
+                if part.partition(b";")[0].strip(b" \t").lower() == b"trailers":
+                    return True
+    return False

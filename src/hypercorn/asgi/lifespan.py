@@ -1,0 +1,153 @@
+"""The application's lifespan (ASGI lifespan specification 2.0): startup before the first request, shutdown after the last.
+
+`lifespan = "auto"` goes on without an application that does not know the scope, `"on"` does not, `"off"` never asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.errors import LifespanFailureError, LifespanTimeoutError, UnexpectedMessageError
+from hypercorn.protocol.ports import Runtime
+
+if TYPE_CHECKING:
+    from hypercorn.config import Config
+
+
+class Lifespan:
+    """One lifespan call of the application. `state` is what it leaves for the requests."""
+
+    def __init__(
+        self,
+        app: Callable[..., Any],
+        config: Config,
+        runtime: Runtime,
+        start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+        state: dict[str, Any],
+    ) -> None:
+        self.app = app
+        self.config = config
+        self.runtime = runtime
+        self.start = start  # runs an async function in a background task
+        self.logger = config.log
+        self.state = state
+        self.supported = config.lifespan != "off"
+        self.messages: list[dict[str, Any]] = []
+        self.receiver: Any = None
+        self.watcher: Any = None
+        self.stage = "startup"
+        self.answered: set[str] = set()  # the stages that the application has completed
+        self.failure: LifespanFailureError | None = None
+        self.error: BaseException | None = None
+        self.ended = False
+
+    async def startup(self) -> None:
+        """Starts the call and waits for its answer.
+
+        Raises LifespanFailureError when the application says it failed (or, with `on`, cannot do it), and
+        LifespanTimeoutError after `startup_timeout` seconds.
+        """
+        if self.supported:
+            self.start(self.run)
+            await self.ask("startup", self.config.startup_timeout)
+
+    async def shutdown(self) -> None:
+        """Tells the application that the server ends. Raises as `startup` does, with `shutdown_timeout`."""
+        if self.supported and not self.ended and "startup" in self.answered:
+            self.stage = "shutdown"
+            await self.ask("shutdown", self.config.shutdown_timeout)
+
+    async def ask(self, stage: str, timeout: float | None) -> None:
+        """Sends one event and waits until it is answered, or the call has ended."""
+        self.messages.append({"type": f"lifespan.{stage}"})
+        self.notify("receiver")
+        expired: list[bool] = []
+        timer = None
+        if timeout:
+
+
+            def expire() -> None:
+                expired.append(True)
+                self.notify("watcher")
+
+            timer = self.runtime.call_at(self.runtime.now() + timeout, expire)
+        try:
+            while stage not in self.answered and not self.ended and not expired:
+                self.watcher = self.runtime.waiter()
+                await self.watcher
+        finally:
+            self.watcher = None
+            if timer is not None:
+                timer.cancel()
+        if self.failure is not None:
+            raise self.failure
+        if expired and stage not in self.answered:
+            raise LifespanTimeoutError(stage)
+        if self.ended and stage not in self.answered:
+            self.not_supported(stage)
+
+    def not_supported(self, stage: str) -> None:
+        """The call ended without an answer: decide what that means."""
+        self.supported = False
+        if self.config.lifespan == "on":
+            detail = "the application returned without answering" if self.error is None else repr(self.error)
+            raise LifespanFailureError(stage, detail) from self.error
+        if self.error is not None and stage == "startup":
+            self.logger.log_warning("ASGI Framework Lifespan error, continuing without Lifespan support")
+            self.logger.log_debug("The lifespan call raised %r", self.error, exc_info=self.error)
+
+    async def run(self) -> None:
+        """The application's call, from startup to shutdown."""
+        scope = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "state": self.state,
+        }
+        try:
+            await self.app(scope, self.receive, self.send)
+        except LifespanFailureError as error:
+            if error is not self.failure:
+                self.crashed(error)
+        except Exception as error:
+            self.crashed(error)
+        finally:
+            self.ended = True
+            self.notify("watcher")
+
+    def crashed(self, error: Exception) -> None:
+        """The application raised."""
+        self.error = error
+        if self.failure is not None:
+            return  # it said so before
+        if self.stage == "shutdown":
+            self.logger.log_error("ASGI Framework Lifespan errored during shutdown.", exc_info=error)
+        elif "startup" in self.answered:
+            self.logger.log_error("ASGI Framework Lifespan error, shutdown without Lifespan support", exc_info=error)
+
+    async def receive(self) -> dict[str, Any]:
+        """The ASGI `receive` of the lifespan scope."""
+        while not self.messages:
+            self.receiver = self.runtime.waiter()
+            try:
+                await self.receiver
+            finally:
+                self.receiver = None
+        return self.messages.pop(0)
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """The ASGI `send` of the lifespan scope."""
+        kind = message["type"]
+        stage, _, answer = kind.removeprefix("lifespan.").partition(".")
+        if stage not in ("startup", "shutdown") or answer not in ("complete", "failed") or stage in self.answered:
+            raise UnexpectedMessageError(kind, self.stage)
+        if answer == "failed":
+            self.failure = LifespanFailureError(stage, message.get("message", ""))
+        self.answered.add(stage)
+        self.notify("watcher")
+
+    def notify(self, name: str) -> None:
+        """Wakes whoever waits as `name`."""
+        waiter = getattr(self, name)
+        if waiter is not None:
+            self.runtime.wake(waiter)

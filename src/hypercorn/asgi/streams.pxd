@@ -1,0 +1,8 @@
+from hypercorn.asgi.context cimport ASGIContext
+from hypercorn.asgi.http cimport HTTPStream
+from hypercorn.asgi.scope cimport http_scope
+from hypercorn.protocol.ports cimport Connection, Stream
+from hypercorn.wire.http1 cimport RequestParser
+
+cdef class StreamContext(ASGIContext):
+    pass

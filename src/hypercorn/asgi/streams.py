@@ -1,0 +1,21 @@
+"""Opens the stream that fits a request: the last piece of the `Context` that connections know."""
+
+from __future__ import annotations
+
+from hypercorn.asgi.context import ASGIContext
+from hypercorn.asgi.http import HTTPStream
+from hypercorn.asgi.scope import http_scope
+from hypercorn.protocol.ports import Connection, Stream
+from hypercorn.wire.http1 import RequestParser
+
+
+class StreamContext(ASGIContext):
+    """The context of a worker that serves an ASGI application."""
+
+    __slots__ = ()
+
+    def open_http(self, connection: Connection, head: RequestParser) -> Stream:
+        if self.request_opened is not None:
+            self.request_opened()
+        scope = http_scope(self, connection.transport, head)
+        return HTTPStream(connection, self, scope, head.complete)

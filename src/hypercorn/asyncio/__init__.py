@@ -1,0 +1,81 @@
+"""Serving on asyncio, and on uvloop, which is an asyncio loop.
+
+    await serve(app, config)                                  until SIGINT or SIGTERM
+    await serve(app, config, shutdown_trigger=event.wait)     until the trigger returns
+    async with server(app, config) as running: ...            until the block ends
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+from hypercorn.asyncio.worker import AsyncioRuntime, run_worker
+from hypercorn.config import Config
+from hypercorn.runtime.server import Server
+from hypercorn.runtime.worker import Worker
+from hypercorn.typing import Framework
+
+__all__ = ("serve", "server")
+
+
+async def serve(
+    app: Framework,
+    config: Config,
+    *,
+    shutdown_trigger: Callable[..., Awaitable[Any]] | None = None,
+    mode: Literal["asgi", "wsgi"] | None = None,
+) -> None:
+    """Serves an application on the running loop, until the trigger returns or a signal comes.
+
+    Without a `shutdown_trigger` SIGINT, SIGTERM and SIGBREAK end the server, where this runs in the main thread; in
+    another thread no signal is handled. Cancelling the task ends the server gracefully. `mode` says what kind of
+    application it is, where it cannot be told from its form.
+
+    Raises LifespanFailureError or LifespanTimeoutError when the application's startup or shutdown fails, OSError when
+    a bind fails, ConfigError for a wrong option.
+    """
+    warn_of_ignored(config)
+    runtime = AsyncioRuntime(asyncio.get_running_loop())
+    worker = Worker(app, config, runtime, mode)
+    await run_worker(worker, runtime, shutdown_trigger=shutdown_trigger, handle_signals=shutdown_trigger is None)
+
+
+@asynccontextmanager
+async def server(
+    app: Framework, config: Config, *, mode: Literal["asgi", "wsgi"] | None = None
+) -> AsyncIterator[Server]:
+    """Serves an application while the block runs: from the moment that it accepts connections, to a graceful end.
+
+    The server that it gives has the real `addresses` and `shutdown()`. No signal is handled. Raises as `serve` does.
+    """
+    warn_of_ignored(config)
+    loop = asyncio.get_running_loop()
+    runtime = AsyncioRuntime(loop)
+    worker = Worker(app, config, runtime, mode)
+    started = loop.create_future()
+    task = asyncio.ensure_future(run_worker(worker, runtime, started=lambda: started.set_result(None)))
+    try:
+        await asyncio.wait([task, started], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task  # raises why it did not start
+        yield Server(worker, loop.call_soon_threadsafe)
+    finally:
+        worker.stop()
+        try:
+            await task
+        finally:
+            started.cancel()
+
+
+def warn_of_ignored(config: Config) -> None:
+    """Warns of options that mean nothing inside somebody else's loop."""
+    if config.debug:
+        warnings.warn("The config `debug` has no affect when using serve", Warning, stacklevel=3)
+    if config.workers != 1:
+        warnings.warn("The config `workers` has no affect when using serve", Warning, stacklevel=3)
+    if config.worker_class != "asyncio":
+        warnings.warn("The config `worker_class` has no affect when using serve", Warning, stacklevel=3)

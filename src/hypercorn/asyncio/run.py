@@ -1,0 +1,86 @@
+"""Whole processes on asyncio and uvloop: what the command line starts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from hypercorn.asgi.loading import load_application
+from hypercorn.asyncio.worker import AsyncioRuntime, run_worker
+from hypercorn.config import Config
+from hypercorn.net.sockets import Sockets
+from hypercorn.runtime.worker import Worker
+
+
+async def worker_serve(
+    app: Any,
+    config: Config,
+    *,
+    sockets: Sockets | None = None,
+    shutdown_trigger: Callable[..., Awaitable[Any]] | None = None,
+) -> None:
+    """Serves a loaded application until the trigger returns or, without one, a signal comes. Raises as `serve`."""
+    runtime = AsyncioRuntime(asyncio.get_running_loop(), quiet=True)
+    worker = Worker(app, config, runtime)
+    await run_worker(
+        worker, runtime, sockets=sockets, shutdown_trigger=shutdown_trigger, handle_signals=shutdown_trigger is None
+    )
+
+
+def asyncio_worker(config: Config, sockets: Sockets | None = None, shutdown_event: Any = None) -> None:
+    """Loads the application and serves it on asyncio's own loop."""
+    run_process(config, sockets, shutdown_event, None)
+
+
+def uvloop_worker(config: Config, sockets: Sockets | None = None, shutdown_event: Any = None) -> None:
+    """Loads the application and serves it on uvloop. Raises ImportError where it is not installed."""
+    try:
+        import uvloop
+    except ImportError as error:
+        raise ImportError("uvloop is not installed (pip install 'hypercorn[uvloop]')") from error
+    run_process(config, sockets, shutdown_event, uvloop.new_event_loop)
+
+
+def run_process(
+    config: Config,
+    sockets: Sockets | None,
+    shutdown_event: Any,
+    new_loop: Callable[[], asyncio.AbstractEventLoop] | None,
+) -> None:
+    """Loads the application before any loop runs, as an import may take long, then serves it."""
+    app = load_application(config.application_path, config.wsgi_max_body_size)
+    trigger = None if shutdown_event is None else event_trigger(shutdown_event)
+    main = worker_serve(app, config, sockets=sockets, shutdown_trigger=trigger)
+    loop = asyncio.new_event_loop() if new_loop is None else new_loop()
+    try:
+        asyncio.set_event_loop(loop)
+        loop.set_debug(config.debug)
+        loop.run_until_complete(main)
+    finally:
+        try:
+            cancel_all(loop)
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
+
+
+def cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    """Ends the tasks that the application left behind."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+
+def event_trigger(event: Any) -> Callable[[], Awaitable[None]]:
+    """A trigger that waits for an event of `threading` or `multiprocessing`."""
+
+    async def trigger() -> None:
+        while not event.is_set():
+            await asyncio.sleep(0.1)
+
+    return trigger

@@ -1,0 +1,117 @@
+"""A `Transport` over asyncio's own transports, and uvloop's: the protocol object that the loop calls."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.net.address import client_address, server_address
+from hypercorn.protocol.ports import Runtime, Transport
+
+if TYPE_CHECKING:
+    from hypercorn.runtime.worker import Worker
+
+
+class AsyncioTransport(Transport):
+    """One accepted connection on an asyncio loop."""
+
+    __slots__ = ("__weakref__", "closed", "eof_written", "loop_transport", "tls", "worker")
+
+    def __init__(self, runtime: Runtime, worker: Worker, tls: Any) -> None:
+        super().__init__(runtime)
+        self.worker = worker
+        self.tls = tls
+        self.loop_transport: Any = None
+        self.closed = False
+        self.eof_written = False
+
+    # -- from the loop
+
+    def connection_made(self, transport: Any) -> None:
+        """asyncio's callback."""
+        self.loop_transport = transport
+        transport.set_write_buffer_limits(high=self.worker.config.write_buffer_size)
+        self.client = client_address(transport.get_extra_info("peername"))
+        self.server = server_address(transport.get_extra_info("sockname"))
+        self.worker.connected(self, self.tls)
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio's callback."""
+        connection = self.connection
+        if connection is None:
+            return
+        self.corked = True
+        successor = connection.data_received(data)
+        if successor is not None:
+            self.connection = successor
+            self.worker.replaced(connection, successor)
+        self.end_turn()
+
+    def eof_received(self) -> bool:
+        """asyncio's callback. True keeps the sending half open."""
+        if self.connection is not None:
+            self.connection.eof_received()
+        return True
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        """asyncio's callback."""
+        self.closed = True
+        self.out.clear()
+        connection = self.connection
+        self.connection = None
+        if connection is not None:
+            self.worker.disconnected(connection)
+
+    def pause_writing(self) -> None:
+        """asyncio's callback."""
+        if self.connection is not None:
+            self.connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        """asyncio's callback."""
+        if self.connection is not None:
+            self.connection.resume_writing()
+
+    # -- from the connection
+
+    def send_bytes(self, data: bytes) -> None:
+        if not self.closed and not self.eof_written:
+            self.loop_transport.write(data)
+
+    def unsent(self) -> int:
+        size: int = self.loop_transport.get_write_buffer_size()
+        return size
+
+    def close(self) -> None:
+        self.flush()
+        self.closed = True
+        self.loop_transport.close()
+
+    def abort(self) -> None:
+        self.closed = True
+        self.loop_transport.abort()
+
+    def write_eof(self) -> None:
+        self.flush()
+        if not self.closed and not self.eof_written:
+            self.eof_written = True
+            try:
+                self.loop_transport.write_eof()
+            except (OSError, RuntimeError, NotImplementedError):
+                pass  # the peer is gone already
+
+    def pause_reading(self) -> None:
+        if not self.closed:
+            self.loop_transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self.closed:
+            self.loop_transport.resume_reading()
+
+    def get_extra_info(self, name: str) -> Any:
+        return self.loop_transport.get_extra_info(name)
+
+
+def is_unix(sock: socket.socket) -> bool:
+    """True for a unix socket, where there are any."""
+    return hasattr(socket, "AF_UNIX") and sock.family == socket.AF_UNIX

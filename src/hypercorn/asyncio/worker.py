@@ -1,0 +1,201 @@
+"""Workers on asyncio: listening, threads, and a worker's life around a shutdown trigger."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import ssl
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from socket import socket
+from typing import Any
+
+from hypercorn.asyncio.loop import AsyncioLoop
+from hypercorn.asyncio.transport import AsyncioTransport, is_unix
+from hypercorn.protocol.ports import Transport
+from hypercorn.runtime.ports import Listener, LoopRuntime
+from hypercorn.runtime.worker import Worker
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
+
+
+class AsyncioListener(Listener):
+    """asyncio's server object over one socket."""
+
+    def __init__(self, server: asyncio.AbstractServer) -> None:
+        self.server = server
+
+    def close(self) -> None:
+        # Never wait_closed(): since 3.12 it waits for the connections too.
+        self.server.close()
+
+
+class AsyncioRuntime(AsyncioLoop, LoopRuntime):
+    """All that a worker needs of the running loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, quiet: bool = False) -> None:
+        super().__init__(loop)
+        self.quiet = quiet  # under the command line: handshake failures only at DEBUG
+        self.log: Any = None
+        self.background: set[asyncio.Task[None]] = set()
+
+    def start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = self.loop.create_task(function())
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+
+    async def sleep_until(self, waiter: Any, seconds: float) -> None:
+        await asyncio.wait([waiter], timeout=seconds)
+
+    async def run_in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        return await self.loop.run_in_executor(None, partial(function, *args))
+
+    def call_from_thread(self, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        async def call() -> Any:
+            return await function(*args)
+
+        return asyncio.run_coroutine_threadsafe(call(), self.loop).result()
+
+    async def listen(self, worker: Worker, sock: socket, tls: Any) -> Listener:
+        factory = partial(AsyncioTransport, self, worker, tls)
+        backlog = worker.config.backlog
+        if is_unix(sock):
+            return AsyncioListener(await self.loop.create_unix_server(factory, sock=sock, backlog=backlog))
+        return AsyncioListener(await self.loop.create_server(factory, sock=sock, backlog=backlog))
+
+    def active_calls(self) -> int:
+        return len(self.calls)
+
+    def cancel_calls(self) -> None:
+        for task in self.calls:
+            task.cancel()
+
+    def report_handshake_failure(self, error: BaseException, transport: Transport) -> None:
+        if self.quiet or isinstance(error, ConnectionError):
+            self.log.log_debug("TLS handshake with %s failed: %s", transport.client, error)
+        else:
+            self.loop.call_exception_handler(
+                {"message": "TLS handshake failed", "exception": error, "transport": transport.get_extra_info("socket")}
+            )
+
+    async def stop_background(self) -> None:
+        """Ends the background tasks."""
+        tasks = list(self.background)
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+
+
+@contextmanager
+def signals_handled(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> Iterator[None]:
+    """Ends the server on a signal, in the main thread only, and restores what was there before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before: dict[int, Any] = {}
+    for name in SIGNALS:
+        number = getattr(signal, name, None)
+        if number is None:
+            continue
+        before[number] = signal.getsignal(number)
+        try:
+            loop.add_signal_handler(number, stop)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            with suppress(NotImplementedError, ValueError):
+                loop.remove_signal_handler(number)
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+async def run_worker(
+    worker: Worker,
+    runtime: AsyncioRuntime,
+    *,
+    sockets: Any = None,
+    shutdown_trigger: Callable[..., Awaitable[Any]] | None = None,
+    handle_signals: bool = False,
+    started: Callable[[], None] | None = None,
+) -> None:
+    """Starts a worker, waits for the trigger, a signal or `worker.stop`, and ends it.
+
+    Cancelling the task that runs this ends the worker gracefully too, then raises CancelledError.
+    """
+    loop = runtime.loop
+    runtime.log = worker.log
+    runtime.ended = worker.one_less
+    handler = signals_handled(loop, worker.stop) if handle_signals else None
+    if handler is not None:
+        handler.__enter__()
+    trigger: asyncio.Future[Any] | None = None
+    try:
+        await worker.start(sockets)
+        if started is not None:
+            started()
+        if shutdown_trigger is not None:
+            trigger = asyncio.ensure_future(as_coroutine(shutdown_trigger))
+            trigger.add_done_callback(lambda _: worker.stop())
+        await worker.wait_for_stop()
+        if trigger is not None and trigger.done() and not trigger.cancelled():
+            trigger.result()  # what the trigger raised is the caller's
+    finally:
+        if trigger is not None and not trigger.done():
+            trigger.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await trigger
+        try:
+            await uninterrupted(end_worker(worker, runtime))
+        finally:
+            if handler is not None:
+                handler.__exit__(None, None, None)
+
+
+async def as_coroutine(trigger: Callable[..., Awaitable[Any]]) -> Any:
+    """Awaits whatever awaitable a trigger gives."""
+    return await trigger()
+
+
+async def end_worker(worker: Worker, runtime: AsyncioRuntime) -> None:
+    """Drains the connections, then runs the application's shutdown."""
+    try:
+        await worker.drain()
+        await worker.lifespan.shutdown()
+    finally:
+        await runtime.stop_background()
+        await asyncio.sleep(0)  # transports tell of their end in the next turn of the loop
+
+
+async def uninterrupted(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Awaits a coroutine to its end even where the task is cancelled meanwhile; a second cancellation ends it."""
+    task = asyncio.ensure_future(coroutine)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if task.done():
+            raise
+        try:
+            await task
+        finally:
+            if not task.done():
+                task.cancel()
+        raise
+
+
+def ssl_error_is_quiet(error: BaseException) -> bool:
+    """True for the ends of a handshake that say nothing about this server."""
+    return isinstance(error, (ConnectionError, ssl.SSLEOFError))
+
+
+def loop_name(loop: asyncio.AbstractEventLoop) -> str:
+    """The loop's class, as `--version` shows it."""
+    kind = type(loop)
+    return f"{kind.__module__.partition('.')[0]}.{kind.__name__} (Python {sys.version_info[0]}.{sys.version_info[1]})"

@@ -1,0 +1,86 @@
+from hypercorn.wire.http1 cimport FieldEncoder, RequestParser
+
+cdef class Runtime:
+    cpdef double now(self) except? -1
+    cpdef call_soon(self, callback)
+    cpdef call_at(self, double when, callback)
+    cpdef spawn(self, coroutine)
+    cpdef waiter(self)
+    cpdef wake(self, waiter)
+
+cdef class Transport:
+    cdef public Runtime runtime
+    cdef public Connection connection
+    cdef public list out
+    cdef public Py_ssize_t out_size
+    cdef public bint corked
+    cdef public bint scheduled
+    cdef public object client
+    cdef public object server
+    cdef public str scheme
+    cpdef write(self, bytes data)
+    cpdef bint cork(self) except -1
+    cpdef end_turn(self)
+    cpdef flush(self)
+    cpdef send_bytes(self, bytes data)
+    cpdef Py_ssize_t unsent(self) except -1
+    cpdef close(self)
+    cpdef abort(self)
+    cpdef write_eof(self)
+    cpdef pause_reading(self)
+    cpdef resume_reading(self)
+    cpdef get_extra_info(self, str name)
+
+cdef class Connection:
+    cdef public Transport transport
+    cdef public Context context
+    cdef public double deadline
+    cpdef Connection data_received(self, bytes data)
+    cpdef eof_received(self)
+    cpdef connection_lost(self)
+    cpdef pause_writing(self)
+    cpdef resume_writing(self)
+    cpdef turn_ended(self)
+    cpdef expired(self, double now)
+    cpdef shutdown(self)
+    cpdef abort(self)
+    cpdef long long start(self, Stream stream, int status, headers, bint trailers) except? -2
+    cpdef end_after(self, Stream stream)
+    cpdef bint writing_blocked(self, Stream stream) except -1
+    cpdef bint body(self, Stream stream, bytes data, bint end) except -1
+    cpdef trailers(self, Stream stream, headers, bint end)
+    cpdef hint(self, Stream stream, headers)
+    cpdef int reset(self, Stream stream) except -1
+    cpdef wanted(self, Stream stream)
+
+cdef class Stream:
+    cdef public Connection connection
+    cpdef begin(self)
+    cpdef bint body_received(self, bytes data, bint complete) except -1
+    cpdef disconnected(self, int status)
+    cpdef peer_closed(self)
+    cpdef writable(self)
+
+cdef class Context:
+    cdef public Runtime runtime
+    cdef public FieldEncoder encoder
+    cdef public bint terminating
+    cdef public bint keep_case
+    cdef public frozenset server_names
+    cdef public Py_ssize_t max_request_line_size
+    cdef public Py_ssize_t max_header_size
+    cdef public Py_ssize_t max_header_count
+    cdef public long long max_body_size
+    cdef public long long max_unread_body
+    cdef public long long keep_alive_max_requests
+    cdef public double header_timeout
+    cdef public double body_timeout
+    cdef public double keep_alive_timeout
+    cdef public double write_timeout
+    cdef public double linger_timeout
+    cdef public double next_sweep
+    cpdef bint serves(self, bytes host) except -1
+    cpdef Stream open_http(self, Connection connection, RequestParser head)
+    cpdef bytes server_fields(self, bint has_date, bint has_server)
+    cpdef refused(self, Connection connection, RequestParser head, int status, str reason)
+    cpdef arm(self, double deadline)

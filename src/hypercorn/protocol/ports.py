@@ -1,0 +1,337 @@
+"""What the protocol floor asks of the floors around it, as base classes that they fill.
+
+Below a connection is a `Transport`, beside it a `Runtime`, above it a `Stream` for each exchange, which a `Context`
+opens. They are classes rather than typing protocols so that, compiled, a call across a floor is a C call.
+
+    transport -> connection   data_received  eof_received  connection_lost  pause_writing  resume_writing
+    connection -> transport   write  close  abort  write_eof  pause_reading  resume_reading  get_extra_info
+    connection -> stream      body_received  disconnected  writable
+    stream -> connection      start  body  trailers  hint  reset  wanted
+
+No method of these blocks, and none raises because of a peer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from hypercorn.wire.http1 import FieldEncoder, RequestParser
+
+GATHER = 65536  # bytes gathered before a write leaves even though its turn has not ended
+
+
+class Runtime:
+    """Time, tasks and waiting, as one event loop offers them."""
+
+    __slots__ = ()
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        raise NotImplementedError
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """Runs `callback` once the current task step has ended."""
+        raise NotImplementedError
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Any:
+        """Runs `callback` at `when` (seconds of `now`); the result has `cancel()`."""
+        raise NotImplementedError
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Runs an application call in a task of its own, in a fresh copy of the server's context variables."""
+        raise NotImplementedError
+
+    def waiter(self) -> Any:
+        """An awaitable that `wake` ends once; one task may await it."""
+        raise NotImplementedError
+
+    def wake(self, waiter: Any) -> None:
+        """Ends a waiter; does nothing to one that has ended."""
+        raise NotImplementedError
+
+
+class Transport:
+    """Bytes to and from one peer. Writes of one turn are gathered and leave together when the turn ends.
+
+    A turn is one batch of input, or one step of an application's task. A write outside of both schedules the end of
+    a turn of its own, so nothing is held back longer than until the current step has ended.
+    """
+
+    __slots__ = (
+        "client",
+        "connection",
+        "corked",
+        "out",
+        "out_size",
+        "runtime",
+        "scheduled",
+        "scheme",
+        "server",
+    )
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.connection: Connection | None = None
+        self.out: list[bytes] = []
+        self.out_size = 0
+        self.corked = False
+        self.scheduled = False
+        # What a scope says of the transport (ASGI HTTP scope): `client`, `server` and `scheme`.
+        self.client: tuple[str, int] | None = None
+        self.server: tuple[str, int | None] | None = None
+        self.scheme = "http"
+
+    def write(self, data: bytes) -> None:
+        """Takes bytes for the peer."""
+        self.out.append(data)
+        self.out_size += len(data)
+        if self.out_size >= GATHER:
+            self.flush()
+        elif not self.corked and not self.scheduled:
+            self.scheduled = True
+            self.runtime.call_soon(self.end_turn)
+
+    def cork(self) -> bool:
+        """Begins a turn. Returns True where this call began it; the same caller then ends it."""
+        if self.corked:
+            return False
+        self.corked = True
+        return True
+
+    def end_turn(self) -> None:
+        """Ends the turn: the connection goes on with what was waiting, then the output leaves."""
+        self.scheduled = False
+        self.corked = True
+        connection = self.connection
+        if connection is not None:
+            connection.turn_ended()
+        self.corked = False
+        if self.out:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hands what was gathered to the kernel."""
+        out = self.out
+        if len(out) == 1:
+            data = out[0]
+        elif out:
+            data = b"".join(out)
+        else:
+            return
+        out.clear()
+        self.out_size = 0
+        self.send_bytes(data)
+
+    def send_bytes(self, data: bytes) -> None:
+        """Sends now what can be sent now and keeps the rest; asks the connection to pause past the high-water mark."""
+        raise NotImplementedError
+
+    def unsent(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Sends what is left, then closes."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Closes at once; what is unsent is lost."""
+        raise NotImplementedError
+
+    def write_eof(self) -> None:
+        """Sends what is left, then half-closes, where the transport can."""
+        raise NotImplementedError
+
+    def pause_reading(self) -> None:
+        """Stops the calls of `data_received`."""
+        raise NotImplementedError
+
+    def resume_reading(self) -> None:
+        """Goes on with the calls of `data_received`."""
+        raise NotImplementedError
+
+    def get_extra_info(self, name: str) -> Any:
+        """`peername`, `sockname`, `ssl_object`, `alpn`, or None where it is not known."""
+        return None
+
+
+class Connection:
+    """The protocol state of one transport."""
+
+    __slots__ = ("context", "deadline", "transport")
+
+    def __init__(self, transport: Transport, context: Context) -> None:
+        self.transport = transport
+        self.context = context
+        self.deadline = 0.0  # seconds of Runtime.now; 0 when nothing is waited for
+
+    # -- from the transport
+
+    def data_received(self, data: bytes) -> Connection | None:
+        """Takes bytes of the peer. Returns the connection that goes on in its place when the protocol switches."""
+        raise NotImplementedError
+
+    def eof_received(self) -> None:
+        """The peer sends no more."""
+        raise NotImplementedError
+
+    def connection_lost(self) -> None:
+        """The transport is gone."""
+        raise NotImplementedError
+
+    def pause_writing(self) -> None:
+        """The output passed the high-water mark."""
+        raise NotImplementedError
+
+    def resume_writing(self) -> None:
+        """The output fell below the low-water mark."""
+        raise NotImplementedError
+
+    def turn_ended(self) -> None:
+        """A turn is about to end: go on with what waited for it."""
+
+    # -- from the runtime
+
+    def expired(self, now: float) -> None:
+        """`deadline` has passed."""
+        raise NotImplementedError
+
+    def shutdown(self) -> None:
+        """The server is going down: take no further request, end what is idle."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """The server stops waiting: end now."""
+        raise NotImplementedError
+
+    # -- from a stream
+
+    def start(self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool) -> int:
+        """Checks and keeps the head of the final response. Returns the body's length as the head announces it, or -1.
+        Raises TypeError or ValueError for a bad head."""
+        raise NotImplementedError
+
+    def body(self, stream: Stream, data: bytes, end: bool) -> bool:
+        """Sends a piece of the body, the head before it if it is the first. Returns False when the sender should wait."""
+        raise NotImplementedError
+
+    def end_after(self, stream: Stream) -> None:
+        """Ends the connection after this exchange, where the version has no other way to end a message early."""
+        raise NotImplementedError
+
+    def writing_blocked(self, stream: Stream) -> bool:
+        """True while the peer does not read."""
+        raise NotImplementedError
+
+    def trailers(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], end: bool) -> None:
+        """Sends trailer fields, and ends the response with the last of them."""
+        raise NotImplementedError
+
+    def hint(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Sends a 103 (Early Hints)."""
+        raise NotImplementedError
+
+    def reset(self, stream: Stream) -> int:
+        """Gives the exchange up: answers 500 if nothing was sent yet, else makes sure that the peer cannot take the
+        response for complete. Returns the status that the peer saw."""
+        raise NotImplementedError
+
+    def wanted(self, stream: Stream) -> None:
+        """The application waits for the body: send 100 (Continue) where asked for, read on."""
+        raise NotImplementedError
+
+
+class Stream:
+    """One exchange, as its connection sees it."""
+
+    __slots__ = ("connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def begin(self) -> None:
+        """Starts the application."""
+        raise NotImplementedError
+
+    def body_received(self, data: bytes, complete: bool) -> bool:
+        """Takes a piece of the request body. Returns False when the sender should wait."""
+        raise NotImplementedError
+
+    def disconnected(self, status: int) -> None:
+        """The exchange is over for the peer: it is gone, or was answered `status` (0: no answer) for breaking the
+        protocol in the body. No further call follows."""
+        raise NotImplementedError
+
+    def peer_closed(self) -> None:
+        """The peer closed its sending half after a whole request; it may still read."""
+        raise NotImplementedError
+
+    def writable(self) -> None:
+        """The peer reads again."""
+        raise NotImplementedError
+
+
+class Context:
+    """What all connections of one worker share: the limits as numbers, the runtime, and the floors above."""
+
+    __slots__ = (
+        "body_timeout",
+        "encoder",
+        "header_timeout",
+        "keep_alive_max_requests",
+        "keep_alive_timeout",
+        "keep_case",
+        "linger_timeout",
+        "max_body_size",
+        "max_header_count",
+        "max_header_size",
+        "max_request_line_size",
+        "max_unread_body",
+        "next_sweep",
+        "runtime",
+        "server_names",
+        "terminating",
+        "write_timeout",
+    )
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.terminating = False
+        self.encoder = FieldEncoder()
+        self.server_names: frozenset[bytes] = frozenset()  # lower-case hosts that are served; empty: any
+        self.next_sweep = float("inf")  # when the deadlines are looked at next
+        # 0 means "no limit" throughout.
+        self.max_request_line_size = 8192
+        self.max_header_size = 16384
+        self.max_header_count = 100
+        self.max_body_size = 0
+        self.max_unread_body = 65536
+        self.keep_alive_max_requests = 0
+        self.header_timeout = 10.0
+        self.body_timeout = 30.0
+        self.keep_alive_timeout = 5.0
+        self.write_timeout = 60.0
+        self.linger_timeout = 2.0
+        self.keep_case = False
+
+    def serves(self, host: bytes) -> bool:
+        """True where `host` (a Host field's value) is one of `server_names`, with or without its port."""
+        name = host.lower()
+        return name in self.server_names or name.rpartition(b":")[0] in self.server_names
+
+    def open_http(self, connection: Connection, head: RequestParser) -> Stream:
+        """Opens the stream of a request whose head is complete, and starts the application on it."""
+        raise NotImplementedError
+
+    def server_fields(self, has_date: bool, has_server: bool) -> bytes:
+        """The fields that the server adds to an HTTP/1.1 response, encoded: date, server, alt-svc."""
+        raise NotImplementedError
+
+    def refused(self, connection: Connection, head: RequestParser, status: int, reason: str) -> None:
+        """A request was refused before any application saw it: one access record, one counter."""
+        raise NotImplementedError
+
+    def arm(self, deadline: float) -> None:
+        """A connection now waits no longer than `deadline`."""
+        raise NotImplementedError

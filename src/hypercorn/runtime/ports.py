@@ -1,0 +1,56 @@
+"""What a worker asks of an event loop: the contract that `asyncio/` and `trio/` fill."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.protocol.ports import Runtime, Transport
+
+if TYPE_CHECKING:
+    from hypercorn.runtime.worker import Worker
+
+
+class Listener:
+    """A socket that accepts connections."""
+
+    def close(self) -> None:
+        """Accepts no more."""
+        raise NotImplementedError
+
+
+class LoopRuntime(Runtime):
+    """What a worker asks of an event loop, beyond what connections do."""
+
+    def start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Runs an async function in a background task of the server."""
+        raise NotImplementedError
+
+    def sleep_until(self, waiter: Any, seconds: float) -> Awaitable[None]:
+        """Waits for `waiter`, or for `seconds`."""
+        raise NotImplementedError
+
+    def run_in_thread(self, function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
+        """Runs a blocking function in a thread of the loop's pool."""
+        raise NotImplementedError
+
+    def call_from_thread(self, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        """From such a thread: runs an async function on the loop and waits for its result."""
+        raise NotImplementedError
+
+    def listen(self, worker: Worker, sock: socket.socket, tls: Any) -> Awaitable[Listener]:
+        """Accepts connections on a bound socket, for `worker.connected`."""
+        raise NotImplementedError
+
+    def active_calls(self) -> int:
+        """Application calls that have not ended."""
+        raise NotImplementedError
+
+    def cancel_calls(self) -> None:
+        """Cancels every application call."""
+        raise NotImplementedError
+
+    def report_handshake_failure(self, error: BaseException, transport: Transport) -> None:
+        """A TLS handshake failed."""
+        raise NotImplementedError

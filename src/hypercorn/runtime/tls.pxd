@@ -1,0 +1,19 @@
+from hypercorn.protocol.ports cimport Connection, Context, Transport
+
+cdef class TLSTransport(Transport):
+    cdef public TLSConnection session
+    cdef public bint closing
+
+cdef class TLSConnection(Connection):
+    cdef public object worker
+    cdef public object incoming
+    cdef public object outgoing
+    cdef public object ssl_object
+    cdef public bint handshaken
+    cdef public TLSTransport plain
+    cpdef bint handshake(self) except -1
+    cpdef decrypt(self)
+    cpdef hand_up(self, bytes data)
+    cpdef encrypt(self, bytes data)
+    cpdef send_encrypted(self)
+    cpdef say_goodbye(self)

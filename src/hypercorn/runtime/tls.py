@@ -1,0 +1,232 @@
+"""TLS between a transport and a connection, over memory buffers: the same on every loop.
+
+Two faces of one session: `TLSConnection` is what the socket's transport knows, `TLSTransport` what the protocol's
+connection writes to. A handshake that fails, a peer that closes without a word or in the middle of one, never raises.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.protocol.ports import Connection, Context, Transport
+
+if TYPE_CHECKING:
+    from hypercorn.runtime.worker import Worker
+
+RECORD = 16384  # bytes in a TLS record at the most (RFC 8446 section 5.1)
+BATCH = 65536  # decrypted bytes that go up at once
+
+
+class TLSTransport(Transport):
+    """The plain side of a TLS session."""
+
+    __slots__ = ("closing", "session")
+
+    def __init__(self, session: TLSConnection) -> None:
+        lower = session.transport
+        super().__init__(lower.runtime)
+        self.session: TLSConnection = session
+        self.closing = False
+        self.client = lower.client
+        self.server = lower.server
+        self.scheme = "https"
+
+    def send_bytes(self, data: bytes) -> None:
+        if not self.closing:
+            self.session.encrypt(data)
+
+    def unsent(self) -> int:
+        return self.session.transport.unsent()
+
+    def close(self) -> None:
+        self.write_eof()
+        self.session.transport.close()
+
+    def abort(self) -> None:
+        self.closing = True
+        self.session.transport.abort()
+
+    def write_eof(self) -> None:
+        if not self.closing:
+            self.flush()
+            self.closing = True
+            self.session.say_goodbye()
+
+    def pause_reading(self) -> None:
+        self.session.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self.session.transport.resume_reading()
+
+    def get_extra_info(self, name: str) -> Any:
+        if name == "ssl_object":
+            return self.session.ssl_object
+        if name == "alpn":
+            return self.session.ssl_object.selected_alpn_protocol()
+        return self.session.transport.get_extra_info(name)
+
+
+class TLSConnection(Connection):
+    """The encrypted side of a TLS session."""
+
+    __slots__ = ("handshaken", "incoming", "outgoing", "plain", "ssl_object", "worker")
+
+    def __init__(self, transport: Transport, context: Context, tls: ssl.SSLContext, worker: Worker) -> None:
+        super().__init__(transport, context)
+        self.worker = worker
+        self.incoming = ssl.MemoryBIO()
+        self.outgoing = ssl.MemoryBIO()
+        self.ssl_object: Any = tls.wrap_bio(self.incoming, self.outgoing, server_side=True)
+        self.handshaken = False
+        self.plain: TLSTransport = TLSTransport(self)
+        seconds = worker.config.ssl_handshake_timeout
+        if seconds:
+            self.deadline = context.runtime.now() + seconds
+            if self.deadline < context.next_sweep:
+                context.arm(self.deadline)
+
+    # -- from the socket
+
+    def data_received(self, data: bytes) -> Connection | None:
+        plain = self.plain
+        if plain.closing:
+            # Lingering: nobody reads this any more, only its amount counts.
+            if plain.connection is not None:
+                plain.connection.data_received(data)
+            return None
+        self.incoming.write(data)
+        if not self.handshaken and not self.handshake():
+            return None
+        plain.cork()
+        self.decrypt()
+        plain.end_turn()
+        return None
+
+    def handshake(self) -> bool:
+        """Goes on with the handshake. True once it is complete."""
+        try:
+            self.ssl_object.do_handshake()
+        except ssl.SSLWantReadError:
+            self.send_encrypted()
+            return False
+        except (ssl.SSLError, OSError) as error:
+            self.send_encrypted()
+            self.plain.closing = True
+            self.deadline = 0.0
+            self.worker.runtime.report_handshake_failure(error, self.transport)
+            self.transport.close()
+            return False
+        self.send_encrypted()
+        self.handshaken = True
+        self.deadline = 0.0
+        connection = self.worker.open_connection(self.plain)
+        self.plain.connection = connection
+        self.worker.deadlines.connections.add(connection)
+        if self.context.terminating:
+            connection.shutdown()
+        return True
+
+    def decrypt(self) -> None:
+        """Hands up everything that can be decrypted."""
+        read = self.ssl_object.read
+        plain = self.plain
+        pieces: list[bytes] = []
+        size = 0
+        ended = False
+        while not ended:
+            try:
+                data = read(RECORD)
+            except ssl.SSLWantReadError:
+                break
+            except (ssl.SSLError, OSError):
+                # close_notify, or garbage after it: either way no more will come.
+                data = b""
+            if data:
+                pieces.append(data)
+                size += len(data)
+            else:
+                ended = True
+            if size >= BATCH:
+                self.hand_up(b"".join(pieces))
+                pieces.clear()
+                size = 0
+        if pieces:
+            self.hand_up(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        if ended and not plain.closing and plain.connection is not None:
+            plain.connection.eof_received()
+
+    def hand_up(self, data: bytes) -> None:
+        """Gives plain bytes to the connection."""
+        plain = self.plain
+        connection = plain.connection
+        if connection is not None:
+            successor = connection.data_received(data)
+            if successor is not None:
+                plain.connection = successor
+                self.worker.replaced(connection, successor)
+
+    def eof_received(self) -> None:
+        connection = self.plain.connection
+        if not self.handshaken or connection is None:
+            self.transport.close()
+        else:
+            connection.eof_received()
+
+    def connection_lost(self) -> None:
+        self.deadline = 0.0
+        self.plain.closing = True
+        connection = self.plain.connection
+        if connection is not None:
+            self.plain.connection = None
+            self.worker.disconnected(connection)
+
+    def pause_writing(self) -> None:
+        if self.plain.connection is not None:
+            self.plain.connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self.plain.connection is not None:
+            self.plain.connection.resume_writing()
+
+    # -- from the plain side
+
+    def encrypt(self, data: bytes) -> None:
+        """Sends plain bytes."""
+        try:
+            self.ssl_object.write(data)
+        except (ssl.SSLError, OSError):
+            self.transport.abort()
+            return
+        self.send_encrypted()
+
+    def send_encrypted(self) -> None:
+        """Hands what was encrypted to the socket."""
+        if self.outgoing.pending:
+            self.transport.write(self.outgoing.read())
+            if not self.transport.corked:
+                self.transport.flush()
+
+    def say_goodbye(self) -> None:
+        """Sends close_notify (RFC 8446 section 6.1); does not wait for the peer's."""
+        if self.handshaken:
+            try:
+                self.ssl_object.unwrap()
+            except (ssl.SSLError, OSError):
+                pass  # it wants the peer's close_notify, which nobody waits for
+            self.send_encrypted()
+
+    # -- from the runtime
+
+    def expired(self, now: float) -> None:
+        self.deadline = 0.0
+        if not self.handshaken:
+            self.worker.runtime.report_handshake_failure(TimeoutError("TLS handshake timed out"), self.transport)
+            self.transport.abort()
+
+    def shutdown(self) -> None:
+        if not self.handshaken:
+            self.transport.close()
+
+    def abort(self) -> None:
+        self.transport.abort()

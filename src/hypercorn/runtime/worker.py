@@ -1,0 +1,180 @@
+"""A worker: one application served on one event loop, from its startup to the end of its last connection.
+
+Everything here is the same on every loop. A loop's own part is its `LoopRuntime`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from random import randint
+from typing import Any
+
+from hypercorn.app_wrappers import WSGIWrapper
+from hypercorn.asgi.lifespan import Lifespan
+from hypercorn.asgi.loading import wrap_app
+from hypercorn.asgi.streams import StreamContext
+from hypercorn.config import Config
+from hypercorn.logging import access_writer
+from hypercorn.net.address import url
+from hypercorn.net.sockets import Sockets, listen
+from hypercorn.protocol.http1 import HTTP1Connection
+from hypercorn.protocol.ports import Connection, Transport
+from hypercorn.runtime.deadlines import Deadlines
+from hypercorn.runtime.ports import Listener, LoopRuntime
+from hypercorn.runtime.tls import TLSConnection
+
+SUPPORTED_ALPN = ("http/1.1",)
+
+
+class Worker:
+    """One application, its listeners and its connections."""
+
+    def __init__(self, app: Any, config: Config, runtime: LoopRuntime, mode: Any = None) -> None:
+        config.validate()
+        self.config = config
+        self.runtime = runtime
+        self.log = config.log
+        self.app = self.plain_app(app, mode)
+        self.context = StreamContext(runtime, self.app, config, self.log)
+        self.context.access = access_writer(self.log, self.spawn_plain)
+        self.context.records = self.context.access is not None
+        self.deadlines = Deadlines(runtime, self.context)
+        self.context.arm_deadline = self.deadlines.arm
+        self.lifespan = Lifespan(self.app, config, runtime, runtime.start, self.context.state)
+        self.listeners: list[Listener] = []
+        self.sockets: Sockets | None = None
+        self.addresses: list[str] = []
+        self.stopping: Any = None  # waiter of `wait_for_stop`
+        self.stop_asked = False
+        self.emptied: Any = None  # waiter of `drain`
+        self.requests_left = 0
+        if config.max_requests is not None:
+            self.requests_left = config.max_requests + randint(0, config.max_requests_jitter)
+            self.context.request_opened = self.count_request
+
+    def plain_app(self, app: Any, mode: Any) -> Callable[..., Any]:
+        """The application as one ASGI callable. A WSGI application runs in threads."""
+        wrapper = app if hasattr(app, "max_body_size") else wrap_app(app, self.config.wsgi_max_body_size, mode)
+        if isinstance(wrapper, WSGIWrapper):
+            return functools.partial(
+                wrapper, sync_spawn=self.runtime.run_in_thread, call_soon=self.runtime.call_from_thread
+            )
+        inner: Callable[..., Any] = getattr(wrapper, "app", wrapper)
+        return inner
+
+    def spawn_plain(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Runs a coroutine that is no application call (an async logger's)."""
+
+        async def run() -> None:
+            with suppress(Exception):
+                await coroutine
+
+        self.runtime.start(run)
+
+    # -- from start to stop
+
+    async def start(self, sockets: Sockets | None = None) -> None:
+        """Runs the application's startup, then opens the listeners.
+
+        Raises LifespanFailureError, LifespanTimeoutError, and OSError for a bind that fails.
+        """
+        await self.lifespan.startup()
+        self.sockets = self.config.create_sockets() if sockets is None else sockets
+        tls = self.config.create_ssl_context() if self.sockets.secure_sockets else None
+        if tls is not None:
+            tls.set_alpn_protocols([name for name in self.config.alpn_protocols if name in SUPPORTED_ALPN])
+        for group, context in ((self.sockets.secure_sockets, tls), (self.sockets.insecure_sockets, None)):
+            for sock in group:
+                listen(sock, self.config.backlog)
+                self.listeners.append(await self.runtime.listen(self, sock, context))
+                self.addresses.append(url("https" if context is not None else "http", sock.getsockname()))
+                self.log.log_info("Running on %s (CTRL + C to quit)", self.addresses[-1])
+
+    async def wait_for_stop(self) -> None:
+        """Returns once `stop` was called."""
+        while not self.stop_asked:
+            self.stopping = self.runtime.waiter()
+            await self.stopping
+
+    def stop(self) -> None:
+        """Asks the worker to stop. Not thread-safe."""
+        self.stop_asked = True
+        if self.stopping is not None:
+            self.runtime.wake(self.stopping)
+
+    def close_listeners(self) -> None:
+        """Accepts no more connections; the sockets are closed."""
+        for listener in self.listeners:
+            listener.close()
+        self.listeners.clear()
+        sockets, self.sockets = self.sockets, None
+        if sockets is not None:
+            sockets.close()
+
+    async def drain(self) -> None:
+        """Ends every connection: idle ones now, the others within `graceful_timeout` seconds, then all."""
+        self.context.terminating = True
+        self.close_listeners()
+        for connection in list(self.deadlines.connections):
+            connection.shutdown()
+        await self.wait_until_empty(self.config.graceful_timeout)
+        if self.deadlines.connections or self.runtime.active_calls():
+            self.runtime.cancel_calls()
+            for connection in list(self.deadlines.connections):
+                connection.abort()
+            await self.wait_until_empty(1.0)
+        self.deadlines.stop()
+
+    async def wait_until_empty(self, seconds: float) -> None:
+        """Waits until no connection and no call is left, but not longer than `seconds`."""
+        end = self.runtime.now() + seconds
+        while self.deadlines.connections or self.runtime.active_calls():
+            left = end - self.runtime.now()
+            if left <= 0:
+                return
+            self.emptied = self.runtime.waiter()
+            await self.runtime.sleep_until(self.emptied, left)
+        self.emptied = None
+
+    def one_less(self) -> None:
+        """A connection or a call has ended."""
+        if self.emptied is not None and not self.deadlines.connections and not self.runtime.active_calls():
+            self.runtime.wake(self.emptied)
+
+    # -- connections
+
+    def connected(self, transport: Transport, tls: Any) -> None:
+        """Puts a connection on a new transport."""
+        connection: Connection
+        if tls is None:
+            connection = self.open_connection(transport)
+        else:
+            transport.scheme = "https"
+            connection = TLSConnection(transport, self.context, tls, self)
+        transport.connection = connection
+        self.deadlines.connections.add(connection)
+
+    def open_connection(self, transport: Transport) -> Connection:
+        """The connection of the protocol that the peer speaks: HTTP/1.1 for now."""
+        return HTTP1Connection(transport, self.context)
+
+    def disconnected(self, connection: Connection) -> None:
+        """A transport is gone."""
+        self.deadlines.connections.discard(connection)
+        connection.connection_lost()
+        if self.emptied is not None:
+            self.one_less()
+
+    def replaced(self, connection: Connection, successor: Connection) -> None:
+        """A connection went on as another (a protocol switch)."""
+        self.deadlines.connections.discard(connection)
+        self.deadlines.connections.add(successor)
+
+    def count_request(self) -> None:
+        """`max_requests`: the worker stops after that many."""
+        self.requests_left -= 1
+        if self.requests_left <= 0 and not self.stop_asked:
+            self.stop()
+

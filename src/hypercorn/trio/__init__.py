@@ -1,0 +1,95 @@
+"""Serving on trio.
+
+    await serve(app, config)                                  until SIGINT or SIGTERM
+    await serve(app, config, shutdown_trigger=event.wait)     until the trigger returns
+    async with server(app, config) as running: ...            until the block ends
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+import trio
+
+from hypercorn.config import Config
+from hypercorn.runtime.server import Server
+from hypercorn.runtime.worker import Worker
+from hypercorn.trio.worker import TrioRuntime, run_worker
+from hypercorn.typing import Framework
+
+__all__ = ("serve", "server")
+
+
+async def serve(
+    app: Framework,
+    config: Config,
+    *,
+    shutdown_trigger: Callable[..., Awaitable[Any]] | None = None,
+    mode: Literal["asgi", "wsgi"] | None = None,
+    task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serves an application in this task, until the trigger returns or a signal comes.
+
+    Without a `shutdown_trigger` SIGINT and SIGTERM end the server, where this runs in the main thread; in another
+    thread no signal is handled. Cancelling the task ends the server gracefully. `task_status` is told the real
+    addresses once connections are accepted (`await nursery.start(serve, app, config)`).
+
+    Raises LifespanFailureError or LifespanTimeoutError when the application's startup or shutdown fails, OSError when
+    a bind fails, ConfigError for a wrong option.
+    """
+    warn_of_ignored(config)
+    runtime = TrioRuntime()
+    worker = Worker(app, config, runtime, mode)
+    await run_worker(
+        worker,
+        runtime,
+        shutdown_trigger=shutdown_trigger,
+        handle_signals=shutdown_trigger is None,
+        started=lambda: task_status.started(list(worker.addresses)),
+    )
+
+
+@asynccontextmanager
+async def server(
+    app: Framework, config: Config, *, mode: Literal["asgi", "wsgi"] | None = None
+) -> AsyncIterator[Server]:
+    """Serves an application while the block runs: from the moment that it accepts connections, to a graceful end.
+
+    The server that it gives has the real `addresses` and `shutdown()`. No signal is handled. Raises as `serve` does.
+    """
+    warn_of_ignored(config)
+    runtime = TrioRuntime()
+    worker = Worker(app, config, runtime, mode)
+    failures: list[BaseException] = []
+    ready = trio.Event()
+
+    async def run() -> None:
+        try:
+            await run_worker(worker, runtime, started=ready.set)
+        except Exception as error:
+            failures.append(error)
+        ready.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        await ready.wait()
+        if not failures:
+            try:
+                yield Server(worker, runtime.token.run_sync_soon)
+            finally:
+                worker.stop()
+    if failures:
+        raise failures[0]
+
+
+def warn_of_ignored(config: Config) -> None:
+    """Warns of options that mean nothing inside somebody else's run."""
+    if config.debug:
+        warnings.warn("The config `debug` has no affect when using serve", Warning, stacklevel=3)
+    if config.workers != 1:
+        warnings.warn("The config `workers` has no affect when using serve", Warning, stacklevel=3)
+    if config.worker_class not in ("asyncio", "trio"):
+        warnings.warn("The config `worker_class` has no affect when using serve", Warning, stacklevel=3)

@@ -1,0 +1,43 @@
+"""trio's time, tasks and waiting, as connections and streams use them: the hot half of the runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from time import monotonic
+from typing import Any
+
+from hypercorn.protocol.ports import Runtime
+
+
+class TrioLoop(Runtime):
+    """A trio run."""
+
+    __slots__ = ("new_waiter", "run_call", "start_call", "start_timer", "token", "variables")
+
+    def __init__(self, token: Any, new_waiter: Callable[[], Any]) -> None:
+        self.token = token
+        self.new_waiter = new_waiter
+        # Requests start from the variables of the server's start, never from another request's.
+        self.variables: Context = copy_context()
+        self.start_call: Any = None  # start_soon of the nursery of the calls
+        self.run_call: Any = None
+        self.start_timer: Any = None
+
+    def now(self) -> float:
+        return monotonic()
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        self.token.run_sync_soon(callback)
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Any:
+        return self.start_timer(max(0.0, when - monotonic()), callback)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self.variables.copy().run(self.start_call, self.run_call, coroutine)
+
+    def waiter(self) -> Any:
+        return self.new_waiter()
+
+    def wake(self, waiter: Any) -> None:
+        waiter.wake()

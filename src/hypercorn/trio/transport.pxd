@@ -1,0 +1,20 @@
+from hypercorn.protocol.ports cimport Connection, Runtime, Transport
+
+cdef class TrioTransport(Transport):
+    cdef public object worker
+    cdef public object sock
+    cdef public object start_writer
+    cdef public object changed
+    cdef public list pending
+    cdef public Py_ssize_t pending_size
+    cdef public Py_ssize_t high_water
+    cdef public bint writing
+    cdef public bint paused_writing
+    cdef public bint paused_reading
+    cdef public bint closing
+    cdef public bint eof_wanted
+    cdef public bint closed
+    cpdef received(self, bytes data)
+    cpdef shut(self)
+    cpdef half_close(self)
+    cpdef wake_reader(self)

@@ -1,0 +1,201 @@
+"""A `Transport` over a non-blocking socket under trio: what can be sent is sent at once, a task sends the rest."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.net.address import client_address, server_address
+from hypercorn.protocol.ports import Runtime, Transport
+
+if TYPE_CHECKING:
+    from hypercorn.runtime.worker import Worker
+
+
+class TrioTransport(Transport):
+    """One accepted connection on trio. `changed` wakes the task that reads it."""
+
+    __slots__ = (
+        "changed",
+        "closed",
+        "closing",
+        "eof_wanted",
+        "high_water",
+        "paused_reading",
+        "paused_writing",
+        "pending",
+        "pending_size",
+        "sock",
+        "start_writer",
+        "worker",
+        "writing",
+    )
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        worker: Worker,
+        sock: socket.socket,
+        start_writer: Callable[[TrioTransport], None],
+    ) -> None:
+        super().__init__(runtime)
+        self.worker = worker
+        self.sock = sock
+        self.start_writer = start_writer
+        self.changed: Any = None
+        self.pending: list[memoryview] = []  # what the kernel refused
+        self.pending_size = 0
+        self.high_water = worker.config.write_buffer_size
+        self.writing = False  # a task sends `pending`
+        self.paused_writing = False
+        self.paused_reading = False
+        self.closing = False  # closes when `pending` is sent
+        self.eof_wanted = False  # half-closes when `pending` is sent
+        self.closed = False
+        self.client = client_address(self.peer())
+        self.server = server_address(sock.getsockname())
+
+    def peer(self) -> Any:
+        """The peer's address, or None for one that is gone already."""
+        try:
+            return self.sock.getpeername()
+        except OSError:
+            return None
+
+    # -- from the task that reads
+
+    def received(self, data: bytes) -> None:
+        """Bytes arrived."""
+        connection = self.connection
+        if connection is None:
+            return
+        self.corked = True
+        successor = connection.data_received(data)
+        if successor is not None:
+            self.connection = successor
+            self.worker.replaced(connection, successor)
+        self.end_turn()
+
+    def ended(self) -> None:
+        """The peer sends no more."""
+        if self.connection is not None:
+            self.connection.eof_received()
+
+    def lost(self) -> None:
+        """The end, however it came."""
+        self.shut()
+        connection = self.connection
+        self.connection = None
+        if connection is not None:
+            self.worker.disconnected(connection)
+
+    # -- from the task that writes
+
+    def send_pending(self) -> None:
+        """Sends what the kernel takes now."""
+        pending = self.pending
+        while pending and not self.closed:
+            piece = pending[0]
+            try:
+                sent = self.sock.send(piece)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                self.shut()
+                return
+            self.pending_size -= sent
+            if sent < len(piece):
+                pending[0] = piece[sent:]
+                break
+            pending.pop(0)
+        if self.paused_writing and self.pending_size <= self.high_water // 4:
+            self.paused_writing = False
+            if self.connection is not None:
+                self.connection.resume_writing()
+        if not pending and not self.closed:
+            if self.closing:
+                self.shut()
+            elif self.eof_wanted:
+                self.half_close()
+
+    # -- from the connection
+
+    def send_bytes(self, data: bytes) -> None:
+        if self.closed or self.closing or self.eof_wanted:
+            return
+        sent = 0
+        if not self.pending:
+            try:
+                sent = self.sock.send(data)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            except OSError:
+                self.shut()
+                return
+            if sent == len(data):
+                return
+        self.pending.append(memoryview(data)[sent:])
+        self.pending_size += len(data) - sent
+        if not self.writing:
+            self.writing = True
+            self.start_writer(self)
+        if not self.paused_writing and self.pending_size > self.high_water:
+            self.paused_writing = True
+            if self.connection is not None:
+                self.connection.pause_writing()
+
+    def unsent(self) -> int:
+        return self.pending_size
+
+    def close(self) -> None:
+        self.flush()
+        self.closing = True
+        if not self.pending:
+            self.shut()
+
+    def abort(self) -> None:
+        self.shut()
+
+    def write_eof(self) -> None:
+        self.flush()
+        self.eof_wanted = True
+        if not self.pending:
+            self.half_close()
+
+    def half_close(self) -> None:
+        """Ends the sending half."""
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.shut()
+
+    def shut(self) -> None:
+        """Closes the socket and wakes the task that reads it."""
+        if not self.closed:
+            self.closed = True
+            self.pending.clear()
+            self.pending_size = 0
+            self.worker.runtime.close_socket(self.sock)
+            self.wake_reader()
+
+    def pause_reading(self) -> None:
+        self.paused_reading = True
+
+    def resume_reading(self) -> None:
+        self.paused_reading = False
+        self.wake_reader()
+
+    def wake_reader(self) -> None:
+        """Lets the task that reads look at the state again."""
+        if self.changed is not None:
+            self.runtime.wake(self.changed)
+
+    def get_extra_info(self, name: str) -> Any:
+        if name == "socket":
+            return self.sock
+        if name == "peername":
+            return self.peer()
+        if name == "sockname":
+            return self.sock.getsockname()
+        return None

@@ -1,0 +1,296 @@
+"""Workers on trio: listening, threads, and a worker's life around a shutdown trigger."""
+
+from __future__ import annotations
+
+import errno
+import math
+import signal
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import trio
+
+from hypercorn.protocol.ports import Transport
+from hypercorn.runtime.ports import Listener, LoopRuntime
+from hypercorn.runtime.worker import Worker
+from hypercorn.trio.loop import TrioLoop
+from hypercorn.trio.transport import TrioTransport
+
+READ_SIZE = 65536
+OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+ACCEPT_PAUSE = 0.5  # seconds without accepting when descriptors have run out
+
+
+class TrioWaiter:
+    """Parks one task until it is woken; remembers a wake that came first."""
+
+    __slots__ = ("task", "woken")
+
+    def __init__(self) -> None:
+        self.task: Any = None
+        self.woken = False
+
+    async def wait(self) -> None:
+        """Waits for `wake`."""
+        if self.woken:
+            return
+        self.task = trio.lowlevel.current_task()
+
+        def abort(_: Any) -> trio.lowlevel.Abort:
+            self.task = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def __await__(self) -> Any:
+        return self.wait().__await__()
+
+    def wake(self) -> None:
+        """Ends the wait, now or when it begins."""
+        if not self.woken:
+            self.woken = True
+            if self.task is not None:
+                task, self.task = self.task, None
+                trio.lowlevel.reschedule(task)
+
+
+class TrioListener(Listener):
+    """The task that accepts on one socket."""
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+
+    def close(self) -> None:
+        self.scope.cancel()
+
+
+class TrioRuntime(TrioLoop, LoopRuntime):
+    """All that a worker needs of the running trio."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        super().__init__(trio.lowlevel.current_trio_token(), TrioWaiter)
+        self.quiet = quiet  # under the command line: handshake failures only at DEBUG
+        self.log: Any = None
+        self.ended: Callable[[], None] | None = None
+        self.calls = 0
+        self.call_nursery: Any = None
+        self.background: Any = None
+        self.run_call = self.run_app
+        self.start_timer = self.begin_timer
+
+    async def run_app(self, coroutine: Any) -> None:
+        """The task of one application call."""
+        self.calls += 1
+        try:
+            await coroutine
+        except Exception as error:
+            self.log.log_error("A request ended in an internal error", exc_info=error)
+        finally:
+            self.calls -= 1
+            if self.ended is not None:
+                self.ended()
+
+    def begin_timer(self, seconds: float, callback: Callable[[], object]) -> trio.CancelScope:
+        """Runs `callback` after `seconds`, unless the scope that this returns is cancelled first."""
+        scope = trio.CancelScope()
+        self.background.start_soon(self.run_timer, scope, seconds, callback)
+        return scope
+
+    async def run_timer(self, scope: trio.CancelScope, seconds: float, callback: Callable[[], object]) -> None:
+        """The task of one timer."""
+        with scope:
+            await trio.sleep(seconds)
+            callback()
+
+    def start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self.background.start_soon(function)
+
+    async def sleep_until(self, waiter: Any, seconds: float) -> None:
+        with trio.move_on_after(seconds):
+            await waiter
+
+    async def run_in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        return await trio.to_thread.run_sync(function, *args)
+
+    def call_from_thread(self, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        return trio.from_thread.run(function, *args, trio_token=self.token)
+
+    def active_calls(self) -> int:
+        return self.calls
+
+    def cancel_calls(self) -> None:
+        self.call_nursery.cancel_scope.cancel()
+
+    def report_handshake_failure(self, error: BaseException, transport: Transport) -> None:
+        level = self.log.log_debug if self.quiet or isinstance(error, ConnectionError) else self.log.log_warning
+        level("TLS handshake with %s failed: %s", transport.client, error)
+
+    def close_socket(self, sock: socket.socket) -> None:
+        """Closes a socket that tasks may be waiting on."""
+        if sock.fileno() >= 0:
+            trio.lowlevel.notify_closing(sock)
+            sock.close()
+
+    # -- listening
+
+    async def listen(self, worker: Worker, sock: socket.socket, tls: Any) -> Listener:
+        sock.setblocking(False)
+        listener = TrioListener()
+        self.background.start_soon(self.accept, listener, worker, sock, tls)
+        return listener
+
+    async def accept(self, listener: TrioListener, worker: Worker, sock: socket.socket, tls: Any) -> None:
+        """The task that accepts on one socket."""
+        with listener.scope:
+            while True:
+                await trio.lowlevel.wait_readable(sock)
+                try:
+                    client, _ = sock.accept()
+                except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                    continue
+                except OSError as error:
+                    if error.errno in OUT_OF_DESCRIPTORS:
+                        self.log.log_error("Cannot accept a connection: %s", error)
+                    await trio.sleep(ACCEPT_PAUSE)
+                    continue
+                self.background.start_soon(self.serve_socket, worker, client, tls)
+
+    async def serve_socket(self, worker: Worker, sock: socket.socket, tls: Any) -> None:
+        """The task that reads one connection."""
+        transport = None
+        try:
+            sock.setblocking(False)
+            if sock.family in (socket.AF_INET, socket.AF_INET6):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            transport = TrioTransport(self, worker, sock, self.start_writer)
+            worker.connected(transport, tls)
+            await self.read(transport, sock)
+        except (OSError, trio.ClosedResourceError, trio.BusyResourceError):
+            pass
+        except Exception as error:
+            self.log.log_error("A connection ended in an internal error", exc_info=error)
+        finally:
+            if transport is not None:
+                transport.lost()
+            else:
+                sock.close()
+
+    async def read(self, transport: TrioTransport, sock: socket.socket) -> None:
+        """Reads until the connection is closed."""
+        at_end = False
+        while not transport.closed:
+            if at_end or transport.paused_reading:
+                transport.changed = TrioWaiter()
+                await transport.changed
+                transport.changed = None
+                continue
+            await trio.lowlevel.wait_readable(sock)
+            if transport.closed or transport.paused_reading:
+                continue
+            try:
+                data = sock.recv(READ_SIZE)
+            except (BlockingIOError, InterruptedError):
+                continue
+            if data:
+                transport.received(data)
+            else:
+                at_end = True
+                transport.ended()
+
+    def start_writer(self, transport: TrioTransport) -> None:
+        """Starts the task that sends what the kernel refused."""
+        self.background.start_soon(self.write, transport)
+
+    async def write(self, transport: TrioTransport) -> None:
+        """The task that sends what the kernel refused, until it has taken all."""
+        try:
+            while transport.pending and not transport.closed:
+                await trio.lowlevel.wait_writable(transport.sock)
+                transport.send_pending()
+        except (OSError, trio.ClosedResourceError, trio.BusyResourceError):
+            pass
+        finally:
+            transport.writing = False
+
+
+async def run_worker(
+    worker: Worker,
+    runtime: TrioRuntime,
+    *,
+    sockets: Any = None,
+    shutdown_trigger: Callable[..., Awaitable[Any]] | None = None,
+    handle_signals: bool = False,
+    started: Callable[[], None] | None = None,
+) -> None:
+    """Starts a worker, waits for the trigger, a signal or `worker.stop`, and ends it.
+
+    Cancelling the scope around this ends the worker gracefully too: the server's own tasks are shielded, and a task
+    outside of the shield passes the cancellation on as a stop.
+    """
+    runtime.log = worker.log
+    runtime.ended = worker.one_less
+    failure: BaseException | None = None
+    async with trio.open_nursery() as outer:
+        outer.start_soon(stop_when_cancelled, worker)
+        if handle_signals and threading.current_thread() is threading.main_thread():
+            outer.start_soon(stop_on_signal, worker)
+        if shutdown_trigger is not None:
+            outer.start_soon(stop_on_trigger, worker, shutdown_trigger)
+        with trio.CancelScope(shield=True):
+            try:
+                async with trio.open_nursery() as background:
+                    runtime.background = background
+                    async with trio.open_nursery() as calls:
+                        runtime.call_nursery = calls
+                        runtime.start_call = calls.start_soon
+                        failure = await live(worker, sockets, started)
+                        calls.cancel_scope.cancel()
+                    background.cancel_scope.cancel()
+            finally:
+                worker.close_listeners()
+        outer.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+async def live(worker: Worker, sockets: Any, started: Callable[[], None] | None) -> BaseException | None:
+    """A worker from start to end. Gives what went wrong rather than raising it through the nurseries, which would
+    wrap it."""
+    failure: BaseException | None = None
+    try:
+        await worker.start(sockets)
+        if started is not None:
+            started()
+        await worker.wait_for_stop()
+    except Exception as error:
+        failure = error
+    try:
+        await worker.drain()
+        await worker.lifespan.shutdown()
+    except Exception as error:
+        failure = failure or error
+    return failure
+
+
+async def stop_when_cancelled(worker: Worker) -> None:
+    """Passes a cancellation from outside on to the worker."""
+    try:
+        await trio.sleep(math.inf)
+    finally:
+        worker.stop()
+
+
+async def stop_on_signal(worker: Worker) -> None:
+    """Ends the worker on a signal; the handlers of before come back with the end of the receiver."""
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+    with trio.open_signal_receiver(*numbers) as arrivals:
+        async for _ in arrivals:
+            worker.stop()
+
+
+async def stop_on_trigger(worker: Worker, trigger: Callable[..., Awaitable[Any]]) -> None:
+    """Ends the worker when the trigger returns."""
+    await trigger()
+    worker.stop()
