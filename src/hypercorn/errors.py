@@ -1,6 +1,11 @@
-"""Every exception that the server raises or turns into an answer. One tree, so that callers catch one class."""
+"""Every exception that the server raises or turns into an answer.
+
+One tree, so that callers catch one class.
+"""
 
 from __future__ import annotations
+
+from socket import SocketKind
 
 
 class HypercornError(Exception):
@@ -10,8 +15,8 @@ class HypercornError(Exception):
 class ProtocolError(HypercornError):
     """The peer broke the protocol. The connection answers it itself; it never reaches the runtime.
 
-    `status` is the HTTP status of the answer (RFC 9110 section 15), `reason` says in plain words what was wrong and
-    never repeats bytes of the peer.
+    `status` is the HTTP status of the answer (RFC 9110 section 15), `reason` says in plain words what was
+    wrong and never repeats bytes of the peer.
     """
 
     def __init__(self, status: int, reason: str) -> None:
@@ -39,7 +44,10 @@ class NoAppError(HypercornError):
 
 
 class ConfigError(HypercornError, ValueError):
-    """A wrong option. The message names the option, its value, what is expected, and where the value came from."""
+    """A wrong option.
+
+    The message names the option, its value, what is expected, and where the value came from.
+    """
 
 
 class LifespanFailureError(HypercornError):
@@ -55,8 +63,8 @@ class LifespanTimeoutError(HypercornError):
 
     def __init__(self, stage: str) -> None:
         super().__init__(
-            f"Timeout whilst awaiting {stage}. Your application may not support the ASGI Lifespan protocol correctly, "
-            f"alternatively the {stage}_timeout configuration is incorrect."
+            f"Timeout whilst awaiting {stage}. Your application may not support the ASGI Lifespan protocol "
+            f"correctly, alternatively the {stage}_timeout configuration is incorrect."
         )
         self.stage = stage
 
@@ -67,3 +75,33 @@ class ShutdownError(HypercornError):
 
 class FrameTooLargeError(HypercornError):
     """A WebSocket message is larger than `websocket_max_message_size`."""
+
+
+class SocketTypeError(HypercornError):
+    """A file descriptor given as a bind is a socket of another type than this bind needs."""
+
+    def __init__(self, expected: int, actual: int) -> None:
+        super().__init__(f'Unexpected socket type, wanted "{_kind(expected)}" got "{_kind(actual)}"')
+
+
+class BindError(HypercornError, OSError):
+    """An address cannot be bound.
+
+    An `OSError` with the system's `errno`; the text says where, what and why.
+    """
+
+    def __init__(self, errno: int | None, address: str, problem: str, hint: str = "") -> None:
+        super().__init__(errno, problem)
+        self.address = address
+        self.problem = problem
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"cannot bind {self.address}: {self.problem}" + (f" ({self.hint})" if self.hint else "")
+
+
+def _kind(number: int) -> str:
+    try:
+        return SocketKind(number).name
+    except ValueError:
+        return str(number)

@@ -1,0 +1,116 @@
+"""Where options come from besides code: TOML files, Python files, objects, the environment."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import types
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hypercorn.errors import ConfigError
+from hypercorn.options import BY_NAME, ENV_OTHERS, ENV_PREFIX, nearest
+
+# How alike a name must be to count as a misspelt option where other names are to be expected.
+LIKELY = 0.8
+
+
+def read_toml(path: str) -> dict[str, Any]:
+    """The top-level keys of a TOML file. Raises OSError and tomllib.TOMLDecodeError (a ValueError)."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    with open(path, "rb") as file:
+        return tomllib.load(file)
+
+
+def read_pyfile(path: str) -> dict[str, Any]:
+    """Runs a Python file and returns the names that it defines.
+
+    Raises OSError, SyntaxError and what it raises.
+    """
+    with open(path, "rb") as file:
+        code = compile(file.read(), path, "exec")
+    module = types.ModuleType("module.name")
+    module.__file__ = os.path.abspath(path)
+    exec(code, module.__dict__)
+    return read_object(module)
+
+
+def read_object(instance: object) -> dict[str, Any]:
+    """What an object or a module offers as options: no private names, modules or functions."""
+    values: dict[str, Any] = {}
+    for name in dir(instance):
+        if name.startswith("_") or (
+            name in BY_NAME and BY_NAME[name].alias_of and not _is_own(instance, name)
+        ):
+            continue
+        try:
+            value = getattr(instance, name)
+        except AttributeError:  # write-only, or never set
+            continue
+        if name in BY_NAME or not (isinstance(value, types.ModuleType) or callable(value)):
+            values[name] = value
+    return values
+
+
+def _is_own(instance: object, name: str) -> bool:
+    """False for a property: an alias that `Config` offers repeats the option it stands for."""
+    return not isinstance(getattr(type(instance), name, None), property)
+
+
+def import_object(path: str) -> object:
+    """The module `path`, or else the attribute after its last dot. Raises ConfigError if there is neither."""
+    parent, _, attribute = path.rpartition(".")
+    try:
+        module = _import_or_none(path)
+        if module is not None:
+            return module
+        return getattr(_import_or_none(parent), attribute)
+    except (ValueError, AttributeError):
+        problem = "no such module or attribute"
+        raise ConfigError(f"the configuration object {path!r} cannot be imported: {problem}") from None
+
+
+def _import_or_none(path: str) -> types.ModuleType | None:
+    try:
+        return importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        # Only the absence of this very module: an import that fails inside it is the user's to see.
+        if not f"{path}.".startswith(f"{error.name}."):
+            raise
+        return None
+
+
+def read_environ(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
+    """Name, value and source of each `HYPERCORN_<OPTION>` variable; lists are separated by commas.
+
+    A variable that resembles an option warns. Others are not ours: container platforms invent HYPERCORN_PORT.
+    """
+    for variable, text in environ.items():
+        suffix = variable[len(ENV_PREFIX) :]
+        if not variable.startswith(ENV_PREFIX) or suffix in ENV_OTHERS:
+            continue
+        option = BY_NAME.get(suffix.lower())
+        if option is None:
+            near = nearest(suffix.lower(), cutoff=LIKELY)
+            if near is not None:
+                warn(f"unknown option {variable} (env); did you mean {ENV_PREFIX}{near.upper()}?")
+        elif option.kind.many:
+            yield option.name, [item.strip() for item in text.split(",") if item.strip()], f"env {variable}"
+        else:
+            yield option.name, text, f"env {variable}"
+
+
+def warn_unknown(name: str, source: str) -> None:
+    """Warns about an option that does not exist, and names the nearest that does."""
+    near = nearest(name)
+    warn(f"unknown option {name} ({source})" + (f"; did you mean {near}?" if near else ""))
+
+
+def warn(message: str) -> None:
+    """A `Warning`, shown as coming from the caller of the configuration."""
+    warnings.warn(message, Warning, stacklevel=5)

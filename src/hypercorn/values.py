@@ -1,0 +1,243 @@
+"""From what people write to values: the kinds of values that options have.
+
+A kind says what it expects in words (for the error message) and reads a value: text from a flag or the
+environment, or what a configuration file or a program gave. `read` raises ValueError or TypeError for a wrong
+value.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hypercorn.net.address import parse_bind
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|sec|m|min|h|d)?", re.IGNORECASE)
+_DURATION_UNITS = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)(i?)b?", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3}
+_WORDS = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
+_NOTHING = ("none", "off", "")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of value: `expected` completes "expected ...", `many` marks lists, `switch` booleans."""
+
+    expected: str
+    read: Callable[[Any], Any]
+    metavar: str = "VALUE"
+    many: bool = False
+    switch: bool = False
+
+
+def optional(kind: Kind) -> Kind:
+    """The same kind, where None (in text: none, off) is a value too."""
+
+    def read(value: Any) -> Any:
+        if value is None or (isinstance(value, str) and value.strip().lower() in _NOTHING):
+            return None
+        return kind.read(value)
+
+    return Kind(f"{kind.expected}, or none", read, kind.metavar, kind.many, kind.switch)
+
+
+def _read_int(value: Any) -> int:
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError
+    return int(value)
+
+
+def number(minimum: int = 0, maximum: int | None = None) -> Kind:
+    """A whole number from `minimum` to `maximum`."""
+
+    def read(value: Any) -> int:
+        result = _read_int(value)
+        if result < minimum or (maximum is not None and result > maximum):
+            raise ValueError
+        return result
+
+    limit = f"of {minimum} or more" if maximum is None else f"from {minimum} to {maximum}"
+    return Kind(f"a whole number {limit}", read, "N")
+
+
+def seconds(positive: bool = False) -> Kind:
+    """A time: a number of seconds, or text with a unit. `positive` excludes 0."""
+
+    def read(value: Any) -> float:
+        if isinstance(value, bool):
+            raise TypeError
+        if isinstance(value, str):
+            match = _DURATION.fullmatch(value.strip())
+            if match is None:
+                raise ValueError
+            value = float(match[1]) * _DURATION_UNITS[(match[2] or "s").lower()]
+        result = float(value)
+        if not math.isfinite(result) or result < 0 or (positive and result == 0):
+            raise ValueError
+        return result
+
+    more = "more than 0" if positive else "0 or more"
+    return Kind(f"a time in seconds, {more}, such as 5, 2.5, 500ms, 30s or 2m", read, "SECONDS")
+
+
+def size(minimum: int = 1) -> Kind:
+    """A number of bytes, or text with a unit (KB is 1000, KiB and K are 1024)."""
+
+    def read(value: Any) -> int:
+        if isinstance(value, str):
+            match = _SIZE.fullmatch(value.strip())
+            if match is None:
+                raise ValueError
+            binary = bool(match[3]) or value.strip()[-1] not in "bB"
+            value = float(match[1]) * (1024 if binary else 1000) ** _POWERS[match[2].lower()]
+        result = _read_int(value)
+        if result < minimum:
+            raise ValueError
+        return result
+
+    return Kind(f"a size in bytes of {minimum} or more, such as 65536, 64KiB or 16MiB", read, "BYTES")
+
+
+def choice(*names: str) -> Kind:
+    """One of a few words."""
+
+    def read(value: Any) -> str:
+        if value not in names:
+            raise ValueError
+        return str(value)
+
+    return Kind("one of " + ", ".join(names), read, "|".join(names))
+
+
+def _read_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _read_path(value: Any) -> str:
+    if isinstance(value, bytes):
+        raise TypeError
+    return value if isinstance(value, str) else str(value.__fspath__())
+
+
+def _read_switch(value: Any) -> bool:
+    if isinstance(value, str):
+        value = _WORDS.get(value.strip().lower(), value)
+    if value not in (True, False):
+        raise ValueError
+    return bool(value)
+
+
+def _read_texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping) or not isinstance(value, Iterable):
+        raise TypeError
+    return [_read_text(item) for item in value]
+
+
+def _read_binds(value: Any) -> list[str]:
+    texts = _read_texts(value)
+    for text in texts:
+        parse_bind(text)
+    return texts
+
+
+def _read_target(value: Any) -> Any:
+    if isinstance(value, (logging.Logger, str)) or value is None:
+        return value
+    if isinstance(value, bool):
+        if value:
+            raise ValueError
+        return None
+    return _read_path(value)
+
+
+def _read_level(value: Any) -> str:
+    name = logging.getLevelName(_read_int(value)) if isinstance(value, int) else _read_text(value).upper()
+    if not isinstance(logging.getLevelName(name), int):
+        raise ValueError
+    return str(name)
+
+
+def _read_umask(value: Any) -> int:
+    """Text with a leading 0 is octal, as in a shell; other text is decimal, as it always was."""
+    if isinstance(value, str):
+        text = value.strip().lower()
+        octal = text.startswith("0o") or (len(text) > 1 and text.startswith("0"))
+        value = int(text, 8 if octal else 10)
+    result = _read_int(value)
+    if not 0 <= result <= 0o777:
+        raise ValueError
+    return result
+
+
+def _read_verify_mode(value: Any) -> Any:
+    from ssl import VerifyMode
+
+    return (
+        VerifyMode[value] if isinstance(value, str) and not value.isdigit() else VerifyMode(_read_int(value))
+    )
+
+
+def _read_verify_flags(value: Any) -> Any:
+    from ssl import VerifyFlags
+
+    if isinstance(value, str) and not value.isdigit():
+        flags = VerifyFlags(0)
+        for name in value.replace("|", ",").split(","):
+            flags |= VerifyFlags[name.strip()]
+        return flags
+    return VerifyFlags(_read_int(value))
+
+
+def _read_class(value: Any) -> Any:
+    if not callable(value):
+        raise TypeError
+    return value
+
+
+def _read_mapping(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        raise TypeError
+    return value
+
+
+TEXT = Kind("a text", _read_text, "TEXT")
+PATH = optional(Kind("a path", _read_path, "PATH"))
+SWITCH = Kind("true or false", _read_switch, switch=True)
+TEXTS = Kind("a text or a list of texts", _read_texts, "TEXT", many=True)
+BINDS = Kind(
+    "host:port, host, [ipv6]:port, unix:path or fd://number (or a list of these)",
+    _read_binds,
+    "ADDRESS",
+    many=True,
+)
+TARGET = Kind('a path, "-", a logging.Logger, or none', _read_target, "PATH")
+LEVEL = Kind("the name of a logging level, such as DEBUG, INFO or ERROR", _read_level, "LEVEL")
+UMASK = optional(Kind("a mask such as 0o077 or 077 (octal), or a decimal number", _read_umask, "MASK"))
+VERIFY_MODE = optional(
+    Kind(
+        "one of CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED",
+        _read_verify_mode,
+        "CERT_NONE|CERT_OPTIONAL|CERT_REQUIRED",
+    )
+)
+VERIFY_FLAGS = optional(Kind("names of ssl.VerifyFlags, or their number", _read_verify_flags, "FLAGS"))
+CLASS = Kind("a class", _read_class)
+MAPPING = optional(Kind("a mapping (logging.config.dictConfig)", _read_mapping))
