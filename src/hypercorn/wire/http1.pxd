@@ -1,0 +1,72 @@
+cimport cython
+from libc.stdint cimport int64_t, uint8_t
+
+from hypercorn.wire.csrc cimport h1_chunks, h1_codings
+
+
+@cython.final
+cdef class RequestParser:
+    cdef readonly bint keep_case
+    cdef readonly str method, http_version, path
+    cdef readonly bytes raw_target, raw_path, query_string, upgrade, host, body
+    cdef readonly list headers, trailers
+    cdef readonly int64_t content_length
+    cdef readonly bint keep_alive, chunked, expect_continue, complete
+    cdef readonly object error
+
+    # pending input: base[pos:length] lies in `data`, or in `buffer` once pieces had to be joined
+    cdef bytes data
+    cdef uint8_t* buffer
+    cdef size_t capacity
+    cdef const uint8_t* base
+    cdef size_t pos, length
+    cdef size_t scanned  # of the line at pos: bytes known to hold no control character
+
+    cdef Py_ssize_t max_request_line_size, max_header_size, max_header_count
+    cdef int state, late, method_length, empty
+    cdef Py_ssize_t section, count
+    cdef int64_t left  # of a content-length body
+    cdef list fields
+
+    # what the fields of the current head said
+    cdef int minor, connection, hosts, lengths, upgrades
+    cdef bint expect, expect_other, https
+    cdef bytes authority
+    cdef h1_codings codings
+    cdef h1_chunks chunks
+
+    cpdef feed(self, bytes data)
+    cpdef int next_event(self) except -1
+    cpdef bytes take_rest(self)
+
+    cdef int release(self) except -1
+    cdef int keep(self) except -1
+    cdef int fail(self, int code) except -1
+    cdef Py_ssize_t line(self, Py_ssize_t limit, int long_code) noexcept
+    cdef int head(self) except -1
+    cdef int skip_empty_lines(self) noexcept
+    cdef int request_line(self) except -1
+    cdef int section_lines(self, list into, Py_ssize_t max_count, int count_code, int size_code) except -1
+    cdef int field(self, const uint8_t* p, size_t n, list into) except -1
+    cdef int decide(self, int known, const uint8_t* p, size_t n, bytes value) except -1
+    cdef int head_end(self) except -1
+    cdef int sized_body(self) except -1
+    cdef int chunked_body(self) except -1
+    cdef int trailer_section(self, bytes body) except -1
+
+
+@cython.final
+cdef class FieldEncoder:
+    cdef readonly int64_t content_length
+    cdef readonly bint close, has_date, has_server
+    cdef uint8_t* buffer
+    cdef size_t used, capacity
+
+    cpdef bytes encode(self, headers, bint omit_length=*)
+    cdef int pair(self, object item, Py_ssize_t index, bint omit_length) except -1
+    cdef int reserve(self, size_t more) except -1
+
+
+cpdef bytes encode_chunk(bytes data, bint last=*)
+cpdef bytes encode_last_chunk(bytes trailers)
+cpdef bytes encode_response(bytes status_line, bytes fields, bytes tail, bytes body)

@@ -1,0 +1,581 @@
+"""HTTP/1.1 messages (RFC 9112) as bytes: the compiled twin. The contract stands in the docstrings of http1.py."""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
+from libc.stdint cimport int64_t, uint8_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy, memmove, memset
+
+from hypercorn.wire.csrc cimport *
+
+from hypercorn.errors import ProtocolError
+from hypercorn.wire.tables import ERRORS, STATUS_LINES as _STATUS_LINES
+
+__all__ = (
+    "BODY", "ERROR", "HEAD", "NEED_DATA", "STATUS_LINES",
+    "FieldEncoder", "RequestParser", "encode_chunk", "encode_last_chunk", "encode_response",
+)
+
+NEED_DATA, HEAD, BODY, ERROR = 0, 1, 2, 3
+STATUS_LINES = _STATUS_LINES
+
+cdef enum:
+    _NEED_DATA = 0, _HEAD = 1, _BODY = 2, _ERROR = 3
+cdef enum:
+    _START = 0, _LINE = 1, _FIELDS = 2, _SIZED = 3, _CHUNKED = 4, _TRAILERS = 5, _FAILED = 6
+cdef enum:
+    _MAX_EMPTY = 16, _MAX_TRAILERS = 64, _LEAST_LINE = 64, _KEPT = 65536
+
+cdef size_t _k
+cdef list _NAMES = [<bytes>h1_names[_k] for _k in range(h1_names_count)]
+cdef list _METHODS = [(<bytes>h1_methods[_k]).decode("ascii") for _k in range(h1_methods_count)]
+cdef str _V10 = "1.0", _V11 = "1.1"
+cdef bytes _EMPTY = b"", _SLASH = b"/"
+
+
+cdef inline bytes _slice(const uint8_t* p, size_t n):
+    return PyBytes_FromStringAndSize(<const char*>p, <Py_ssize_t>n)
+
+
+cdef bytes _lowered(const uint8_t* p, size_t n):
+    cdef bytes made = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>n)
+    h1_lower(<uint8_t*>PyBytes_AS_STRING(made), p, n)
+    return made
+
+
+cdef class RequestParser:
+    """Reads the requests of one connection; see http1.py."""
+
+    def __cinit__(self):
+        self.buffer = NULL
+        self.base = NULL
+
+    def __init__(
+        self,
+        Py_ssize_t max_request_line_size=8192,
+        Py_ssize_t max_header_size=16384,
+        Py_ssize_t max_header_count=100,
+        bint keep_case=False,
+    ):
+        self.max_request_line_size = max(max_request_line_size, _LEAST_LINE)
+        self.max_header_size = max_header_size
+        self.max_header_count = max_header_count
+        self.keep_case = keep_case
+        self.method = self.path = ""
+        self.http_version = _V11
+        self.raw_target = self.raw_path = self.query_string = self.upgrade = self.host = self.body = _EMPTY
+        self.headers = []
+        self.trailers = []
+        self.keep_alive = True
+
+    def __dealloc__(self):
+        free(self.buffer)
+
+    @property
+    def idle(self) -> bool:
+        return self.state == _START and self.pos == self.length
+
+    @property
+    def buffered(self) -> int:
+        return self.length - self.pos
+
+    @property
+    def in_body(self) -> bool:
+        return _SIZED <= self.state <= _TRAILERS
+
+    @property
+    def body_remaining(self) -> int:
+        return self.left if self.state == _SIZED else -1 if _CHUNKED <= self.state <= _TRAILERS else 0
+
+    cpdef feed(self, bytes data):
+        cdef size_t more, rest = self.length - self.pos
+        cdef uint8_t* bigger
+        if data is None:
+            raise TypeError("feed() takes bytes")
+        more = <size_t>PyBytes_GET_SIZE(data)
+        if more == 0 or self.state == _FAILED:
+            return
+        if rest == 0:
+            self.release()
+            self.data = data
+            self.base = <const uint8_t*>PyBytes_AS_STRING(data)
+            self.length = more
+            return
+        if self.buffer == NULL or self.length + more > self.capacity:
+            if self.buffer != NULL and rest + more <= self.capacity // 2:
+                memmove(self.buffer, self.base + self.pos, rest)
+            else:
+                self.capacity = 2 * (rest + more) + 128
+                bigger = <uint8_t*>malloc(self.capacity)
+                if bigger == NULL:
+                    raise MemoryError()
+                memcpy(bigger, self.base + self.pos, rest)
+                free(self.buffer)
+                self.buffer = bigger
+                self.base = bigger
+                self.data = None
+            self.pos = 0
+            self.length = rest
+        memcpy(self.buffer + self.length, PyBytes_AS_STRING(data), more)
+        self.length += more
+
+    cpdef int next_event(self) except -1:
+        cdef int event
+        if self.state < _SIZED:
+            event = self.head()
+        elif self.state == _SIZED:
+            event = self.sized_body()
+        elif self.state == _FAILED:
+            event = _ERROR
+        else:
+            event = self.chunked_body()
+        if event == _ERROR:
+            if self.error is None:
+                self.error = ProtocolError(*ERRORS[self.late])
+            self.release()
+        elif self.pos == self.length:
+            self.release()
+        elif event == _NEED_DATA and self.data is not None and (self.length - self.pos) * 4 < self.length:
+            self.keep()
+        return event
+
+    cpdef bytes take_rest(self):
+        cdef bytes rest
+        if self.data is not None and self.pos == 0:
+            rest = self.data
+        else:
+            rest = _slice(self.base + self.pos, self.length - self.pos)
+        self.release()
+        return rest
+
+    cdef int release(self) except -1:
+        """Nothing is pending any more: an idle parser holds no buffer."""
+        self.data = None
+        free(self.buffer)
+        self.buffer = NULL
+        self.base = NULL
+        self.capacity = self.pos = self.length = self.scanned = 0
+        return 0
+
+    cdef int keep(self) except -1:
+        """A small rest moves out, so that it does not hold a large read alive."""
+        cdef size_t rest = self.length - self.pos
+        cdef size_t capacity = 2 * rest + 128
+        self.buffer = <uint8_t*>malloc(capacity)
+        if self.buffer == NULL:
+            raise MemoryError()
+        memcpy(self.buffer, self.base + self.pos, rest)
+        self.base = self.buffer
+        self.data = None
+        self.capacity = capacity
+        self.pos = 0
+        self.length = rest
+        return 0
+
+    cdef int fail(self, int code) except -1:
+        self.state = _FAILED
+        self.late = code
+        return _ERROR
+
+    cdef Py_ssize_t line(self, Py_ssize_t limit, int long_code) noexcept:
+        """Length of the line at pos without CRLF; -1 while it is incomplete, -1 - error where it is none."""
+        cdef const uint8_t* p = self.base + self.pos
+        cdef size_t rest = self.length - self.pos
+        cdef size_t top = min(rest, <size_t>max(limit, 1))
+        cdef size_t n = self.scanned + h1_find_control(p + self.scanned, top - self.scanned)
+        if n and <Py_ssize_t>n > limit - 2:
+            return -1 - long_code
+        if n == rest or (p[n] == c"\r" and n + 1 == rest):
+            self.scanned = n
+            return -1
+        if p[n] != c"\r" or p[n + 1] != c"\n":
+            return -1 - H1_E_LINE
+        self.scanned = 0
+        return <Py_ssize_t>n
+
+    cdef int head(self) except -1:
+        cdef int event
+        if self.state == _START:
+            event = self.skip_empty_lines()
+            if event <= 0:
+                return _NEED_DATA if event == 0 else self.fail(-event)
+            self.method = ""
+            self.raw_target = self.host = self.upgrade = _EMPTY
+            self.fields = []
+            self.method_length = self.minor = self.connection = self.hosts = self.lengths = self.upgrades = 0
+            self.expect = self.expect_other = False
+            self.authority = None
+            self.content_length = self.section = self.count = 0
+            memset(&self.codings, 0, sizeof(self.codings))
+            self.state = _LINE
+        if self.state == _LINE:
+            event = self.request_line()
+            if event != _HEAD:
+                return event
+        event = self.section_lines(self.fields, self.max_header_count, H1_E_COUNT, H1_E_SECTION_LONG)
+        return self.head_end() if event == _HEAD else event
+
+    cdef int skip_empty_lines(self) noexcept:
+        """1 when a request starts here, 0 for more data, -error."""
+        cdef const uint8_t* p
+        while self.pos < self.length:
+            p = self.base + self.pos
+            if p[0] != c"\r":
+                return 1
+            if self.empty >= _MAX_EMPTY:
+                return -H1_E_EMPTY_LINES
+            if self.length - self.pos == 1:
+                return 0
+            if p[1] != c"\n":
+                return -H1_E_LINE
+            self.pos += 2
+            self.empty += 2
+        return 0
+
+    cdef int request_line(self) except -1:
+        cdef const uint8_t* p = self.base + self.pos
+        cdef h1_request_line_t line
+        cdef Py_ssize_t n
+        cdef int code
+        if self.method_length == 0:
+            self.method_length = h1_method(p, self.length - self.pos)
+            if self.method_length < 0:
+                return self.fail(H1_E_METHOD)
+            if self.method_length:
+                code = h1_known_method(p, self.method_length)
+                if code >= 0:
+                    self.method = <str>PyList_GET_ITEM(_METHODS, code)
+                else:
+                    self.method = PyUnicode_DecodeASCII(<const char*>p, self.method_length, NULL)
+        n = self.line(self.max_request_line_size, H1_E_LINE_LONG)
+        if n < 0:
+            return _NEED_DATA if n == -1 else self.fail(-1 - n)
+        code = h1_request_line(p, n, self.method_length, &line)
+        if line.target_length:
+            self.raw_target = _slice(p + line.target, line.target_length)
+        if code:
+            return self.fail(code)
+        self.minor = line.minor
+        self.http_version = _V11 if line.minor else _V10
+        self.https = line.https
+        if line.authority_length:
+            self.authority = _slice(p + line.authority, line.authority_length)
+        self.query_string = _slice(p + line.query, line.query_length)
+        if line.path_length == 0:
+            self.raw_path = _SLASH
+        elif line.path_length == line.target_length:
+            self.raw_path = self.raw_target
+        else:
+            self.raw_path = _slice(p + line.path, line.path_length)
+        self.path = _path(self.raw_path, line.escaped)
+        self.pos += n + 2
+        self.state = _FIELDS
+        return _HEAD
+
+    cdef int section_lines(self, list into, Py_ssize_t max_count, int count_code, int size_code) except -1:
+        """Field lines up to the empty one: _HEAD once it was read."""
+        cdef Py_ssize_t n
+        cdef int code
+        while True:
+            if self.count >= max_count and self.pos < self.length and h1_find_control(self.base + self.pos, 1):
+                return self.fail(count_code)
+            n = self.line(self.max_header_size - self.section, size_code)
+            if n < 0:
+                return _NEED_DATA if n == -1 else self.fail(-1 - n)
+            if n == 0:
+                self.pos += 2
+                return _HEAD
+            code = self.field(self.base + self.pos, n, into)
+            if code:
+                return self.fail(code)
+            self.pos += n + 2
+            self.section += n + 2
+            self.count += 1
+
+    cdef int field(self, const uint8_t* p, size_t n, list into) except -1:
+        """One field line: appends it, and notes what it decides. Returns an error or 0."""
+        cdef int known
+        cdef size_t length = h1_field_name(p, n, &known)
+        cdef const uint8_t* at = p + length + 1
+        cdef bytes name, value
+        if length == 0 or length == n or p[length] != c":":
+            return H1_E_FIELD
+        if self.keep_case:
+            name = _slice(p, length)
+        elif known >= 0:
+            name = <bytes>PyList_GET_ITEM(_NAMES, known)
+        else:
+            name = _lowered(p, length)
+        n = h1_trim(&at, n - length - 1)
+        value = _slice(at, n)
+        into.append((name, value))
+        if self.state == _TRAILERS:
+            return H1_E_TRAILER_FORBIDDEN if h1_forbidden_trailer(p, length) else 0
+        return self.decide(known, at, n, value) if known >= 0 else 0
+
+    cdef int decide(self, int known, const uint8_t* p, size_t n, bytes value) except -1:
+        if known == H1_F_HOST:
+            self.hosts += 1
+            self.host = value
+            return H1_E_HOST_TWICE if self.hosts > 1 else 0 if h1_valid_authority(p, n) else H1_E_HOST
+        if known == H1_F_CONNECTION:
+            self.connection |= h1_connection(p, n)
+        elif known == H1_F_CONTENT_LENGTH:
+            self.lengths += 1
+            return H1_E_LENGTH_TWICE if self.lengths > 1 else h1_content_length(p, n, &self.content_length)
+        elif known == H1_F_TRANSFER_ENCODING:
+            h1_coding(&self.codings, p, n)
+        elif known == H1_F_UPGRADE:
+            self.upgrades += 1
+            if self.upgrades == 1 and n and h1_token(p, n) == n:
+                self.upgrade = _lowered(p, n)
+            else:
+                self.upgrade = _EMPTY
+        elif known == H1_F_EXPECT and n:
+            if h1_same_word(p, n, "100-continue", 12):
+                self.expect = True
+            else:
+                self.expect_other = True
+        return 0
+
+    cdef int head_end(self) except -1:
+        """The rules that need the whole head, then the facts about the message."""
+        cdef int code
+        if self.hosts == 0:
+            if self.minor:
+                return self.fail(H1_E_HOST_MISSING)
+            self.host = _EMPTY if self.authority is None else self.authority
+        elif self.authority is not None and not h1_same_authority(
+            <const uint8_t*>PyBytes_AS_STRING(self.authority), PyBytes_GET_SIZE(self.authority),
+            <const uint8_t*>PyBytes_AS_STRING(self.host), PyBytes_GET_SIZE(self.host), self.https,
+        ):
+            return self.fail(H1_E_HOST_DIFFERS)
+        self.chunked = False
+        if self.codings.lines:
+            code = H1_E_CODING_LENGTH if self.lengths else 0 if self.minor else H1_E_CODING_OLD
+            if code == 0:
+                code = h1_coding_verdict(&self.codings)
+            if code:
+                return self.fail(code)
+            self.chunked = True
+            self.content_length = -1
+        if self.expect_other:
+            return self.fail(H1_E_EXPECT)
+        if self.content_length and self.method == "TRACE":
+            return self.fail(H1_E_TRACE)
+        self.headers = self.fields
+        self.fields = None
+        self.keep_alive = not self.connection & H1_CLOSE and (self.minor or self.connection & H1_KEEP_ALIVE)
+        self.expect_continue = self.expect and self.minor and self.content_length
+        if not self.minor or not self.connection & H1_UPGRADE:
+            self.upgrade = _EMPTY
+        self.body = _EMPTY
+        if PyList_GET_SIZE(self.trailers):
+            self.trailers = []
+        self.complete = self.content_length == 0
+        self.left = self.content_length
+        self.empty = 0
+        memset(&self.chunks, 0, sizeof(self.chunks))
+        self.state = _CHUNKED if self.chunked else _SIZED if self.content_length else _START
+        return _HEAD
+
+    cdef int sized_body(self) except -1:
+        cdef size_t rest = self.length - self.pos
+        if rest == 0:
+            return _NEED_DATA
+        if <int64_t>rest > self.left:
+            rest = <size_t>self.left
+        if self.data is not None and self.pos == 0 and rest == self.length:
+            self.body = self.data
+        else:
+            self.body = _slice(self.base + self.pos, rest)
+        self.pos += rest
+        self.left -= rest
+        if self.left == 0:
+            self.complete = True
+            self.state = _START
+        return _BODY
+
+    cdef int chunked_body(self) except -1:
+        """Joins the data of all chunks at hand; an error after data is told by the next call."""
+        cdef const uint8_t* first = NULL
+        cdef bytes out = None
+        cdef size_t used = 0, run = 0, made = 0
+        cdef int code = H1_LAST
+        if self.state == _TRAILERS:
+            return self.trailer_section(_EMPTY)
+        while True:
+            code = h1_chunk(&self.chunks, self.base + self.pos, self.length - self.pos, &used, &run)
+            if code > 0:
+                self.fail(code)
+                break
+            self.pos += used
+            if code != H1_DATA:
+                break
+            if made == 0:
+                first = self.base + self.pos - run
+            else:
+                if out is None:
+                    out = PyBytes_FromStringAndSize(NULL, made + run + self.length - self.pos)
+                    memcpy(PyBytes_AS_STRING(out), first, made)
+                memcpy(PyBytes_AS_STRING(out) + made, self.base + self.pos - run, run)
+            made += run
+        if code == H1_LAST:
+            self.state = _TRAILERS
+            self.section = self.count = 0
+            self.fields = []
+        if out is not None:
+            first = <const uint8_t*>PyBytes_AS_STRING(out)
+        return self.trailer_section(_slice(first, made))
+
+    cdef int trailer_section(self, bytes body) except -1:
+        """Ends a chunked body where its trailer section ends; hands out `body` in any case."""
+        cdef int event = _NEED_DATA if self.state == _CHUNKED else _ERROR
+        if self.state == _TRAILERS:
+            event = self.section_lines(self.fields, _MAX_TRAILERS, H1_E_TRAILER_COUNT, H1_E_TRAILER_LONG)
+        if event == _HEAD:
+            self.complete = True
+            self.trailers = self.fields
+            self.fields = None
+            self.state = _START
+        elif not body:
+            return event
+        self.body = body
+        return _BODY
+
+
+cdef str _path(bytes raw, bint escaped):
+    """Percent-decoded once; malformed escapes stay, malformed UTF-8 becomes U+FFFD."""
+    cdef Py_ssize_t n = PyBytes_GET_SIZE(raw)
+    cdef bytes plain
+    if not escaped:
+        return PyUnicode_DecodeASCII(PyBytes_AS_STRING(raw), n, NULL)
+    plain = PyBytes_FromStringAndSize(NULL, n)
+    n = h1_unquote(<uint8_t*>PyBytes_AS_STRING(plain), <const uint8_t*>PyBytes_AS_STRING(raw), n)
+    return PyUnicode_DecodeUTF8(PyBytes_AS_STRING(plain), n, "replace")
+
+
+cdef class FieldEncoder:
+    """Writes the header fields of responses; see http1.py."""
+
+    def __cinit__(self):
+        self.buffer = NULL
+        self.content_length = -1
+
+    def __dealloc__(self):
+        free(self.buffer)
+
+    cpdef bytes encode(self, headers, bint omit_length=False):
+        cdef Py_ssize_t index = 0
+        cdef bytes made
+        self.used = 0
+        self.content_length = -1
+        self.close = self.has_date = self.has_server = False
+        for item in headers:
+            self.pair(item, index, omit_length)
+            index += 1
+        made = _slice(self.buffer, self.used)
+        if self.capacity > _KEPT:
+            free(self.buffer)
+            self.buffer = NULL
+            self.capacity = 0
+        return made
+
+    cdef int pair(self, object item, Py_ssize_t index, bint omit_length) except -1:
+        cdef h1_field field
+        cdef int code
+        cdef int64_t length
+        if not isinstance(item, (tuple, list)) or len(item) != 2:
+            raise TypeError(f"Header {index} is not a pair (bytes, bytes)")
+        name, value = item
+        if not isinstance(name, bytes):
+            raise TypeError(f"The name of header {index} is not bytes, but {type(name).__name__}")
+        if not isinstance(value, bytes):
+            raise TypeError(f"The value of header {index} is not bytes, but {type(value).__name__}")
+        field.name = <const uint8_t*>PyBytes_AS_STRING(name)
+        field.name_length = PyBytes_GET_SIZE(name)
+        field.value = <const uint8_t*>PyBytes_AS_STRING(value)
+        field.value_length = PyBytes_GET_SIZE(value)
+        code = h1_check_field(&field)
+        if code == H1_W_PSEUDO:
+            raise ValueError("Pseudo headers are not valid")
+        if code:
+            what = f"name of header {index}: {name!r}" if code == H1_W_NAME else f"value of header {name!r}: {value!r}"
+            raise ValueError(f"Invalid {what}")
+        if field.kind == H1_K_DATE:
+            self.has_date = True
+        elif field.kind == H1_K_SERVER:
+            self.has_server = True
+        elif field.kind == H1_K_CODING:
+            return 0
+        elif field.kind == H1_K_CONNECTION:
+            self.close = self.close or h1_connection(field.value, field.value_length) & H1_CLOSE
+            return 0
+        elif field.kind == H1_K_LENGTH:
+            length = h1_decimal(field.value, field.value_length)
+            if length < 0:
+                raise ValueError(f"Invalid content-length: {value!r}")
+            if self.content_length >= 0 and self.content_length != length:
+                raise ValueError("Two content-length headers that differ")
+            if omit_length or self.content_length >= 0:
+                self.content_length = length
+                return 0
+            self.content_length = length
+        self.reserve(field.name_length + field.value_length + 4)
+        self.used += h1_write_field(self.buffer + self.used, &field)
+        return 0
+
+    cdef int reserve(self, size_t more) except -1:
+        cdef uint8_t* bigger
+        if self.capacity - self.used < more:
+            bigger = <uint8_t*>realloc(self.buffer, 2 * (self.used + more) + 512)
+            if bigger == NULL:
+                raise MemoryError()
+            self.buffer = bigger
+            self.capacity = 2 * (self.used + more) + 512
+        return 0
+
+
+cpdef bytes encode_chunk(bytes data, bint last=False):
+    cdef size_t n, value, digits = 1
+    cdef bytes made
+    cdef char* p
+    if data is None:
+        raise TypeError("encode_chunk() takes bytes")
+    n = value = PyBytes_GET_SIZE(data)
+    if n == 0:
+        return b"0\r\n\r\n" if last else _EMPTY
+    while value > 15:
+        value >>= 4
+        digits += 1
+    made = PyBytes_FromStringAndSize(NULL, digits + n + 4 + (5 if last else 0))
+    p = PyBytes_AS_STRING(made)
+    for value in range(digits):
+        p[value] = b"0123456789abcdef"[(n >> 4 * (digits - 1 - value)) & 15]
+    p += digits
+    memcpy(p, b"\r\n", 2)
+    memcpy(p + 2, PyBytes_AS_STRING(data), n)
+    memcpy(p + 2 + n, b"\r\n0\r\n\r\n", 7 if last else 2)
+    return made
+
+
+cpdef bytes encode_last_chunk(bytes trailers):
+    return b"0\r\n" + trailers + b"\r\n"
+
+
+cpdef bytes encode_response(bytes status_line, bytes fields, bytes tail, bytes body):
+    cdef bytes made
+    cdef char* p
+    if status_line is None or fields is None or tail is None or body is None:
+        raise TypeError("encode_response() takes bytes")
+    made = PyBytes_FromStringAndSize(NULL, len(status_line) + len(fields) + len(tail) + len(body))
+    p = PyBytes_AS_STRING(made)
+    memcpy(p, PyBytes_AS_STRING(status_line), len(status_line))
+    p += len(status_line)
+    memcpy(p, PyBytes_AS_STRING(fields), len(fields))
+    p += len(fields)
+    memcpy(p, PyBytes_AS_STRING(tail), len(tail))
+    memcpy(p + len(tail), PyBytes_AS_STRING(body), len(body))
+    return made
