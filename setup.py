@@ -63,7 +63,7 @@ def extensions() -> list:
             raise
         return []
     flags = [] if sys.platform == "win32" else ["-O3", "-fno-strict-aliasing", "-Wno-unused-function"]
-    depends = glob("csrc/*.[ch]") + glob("src/hypercorn/**/*.pxd", recursive=True)
+    depends = glob("csrc/*.[ch]") + glob("src/hypercorn/**/*.px[di]", recursive=True)
     names = [(name, [f"src/hypercorn/{name.replace('.', '/')}.pyx", *c]) for name, c in CODECS.items()]
     names += [(name, [f"src/hypercorn/{name.replace('.', '/')}.py"]) for name in TWICE]
     return [

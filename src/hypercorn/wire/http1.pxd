@@ -4,8 +4,25 @@ from libc.stdint cimport int64_t, uint8_t
 from hypercorn.wire.csrc cimport h1_chunks, h1_codings
 
 
+cdef class Input:
+    # base[pos:length] lies in `data` or in `buffer`
+    cdef bytes data
+    cdef uint8_t* buffer
+    cdef size_t capacity
+    cdef const uint8_t* base
+    cdef size_t pos, length
+    cdef size_t scanned  # of the line at pos: bytes known to hold no control character
+    cdef bint closed  # nothing more is taken
+
+    cpdef feed(self, bytes data)
+    cpdef bytes take_rest(self)
+    cdef int release(self) except -1
+    cdef int keep(self) except -1
+    cdef Py_ssize_t line(self, Py_ssize_t limit, int long_code) noexcept
+
+
 @cython.final
-cdef class RequestParser:
+cdef class RequestParser(Input):
     cdef readonly bint keep_case
     cdef readonly str method, http_version, path
     cdef readonly bytes raw_target, raw_path, query_string, upgrade, host, body
@@ -13,14 +30,6 @@ cdef class RequestParser:
     cdef readonly int64_t content_length
     cdef readonly bint keep_alive, chunked, expect_continue, complete
     cdef readonly object error
-
-    # pending input: base[pos:length] lies in `data`, or in `buffer` once pieces had to be joined
-    cdef bytes data
-    cdef uint8_t* buffer
-    cdef size_t capacity
-    cdef const uint8_t* base
-    cdef size_t pos, length
-    cdef size_t scanned  # of the line at pos: bytes known to hold no control character
 
     cdef Py_ssize_t max_request_line_size, max_header_size, max_header_count
     cdef int state, late, method_length, empty
@@ -35,14 +44,9 @@ cdef class RequestParser:
     cdef h1_codings codings
     cdef h1_chunks chunks
 
-    cpdef feed(self, bytes data)
     cpdef int next_event(self) except -1
-    cpdef bytes take_rest(self)
 
-    cdef int release(self) except -1
-    cdef int keep(self) except -1
     cdef int fail(self, int code) except -1
-    cdef Py_ssize_t line(self, Py_ssize_t limit, int long_code) noexcept
     cdef int head(self) except -1
     cdef int skip_empty_lines(self) noexcept
     cdef int request_line(self) except -1
