@@ -1,0 +1,208 @@
+"""The two loggers: where they write, at which level, and what of the user's logging they leave alone."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hypercorn.config import Config
+from hypercorn.logging import Logger
+
+
+@pytest.mark.parametrize("kind", ["access", "error"])
+def test_targets(kind: str, tmp_path: Path) -> None:
+    user = logging.getLogger("of the user")
+    path = str(tmp_path / "a.log")
+    cases: list[tuple[Any, Any]] = [("-", logging.StreamHandler), (path, logging.FileHandler)]
+    for target, handler in cases:
+        logger = getattr(Logger(Config.from_mapping({f"{kind}log": target})), f"{kind}_logger")
+        assert logger.name == f"hypercorn.{kind}"
+        assert [isinstance(item, handler) for item in logger.handlers] == [True], logger.handlers
+    logger = getattr(Logger(Config.from_mapping({f"{kind}log": user})), f"{kind}_logger")
+    assert logger is user
+    assert user.handlers == []
+
+
+@pytest.mark.parametrize("target", [None, ""])
+def test_off(target: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+    logger = Logger(Config.from_mapping(accesslog=target, errorlog=target))
+    assert logger.access_logger is None
+    logger.log_error("unheard")
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
+def test_level(level: str) -> None:
+    logger = Logger(Config.from_mapping(loglevel=level.lower(), accesslog="-"))
+    assert logger.error_logger.getEffectiveLevel() == getattr(logging, level)
+    assert logger.getEffectiveLevel() == getattr(logging, level)  # delegated
+    assert logger.access_logger is not None
+    assert logger.access_logger.getEffectiveLevel() == logging.INFO
+
+
+def test_attributes_that_exist_nowhere() -> None:
+    with pytest.raises(AttributeError):
+        Logger(Config()).nothing_like_that  # noqa: B018
+    with pytest.raises(AttributeError):
+        Logger.__new__(Logger).error_logger  # noqa: B018
+
+
+def test_line_format(capsys: pytest.CaptureFixture[str]) -> None:
+    Logger(Config()).log_info("Running on %s (CTRL + C to quit)", "http://127.0.0.1:8000")
+    line = capsys.readouterr().err
+    assert line.endswith("[INFO] Running on http://127.0.0.1:8000 (CTRL + C to quit)\n")
+    assert line.startswith("[2")
+
+
+def test_synchronous_methods(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = Logger(Config.from_mapping(loglevel="DEBUG"))
+    logger.log_debug("a %s", 1)
+    logger.log_info("b")
+    logger.log_warning("c")
+    try:
+        raise ValueError("inside")
+    except ValueError as error:
+        logger.log_error("d", exc_info=error)
+    text = capsys.readouterr().err
+    for part in ("[DEBUG] a 1", "[INFO] b", "[WARNING] c", "[ERROR] d", "ValueError: inside"):
+        assert part in text
+
+
+def test_asynchronous_methods_of_earlier_releases(caplog: pytest.LogCaptureFixture) -> None:
+    logger = Logger(Config.from_mapping(loglevel="DEBUG"))
+    for name in ("critical", "error", "warning", "info", "debug"):
+        with pytest.raises(StopIteration):
+            getattr(logger, name)("hello %s", name).send(None)
+    with pytest.raises(StopIteration):
+        logger.log(logging.WARNING, "hello log").send(None)
+    try:
+        raise ValueError
+    except ValueError:
+        with pytest.raises(StopIteration):
+            logger.exception("hello exception").send(None)
+    assert [record.levelname for record in caplog.records] == [
+        "CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "WARNING", "ERROR",
+    ]  # fmt: skip
+    assert caplog.records[-1].exc_info is not None
+    assert caplog.records[0].getMessage() == "hello critical"
+
+
+def test_place_of_a_synchronous_record_is_the_caller(caplog: pytest.LogCaptureFixture) -> None:
+    Logger(Config()).log_error("here")
+    assert caplog.records[0].filename == Path(__file__).name
+
+
+# --- what belongs to the user
+
+
+def test_handlers_of_the_user_stay() -> None:
+    """Q-L-5."""
+    handler = logging.NullHandler()
+    logging.getLogger("hypercorn.error").addHandler(handler)
+    for _ in range(2):
+        assert Logger(Config()).error_logger.handlers == [handler]
+
+
+def test_a_second_logger_adds_no_second_handler(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(3):
+        logger = Logger(Config())
+    logger.log_error("once")
+    assert capsys.readouterr().err.count("once") == 1
+
+
+def test_another_file_closes_the_one_before(tmp_path: Path) -> None:
+    first = Logger(Config.from_mapping(errorlog=str(tmp_path / "1.log"))).error_logger.handlers[0]
+    logger = Logger(Config.from_mapping(errorlog=str(tmp_path / "2.log")))
+    assert first.stream is None  # type: ignore[attr-defined]
+    logger.log_error("second")
+    assert (tmp_path / "1.log").read_text() == ""
+    assert "second" in (tmp_path / "2.log").read_text()
+
+
+def test_no_line_twice_where_the_root_logger_writes_to_the_same_stream(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logger = Logger(Config())
+    handler = logging.StreamHandler(sys.stderr)  # what logging.basicConfig() in an application does
+    logging.getLogger().addHandler(handler)
+    try:
+        logger.log_error("once")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert capsys.readouterr().err.count("once") == 1
+    logger.log_error("again")
+    assert capsys.readouterr().err.count("again") == 1
+
+
+def test_access_records_do_not_propagate(caplog: pytest.LogCaptureFixture) -> None:
+    logger = Logger(Config.from_mapping(accesslog="-"))
+    assert logger.access_logger is not None
+    logger.access_logger.info("mine alone")
+    assert caplog.records == []
+
+
+# --- logging configurations
+
+MAPPING = {
+    "version": 1,
+    "handlers": {"file": {"class": "logging.FileHandler", "filename": "FILE"}},
+    "loggers": {"hypercorn.error": {"level": "DEBUG", "handlers": ["file"], "propagate": False}},
+}
+TOML = """
+version = 1
+[handlers.file]
+class = "logging.FileHandler"
+filename = 'FILE'
+[loggers."hypercorn.error"]
+level = "DEBUG"
+handlers = ["file"]
+"""
+INI = """
+[loggers]
+keys = root,error
+[handlers]
+keys = file
+[formatters]
+keys = plain
+[logger_root]
+handlers =
+[logger_error]
+qualname = hypercorn.error
+level = DEBUG
+handlers = file
+propagate = 0
+[handler_file]
+class = FileHandler
+formatter = plain
+args = ('%(here)s/out.log',)
+[formatter_plain]
+format = %(message)s
+"""
+
+
+@pytest.mark.parametrize("form", ["dict", "json", "toml", "ini"])
+def test_logconfig(form: str, tmp_path: Path) -> None:
+    out = str(tmp_path / "out.log")
+    other = logging.getLogger("somebody.else")
+    root = list(logging.getLogger().handlers)
+    config = Config()
+    if form == "dict":
+        config.logconfig_dict = json.loads(json.dumps(MAPPING).replace('"FILE"', json.dumps(out)))
+    else:
+        text = {"json": json.dumps(MAPPING), "toml": TOML, "ini": INI}[form].replace("FILE", out)
+        path = tmp_path / f"log.{form}"
+        path.write_text(text)
+        config.logconfig = str(path) if form == "ini" else f"{form}:{path}"
+    try:
+        Logger(config).log_debug("configured")
+    finally:
+        for handler in root:  # an ini file always replaces those of the root logger
+            if handler not in logging.getLogger().handlers:
+                logging.getLogger().addHandler(handler)
+    assert Path(out).read_text() == "configured\n"
+    assert not other.disabled
