@@ -114,3 +114,41 @@ _PHRASES: Final[dict[int, str]] = {
 STATUS_LINES: Final[dict[int, bytes]] = {
     code: f"HTTP/1.1 {code} {_PHRASES.get(code, '')}\r\n".encode("ascii") for code in range(100, 600)
 }
+
+# Names of the indexes into ERRORS, as in csrc/http1.h.
+(
+    E_LINE,
+    E_EMPTY_LINES,
+    E_METHOD,
+    E_LINE_LONG,
+    E_REQUEST_LINE,
+    E_VERSION,
+    E_TARGET,
+    E_SCHEME,
+    E_CONNECT,
+    E_COUNT,
+    E_SECTION_LONG,
+    E_FIELD,
+    E_HOST,
+    E_HOST_TWICE,
+    E_HOST_MISSING,
+    E_HOST_DIFFERS,
+    E_LENGTH,
+    E_LENGTH_TWICE,
+    E_LENGTH_LARGE,
+    E_LENGTH_DIGITS,
+    E_CODING,
+    E_CODING_LENGTH,
+    E_CODING_OLD,
+    E_CODING_UNKNOWN,
+    E_EXPECT,
+    E_TRACE,
+    E_CHUNK,
+    E_CHUNK_LARGE,
+    E_CHUNK_EXT,
+    E_CHUNK_EXT_LONG,
+    E_CHUNK_END,
+    E_TRAILER_COUNT,
+    E_TRAILER_LONG,
+    E_TRAILER_FORBIDDEN,
+) = range(1, len(ERRORS))
