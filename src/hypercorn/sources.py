@@ -19,12 +19,10 @@ LIKELY = 0.8
 
 def read_toml(path: str) -> dict[str, Any]:
     """The top-level keys of a TOML file. Raises OSError and tomllib.TOMLDecodeError (a ValueError)."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
+    toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     with open(path, "rb") as file:
-        return tomllib.load(file)
+        values: dict[str, Any] = toml.load(file)
+    return values
 
 
 def read_pyfile(path: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from hypercorn.errors import BindError, SocketTypeError
 from hypercorn.net.address import Bind, is_ip, parse_bind
@@ -176,7 +177,7 @@ def _resolve(bind: Bind, kind: int) -> list[tuple[int, tuple[str | int, ...]]]:
         return [(socket.AF_INET6 if ":" in bind.host else socket.AF_INET, (bind.host, bind.port))]
     found = socket.getaddrinfo(bind.host, bind.port, type=kind, flags=socket.AI_PASSIVE)
     # IPv4 first: what logs and tests show for `localhost` stays what it was.
-    unique = {(family, address): None for family, _, _, _, address in found}
+    unique: dict[tuple[int, Any], None] = {(family, address): None for family, _, _, _, address in found}
     return sorted(unique, key=lambda item: item[0] != socket.AF_INET)
 
 
