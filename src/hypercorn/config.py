@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from wsgiref.handlers import format_date_time
 
 from hypercorn import sources
+from hypercorn.errors import ConfigWarning
 from hypercorn.logging import Logger
 from hypercorn.net.address import client_address
 from hypercorn.net.sockets import SocketOptions, Sockets, SocketTypeError, UnixPath, create_sockets
@@ -192,7 +193,7 @@ class Config:
     def _set_cert_reqs(self, value: int) -> None:
         from ssl import VerifyMode
 
-        warnings.warn("Please use verify_mode instead", Warning, stacklevel=2)
+        warnings.warn("Please use verify_mode instead", ConfigWarning, stacklevel=2)
         self.verify_mode = VerifyMode(value)
 
     cert_reqs = property(None, _set_cert_reqs, doc="Deprecated, write-only: sets `verify_mode`.")
@@ -266,7 +267,7 @@ class Config:
             else:
                 warnings.warn(
                     f'Cannot create a alt-svc header for the QUIC socket with address "{name}"',
-                    Warning,
+                    ConfigWarning,
                     stacklevel=3,
                 )
 
@@ -376,10 +377,12 @@ class Config:
             for name in ("certfile", "keyfile"):
                 other = "keyfile" if name == "certfile" else "certfile"
                 if getattr(self, name) is not None:
-                    warnings.warn(f"{name} without {other}: TLS is off", Warning, stacklevel=2)
+                    warnings.warn(f"{name} without {other}: TLS is off", ConfigWarning, stacklevel=2)
             for name in ("insecure_bind", "quic_bind"):
                 if getattr(self, name):
-                    warnings.warn(f"{name} has no effect without certfile and keyfile", Warning, stacklevel=2)
+                    warnings.warn(
+                        f"{name} has no effect without certfile and keyfile", ConfigWarning, stacklevel=2
+                    )
 
 
 _DEFAULTS = {STORED_AS.get(o.name, o.name): o.default for o in OPTIONS if o.default is not UNSET}

@@ -50,6 +50,10 @@ class ConfigError(HypercornError, ValueError):
     """
 
 
+class ConfigWarning(Warning):
+    """An option that does not exist, or a setting that has no effect."""
+
+
 class LifespanFailureError(HypercornError):
     """The application said that its startup or shutdown failed (ASGI lifespan)."""
 

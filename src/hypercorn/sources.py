@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hypercorn.errors import ConfigError
+from hypercorn.errors import ConfigError, ConfigWarning
 from hypercorn.options import BY_NAME, ENV_OTHERS, ENV_PREFIX, nearest
 
 # How alike a name must be to count as a misspelt option where other names are to be expected.
@@ -110,5 +110,5 @@ def warn_unknown(name: str, source: str) -> None:
 
 
 def warn(message: str) -> None:
-    """A `Warning`, shown as coming from the caller of the configuration."""
-    warnings.warn(message, Warning, stacklevel=5)
+    """A `ConfigWarning`, shown as coming from the caller of the configuration."""
+    warnings.warn(message, ConfigWarning, stacklevel=5)

@@ -1,4 +1,4 @@
-"""WSGI applications served as ASGI ones (PEP 3333). No event loop: threads and loop are played by plain calls."""
+"""WSGI applications served as ASGI ones (PEP 3333). Plain calls play the threads and the event loop."""
 
 from __future__ import annotations
 

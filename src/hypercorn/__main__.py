@@ -1,0 +1,67 @@
+"""The command `hypercorn`, and `python -m hypercorn`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+
+from hypercorn import cli
+from hypercorn.config import Config
+from hypercorn.errors import ConfigError, ConfigWarning
+from hypercorn.run import EXIT_USAGE, run
+
+
+def _load_config(source: str | None) -> Config:
+    """What `--config` names: a TOML file, `file:` a Python file, or `python:` a module or object."""
+    if source is None:
+        return Config()
+    if source.startswith("python:"):
+        return Config.from_object(source[len("python:") :])
+    if source.startswith("file:"):
+        return Config.from_pyfile(source[len("file:") :])
+    return Config.from_toml(source)
+
+
+def main(sys_args: list[str] | None = None) -> int:
+    """Runs the command with these arguments (by default the process's own) and returns its exit code.
+
+    0 after a clean end, 1 after a crash, 3 if the server could not start. Wrong arguments and a wrong
+    configuration raise SystemExit with code 2.
+    """
+    parser = cli.make_parser()
+    with cli.brief_warnings():
+        arguments = parser.parse_args(cli.expand(sys.argv[1:] if sys_args is None else sys_args))
+        source = arguments.config or os.environ.get("HYPERCORN_CONFIG") or None
+        try:
+            config = _load_config(source)
+            config.update_from_environ()
+            cli.apply_flags(config, arguments)
+            if arguments.version:
+                print(cli.version_text(config))
+                return 0
+            config.validate()
+        except ConfigError as error:
+            parser.error(str(error))
+        except OSError as error:
+            parser.error(f"the configuration {source} cannot be read: {error.strerror or error}")
+        except ValueError as error:  # TOML
+            parser.error(f"the configuration {source} cannot be read: {error}")
+        except Exception:
+            # A configuration in Python failed: its author needs the traceback.
+            parser.exit(
+                EXIT_USAGE, f"{traceback.format_exc()}hypercorn: error: the configuration {source} failed\n"
+            )
+        if not hasattr(config, "application_path"):
+            parser.error("no application given; for example: hypercorn module:app")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConfigWarning)  # said above
+        try:
+            return run(config)
+        except ConfigError as error:
+            parser.error(str(error))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
