@@ -17,8 +17,8 @@ from setuptools.command.build_ext import build_ext
 SKIP = os.environ.get("HYPERCORN_NO_EXTENSIONS") == "1"
 REQUIRE = os.environ.get("HYPERCORN_REQUIRE_EXTENSIONS") == "1"
 
-# Wire formats: Cython over csrc/. The C files that each one needs stand beside its name.
-CODECS = {"wire.http1": ["csrc/http1.c"]}
+# Twins: a .pyx beside a .py of the same name and contract, with the C files that it needs.
+TWINS = {"wire.http1": ["csrc/http1.c"], "asgi.call": []}
 # Ordinary Python that Cython compiles by the .pxd beside it.
 TWICE = sorted(
     path[len("src/hypercorn/") : -len(".pxd")].replace(os.sep, ".")
@@ -64,7 +64,7 @@ def extensions() -> list:
         return []
     flags = [] if sys.platform == "win32" else ["-O3", "-fno-strict-aliasing", "-Wno-unused-function"]
     depends = glob("csrc/*.[ch]") + glob("src/hypercorn/**/*.px[di]", recursive=True)
-    names = [(name, [f"src/hypercorn/{name.replace('.', '/')}.pyx", *c]) for name, c in CODECS.items()]
+    names = [(name, [f"src/hypercorn/{name.replace('.', '/')}.pyx", *c]) for name, c in TWINS.items()]
     names += [(name, [f"src/hypercorn/{name.replace('.', '/')}.py"]) for name in TWICE]
     return [
         Extension(

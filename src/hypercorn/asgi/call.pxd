@@ -1,9 +1,11 @@
+from cpython.object cimport PyObject
+
 from hypercorn.protocol.ports cimport Connection, Runtime, Stream, Transport
 
 cdef class ASGIStream(Stream):
     cdef public Runtime runtime
     cdef public bint gone
-    cdef public list parked
+    cdef public list parked  # or None: no waiter
     cpdef dict take(self)
     cpdef bint must_wait(self) except -1
     cpdef call_ended(self, error)
@@ -15,6 +17,7 @@ cdef class Awaitable:
     cdef public object waiter
     cdef public object inner
     cpdef bint ready(self) except -1
+    cdef int step(self, value, PyObject** out) except -1
     cpdef result(self)
     cpdef send(self, value)
 
@@ -30,5 +33,6 @@ cdef class Done:
 cdef class AppCall:
     cdef public ASGIStream stream
     cdef public object coroutine
+    cdef int step(self, value, PyObject** out) except -1
     cpdef send(self, value)
     cpdef ended(self, error, bint began)

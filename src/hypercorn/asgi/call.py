@@ -4,6 +4,7 @@ The loop's task drives `AppCall`, and `AppCall` drives the application's corouti
 ends (then the output of that step leaves) and when the call ends (then the exchange must be over), without a
 coroutine of its own around the application's.
 
+`call.pyx` is this file's compiled twin: it ends a coroutine without making an exception, which only C can.
 All are coroutines to `asyncio.create_task` and friends. None is written as `async def`: they must be able to finish
 without suspending, and compiled coroutines are slower than plain ones.
 """
@@ -26,10 +27,10 @@ class ASGIStream(Stream):
     __slots__ = ("gone", "parked", "runtime")
 
     def __init__(self, connection: Connection, runtime: Runtime) -> None:
-        super().__init__(connection)
+        self.connection = connection
         self.runtime = runtime
         self.gone = False  # nothing can reach the peer any more
-        self.parked: list[Any] = []  # waiters of the application's tasks
+        self.parked: list[Any] | None = None  # waiters of the application's tasks
 
     def take(self) -> dict[str, Any] | None:
         """The next message for the application, or None when it has to wait."""
@@ -46,6 +47,8 @@ class ASGIStream(Stream):
     def park(self) -> Any:
         """A waiter that ends when the stream's state has changed."""
         waiter = self.runtime.waiter()
+        if self.parked is None:
+            self.parked = []
         self.parked.append(waiter)
         return waiter
 
@@ -53,7 +56,7 @@ class ASGIStream(Stream):
         """Lets every waiting task look again."""
         parked = self.parked
         if parked:
-            self.parked = []
+            self.parked = None
             for waiter in parked:
                 self.runtime.wake(waiter)
 
@@ -118,7 +121,7 @@ class Awaitable:
     def close(self) -> None:
         waiter = self.waiter
         self.waiter = self.inner = None
-        if waiter is not None and waiter in self.stream.parked:
+        if waiter is not None and self.stream.parked and waiter in self.stream.parked:
             self.stream.parked.remove(waiter)
 
 

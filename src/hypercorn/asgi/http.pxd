@@ -2,6 +2,11 @@ from hypercorn.asgi.call cimport AppCall, ASGIStream, Drain, Receive, Done
 from hypercorn.asgi.context cimport ASGIContext
 from hypercorn.protocol.ports cimport Connection
 
+# What the application has sent so far, as C numbers; and names looked up at every request.
+cdef int REQUEST, STARTED, BODY, TRAILERS, COMPLETE
+cdef Py_ssize_t QUEUE_BYTES
+cdef object DONE, CoroutineType
+
 cdef class HTTPStream(ASGIStream):
     cdef public ASGIContext context
     cdef public dict scope

@@ -6,6 +6,7 @@ how a response looks on the wire is the connection's affair.
 
 from __future__ import annotations
 
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from hypercorn.asgi.call import APP_ERRORS, DONE, AppCall, ASGIStream, Drain, Receive
@@ -46,14 +47,18 @@ class HTTPStream(ASGIStream):
     )
 
     def __init__(self, connection: Connection, context: ASGIContext, scope: dict[str, Any], complete: bool) -> None:
-        super().__init__(connection, context.runtime)
+        # Set here rather than by the base classes: this runs for every request.
+        self.connection = connection
+        self.runtime = context.runtime
+        self.gone = False
+        self.parked = None
         self.context = context
         self.scope = scope
         # the request
         self.complete = complete  # its body was received whole
         self.last_given = False  # ... and the application has the last piece
         self.half_closed = False
-        self.pieces: list[bytes] = []
+        self.pieces: list[bytes] | None = None
         self.queued = 0
         # the response
         self.state = REQUEST
@@ -75,7 +80,7 @@ class HTTPStream(ASGIStream):
         context = self.context
         try:
             coroutine = context.app(self.scope, self.receive, self.send)
-            if not hasattr(coroutine, "send"):
+            if type(coroutine) is not CoroutineType and not hasattr(coroutine, "send"):
                 coroutine = coroutine.__await__()
         except APP_ERRORS as error:
             self.call_ended(error)
@@ -85,15 +90,19 @@ class HTTPStream(ASGIStream):
     def body_received(self, data: bytes, complete: bool) -> bool:
         self.complete = complete
         if data:
+            if self.pieces is None:
+                self.pieces = []
             self.pieces.append(data)
             self.queued += len(data)
         if self.parked:
             self.wake()
-        return len(self.pieces) < self.context.max_app_queue_size and self.queued < QUEUE_BYTES
+        return self.queued < QUEUE_BYTES and (
+            self.pieces is None or len(self.pieces) < self.context.max_app_queue_size
+        )
 
     def disconnected(self, status: int) -> None:
         self.gone = True
-        self.pieces = []
+        self.pieces = None
         if status or self.state == STARTED:
             self.status = status
         self.record()
@@ -118,7 +127,7 @@ class HTTPStream(ASGIStream):
         pieces = self.pieces
         if pieces:
             data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            pieces.clear()
+            self.pieces = None
             self.queued = 0
             if self.complete:
                 self.last_given = True

@@ -1,5 +1,7 @@
 from hypercorn.protocol.ports cimport Runtime
 
+cdef object Task, monotonic
+
 cdef class AsyncioLoop(Runtime):
     cdef public object loop
     cdef public set calls

@@ -1,5 +1,11 @@
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
-from hypercorn.wire.http1 cimport FieldEncoder, RequestParser
+from hypercorn.wire.http1 cimport FieldEncoder, RequestParser, encode_chunk, encode_last_chunk
+
+cdef int HEAD, BODY, ERROR
+cdef int NOTHING, FIRST_HEAD, NEXT_HEAD, PARTIAL_HEAD, REQUEST_BODY, WRITE_PROGRESS, LINGER
+cdef Py_ssize_t PIPELINE_BUFFER, LINGER_BYTES
+cdef dict STATUS_LINES
+cdef bytes CONTINUE, EARLY_HINTS, CRLF, CLOSE, KEEP_ALIVE, CHUNKED
 
 cdef class HTTP1Connection(Connection):
     cdef public RequestParser parser

@@ -259,6 +259,15 @@ class HTTP1Connection(Connection):
         self.deadline = 0.0
         stream = context.open_http(self, parser)
         self.stream = stream
+        if not parser.complete and parser.buffered:
+            # What came with the head is there before the application asks, so that it need not wait for it.
+            event = parser.next_event()
+            if event == BODY:
+                self.piece_received(parser)
+            elif event == ERROR:
+                self.refuse(parser.error)
+            if self.stream is not stream:
+                return
         stream.begin()
 
     def piece_received(self, parser: RequestParser) -> None:

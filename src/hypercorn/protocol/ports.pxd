@@ -1,5 +1,7 @@
 from hypercorn.wire.http1 cimport FieldEncoder, RequestParser
 
+cdef Py_ssize_t GATHER
+
 cdef class Runtime:
     cpdef double now(self) except? -1
     cpdef call_soon(self, callback)
@@ -18,6 +20,7 @@ cdef class Transport:
     cdef public object client
     cdef public object server
     cdef public str scheme
+    cdef public dict scope_template
     cpdef write(self, bytes data)
     cpdef bint cork(self) except -1
     cpdef end_turn(self)

@@ -67,6 +67,7 @@ class Transport:
         "runtime",
         "scheduled",
         "scheme",
+        "scope_template",
         "server",
     )
 
@@ -81,6 +82,7 @@ class Transport:
         self.client: tuple[str, int] | None = None
         self.server: tuple[str, int | None] | None = None
         self.scheme = "http"
+        self.scope_template: dict[str, Any] | None = None  # what the scopes of its requests have in common
 
     def write(self, data: bytes) -> None:
         """Takes bytes for the peer."""

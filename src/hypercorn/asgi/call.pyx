@@ -1,0 +1,307 @@
+"""The compiled twin of `call.py`: the same classes, stepped through the interpreter's own iteration slots.
+
+A coroutine that ends says so in Python by raising StopIteration; in C it returns, and no exception is made. That is
+the whole difference, and the reason for a twin: it is a fifth of the cost of a small request.
+"""
+
+from collections.abc import Coroutine
+
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF
+
+from hypercorn.errors import ClientDisconnected
+from hypercorn.protocol.ports cimport Connection, Runtime, Stream, Transport
+
+cdef extern from "Python.h":
+    ctypedef PyObject* (*iternextfunc)(PyObject*)
+    ctypedef struct PyTypeObject:
+        iternextfunc tp_iternext
+    int PyIter_Send(object iterator, object value, PyObject** result) except -1
+    void PyErr_SetObject(object kind, object value)
+
+cdef enum:
+    RETURNED = 0  # PYGEN_RETURN
+    SUSPENDED = 1  # PYGEN_NEXT
+
+# What an application may raise without ending more than its own call.
+APP_ERRORS = (Exception, SystemExit)
+
+
+cdef class ASGIStream(Stream):
+    """A stream with an application on it: what `AppCall`, `Receive` and `Drain` work on."""
+
+    def __init__(self, Connection connection, Runtime runtime):
+        self.connection = connection
+        self.runtime = runtime
+        self.gone = False
+        self.parked = None
+
+    cpdef dict take(self):
+        raise NotImplementedError
+
+    cpdef bint must_wait(self) except -1:
+        raise NotImplementedError
+
+    cpdef call_ended(self, error):
+        raise NotImplementedError
+
+    cpdef park(self):
+        """A waiter that ends when the stream's state has changed."""
+        waiter = self.runtime.waiter()
+        if self.parked is None:
+            self.parked = []
+        self.parked.append(waiter)
+        return waiter
+
+    cpdef wake(self):
+        """Lets every waiting task look again."""
+        cdef list parked = self.parked
+        if parked:
+            self.parked = None
+            for waiter in parked:
+                self.runtime.wake(waiter)
+
+
+cdef class Awaitable:
+    """An awaitable without a coroutine behind it: it ends when `ready`, and waits for the stream until then."""
+
+    def __init__(self, ASGIStream stream):
+        self.stream = stream
+
+    cpdef bint ready(self) except -1:
+        raise NotImplementedError
+
+    cpdef result(self):
+        raise NotImplementedError
+
+    cdef int step(self, value, PyObject** out) except -1:
+        """One step: SUSPENDED with what to yield in `out`, or RETURNED."""
+        cdef PyObject* yielded = NULL
+        while True:
+            if self.inner is None:
+                if self.ready():
+                    return RETURNED
+                self.waiter = self.stream.park()
+                self.inner = self.waiter.__await__()
+            if PyIter_Send(self.inner, value, &yielded) == SUSPENDED:
+                out[0] = yielded
+                return SUSPENDED
+            Py_DECREF(<object>yielded)
+            self.inner = None
+            value = None
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return self.send(None)
+
+    cpdef send(self, value):
+        cdef PyObject* out = NULL
+        if self.step(value, &out) == RETURNED:
+            raise StopIteration(self.result())
+        result = <object>out
+        Py_DECREF(result)
+        return result
+
+    def throw(self, kind, value=None, traceback=None):
+        error = value if value is not None else kind
+        if isinstance(error, type):
+            error = error()
+        inner = self.inner
+        if inner is None:
+            raise error
+        try:
+            return inner.throw(error)
+        except StopIteration:
+            self.inner = None
+            return self.send(None)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self):
+        waiter = self.waiter
+        self.waiter = self.inner = None
+        if waiter is not None and self.stream.parked and waiter in self.stream.parked:
+            self.stream.parked.remove(waiter)
+
+
+cdef class Receive(Awaitable):
+    """`receive()`: ends with the next message."""
+
+    cpdef bint ready(self) except -1:
+        self.message = self.stream.take()
+        if self.message is not None:
+            return True
+        self.stream.connection.wanted(self.stream)
+        # What was waited for may have come along while asking.
+        self.message = self.stream.take()
+        return self.message is not None
+
+    cpdef result(self):
+        return self.message
+
+
+cdef class Drain(Awaitable):
+    """`send()` past the high-water mark: ends when the peer has read, raises when it is gone."""
+
+    cpdef bint ready(self) except -1:
+        return self.stream.gone or not self.stream.must_wait()
+
+    cpdef result(self):
+        if self.stream.gone:
+            raise ClientDisconnected("the client is gone")
+        return None
+
+
+cdef class Done:
+    """`send()` that has finished; it has no state, so there is one."""
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        raise StopIteration
+
+    def send(self, value):
+        raise StopIteration
+
+    def throw(self, kind, value=None, traceback=None):
+        raise kind if value is None else value
+
+    def close(self):
+        return None
+
+
+DONE = Done()
+
+
+cdef class AppCall:
+    """The application's coroutine, stepped. Every step is a turn of the transport."""
+
+    def __init__(self, ASGIStream stream, coroutine):
+        self.stream = stream
+        self.coroutine = coroutine
+
+    cdef int step(self, value, PyObject** out) except -1:
+        """One step: SUSPENDED with what the application waits for in `out`, or RETURNED."""
+        cdef PyObject* yielded = NULL
+        cdef Transport transport = self.stream.connection.transport
+        cdef bint began = transport.cork()
+        cdef int kind
+        try:
+            kind = PyIter_Send(self.coroutine, value, &yielded)
+        except BaseException as error:
+            self.ended(error, began)
+            if isinstance(error, APP_ERRORS):
+                return RETURNED
+            raise
+        if kind == SUSPENDED:
+            out[0] = yielded
+            if began:
+                transport.end_turn()
+            return SUSPENDED
+        Py_DECREF(<object>yielded)
+        self.ended(None, began)
+        return RETURNED
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return self.send(None)
+
+    cpdef send(self, value):
+        cdef PyObject* out = NULL
+        if self.step(value, &out) == RETURNED:
+            raise StopIteration
+        result = <object>out
+        Py_DECREF(result)
+        return result
+
+    def throw(self, kind, value=None, traceback=None):
+        cdef Transport transport = self.stream.connection.transport
+        cdef bint began = transport.cork()
+        try:
+            result = self.coroutine.throw(value if value is not None else kind)
+        except StopIteration:
+            self.ended(None, began)
+            raise
+        except BaseException as error:
+            self.ended(error, began)
+            if isinstance(error, APP_ERRORS):
+                raise StopIteration from None
+            raise
+        if began:
+            transport.end_turn()
+        return result
+
+    def close(self):
+        self.coroutine.close()
+        self.ended(GeneratorExit(), False)
+
+    cpdef ended(self, error, bint began):
+        """The call is over."""
+        cdef ASGIStream stream = self.stream
+        stream.call_ended(error)
+        if began:
+            stream.connection.transport.end_turn()
+
+    # What debuggers and `asyncio.Task.get_stack` look for.
+
+    @property
+    def cr_frame(self):
+        return getattr(self.coroutine, "cr_frame", None)
+
+    @property
+    def cr_code(self):
+        return getattr(self.coroutine, "cr_code", None)
+
+    @property
+    def cr_running(self):
+        return bool(getattr(self.coroutine, "cr_running", False))
+
+    @property
+    def cr_await(self):
+        return getattr(self.coroutine, "cr_await", None)
+
+
+# The slots: NULL without an exception is an end with None.
+
+cdef PyObject* next_of_done(PyObject* self) except? NULL:
+    return NULL
+
+
+cdef PyObject* next_of_awaitable(PyObject* self) except? NULL:
+    cdef PyObject* out = NULL
+    if (<Awaitable>self).step(None, &out) == RETURNED:
+        result = (<Awaitable>self).result()
+        if result is not None:
+            PyErr_SetObject(StopIteration, result)
+        return NULL
+    return out
+
+
+cdef PyObject* next_of_call(PyObject* self) except? NULL:
+    cdef PyObject* out = NULL
+    (<AppCall>self).step(None, &out)
+    return out
+
+
+(<PyTypeObject*>Done).tp_iternext = <iternextfunc>next_of_done
+(<PyTypeObject*>Receive).tp_iternext = <iternextfunc>next_of_awaitable
+(<PyTypeObject*>Drain).tp_iternext = <iternextfunc>next_of_awaitable
+(<PyTypeObject*>AppCall).tp_iternext = <iternextfunc>next_of_call
+
+for _class in (Receive, Drain, Done, AppCall):
+    Coroutine.register(_class)
