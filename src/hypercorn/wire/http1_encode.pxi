@@ -8,7 +8,7 @@ cdef class FieldEncoder:
         self.content_length = -1
 
     def __dealloc__(self):
-        free(self.buffer)
+        PyMem_Free(self.buffer)
 
     cpdef bytes encode(self, headers, bint omit_length=False):
         cdef Py_ssize_t index = 0
@@ -21,7 +21,7 @@ cdef class FieldEncoder:
             index += 1
         made = _slice(self.buffer, self.used)
         if self.capacity > _KEPT:
-            free(self.buffer)
+            PyMem_Free(self.buffer)
             self.buffer = NULL
             self.capacity = 0
         return made
@@ -73,7 +73,7 @@ cdef class FieldEncoder:
     cdef int reserve(self, size_t more) except -1:
         cdef uint8_t* bigger
         if self.capacity - self.used < more:
-            bigger = <uint8_t*>realloc(self.buffer, 2 * (self.used + more) + 512)
+            bigger = <uint8_t*>PyMem_Realloc(self.buffer, 2 * (self.used + more) + 512)
             if bigger == NULL:
                 raise MemoryError()
             self.buffer = bigger

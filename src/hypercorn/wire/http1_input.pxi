@@ -8,7 +8,7 @@ cdef class Input:
         self.base = NULL
 
     def __dealloc__(self):
-        free(self.buffer)
+        PyMem_Free(self.buffer)
 
     @property
     def buffered(self) -> int:
@@ -33,11 +33,11 @@ cdef class Input:
                 memmove(self.buffer, self.base + self.pos, rest)
             else:
                 self.capacity = 2 * (rest + more) + 128
-                bigger = <uint8_t*>malloc(self.capacity)
+                bigger = <uint8_t*>PyMem_Malloc(self.capacity)
                 if bigger == NULL:
                     raise MemoryError()
                 memcpy(bigger, self.base + self.pos, rest)
-                free(self.buffer)
+                PyMem_Free(self.buffer)
                 self.buffer = bigger
                 self.base = bigger
                 self.data = None
@@ -58,7 +58,7 @@ cdef class Input:
     cdef int release(self) except -1:
         """Nothing is pending any more: an idle parser holds no buffer."""
         self.data = None
-        free(self.buffer)
+        PyMem_Free(self.buffer)
         self.buffer = NULL
         self.base = NULL
         self.capacity = self.pos = self.length = self.scanned = 0
@@ -68,7 +68,7 @@ cdef class Input:
         """A small rest moves out, so that it does not hold a large read alive."""
         cdef size_t rest = self.length - self.pos
         cdef size_t capacity = 2 * rest + 128
-        self.buffer = <uint8_t*>malloc(capacity)
+        self.buffer = <uint8_t*>PyMem_Malloc(capacity)
         if self.buffer == NULL:
             raise MemoryError()
         memcpy(self.buffer, self.base + self.pos, rest)
