@@ -1,0 +1,39 @@
+"""Fixtures of every test: the backends, and servers that run on them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = str(Path(__file__).resolve().parents[1])
+if ROOT not in sys.path:
+    sys.path.insert(0, ROOT)
+
+from tests.live import BACKENDS, Live  # noqa: E402
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """Every event loop in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def serve_app(backend: str) -> Iterator[Callable[..., Live]]:
+    """Starts servers, and ends them with the test. Each must end cleanly: no task may be left behind."""
+    started: list[Live] = []
+
+    def start(app: Any, **options: Any) -> Live:
+        live = Live(app, backend, **options)
+        started.append(live)
+        return live
+
+    yield start
+    for live in started:
+        live.wake()
+    for live in started:
+        live.stop()
