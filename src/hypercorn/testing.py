@@ -1,0 +1,353 @@
+r"""A server in memory: one test drives a connection with bytes and a clock moved by hand, on no event loop.
+
+    from hypercorn.testing import connect
+
+    client = connect(app)
+    client.send(b"GET / HTTP/1.1\r\nhost: example\r\n\r\n")
+    assert client.received().startswith(b"HTTP/1.1 200 OK\r\n")
+    client.advance(5.0)  # seconds; nothing sleeps
+    assert client.closed
+
+The connection, the stream and the deadlines are the ones that serve; only the socket and the loop are replaced.
+Every call on a client returns when all tasks wait, so a test needs no polling. An application under test awaits
+`receive()`, `send()`, and from here `sleep`, `Event` and tasks of `start_task`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from hypercorn.asgi.streams import StreamContext
+from hypercorn.config import Config
+from hypercorn.protocol.http1 import HTTP1Connection
+from hypercorn.protocol.ports import Connection, Transport
+from hypercorn.runtime.deadlines import Deadlines
+from hypercorn.runtime.memory import Cancelled, Event, MemoryRuntime, Task, sleep, start_task
+
+__all__ = (
+    "AccessEntry",
+    "Cancelled",
+    "Client",
+    "Event",
+    "LogEntry",
+    "MemoryLog",
+    "MemoryRuntime",
+    "MemoryServer",
+    "MemoryTransport",
+    "Task",
+    "connect",
+    "sleep",
+    "start_task",
+)
+
+
+class LogEntry(NamedTuple):
+    """A record of the error log."""
+
+    level: str
+    text: str
+    error: BaseException | None
+
+
+class AccessEntry(NamedTuple):
+    """An access record: `status` is None where no response was sent, `duration` is seconds."""
+
+    method: str
+    path: bytes
+    status: int | None
+    body_bytes: int
+    duration: float
+    scope: dict[str, Any]
+    headers: Any
+
+
+class MemoryLog:
+    """The two logs as lists."""
+
+    def __init__(self) -> None:
+        self.entries: list[LogEntry] = []
+        self.access: list[AccessEntry] = []
+
+    def at(self, *levels: str) -> list[LogEntry]:
+        """The entries of these levels: "debug", "info", "warning", "error"."""
+        return [entry for entry in self.entries if entry.level in levels]
+
+    def log_debug(self, message: str, *args: Any, exc_info: Any = None) -> None:
+        self.entries.append(LogEntry("debug", message % args, exc_info))
+
+    def log_info(self, message: str, *args: Any, exc_info: Any = None) -> None:
+        self.entries.append(LogEntry("info", message % args, exc_info))
+
+    def log_warning(self, message: str, *args: Any, exc_info: Any = None) -> None:
+        self.entries.append(LogEntry("warning", message % args, exc_info))
+
+    def log_error(self, message: str, *args: Any, exc_info: Any = None) -> None:
+        self.entries.append(LogEntry("error", message % args, exc_info))
+
+    def log_access(
+        self, scope: Any, status: int | None, headers: Any, body_bytes: int, duration: float
+    ) -> None:
+        path = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
+        self.access.append(AccessEntry(scope["method"], path, status, body_bytes, duration, scope, headers))
+
+
+class MemoryTransport(Transport):
+    """A transport whose peer is a test. As over sockets, the end is told in a step of its own.
+
+    writes: what was handed to the "kernel", one entry for each call
+    arrived: what the peer has read of it
+    """
+
+    def __init__(self, server: MemoryServer, high_water: int) -> None:
+        super().__init__(server.runtime)
+        self.memory_server = server
+        self.high_water = high_water
+        self.writes: list[bytes] = []
+        self.arrived = bytearray()
+        self.pending = bytearray()  # written, and not read by the peer
+        self.peer_reads = True
+        self.reading = True
+        self.incoming: list[bytes | None] = []  # what the peer sent while reading was paused; None is its end
+        self.blocked = False
+        self.closing = False
+        self.closed = False
+        self.aborted = False
+        self.half_closed = False
+        self.eof_written = False
+
+    # -- from the peer
+
+    def deliver(self, data: bytes | None) -> None:
+        """The peer sent bytes, or (None) ended its side."""
+        self.incoming.append(data)
+        self.hand_up()
+
+    def hand_up(self) -> None:
+        while self.incoming and self.reading and self.connection is not None and not self.closing:
+            data = self.incoming.pop(0)
+            connection = self.connection
+            if data is None:
+                connection.eof_received()
+                continue
+            self.corked = True
+            successor = connection.data_received(data)
+            if successor is not None:
+                self.connection = successor
+                self.memory_server.replaced(connection, successor)
+            self.end_turn()
+
+    def peer_read(self, count: int) -> None:
+        """The peer took `count` bytes of what waits for it."""
+        self.arrived += self.pending[:count]
+        del self.pending[:count]
+        connection = self.connection
+        if self.blocked and len(self.pending) <= self.high_water // 4:
+            self.blocked = False
+            if connection is not None:
+                connection.resume_writing()
+        if not self.pending:
+            if self.eof_written:
+                self.half_closed = True
+            if self.closing:
+                self.shut()
+
+    def shut(self) -> None:
+        """The connection is over, for whatever reason."""
+        if not self.closed:
+            self.closed = self.closing = True
+            self.runtime.call_soon(self.tell)
+
+    def tell(self) -> None:
+        connection = self.connection
+        self.connection = None
+        self.out.clear()
+        if connection is not None:
+            self.memory_server.deadlines.connections.discard(connection)
+            connection.connection_lost()
+
+    # -- from the connection
+
+    def send_bytes(self, data: bytes) -> None:
+        if self.closing or self.eof_written:
+            return
+        self.writes.append(data)
+        self.pending += data
+        if self.peer_reads:
+            self.peer_read(len(self.pending))
+        elif not self.blocked and len(self.pending) > self.high_water:
+            self.blocked = True
+            if self.connection is not None:
+                self.connection.pause_writing()
+
+    def unsent(self) -> int:
+        return len(self.pending)
+
+    def close(self) -> None:
+        self.flush()
+        self.closing = True
+        if not self.pending:
+            self.shut()
+
+    def abort(self) -> None:
+        if not self.closed:
+            self.aborted = True
+            self.pending.clear()
+            self.shut()
+
+    def write_eof(self) -> None:
+        self.flush()
+        self.eof_written = True
+        self.half_closed = not self.pending
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        if not self.reading:
+            self.reading = True
+            self.runtime.call_soon(self.hand_up)
+
+
+class MemoryServer:
+    """An application served in memory; `connect` gives a client.
+
+    config: as for `serve()`; what concerns sockets, loops and processes has no effect
+    """
+
+    def __init__(self, app: Callable[..., Any], config: Config | None = None, *, eager: bool = True) -> None:
+        self.config = config if config is not None else Config()
+        self.runtime = MemoryRuntime(eager=eager)
+        self.log = MemoryLog()
+        self.context = StreamContext(self.runtime, app, self.config, self.log)
+        self.context.access = self.log.log_access
+        self.context.records = True
+        self.deadlines = Deadlines(self.runtime, self.context)
+        self.context.arm_deadline = self.deadlines.arm
+
+    def connect(
+        self,
+        client: tuple[str, int] | None = ("127.0.0.1", 50000),
+        server: tuple[str, int | None] | None = ("127.0.0.1", 8000),
+        scheme: str = "http",
+    ) -> Client:
+        """Opens a connection. The arguments are what scopes say of it."""
+        transport = MemoryTransport(self, self.config.write_buffer_size)
+        transport.client, transport.server, transport.scheme = client, server, scheme
+        transport.connection = HTTP1Connection(transport, self.context)
+        self.deadlines.connections.add(transport.connection)
+        self.runtime.run()
+        return Client(self, transport)
+
+    def replaced(self, connection: Connection, successor: Connection) -> None:
+        """A connection went on as another (a protocol switch)."""
+        self.deadlines.connections.discard(connection)
+        self.deadlines.connections.add(successor)
+
+    def shutdown(self) -> None:
+        """The server goes down: idle connections end, the others take no further request."""
+        self.context.terminating = True
+        for connection in list(self.deadlines.connections):
+            connection.shutdown()
+        self.runtime.run()
+
+
+class Client:
+    """The peer of one connection."""
+
+    def __init__(self, server: MemoryServer, transport: MemoryTransport) -> None:
+        self.server = server
+        self.runtime = server.runtime
+        self.transport = transport
+        self.log = server.log
+        self.taken = 0
+
+    @contextmanager
+    def _settled(self) -> Iterator[None]:
+        yield
+        self.runtime.run()
+
+    def send(self, data: bytes, *, size: int = 0) -> None:
+        """Sends bytes, in pieces of `size` where it is given. What comes after the end is lost."""
+        step = size or len(data) or 1
+        for start in range(0, len(data), step):
+            with self._settled():
+                self.transport.deliver(data[start : start + step])
+
+    def end(self) -> None:
+        """Ends the sending side (FIN); the client still reads."""
+        with self._settled():
+            self.transport.deliver(None)
+
+    def disconnect(self) -> None:
+        """Is gone (RST)."""
+        with self._settled():
+            self.transport.pending.clear()
+            self.transport.shut()
+
+    def received(self) -> bytes:
+        """What has arrived since the last call."""
+        self.runtime.run()
+        data = bytes(self.transport.arrived[self.taken :])
+        self.taken += len(data)
+        return data
+
+    def stop_reading(self) -> None:
+        """Reads nothing more of its own accord: output piles up at the server."""
+        self.transport.peer_reads = False
+
+    def read(self, count: int | None = None) -> bytes:
+        """Reads `count` bytes of what waits (default: all). Returns what arrived since the last call."""
+        with self._settled():
+            self.transport.peer_read(len(self.transport.pending) if count is None else count)
+        return self.received()
+
+    def start_reading(self) -> None:
+        """Reads whatever comes, again."""
+        self.transport.peer_reads = True
+        self.read(None) if self.transport.pending else self.runtime.run()
+
+    def advance(self, seconds: float) -> None:
+        """Moves the clock of the server."""
+        self.runtime.advance(seconds)
+
+    @property
+    def writes(self) -> list[bytes]:
+        """What the server handed to the kernel, one entry for each system call."""
+        return self.transport.writes
+
+    @property
+    def closed(self) -> bool:
+        """The connection is over."""
+        return self.transport.closed
+
+    @property
+    def aborted(self) -> bool:
+        """The server cut the connection (RST)."""
+        return self.transport.aborted
+
+    @property
+    def half_closed(self) -> bool:
+        """The server ended its sending side."""
+        return self.transport.half_closed
+
+    @property
+    def paused(self) -> bool:
+        """The server does not read."""
+        return not self.transport.reading
+
+    @property
+    def access(self) -> list[AccessEntry]:
+        """The access records of the server."""
+        return self.log.access
+
+    @property
+    def errors(self) -> list[LogEntry]:
+        """The warnings and errors that the server has logged."""
+        return self.log.at("warning", "error")
+
+
+def connect(app: Callable[..., Any], config: Config | None = None, *, eager: bool = True) -> Client:
+    """Serves an application in memory and connects to it."""
+    return MemoryServer(app, config, eager=eager).connect()
