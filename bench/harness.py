@@ -1,0 +1,179 @@
+"""Whole requests without a socket: bytes go into a connection, its response is counted in memory.
+
+The same objects as in a server (HTTP1Connection, StreamContext, the asyncio runtime), only the transport is
+not: what is measured here is this project's code and nothing of the kernel or the network.
+
+    python -m bench.harness CASE REQUESTS      plays one case, for a profiler to watch
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import sys
+import time
+from typing import Any, NamedTuple
+
+import hypercorn
+from bench.apps import PIECE, PIECES, app
+from hypercorn.asgi.streams import StreamContext
+from hypercorn.asyncio.loop import AsyncioLoop
+from hypercorn.config import Config
+from hypercorn.protocol.http1 import HTTP1Connection
+from hypercorn.protocol.ports import Runtime, Transport
+
+HOST = b"Host: 127.0.0.1:8000\r\n"
+# What a browser sends with a page's request.
+BROWSER = {
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/120.0.0.0 Safari/537.36",
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+    "Accept-Language": "en-GB,en;q=0.9",
+    "Accept-Encoding": "gzip, deflate, br",
+    "Cookie": "session=0123456789abcdef0123456789abcdef; theme=dark; csrftoken=abcdef0123456789",
+    "Cache-Control": "max-age=0",
+    "Sec-Fetch-Dest": "document",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Site": "none",
+    "Upgrade-Insecure-Requests": "1",
+}
+HELLO_REQUEST = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
+BROWSER_REQUEST = b"GET / HTTP/1.1\r\n%b%b\r\n" % (
+    HOST,
+    b"".join(b"%b: %b\r\n" % (name.encode(), value.encode()) for name, value in BROWSER.items()),
+)
+
+
+def build_line() -> str:
+    """Version, build and Python in a line: every figure belongs to one of these."""
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"hypercorn {hypercorn.__version__}, {hypercorn.build()} build, {python}"
+
+
+class Exchange(NamedTuple):
+    """What one read brings, and what must come back."""
+
+    data: bytes
+    ending: bytes  # of the output
+    requests: int = 1  # in `data`
+
+
+def post(size: int) -> bytes:
+    """A request that sends `size` bytes and wants them back."""
+    return b"POST /echo HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n%b" % (HOST, size, b"a" * size)
+
+
+EXCHANGES = {
+    "hello": Exchange(HELLO_REQUEST, b"\r\n\r\nHello, world!\n"),
+    "headers": Exchange(BROWSER_REQUEST, b"\r\n\r\nHello, world!\n"),
+    "echo1k": Exchange(post(1024), b"\r\n\r\n" + b"a" * 1024),
+    "stream": Exchange(
+        b"GET /stream HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"\r\n\r\n" + b"400\r\n%b\r\n" % PIECE * PIECES + b"0\r\n\r\n",
+    ),
+    "pipeline": Exchange(HELLO_REQUEST * 16, b"\r\n\r\nHello, world!\n", 16),
+}
+
+
+class MemoryTransport(Transport):
+    """A peer that takes everything at once, and counts it."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        super().__init__(runtime)
+        self.writes = 0
+        self.received = 0  # bytes
+        self.last = b""
+        self.closed = False
+        self.client = ("127.0.0.1", 50000)
+        self.server = ("127.0.0.1", 8000)
+
+    def send_bytes(self, data: bytes) -> None:
+        self.writes += 1
+        self.received += len(data)
+        self.last = data
+
+    def unsent(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        self.flush()
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = True
+
+    def write_eof(self) -> None:
+        self.flush()
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+class FailingLogger:
+    """Anything that the server would log during a measurement makes the measurement void."""
+
+    def __getattr__(self, name: str) -> Any:
+        def fail(message: str, *args: Any, **_: Any) -> None:
+            raise AssertionError(f"{name}: {message % args if args else message}")
+
+        return fail
+
+
+class Harness:
+    """One connection and everything above it, on a loop that is running or about to run."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.runtime = AsyncioLoop(loop)
+        self.context = StreamContext(self.runtime, app, Config(), FailingLogger())
+        self.context.keep_alive_max_requests = 0
+        self.transport = MemoryTransport(self.runtime)
+        self.connection = HTTP1Connection(self.transport, self.context)
+        self.transport.connection = self.connection
+
+    async def play(self, exchange: Exchange, times: int) -> None:
+        """Takes the same input `times` times, each after the response to the one before."""
+        transport, connection, data = self.transport, self.connection, exchange.data
+        receive, end_turn = connection.data_received, transport.end_turn
+        for _ in range(times):
+            transport.corked = True
+            receive(data)
+            end_turn()
+            # Where tasks do not start eagerly (before Python 3.12), and where the application waits.
+            while connection.open:
+                await asyncio.sleep(0)
+
+    async def check(self, exchange: Exchange) -> None:
+        """Plays it once. Raises AssertionError unless the response is the one that was to come."""
+        before = self.connection.requests
+        await self.play(exchange, 1)
+        answered = self.connection.requests - before
+        assert answered == exchange.requests, f"{answered} of {exchange.requests} requests were answered"
+        assert not self.transport.closed, "the connection was closed"
+        assert self.transport.last.endswith(exchange.ending), (
+            f"the response was {self.transport.last[:200]!r}"
+        )
+
+
+def main(arguments: list[str]) -> None:
+    """Plays one case so many times, and says how long a request took."""
+    if len(arguments) != 2 or arguments[0] not in EXCHANGES or not arguments[1].isdigit():
+        sys.exit(f"usage: python -m bench.harness {{{','.join(EXCHANGES)}}} REQUESTS")
+    exchange = EXCHANGES[arguments[0]]
+    times = max(1, int(arguments[1]) // exchange.requests)
+
+    async def play() -> float:
+        harness = Harness(asyncio.get_running_loop())
+        await harness.check(exchange)
+        begin = time.perf_counter()
+        await harness.play(exchange, times)
+        return time.perf_counter() - begin
+
+    seconds = asyncio.run(play()) / (times * exchange.requests)
+    print(f"{arguments[0]}: {seconds * 1e6:.2f} us a request ({build_line()})")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
