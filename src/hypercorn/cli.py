@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from hypercorn.config import Config
 
 _EPILOG = """\
-Every option can also be set as the environment variable HYPERCORN_<NAME>, such as HYPERCORN_BACKLOG, and under
-its name in the configuration file. A flag wins over the environment, and that over the file. Sizes take units
-(64KiB, 16MiB), and so do times (500ms, 30s, 2m); "none" switches a limit off where that is possible.
+Every option can also be set as the environment variable HYPERCORN_<NAME>, such as HYPERCORN_BACKLOG, and
+under its name in the configuration file. A flag wins over the environment, and that over the file. Sizes take
+units (64KiB, 16MiB), and so do times (500ms, 30s, 2m); "none" switches a limit off where that is possible.
 """
 _LOOPS = {
     "asyncio": "asyncio.ProactorEventLoop" if sys.platform == "win32" else "asyncio.SelectorEventLoop",

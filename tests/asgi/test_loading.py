@@ -191,6 +191,12 @@ def test_a_given_mode_is_not_doubted() -> None:
     assert type(wrap_app(function, 1, "wsgi")) is WSGIWrapper
 
 
+def test_what_is_wrapped_stays_as_it_is() -> None:
+    for app in (function, wsgi):
+        wrapper = wrap_app(app, 1, None)
+        assert wrap_app(wrapper, 2, "asgi") is wrapper
+
+
 def test_the_asgi_wrapper_calls_the_application() -> None:
     seen: list[Any] = []
 

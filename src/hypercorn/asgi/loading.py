@@ -117,6 +117,8 @@ def wrap_app(app: Any, max_body_size: int, mode: str | None, name: str = "") -> 
 
     Raises NoAppError for what cannot be called, ValueError for another mode than "asgi", "wsgi" or None.
     """
+    if isinstance(app, (ASGIWrapper, WSGIWrapper)):
+        return app
     if not callable(app):
         problem = "it is not an application (not callable)"
         raise NoAppError(f"Cannot load application from '{name or app}', {problem}.")
