@@ -13,7 +13,7 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-from tests.live import BACKENDS, Live  # noqa: E402
+from tests.live import BACKENDS, Live, Peer  # noqa: E402
 
 
 @pytest.fixture(params=BACKENDS)
@@ -37,3 +37,12 @@ def serve_app(backend: str) -> Iterator[Callable[..., Live]]:
         live.wake()
     for live in started:
         live.stop()
+
+
+@pytest.fixture(autouse=True)
+def close_peers() -> Iterator[None]:
+    """Closes what a test that failed left open, so that the failure does not come up in another one."""
+    yield
+    for peer in Peer.opened:
+        peer.close()
+    Peer.opened.clear()

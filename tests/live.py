@@ -1,4 +1,4 @@
-"""Live servers for tests: each in a thread with a loop of its own, on any backend, and a raw peer to talk to them."""
+"""Live servers for tests, each in a thread with a loop of its own on any backend, and a raw peer for them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+import trio
+
 import hypercorn.asyncio
 import hypercorn.trio
-import trio
 from hypercorn.config import Config
 
 BACKENDS = ("asyncio", "uvloop", "trio")
@@ -235,6 +236,8 @@ class Response(NamedTuple):
 class Peer:
     """A client that says exactly what the test wants, and reads exactly what came."""
 
+    opened: list[Peer] = []  # closed when the test ends
+
     def __init__(
         self,
         address: Any,
@@ -247,6 +250,7 @@ class Peer:
         if not isinstance(address, str) and ":" in address[0]:
             family = socket.AF_INET6
         self.sock = socket.socket(family)
+        self.opened.append(self)
         self.sock.settimeout(timeout)
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)

@@ -1,7 +1,7 @@
-"""Every HTTP/1.1 case against live servers: the verdict of the file, and on every backend the same one, byte for byte.
+"""Every HTTP/1.1 case against live servers: the verdict of the file, the same on every backend, byte for byte.
 
-No case waits for silence. Where the connection must stay open, a last request after the case's own has to be answered;
-where it must end, its end is awaited; where the case is an unfinished message, the client half-closes.
+No case waits for silence. Where the connection must stay open, a last request after the case's own has to be
+answered; where it must end, its end is awaited; where the case is an unfinished message, the client half-closes.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ async def server(
 
     The server that it gives has the real `addresses` and `shutdown()`. No signal is handled. Raises as `serve` does.
     """
-    warn_of_ignored(config)
+    warn_of_ignored(config, stacklevel=4)  # contextlib stands between
     loop = asyncio.get_running_loop()
     runtime = AsyncioRuntime(loop)
     worker = Worker(app, config, runtime, mode)
@@ -71,11 +71,11 @@ async def server(
             started.cancel()
 
 
-def warn_of_ignored(config: Config) -> None:
+def warn_of_ignored(config: Config, stacklevel: int = 3) -> None:
     """Warns of options that mean nothing inside somebody else's loop."""
     if config.debug:
-        warnings.warn("The config `debug` has no affect when using serve", Warning, stacklevel=3)
+        warnings.warn("The config `debug` has no affect when using serve", Warning, stacklevel=stacklevel)
     if config.workers != 1:
-        warnings.warn("The config `workers` has no affect when using serve", Warning, stacklevel=3)
+        warnings.warn("The config `workers` has no affect when using serve", Warning, stacklevel=stacklevel)
     if config.worker_class != "asyncio":
-        warnings.warn("The config `worker_class` has no affect when using serve", Warning, stacklevel=3)
+        warnings.warn("The config `worker_class` has no affect when using serve", Warning, stacklevel=stacklevel)

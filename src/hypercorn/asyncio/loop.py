@@ -51,7 +51,11 @@ class AsyncioLoop(Runtime):
         """An application call has ended."""
         self.calls.discard(task)
         if not task.cancelled():
-            task.exception()  # a BaseException that it let through ends nothing but its own task
+            error = task.exception()
+            if error is not None:  # whatever it is, it ends this call and nothing else
+                self.loop.call_exception_handler(
+                    {"message": "A request ended in an internal error", "exception": error}
+                )
         if self.ended is not None:
             self.ended()
 

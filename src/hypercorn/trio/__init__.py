@@ -60,7 +60,7 @@ async def server(
 
     The server that it gives has the real `addresses` and `shutdown()`. No signal is handled. Raises as `serve` does.
     """
-    warn_of_ignored(config)
+    warn_of_ignored(config, stacklevel=4)  # contextlib stands between
     runtime = TrioRuntime()
     worker = Worker(app, config, runtime, mode)
     failures: list[BaseException] = []
@@ -85,11 +85,11 @@ async def server(
         raise failures[0]
 
 
-def warn_of_ignored(config: Config) -> None:
+def warn_of_ignored(config: Config, stacklevel: int = 3) -> None:
     """Warns of options that mean nothing inside somebody else's run."""
     if config.debug:
-        warnings.warn("The config `debug` has no affect when using serve", Warning, stacklevel=3)
+        warnings.warn("The config `debug` has no affect when using serve", Warning, stacklevel=stacklevel)
     if config.workers != 1:
-        warnings.warn("The config `workers` has no affect when using serve", Warning, stacklevel=3)
+        warnings.warn("The config `workers` has no affect when using serve", Warning, stacklevel=stacklevel)
     if config.worker_class not in ("asyncio", "trio"):
-        warnings.warn("The config `worker_class` has no affect when using serve", Warning, stacklevel=3)
+        warnings.warn("The config `worker_class` has no affect when using serve", Warning, stacklevel=stacklevel)

@@ -1,0 +1,606 @@
+"""`serve()` and `server()` as citizens of another's loop: start, end, cancellation, failures, warnings."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from typing import Any
+
+import pytest
+import trio
+from tests.live import (
+    Live,
+    Peer,
+    eventually,
+    hello,
+    library,
+    lifespan,
+    request,
+    respond,
+    run,
+    sleep,
+)
+from tests.runtime.serving import Served, bound_socket, config_for
+
+from hypercorn.config import Config
+from hypercorn.errors import LifespanFailureError, LifespanTimeoutError
+
+
+class Recorder:
+    """An application that writes down its lifespan and serves hello."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await respond(send, b"hello")
+            return
+        while True:
+            message = await receive()
+            self.events.append(message["type"])
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+
+
+def sleep_forever(backend: str) -> Any:
+    """A trigger that never comes, as users write it."""
+    return trio.sleep_forever if backend == "trio" else (lambda: asyncio.Future())
+
+
+async def cancel_after(backend: str, seconds: float, function: Any, *args: Any, **options: Any) -> bool:
+    """Runs an async function and cancels it; True where the cancellation came out of it."""
+    if backend == "trio":
+        with trio.move_on_after(seconds) as scope:
+            await function(*args, **options)
+        return bool(scope.cancelled_caught)
+    task = asyncio.ensure_future(function(*args, **options))
+    await asyncio.wait([task], timeout=seconds)
+    task.cancel()
+    await asyncio.wait([task])
+    return task.cancelled()
+
+
+def test_returns_after_the_trigger(backend: str) -> None:
+    app = Recorder()
+    served = Served(app, backend)
+    with served.connect() as peer:
+        assert peer.get().body == b"hello"
+        served.finish()
+        assert peer.ended()
+    assert app.events == ["lifespan.startup", "lifespan.shutdown"]
+    with pytest.raises(ConnectionRefusedError):
+        Peer(("127.0.0.1", served.port))
+
+
+def test_trigger_before_the_first_request(backend: str) -> None:
+    """LC-14: nothing waits for one more request."""
+    began = time.monotonic()
+    Served(hello, backend).finish()
+    assert time.monotonic() - began < 2
+
+
+def test_serves_twice_in_one_process(backend: str) -> None:
+    for _ in range(2):
+        served = Served(hello, backend)
+        with served.connect() as peer:
+            assert peer.get().status == 200
+        served.finish()
+
+
+def test_cancelling_is_graceful(backend: str) -> None:
+    app = Recorder()
+    descriptor, port = bound_socket()
+    config, _ = config_for(bind=[f"fd://{descriptor}"])
+    threads = threading.active_count()
+
+    async def main() -> None:
+        serve = library(backend).serve
+        trigger = sleep_forever(backend)
+        assert await cancel_after(backend, 0.2, serve, app, config, shutdown_trigger=trigger)
+        if backend != "trio":
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run(backend, main)
+    assert app.events == ["lifespan.startup", "lifespan.shutdown"]
+    assert threading.active_count() == threads
+    with pytest.raises(ConnectionRefusedError):
+        Peer(("127.0.0.1", port))
+
+
+def test_cancelling_lets_a_request_finish(backend: str) -> None:
+    inside = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        inside.set()
+        await sleep(backend)(0.3)
+        await respond(send, b"finished")
+
+    descriptor, port = bound_socket()
+    config, _ = config_for(bind=[f"fd://{descriptor}"], lifespan="off")
+    bodies: list[bytes] = []
+
+    def client() -> None:
+        peer = eventually(lambda: try_connect(port))
+        with peer:
+            bodies.append(peer.get().body)
+
+    async def main() -> None:
+        serve = library(backend).serve
+        trigger = sleep_forever(backend)
+        await cancel_when(backend, inside.is_set, serve, app, config, shutdown_trigger=trigger)
+
+    thread = threading.Thread(target=client)
+    thread.start()
+    run(backend, main)
+    thread.join()
+    assert bodies == [b"finished"]
+
+
+async def cancel_when(backend: str, condition: Any, function: Any, *args: Any, **options: Any) -> None:
+    """Cancels an async function once a condition holds."""
+    if backend == "trio":
+        async with trio.open_nursery() as nursery:
+
+            async def watch() -> None:
+                while not condition():
+                    await trio.sleep(0.005)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch)
+            await function(*args, **options)
+        return
+    task = asyncio.ensure_future(function(*args, **options))
+    while not condition():
+        await asyncio.sleep(0.005)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def try_connect(port: int) -> Peer | None:
+    """A connection, or None while nobody listens."""
+    try:
+        return Peer(("127.0.0.1", port))
+    except ConnectionRefusedError:
+        return None
+
+
+def test_what_the_trigger_raises_is_the_callers(backend: str) -> None:
+    app = Recorder()
+    config, _ = config_for()
+
+    async def trigger() -> None:
+        raise RuntimeError("the trigger broke")
+
+    async def main() -> None:
+        await library(backend).serve(app, config, shutdown_trigger=trigger)
+
+    with pytest.raises(RuntimeError, match="the trigger broke"):
+        run(backend, main)
+    assert app.events == ["lifespan.startup", "lifespan.shutdown"]
+
+
+def test_what_the_block_raises_comes_out(backend: str) -> None:
+    app = Recorder()
+    config, _ = config_for()
+
+    async def main() -> None:
+        async with library(backend).server(app, config):
+            raise LookupError("in the block")
+
+    with pytest.raises(BaseException) as caught:
+        run(backend, main)
+    error = caught.value
+    while not isinstance(error, LookupError):
+        (error,) = error.exceptions
+    assert app.events == ["lifespan.startup", "lifespan.shutdown"]
+
+
+def test_shutdown_from_another_thread(backend: str) -> None:
+    with Live(hello, backend) as live:
+        port = live.port
+        live.running.shutdown()
+        live.running.shutdown()
+        eventually(lambda: not try_connect_and_close(port))
+
+
+def try_connect_and_close(port: int) -> bool:
+    """True while somebody listens."""
+    peer = try_connect(port)
+    if peer is not None:
+        peer.close()
+    return peer is not None
+
+
+def test_two_servers_in_one_loop(backend: str) -> None:
+    first, second = Recorder(), Recorder()
+
+    async def main() -> None:
+        server = library(backend).server
+        async with server(first, config_for()[0]) as one, server(second, config_for()[0]) as two:
+            ports = [int(each.addresses[0].rsplit(":", 1)[1]) for each in (one, two)]
+            assert ports[0] != ports[1]
+            for port in ports:
+                assert await in_thread(backend, get_body, port) == b"hello"
+
+    run(backend, main)
+    assert first.events == second.events == ["lifespan.startup", "lifespan.shutdown"]
+
+
+def get_body(port: int) -> bytes:
+    """One request on a connection of its own."""
+    with Peer(("127.0.0.1", port)) as peer:
+        return peer.get().body
+
+
+async def in_thread(backend: str, function: Any, *args: Any) -> Any:
+    """Runs a blocking function off the loop."""
+    if backend == "trio":
+        return await trio.to_thread.run_sync(function, *args)
+    return await asyncio.get_running_loop().run_in_executor(None, function, *args)
+
+
+def test_a_hundred_times_without_leaking(backend: str) -> None:
+    """Start, one request, stop: no descriptor, thread or task is left."""
+
+    async def once() -> None:
+        async with library(backend).server(hello, config_for()[0]) as running:
+            assert await in_thread(backend, get_body, int(running.addresses[0].rsplit(":", 1)[1])) == b"hello"
+
+    async def main() -> None:
+        for _ in range(3):
+            await once()
+        before = len(os.listdir("/proc/self/fd"))
+        threads = threading.active_count()
+        for _ in range(100):
+            await once()
+        assert len(os.listdir("/proc/self/fd")) <= before
+        assert threading.active_count() <= threads
+        if backend != "trio":
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run(backend, main)
+
+
+def test_a_port_in_use(backend: str) -> None:
+    app = Recorder()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        config, _ = config_for(bind=[address])
+
+        async def with_serve() -> None:
+            await library(backend).serve(app, config, shutdown_trigger=sleep_forever(backend))
+
+        async def with_server() -> None:
+            async with library(backend).server(app, config):
+                raise AssertionError("it started")
+
+        for main in (with_serve, with_server):
+            app.events.clear()
+            with pytest.raises(OSError, match=f"cannot bind {address}: address already in use") as caught:
+                run(backend, main)
+            assert caught.value.errno == errno.EADDRINUSE
+            assert app.events == ["lifespan.startup", "lifespan.shutdown"]
+
+
+def test_trio_task_status() -> None:
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            config, _ = config_for()
+            addresses = await nursery.start(library("trio").serve, hello, config)
+            assert len(addresses) == 1
+            port = int(addresses[0].removeprefix("http://127.0.0.1:"))
+            assert await trio.to_thread.run_sync(get_body, port) == b"hello"
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize(("option", "value"), [("workers", 2), ("worker_class", "uvloop"), ("debug", True)])
+def test_warns_of_options_without_effect(backend: str, option: str, value: Any) -> None:
+    config, _ = config_for(**{option: value})
+
+    async def main() -> None:
+        async def at_once() -> None:
+            return None
+
+        with pytest.warns(Warning, match=f"The config `{option}` has no affect when using serve"):
+            await library(backend).serve(hello, config, shutdown_trigger=at_once)
+        with pytest.warns(Warning, match=f"The config `{option}` has no affect when using serve") as seen:
+            async with library(backend).server(hello, config):
+                pass
+        assert [warning.filename for warning in seen.list] == [__file__]
+
+    run(backend, main)
+
+
+def test_does_not_warn_without_reason(backend: str) -> None:
+    config, _ = config_for()
+    config.worker_class = "trio" if backend == "trio" else "asyncio"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Live(hello, backend, config=config).stop()
+
+
+# -- lifespan
+
+
+def failing(kind: str) -> Any:
+    """An application whose lifespan goes wrong in one way."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        message = await receive()
+        if kind == "failed":
+            await send({"type": "lifespan.startup.failed", "message": "no database"})
+        elif kind == "failed without message":
+            await send({"type": "lifespan.startup.failed"})
+        elif kind == "raises":
+            raise LookupError("no database")
+        elif kind == "silent":
+            await receive()
+        elif kind == "shutdown failed":
+            await send({"type": "lifespan.startup.complete"})
+            message = await receive()
+            await send({"type": f"{message['type']}.failed", "message": "still busy"})
+        elif kind == "shutdown silent":
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await receive()
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "error", "text"),
+    [
+        ("failed", {}, LifespanFailureError, "Lifespan failure in startup. 'no database'"),
+        ("failed without message", {}, LifespanFailureError, "Lifespan failure in startup. ''"),
+        ("raises", {"lifespan": "on"}, LifespanFailureError, "Lifespan failure in startup.*no database"),
+        ("returns", {"lifespan": "on"}, LifespanFailureError, "Lifespan failure in startup"),
+        ("silent", {"startup_timeout": 0.1}, LifespanTimeoutError, "startup"),
+        ("shutdown failed", {}, LifespanFailureError, "Lifespan failure in shutdown. 'still busy'"),
+        ("shutdown silent", {"shutdown_timeout": 0.1}, LifespanTimeoutError, "shutdown"),
+    ],
+)
+def test_lifespan_failures_raise(backend: str, kind: str, options: Any, error: Any, text: str) -> None:
+    config, _ = config_for(**options)
+
+    async def at_once() -> None:
+        return None
+
+    async def main() -> None:
+        await library(backend).serve(failing(kind), config, shutdown_trigger=at_once)
+
+    with pytest.raises(error, match=text):
+        run(backend, main)
+
+
+@pytest.mark.parametrize("kind", ["raises", "returns"])
+def test_lifespan_auto_goes_on_without(backend: str, kind: str) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await failing(kind)(scope, receive, send)
+        else:
+            await respond(send)
+
+    with Live(app, backend) as live:
+        assert get_body(live.port) == b"ok"
+
+
+def test_does_not_listen_before_startup_is_complete(backend: str) -> None:
+    began, go = threading.Event(), threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await respond(send, scope["state"]["greeting"])
+            return
+        await receive()
+        began.set()
+        while not go.is_set():
+            await sleep(backend)(0.005)
+        scope["state"]["greeting"] = b"ready"
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    served = Served(app, backend)
+    assert began.wait(10)
+    assert try_connect(served.port) is None
+    go.set()
+    with served.connect() as peer:
+        assert peer.get().body == b"ready"
+    served.finish()
+
+
+def test_lifespan_state_is_copied_for_each_request(backend: str, serve_app: Any) -> None:
+    """LC-07."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            scope["state"]["count"] = 0
+            await lifespan(receive, send)
+            return
+        scope["state"]["count"] += 1
+        await respond(send, b"%d" % scope["state"]["count"])
+
+    with serve_app(app).connect() as peer:
+        assert [peer.get().body for _ in range(3)] == [b"1"] * 3
+
+
+# -- the end with connections open
+
+
+async def busy_app(scope: Any, receive: Any, send: Any) -> None:
+    """/stream never ends, /slow takes long."""
+    pause = trio.sleep if in_trio() else asyncio.sleep
+    if scope["path"] == "/stream":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while True:
+            await send({"type": "http.response.body", "body": b"tick", "more_body": True})
+            await pause(0.02)
+    if scope["path"] == "/slow":
+        await pause(60)
+    await respond(send)
+
+
+def in_trio() -> bool:
+    """True inside of trio."""
+    try:
+        trio.lowlevel.current_task()
+    except RuntimeError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("timeout", [0.3, 0.0])
+def test_ends_in_time_whatever_is_open(backend: str, timeout: float) -> None:
+    """N2: an idle connection, half a head, half a body, an endless stream, a slow response: it ends."""
+    events = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await lifespan(receive, send)
+            events.append("shutdown")
+        else:
+            await busy_app(scope, receive, send)
+
+    served = Served(app, backend, graceful_timeout=timeout)
+    peers = [served.connect() for _ in range(6)]
+    idle, half_head, half_body, stream, slow, silent = peers
+    idle.get()
+    half_head.send(b"GET / HTTP/1.1\r\nHost:")
+    half_body.send(b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
+    stream.send(request("/stream"))
+    slow.send(request("/slow"))
+    stream.until(b"tick")
+    assert silent.buffer == b""
+    began = time.monotonic()
+    served.finish()
+    assert timeout - 0.05 <= time.monotonic() - began < timeout + 1
+    assert events == ["shutdown"]
+    for peer in peers:
+        with peer:
+            rest = b""
+            try:
+                rest = peer.rest()
+            except ConnectionError:
+                pass
+            assert b"0\r\n\r\n" not in rest  # the stream was cut, and cannot be taken for complete
+
+
+def test_idle_connections_end_at_once(backend: str) -> None:
+    served = Served(hello, backend, graceful_timeout=30.0)
+    with served.connect() as peer:
+        peer.get()
+        began = time.monotonic()
+        served.finish()
+        assert time.monotonic() - began < 1
+        assert peer.ended()
+
+
+def test_a_slow_response_is_waited_for(backend: str) -> None:
+    inside = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        inside.set()
+        await sleep(backend)(0.2)
+        await respond(send, b"late")
+
+    served = Served(app, backend, lifespan="off", graceful_timeout=5.0)
+    with served.connect() as peer:
+        peer.send(request())
+        assert inside.wait(10)
+        served.finish()
+        response = peer.response()
+        assert response.body == b"late"
+        assert response.header("connection") == "close"
+
+
+def test_max_requests(backend: str) -> None:
+    served = Served(hello, backend, max_requests=3)
+    with served.connect() as peer:
+        for _ in range(3):
+            assert peer.get().body == b"hello"
+        served.join()
+        assert peer.ended()
+
+
+# -- signals
+
+
+@pytest.mark.parametrize("loop_debug", [False, True])
+def test_asyncio_debug_mode(loop_debug: bool) -> None:
+    """The loop's debug mode looks into coroutines that are none."""
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_debug(loop_debug)
+        async with library("asyncio").server(hello, config_for()[0]) as running:
+            port = int(running.addresses[0].rsplit(":", 1)[1])
+            assert await in_thread("asyncio", get_body, port) == b"hello"
+
+    run("asyncio", main)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+def test_asyncio_eager_task_factory() -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        async with library("asyncio").server(hello, config_for()[0]) as running:
+            port = int(running.addresses[0].rsplit(":", 1)[1])
+            assert await in_thread("asyncio", get_body, port) == b"hello"
+
+    run("asyncio", main)
+
+
+def test_no_signals_outside_the_main_thread(backend: str) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    ready = threading.Event()
+    cancel: list[Any] = []
+
+    async def main() -> None:
+        config, _ = config_for()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            ready.set()
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+
+        if backend == "trio":
+            token = trio.lowlevel.current_trio_token()
+            with trio.CancelScope() as scope:
+                cancel.append(lambda: token.run_sync_soon(scope.cancel))
+                await library(backend).serve(app, config)
+            return
+        task = asyncio.ensure_future(library(backend).serve(app, config))
+        loop = asyncio.get_running_loop()
+        cancel.append(lambda: loop.call_soon_threadsafe(task.cancel))
+        await asyncio.wait([task])
+
+    thread = threading.Thread(target=run, args=(backend, main))
+    thread.start()
+    assert ready.wait(10)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    cancel[0]()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_the_config_of_a_subclass_is_used(backend: str) -> None:
+    class Mine(Config):
+        include_server_header = False
+
+    with Live(hello, backend, config=Mine()) as live, live.connect() as peer:
+        assert peer.get().header("server") is None
