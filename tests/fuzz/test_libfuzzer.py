@@ -1,0 +1,68 @@
+"""Coverage-guided fuzzing of the C sources under the address and undefined-behaviour sanitizers.
+
+Half a minute by default, more by HYPERCORN_FUZZ_SECONDS. It needs clang with libFuzzer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.wire.cases import load
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = int(os.environ.get("HYPERCORN_FUZZ_SECONDS", "30"))
+FLAGS = ["-g", "-O1", "-fno-sanitize-recover=all", "-fsanitize=fuzzer,address,undefined"]
+
+
+def compiler(folder: Path) -> str:
+    """A clang that links libFuzzer; skips the test where there is none, and says what is missing."""
+    clang = os.environ.get("CLANG") or shutil.which("clang")
+    if clang is None:
+        pytest.skip("clang is not installed")
+    probe = folder / "probe.c"
+    probe.write_text("int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return p && n == 0; }
+")
+    command = [clang, *FLAGS, str(probe), "-o", str(folder / "probe")]
+    built = subprocess.run(command, capture_output=True, text=True)
+    if built.returncode:
+        pytest.skip(f"this clang has no libFuzzer: {built.stderr[-200:]}")
+    return clang
+
+
+def corpus(folder: Path) -> Path:
+    folder.mkdir()
+    for case in load():
+        if len(case.raw) <= 4096:
+            (folder / hashlib.sha1(case.raw).hexdigest()).write_bytes(case.raw)
+    return folder
+
+
+def test_http1(tmp_path: Path) -> None:
+    target = tmp_path / "http1_fuzz"
+    sources = [str(ROOT / "csrc" / name) for name in ("http1.c", "fuzz/http1_fuzz.c")]
+    command = [compiler(tmp_path), *FLAGS, f"-I{ROOT / 'csrc'}", *sources, "-o", str(target)]
+    subprocess.run(command, check=True)
+    run = subprocess.run(
+        [
+            str(target),
+            str(corpus(tmp_path / "corpus")),
+            f"-max_total_time={SECONDS}",
+            "-max_len=4096",
+            "-timeout=5",
+            "-seed=1",
+            "-verbosity=0",
+            "-print_final_stats=1",
+            f"-artifact_prefix={tmp_path}/",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    print(run.stderr[-2000:])
+    assert run.returncode == 0, run.stderr[-4000:]
+    assert "stat::number_of_executed_units" in run.stderr

@@ -1,0 +1,104 @@
+"""The twins against each other: names, signatures, attributes. Not collected where nothing was compiled."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from tests.wire.play import FACTS
+from tests.wire.twins import COMPILED, PURE
+
+from hypercorn.wire import tables
+
+assert COMPILED is not None
+SOURCES = Path(PURE.__file__ or "").parent
+
+
+def public(cls: type) -> set[str]:
+    return {name for name in dir(cls()) if not name.startswith("_")}
+
+
+def test_names() -> None:
+    assert sorted(COMPILED.__all__) == sorted(PURE.__all__)
+    assert all(hasattr(COMPILED, name) and hasattr(PURE, name) for name in PURE.__all__)
+    assert COMPILED.STATUS_LINES is PURE.STATUS_LINES
+
+
+@pytest.mark.parametrize("name", ["RequestParser", "FieldEncoder"])
+def test_attributes(name: str) -> None:
+    assert public(getattr(COMPILED, name)) == public(getattr(PURE, name))
+
+
+def test_attribute_types() -> None:
+    compiled, pure = COMPILED.RequestParser(), PURE.RequestParser()
+    others = ("body", "complete", "trailers", "error", "idle", "buffered", "in_body", "body_remaining")
+    for name in FACTS + others:
+        assert getattr(compiled, name) == getattr(pure, name), name
+        assert type(getattr(compiled, name)) is type(getattr(pure, name)), name
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("RequestParser", "http1.pyx"),
+        ("encode_chunk", "http1_encode.pxi"),
+        ("encode_last_chunk", "http1_encode.pxi"),
+        ("encode_response", "http1_encode.pxi"),
+    ],
+)
+def test_signatures(name: str, file: str) -> None:
+    """The compiled module keeps no signatures, so its source is read: same parameters, same defaults."""
+    source = (SOURCES / file).read_text(encoding="utf-8")
+    start = source.index(f"class {name}") if name[0].isupper() else 0
+    declared = re.compile(r"def __init__\((.*?)\):" if start else rf"{name}\((.*?)\):", re.DOTALL)
+    match = declared.search(source, start)
+    assert match is not None
+    parts = [part.strip() for part in match[1].split(",")]
+    given = [part.split()[-1].partition("=") for part in parts if part not in ("", "self")]
+    wanted = inspect.signature(getattr(PURE, name)).parameters.values()
+    assert [(name, default) for name, _, default in given] == [
+        (parameter.name, "" if parameter.default is parameter.empty else str(parameter.default))
+        for parameter in wanted
+    ]
+
+
+def test_keywords_work() -> None:
+    for module in (COMPILED, PURE):
+        parser = module.RequestParser(
+            max_request_line_size=100, max_header_size=100, max_header_count=5, keep_case=True
+        )
+        assert parser.keep_case is True
+        parser.feed(data=b"G")
+        assert module.FieldEncoder().encode(headers=[], omit_length=True) == b""
+        assert module.encode_chunk(data=b"", last=True) == module.encode_last_chunk(trailers=b"")
+
+
+def test_error_codes_count_alike() -> None:
+    header = SOURCES.parents[2] / "csrc" / "http1.h"
+    if not header.exists():  # an installed package has no C sources
+        header = Path(__file__).resolve().parents[2] / "csrc" / "http1.h"
+    names = re.findall(r"^ +H1_(E_\w+),?$", header.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [getattr(tables, name) for name in names] == list(range(1, len(tables.ERRORS)))
+
+
+def test_known_names_are_made_once() -> None:
+    """The table of well-known names is found whole: each name is the same object in every request."""
+    text = (Path(__file__).resolve().parents[2] / "csrc" / "http1_tables.h").read_text(encoding="utf-8")
+    names = re.findall(r'"([^"]+)"', text.partition("h1_names[] = {")[2].partition("};")[0])
+    assert len(names) > 100
+    values = {"host": "a", "content-length": "0", "expect": "100-continue"}
+    for name in names:
+        if name == "transfer-encoding":
+            continue
+        host = "" if name == "host" else "Host: a\r\n"
+        raw = f"GET / HTTP/1.1\r\n{host}{name.upper()}: {values.get(name, 'x')}\r\n\r\n".encode()
+        found = []
+        for _ in range(2):
+            parser = COMPILED.RequestParser()
+            parser.feed(raw)
+            assert parser.next_event() == COMPILED.HEAD, name
+            found.append(parser.headers[-1][0])
+        assert found[0] == name.encode()
+        assert found[0] is found[1]
