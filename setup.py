@@ -19,6 +19,9 @@ REQUIRE = os.environ.get("HYPERCORN_REQUIRE_EXTENSIONS") == "1"
 
 # Twins: a .pyx beside a .py of the same name and contract, with the C files that it needs.
 TWINS = {"wire.http1": ["csrc/http1.c"], "asgi.call": []}
+# Compiled only: where it is missing, the loops' own transports do the same work.
+if sys.platform != "win32":
+    TWINS["runtime.reactor"] = []
 # Ordinary Python that Cython compiles by the .pxd beside it.
 TWICE = sorted(
     path[len("src/hypercorn/") : -len(".pxd")].replace(os.sep, ".")

@@ -16,6 +16,7 @@ from typing import Any
 from hypercorn.asyncio.loop import AsyncioLoop
 from hypercorn.asyncio.transport import AsyncioTransport, is_unix
 from hypercorn.protocol.ports import Transport
+from hypercorn.runtime.choice import new_reactor, no_reactor
 from hypercorn.runtime.ports import Listener, LoopRuntime
 from hypercorn.runtime.worker import Worker
 
@@ -41,6 +42,29 @@ class AsyncioRuntime(AsyncioLoop, LoopRuntime):
         self.quiet = quiet  # under the command line: handshake failures only at DEBUG
         self.log: Any = None
         self.background: set[asyncio.Task[None]] = set()
+        self.reactor: Any = None  # drives the sockets where it is there, else the loop's transports do
+
+    def open(self, worker: Worker) -> None:
+        """Gets ready to serve a worker's sockets."""
+        self.log = worker.log
+        self.ended = worker.one_less
+        reactor = new_reactor(worker.config.runtime, self, worker.log)
+        if reactor is None:
+            return
+        try:
+            self.loop.add_reader(reactor.fd, reactor.turn)
+        except NotImplementedError:  # a loop that watches no descriptors (Windows' proactor)
+            reactor.close()
+            no_reactor(worker.config.runtime, "this event loop has no add_reader")
+        else:
+            self.reactor = reactor
+
+    def close(self) -> None:
+        """Ends what `open` began."""
+        if self.reactor is not None:
+            self.loop.remove_reader(self.reactor.fd)
+            self.reactor.close()
+            self.reactor = None
 
     def start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         task = self.loop.create_task(function())
@@ -60,6 +84,9 @@ class AsyncioRuntime(AsyncioLoop, LoopRuntime):
         return asyncio.run_coroutine_threadsafe(call(), self.loop).result()
 
     async def listen(self, worker: Worker, sock: socket, tls: Any) -> Listener:
+        if self.reactor is not None:
+            listener: Listener = self.reactor.listen(worker, sock, tls)
+            return listener
         factory = partial(AsyncioTransport, self, worker, tls)
         backlog = worker.config.backlog
         if is_unix(sock):
@@ -131,8 +158,7 @@ async def run_worker(
     Cancelling the task that runs this ends the worker gracefully too, then raises CancelledError.
     """
     loop = runtime.loop
-    runtime.log = worker.log
-    runtime.ended = worker.one_less
+    runtime.open(worker)
     handler = signals_handled(loop, worker.stop) if handle_signals else None
     if handler is not None:
         handler.__enter__()
@@ -171,6 +197,7 @@ async def end_worker(worker: Worker, runtime: AsyncioRuntime) -> None:
         await worker.lifespan.shutdown()
     finally:
         await runtime.stop_background()
+        runtime.close()
         await asyncio.sleep(0)  # transports tell of their end in the next turn of the loop
 
 

@@ -1,5 +1,7 @@
 from hypercorn.protocol.ports cimport Runtime
 
+cdef object monotonic
+
 cdef class TrioLoop(Runtime):
     cdef public object token
     cdef public object new_waiter
@@ -7,3 +9,5 @@ cdef class TrioLoop(Runtime):
     cdef public object start_call
     cdef public object run_call
     cdef public object start_timer
+    cdef public list idle
+    cdef public object reschedule

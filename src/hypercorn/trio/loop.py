@@ -13,7 +13,7 @@ from hypercorn.protocol.ports import Runtime
 class TrioLoop(Runtime):
     """A trio run."""
 
-    __slots__ = ("new_waiter", "run_call", "start_call", "start_timer", "token", "variables")
+    __slots__ = ("idle", "new_waiter", "reschedule", "run_call", "start_call", "start_timer", "token", "variables")
 
     def __init__(self, token: Any, new_waiter: Callable[[], Any]) -> None:
         self.token = token
@@ -23,6 +23,8 @@ class TrioLoop(Runtime):
         self.start_call: Any = None  # start_soon of the nursery of the calls
         self.run_call: Any = None
         self.start_timer: Any = None
+        self.idle: list[Any] = []  # places of parked tasks
+        self.reschedule: Any = None
 
     def now(self) -> float:
         return monotonic()
@@ -34,7 +36,13 @@ class TrioLoop(Runtime):
         return self.start_timer(max(0.0, when - monotonic()), callback)
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        self.variables.copy().run(self.start_call, self.run_call, coroutine)
+        if self.idle:
+            place = self.idle.pop()
+            place.coroutine = coroutine
+            place.task.context = self.variables.copy()
+            self.reschedule(place.task)
+        else:
+            self.variables.copy().run(self.start_call, self.run_call, coroutine)
 
     def waiter(self) -> Any:
         return self.new_waiter()

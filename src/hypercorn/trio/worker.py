@@ -13,6 +13,7 @@ from typing import Any
 import trio
 
 from hypercorn.protocol.ports import Transport
+from hypercorn.runtime.choice import new_reactor
 from hypercorn.runtime.ports import Listener, LoopRuntime
 from hypercorn.runtime.worker import Worker
 from hypercorn.trio.loop import TrioLoop
@@ -20,6 +21,7 @@ from hypercorn.trio.transport import TrioTransport
 
 READ_SIZE = 65536
 OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+PARKED = 1000  # tasks that wait for an application call at the most
 ACCEPT_PAUSE = 0.5  # seconds without accepting when descriptors have run out
 
 
@@ -56,6 +58,23 @@ class TrioWaiter:
                 trio.lowlevel.reschedule(task)
 
 
+class Place:
+    """Where a parked task waits for its next application call."""
+
+    __slots__ = ("coroutine", "idle", "task")
+
+    def __init__(self, task: Any, idle: list[Any]) -> None:
+        self.task = task
+        self.idle = idle
+        self.coroutine: Any = None
+
+    def abort(self, _: Any) -> trio.lowlevel.Abort:
+        """Cancelled while parked."""
+        if self in self.idle:
+            self.idle.remove(self)
+        return trio.lowlevel.Abort.SUCCEEDED
+
+
 class TrioListener(Listener):
     """The task that accepts on one socket."""
 
@@ -77,20 +96,54 @@ class TrioRuntime(TrioLoop, LoopRuntime):
         self.calls = 0
         self.call_nursery: Any = None
         self.background: Any = None
+        self.reactor: Any = None  # drives the sockets where it is there, else a task for each does
+        self.reschedule = trio.lowlevel.reschedule
         self.run_call = self.run_app
         self.start_timer = self.begin_timer
 
-    async def run_app(self, coroutine: Any) -> None:
-        """The task of one application call."""
-        self.calls += 1
+    def open(self, worker: Worker) -> None:
+        """Gets ready to serve a worker's sockets."""
+        self.log = worker.log
+        self.ended = worker.one_less
+        self.reactor = new_reactor(worker.config.runtime, self, worker.log)
+        if self.reactor is not None:
+            self.background.start_soon(self.run_reactor)
+
+    async def run_reactor(self) -> None:
+        """The task that watches the reactor's descriptor."""
+        reactor = self.reactor
         try:
-            await coroutine
-        except Exception as error:
-            self.log.log_error("A request ended in an internal error", exc_info=error)
+            while True:
+                await trio.lowlevel.wait_readable(reactor.fd)
+                reactor.turn()
         finally:
-            self.calls -= 1
-            if self.ended is not None:
-                self.ended()
+            trio.lowlevel.notify_closing(reactor.fd)
+            reactor.close()
+
+    async def run_app(self, coroutine: Any) -> None:
+        """A task that runs one application call after the other, parked in between: waking it is a good deal less
+        work than making one. Each call has a fresh context, as it would in a task of its own."""
+        place = Place(trio.lowlevel.current_task(), self.idle)
+        while True:
+            self.calls += 1
+            try:
+                await coroutine
+            except (trio.Cancelled, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # whatever it is, it ends this call and nothing else
+                if not only_cancelled(error):
+                    self.log.log_error("A request ended in an internal error", exc_info=error)
+            finally:
+                self.calls -= 1
+                if self.ended is not None:
+                    self.ended()
+            coroutine = None
+            if len(self.idle) >= PARKED:
+                return
+            place.task.context = self.variables  # lets go of the call's own
+            self.idle.append(place)
+            await trio.lowlevel.wait_task_rescheduled(place.abort)
+            coroutine, place.coroutine = place.coroutine, None
 
     def begin_timer(self, seconds: float, callback: Callable[[], object]) -> trio.CancelScope:
         """Runs `callback` after `seconds`, unless the scope that this returns is cancelled first."""
@@ -123,6 +176,14 @@ class TrioRuntime(TrioLoop, LoopRuntime):
     def cancel_calls(self) -> None:
         self.call_nursery.cancel_scope.cancel()
 
+    async def hold_calls(self, task_status: trio.TaskStatus[None]) -> None:
+        """The task around all application calls: they can be cancelled while the worker's own life goes on."""
+        async with trio.open_nursery() as calls:
+            self.call_nursery = calls
+            self.start_call = calls.start_soon
+            task_status.started()
+            await trio.sleep_forever()
+
     def report_handshake_failure(self, error: BaseException, transport: Transport) -> None:
         level = self.log.log_debug if self.quiet or isinstance(error, ConnectionError) else self.log.log_warning
         level("TLS handshake with %s failed: %s", transport.client, error)
@@ -136,6 +197,9 @@ class TrioRuntime(TrioLoop, LoopRuntime):
     # -- listening
 
     async def listen(self, worker: Worker, sock: socket.socket, tls: Any) -> Listener:
+        if self.reactor is not None:
+            listening: Listener = self.reactor.listen(worker, sock, tls)
+            return listening
         sock.setblocking(False)
         listener = TrioListener()
         self.background.start_soon(self.accept, listener, worker, sock, tls)
@@ -144,6 +208,7 @@ class TrioRuntime(TrioLoop, LoopRuntime):
     async def accept(self, listener: TrioListener, worker: Worker, sock: socket.socket, tls: Any) -> None:
         """The task that accepts on one socket."""
         with listener.scope:
+            await trio.lowlevel.checkpoint_if_cancelled()  # the socket may be closed before this task began
             while True:
                 await trio.lowlevel.wait_readable(sock)
                 try:
@@ -229,30 +294,34 @@ async def run_worker(
     Cancelling the scope around this ends the worker gracefully too: the server's own tasks are shielded, and a task
     outside of the shield passes the cancellation on as a stop.
     """
-    runtime.log = worker.log
-    runtime.ended = worker.one_less
     failure: BaseException | None = None
+    broken: list[BaseException] = []
     async with trio.open_nursery() as outer:
         outer.start_soon(stop_when_cancelled, worker)
         if handle_signals and threading.current_thread() is threading.main_thread():
             outer.start_soon(stop_on_signal, worker)
         if shutdown_trigger is not None:
-            outer.start_soon(stop_on_trigger, worker, shutdown_trigger)
+            outer.start_soon(stop_on_trigger, worker, shutdown_trigger, broken)
         with trio.CancelScope(shield=True):
             try:
                 async with trio.open_nursery() as background:
                     runtime.background = background
-                    async with trio.open_nursery() as calls:
-                        runtime.call_nursery = calls
-                        runtime.start_call = calls.start_soon
-                        failure = await live(worker, sockets, started)
-                        calls.cancel_scope.cancel()
+                    runtime.open(worker)
+                    await background.start(runtime.hold_calls)
+                    failure = await live(worker, sockets, started)
                     background.cancel_scope.cancel()
             finally:
                 worker.close_listeners()
         outer.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
+    for error in (failure, *broken):
+        if error is not None:
+            raise error
+
+
+def only_cancelled(error: BaseException) -> bool:
+    """True for a group of nothing but cancellations."""
+    split = getattr(error, "split", None)
+    return split is not None and split(trio.Cancelled)[1] is None
 
 
 async def live(worker: Worker, sockets: Any, started: Callable[[], None] | None) -> BaseException | None:
@@ -290,7 +359,12 @@ async def stop_on_signal(worker: Worker) -> None:
             worker.stop()
 
 
-async def stop_on_trigger(worker: Worker, trigger: Callable[..., Awaitable[Any]]) -> None:
-    """Ends the worker when the trigger returns."""
-    await trigger()
+async def stop_on_trigger(
+    worker: Worker, trigger: Callable[..., Awaitable[Any]], broken: list[BaseException]
+) -> None:
+    """Ends the worker when the trigger returns; what it raises is kept for the caller, as no group wraps it there."""
+    try:
+        await trigger()
+    except Exception as error:
+        broken.append(error)
     worker.stop()
