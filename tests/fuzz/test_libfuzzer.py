@@ -25,8 +25,7 @@ def compiler(folder: Path) -> str:
     if clang is None:
         pytest.skip("clang is not installed")
     probe = folder / "probe.c"
-    probe.write_text("int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return p && n == 0; }
-")
+    probe.write_text("int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return p && n == 0; }\n")
     command = [clang, *FLAGS, str(probe), "-o", str(folder / "probe")]
     built = subprocess.run(command, capture_output=True, text=True)
     if built.returncode:
