@@ -38,13 +38,15 @@ class StatsdLogger(Logger):
     sends that metric. Raises ConfigError if `statsd_host` is no `host:port`.
     """
 
+    _socket: socket.socket | None = None
+
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.dogstatsd_tags = config.dogstatsd_tags
         self.prefix = config.statsd_prefix
         if self.prefix and not self.prefix.endswith("."):
             self.prefix += "."
-        self.socket, self.address = self._open(config.statsd_host or "")
+        self._socket, self._address = self._open(config.statsd_host or "")
 
     def _open(self, text: str) -> tuple[socket.socket | None, Any]:
         host, colon, port = text.rpartition(":")
@@ -62,9 +64,9 @@ class StatsdLogger(Logger):
 
     def close(self) -> None:
         """Closes the socket."""
-        if self.socket is not None:
-            self.socket.close()
-            self.socket = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
     __del__ = close
 
@@ -109,9 +111,9 @@ class StatsdLogger(Logger):
     def _send(self, text: str) -> None:
         if self.dogstatsd_tags:
             text = f"{text}|#{self.dogstatsd_tags}"
-        if self.socket is not None:
+        if self._socket is not None:
             try:
-                self.socket.sendto(text.encode("utf-8", "replace"), self.address)
+                self._socket.sendto(text.encode("utf-8", "replace"), self._address)
             except OSError:
                 pass
 
