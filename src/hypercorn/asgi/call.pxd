@@ -8,6 +8,7 @@ cdef class ASGIStream(Stream):
     cdef public list parked  # or None: no waiter
     cpdef dict take(self)
     cpdef bint must_wait(self) except -1
+    cpdef call(self)
     cpdef call_ended(self, error)
     cpdef park(self)
     cpdef wake(self)

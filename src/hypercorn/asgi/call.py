@@ -40,6 +40,10 @@ class ASGIStream(Stream):
         """True while the peer does not read fast enough to send more."""
         raise NotImplementedError
 
+    def call(self) -> Any:
+        """Calls the application: its coroutine."""
+        raise NotImplementedError
+
     def call_ended(self, error: BaseException | None) -> None:
         """The application returned, or raised `error`."""
         raise NotImplementedError
@@ -185,13 +189,16 @@ DONE = Done()
 
 
 class AppCall:
-    """The application's coroutine, stepped. Every step is a turn of the transport."""
+    """The application's coroutine, stepped. Every step is a turn of the transport.
+
+    The application is called in the first step, so that nothing of it runs outside of its own task and context.
+    """
 
     __slots__ = ("coroutine", "stream")
 
-    def __init__(self, stream: ASGIStream, coroutine: Any) -> None:
+    def __init__(self, stream: ASGIStream) -> None:
         self.stream = stream
-        self.coroutine = coroutine
+        self.coroutine: Any = None
 
     def __await__(self) -> Iterator[Any]:
         return self
@@ -206,6 +213,8 @@ class AppCall:
         transport = self.stream.connection.transport
         began = transport.cork()
         try:
+            if self.coroutine is None:
+                self.coroutine = self.stream.call()
             result = self.coroutine.send(value)
         except StopIteration:
             self.ended(None, began)
@@ -224,6 +233,8 @@ class AppCall:
         transport = self.stream.connection.transport
         began = transport.cork()
         try:
+            if self.coroutine is None:
+                raise thrown
             result = self.coroutine.throw(thrown)
         except StopIteration:
             self.ended(None, began)
@@ -238,7 +249,8 @@ class AppCall:
         return result
 
     def close(self) -> None:
-        self.coroutine.close()
+        if self.coroutine is not None:
+            self.coroutine.close()
         self.ended(GeneratorExit(), False)
 
     def ended(self, error: BaseException | None, began: bool) -> None:

@@ -42,6 +42,9 @@ cdef class ASGIStream(Stream):
     cpdef bint must_wait(self) except -1:
         raise NotImplementedError
 
+    cpdef call(self):
+        raise NotImplementedError
+
     cpdef call_ended(self, error):
         raise NotImplementedError
 
@@ -186,9 +189,8 @@ DONE = Done()
 cdef class AppCall:
     """The application's coroutine, stepped. Every step is a turn of the transport."""
 
-    def __init__(self, ASGIStream stream, coroutine):
+    def __init__(self, ASGIStream stream):
         self.stream = stream
-        self.coroutine = coroutine
 
     cdef int step(self, value, PyObject** out) except -1:
         """One step: SUSPENDED with what the application waits for in `out`, or RETURNED."""
@@ -197,6 +199,8 @@ cdef class AppCall:
         cdef bint began = transport.cork()
         cdef int kind
         try:
+            if self.coroutine is None:
+                self.coroutine = self.stream.call()
             kind = PyIter_Send(self.coroutine, value, &yielded)
         except BaseException as error:
             self.ended(error, began)
@@ -232,8 +236,11 @@ cdef class AppCall:
     def throw(self, kind, value=None, traceback=None):
         cdef Transport transport = self.stream.connection.transport
         cdef bint began = transport.cork()
+        thrown = value if value is not None else kind
         try:
-            result = self.coroutine.throw(value if value is not None else kind)
+            if self.coroutine is None:
+                raise thrown
+            result = self.coroutine.throw(thrown)
         except StopIteration:
             self.ended(None, began)
             raise
@@ -247,7 +254,8 @@ cdef class AppCall:
         return result
 
     def close(self):
-        self.coroutine.close()
+        if self.coroutine is not None:
+            self.coroutine.close()
         self.ended(GeneratorExit(), False)
 
     cpdef ended(self, error, bint began):

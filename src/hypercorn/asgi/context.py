@@ -76,11 +76,15 @@ class ASGIContext(Context):
         now = int(time())
         if now != self.date:
             self.date = now
-            self.date_field = b"date: %b\r\n" % formatdate(now, usegmt=True).encode() if self.with_date else b""
+            self.date_field = (
+                b"date: %b\r\n" % formatdate(now, usegmt=True).encode() if self.with_date else b""
+            )
             self.plain_fields = self.date_field + self.server_field + self.alt_svc
         if not has_date and not has_server:
             return self.plain_fields
-        return b"".join((b"" if has_date else self.date_field, b"" if has_server else self.server_field, self.alt_svc))
+        return b"".join(
+            (b"" if has_date else self.date_field, b"" if has_server else self.server_field, self.alt_svc)
+        )
 
     def refused(self, connection: Connection, head: RequestParser, status: int, reason: str) -> None:
         self.log_refusal(connection, status, reason)
@@ -89,7 +93,7 @@ class ASGIContext(Context):
             scope = http_scope(self, connection.transport, None)
             scope["method"] = head.method or "-"
             scope["raw_path"], _, scope["query_string"] = target.partition(b"?")
-            self.access(scope, status, (), 0, 0.0)
+            self.access(scope, status, (), connection.answered, 0.0)
 
     def log_refusal(self, connection: Connection, status: int, reason: str) -> None:
         """One line of what was wrong, at a level that a hostile peer cannot fill a disk with."""
@@ -103,6 +107,9 @@ class ASGIContext(Context):
 
     def log_error(self, message: str, *args: Any) -> None:
         self.logger.log_error(message, *args)
+
+    def log_warning(self, message: str, *args: Any) -> None:
+        self.logger.log_warning(message, *args)
 
     def log_exception(self, message: str, what: str, error: BaseException) -> None:
         self.logger.log_error(message, what, exc_info=error)

@@ -26,6 +26,7 @@ cdef class HTTPStream(ASGIStream):
     cdef public long long sent
     cdef public bint logged
     cdef public double started_at
+    cpdef answered(self, int status)
     cpdef send_start(self, dict message)
     cpdef send_body(self, dict message)
     cpdef overrun(self, bytes rest)

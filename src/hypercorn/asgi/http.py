@@ -6,6 +6,7 @@ how a response looks on the wire is the connection's affair.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,9 @@ class HTTPStream(ASGIStream):
         "trailers_wanted",
     )
 
-    def __init__(self, connection: Connection, context: ASGIContext, scope: dict[str, Any], complete: bool) -> None:
+    def __init__(
+        self, connection: Connection, context: ASGIContext, scope: dict[str, Any], complete: bool
+    ) -> None:
         # Set here rather than by the base classes: this runs for every request.
         self.connection = connection
         self.runtime = context.runtime
@@ -77,15 +80,16 @@ class HTTPStream(ASGIStream):
     # -- towards the connection
 
     def begin(self) -> None:
-        context = self.context
+        self.runtime.spawn(AppCall(self))
+
+    def call(self) -> Any:
         try:
-            coroutine = context.app(self.scope, self.receive, self.send)
+            coroutine = self.context.app(self.scope, self.receive, self.send)
             if type(coroutine) is not CoroutineType and not hasattr(coroutine, "send"):
                 coroutine = coroutine.__await__()
-        except APP_ERRORS as error:
-            self.call_ended(error)
-            return
-        self.runtime.spawn(AppCall(self, coroutine))
+        except StopIteration as error:  # it would pass for the end of a coroutine (PEP 479)
+            raise RuntimeError("the application raised StopIteration") from error
+        return coroutine
 
     def body_received(self, data: bytes, complete: bool) -> bool:
         self.complete = complete
@@ -103,10 +107,18 @@ class HTTPStream(ASGIStream):
     def disconnected(self, status: int) -> None:
         self.gone = True
         self.pieces = None
-        if status or self.state == STARTED:
-            self.status = status
+        if status:
+            self.answered(status)
+        elif self.state == STARTED:
+            self.status = 0  # its head was kept for the body, so nothing was sent
         self.record()
         self.wake()
+
+    def answered(self, status: int) -> None:
+        """The server gave a response of its own in place of the application's."""
+        self.status = status
+        self.headers = ()
+        self.sent = self.connection.answered
 
     def peer_closed(self) -> None:
         self.half_closed = True
@@ -143,9 +155,11 @@ class HTTPStream(ASGIStream):
     def send(self, message: dict[str, Any]) -> Any:
         """The ASGI `send`. Raises `ClientDisconnected` (an OSError) when the client is gone,
         `UnexpectedMessageError` for a message out of place, TypeError or ValueError for a malformed one."""
+        if type(message) is not dict:
+            message = as_dict(message)
         if self.gone:
             raise ClientDisconnected("the client is gone")
-        kind = message["type"]
+        kind = message.get("type")
         state = self.state
         if kind == "http.response.body":
             if state == STARTED or state == BODY:
@@ -171,14 +185,18 @@ class HTTPStream(ASGIStream):
         headers = message.get("headers", ())
         if not isinstance(headers, (list, tuple)):
             headers = list(headers)
+        scope = self.scope
+        bodyless = status == 204 or status == 304 or scope["method"] == "HEAD"
         trailers = bool(message.get("trailers", False))
-        wanted = trailers and takes_trailers(self.scope["headers"])
+        wanted = (
+            trailers and not bodyless and scope["http_version"] != "1.0" and takes_trailers(scope["headers"])
+        )
         self.expected = self.connection.start(self, status, headers, wanted)
         self.trailers = trailers
         self.trailers_wanted = wanted
-        self.status = status
+        self.status = int(status)
         self.headers = headers
-        self.bodyless = status == 204 or status == 304 or self.scope["method"] == "HEAD"
+        self.bodyless = bodyless
         self.state = STARTED
 
     def send_body(self, message: dict[str, Any]) -> Any:
@@ -190,6 +208,10 @@ class HTTPStream(ASGIStream):
         size = len(data)
         expected = self.expected
         if self.bodyless:
+            if data and self.state == STARTED and self.scope["method"] != "HEAD":
+                self.context.log_warning(
+                    "The body of a %d response was dropped (%s)", self.status, self.name()
+                )
             data = b""
         elif expected >= 0:
             total = self.sent + size
@@ -248,12 +270,16 @@ class HTTPStream(ASGIStream):
     def call_ended(self, error: BaseException | None) -> None:
         if error is None:
             if not self.over and not self.gone:
-                self.context.log_error("The application returned before its response was complete (%s)", self.name())
-        elif isinstance(error, APP_ERRORS) and not (self.gone and isinstance(error, ClientDisconnected)):
+                self.context.log_error(
+                    "The application returned before its response was complete (%s)", self.name()
+                )
+        elif isinstance(error, APP_ERRORS) and not (self.gone and tells_of_disconnect(error)):
             self.context.log_exception("Error in the application (%s)", self.name(), error)
         if not self.over and not self.gone:
             self.gone = True
-            self.status = self.connection.reset(self)
+            status = self.connection.reset(self)
+            if self.state <= STARTED:
+                self.answered(status)
             self.record()
             self.wake()
 
@@ -266,6 +292,26 @@ class HTTPStream(ASGIStream):
         if not self.logged:
             self.logged = True
             self.context.record(self, self.runtime.now() - self.started_at)
+
+
+def as_dict(message: Any) -> dict[str, Any]:
+    """A message given as another kind of mapping. Raises TypeError for what is none."""
+    if isinstance(message, Mapping):
+        return dict(message)
+    raise TypeError(f"an ASGI message must be a dict, not {type(message).__name__}")
+
+
+def tells_of_disconnect(error: BaseException) -> bool:
+    """True for `ClientDisconnected`, for a group of nothing else, and for a framework's own word for it, raised in
+    its place (Starlette's ClientDisconnect)."""
+    if isinstance(error, ClientDisconnected):
+        return True
+    members = getattr(error, "exceptions", None)
+    if isinstance(members, tuple) and members:
+        return all(map(tells_of_disconnect, members))
+    return "Disconnect" in type(error).__name__ and isinstance(
+        error.__cause__ or error.__context__, ClientDisconnected
+    )
 
 
 def to_bytes(data: Any) -> bytes:

@@ -54,7 +54,7 @@ class Lifespan:
 
     async def shutdown(self) -> None:
         """Tells the application that the server ends. Raises as `startup` does, with `shutdown_timeout`."""
-        if self.supported and not self.ended and "startup" in self.answered:
+        if self.supported and not self.ended and self.failure is None and "startup" in self.answered:
             self.stage = "shutdown"
             await self.ask("shutdown", self.config.shutdown_timeout)
 
@@ -65,7 +65,6 @@ class Lifespan:
         expired: list[bool] = []
         timer = None
         if timeout:
-
 
             def expire() -> None:
                 expired.append(True)
@@ -109,13 +108,13 @@ class Lifespan:
         except LifespanFailureError as error:
             if error is not self.failure:
                 self.crashed(error)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.crashed(error)
         finally:
             self.ended = True
             self.notify("watcher")
 
-    def crashed(self, error: Exception) -> None:
+    def crashed(self, error: BaseException) -> None:
         """The application raised."""
         self.error = error
         if self.failure is not None:
@@ -123,7 +122,9 @@ class Lifespan:
         if self.stage == "shutdown":
             self.logger.log_error("ASGI Framework Lifespan errored during shutdown.", exc_info=error)
         elif "startup" in self.answered:
-            self.logger.log_error("ASGI Framework Lifespan error, shutdown without Lifespan support", exc_info=error)
+            self.logger.log_error(
+                "ASGI Framework Lifespan error, shutdown without Lifespan support", exc_info=error
+            )
 
     async def receive(self) -> dict[str, Any]:
         """The ASGI `receive` of the lifespan scope."""
@@ -138,10 +139,10 @@ class Lifespan:
     async def send(self, message: dict[str, Any]) -> None:
         """The ASGI `send` of the lifespan scope."""
         kind = message["type"]
-        stage, _, answer = kind.removeprefix("lifespan.").partition(".")
-        if stage not in ("startup", "shutdown") or answer not in ("complete", "failed") or stage in self.answered:
-            raise UnexpectedMessageError(kind, self.stage)
-        if answer == "failed":
+        stage = self.stage
+        if stage in self.answered or kind not in (f"lifespan.{stage}.complete", f"lifespan.{stage}.failed"):
+            raise UnexpectedMessageError(kind, stage)
+        if kind.endswith("failed"):
             self.failure = LifespanFailureError(stage, message.get("message", ""))
         self.answered.add(stage)
         self.notify("watcher")

@@ -50,6 +50,8 @@ cdef class HTTP1Connection(Connection):
     cpdef bint body_stays_unread(self) except -1
     cpdef response_ended(self)
     cpdef exchange_ended(self)
+    cpdef cut(self)
     cpdef close(self)
     cpdef linger(self)
+    cpdef wait_for_peer(self)
     cpdef wait(self, int what, double seconds)

@@ -134,7 +134,7 @@ class HTTP1Connection(Connection):
         if self.lingering:
             self.close()
         elif not self.open:
-            self.end_of_input()
+            self.advance()
         elif not self.request_done:
             if self.stream is None:
                 self.close()
@@ -169,14 +169,13 @@ class HTTP1Connection(Connection):
             return
         if self.lingering:
             self.wait(LINGER, self.context.linger_timeout)
-        elif self.open and not self.request_done and not self.reading_paused:
-            self.wait(REQUEST_BODY, self.context.body_timeout)
-        elif self.open:
-            self.wait(NOTHING, 0)
         else:
-            self.wait(NEXT_HEAD, self.context.keep_alive_timeout)
+            self.wait_for_peer()
         if self.stream is not None:
             self.stream.writable()
+        elif not self.open and (self.eof or self.reading_paused or self.parser.buffered > 0):
+            self.resume = True
+            self.transport.end_turn_soon()
 
     def turn_ended(self) -> None:
         if self.resume:
@@ -192,7 +191,7 @@ class HTTP1Connection(Connection):
         self.advancing = True
         parser = self.parser
         while not self.lost and not self.lingering:
-            if self.open and self.request_done:
+            if self.request_done if self.open else self.writing_paused:
                 self.hold_pipelined()
                 break
             event = parser.next_event()
@@ -208,7 +207,8 @@ class HTTP1Connection(Connection):
         self.advancing = False
 
     def hold_pipelined(self) -> None:
-        """The response is not finished: later requests wait, and reading pauses when there are many."""
+        """The response is not finished, or not taken by the peer: later requests wait, and reading pauses when there
+        are many."""
         if not self.reading_paused and self.parser.buffered > PIPELINE_BUFFER:
             self.reading_paused = True
             self.transport.pause_reading()
@@ -216,10 +216,7 @@ class HTTP1Connection(Connection):
     def need_data(self, parser: RequestParser) -> None:
         """All bytes are used: set the deadline for what is missing, and read on."""
         if self.open:
-            if self.reading_paused:
-                return
-            if not self.writing_paused:
-                self.wait(REQUEST_BODY, self.context.body_timeout)
+            self.wait_for_peer()
         elif self.eof:
             self.end_of_input()
         else:
@@ -277,7 +274,7 @@ class HTTP1Connection(Connection):
         self.received += len(data)
         if parser.complete:
             self.request_done = True
-            self.wait(NOTHING, 0)
+            self.wait_for_peer()
         if self.context.max_body_size and self.received > self.context.max_body_size:
             self.refuse(ProtocolError(413, "the request body is larger than this server accepts"))
             return
@@ -286,8 +283,7 @@ class HTTP1Connection(Connection):
             if not stream.body_received(data, parser.complete) and not self.request_done:
                 self.reading_paused = True
                 self.transport.pause_reading()
-                if not self.writing_paused:
-                    self.wait(NOTHING, 0)
+                self.wait_for_peer()
             return
         self.unread += len(data)
         if self.request_done:
@@ -303,15 +299,15 @@ class HTTP1Connection(Connection):
             self.stream = None
             if self.head_sent:
                 stream.disconnected(0)
-                self.close()
+                self.cut()
                 return
+            self.answer(status, error.reason)
             stream.disconnected(status)
         elif self.open:  # the response is complete already, only its request went wrong
-            self.linger()
-            return
+            pass
         else:
+            self.answer(status, error.reason)
             self.context.refused(self, self.parser, status, error.reason)
-        self.answer(status, error.reason)
         self.linger()
 
     def answer(self, status: int, reason: str) -> None:
@@ -329,13 +325,18 @@ class HTTP1Connection(Connection):
             )
         )
         self.head_sent = True
+        self.answered = len(body)
 
     # -- the response
 
-    def start(self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool) -> int:
+    def start(
+        self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool
+    ) -> int:
         encoder = self.context.encoder
         bodyless = status == 204 or status == 304
-        self.fields = encoder.encode(headers, status == 204)
+        # Trailer fields need the chunked coding, which must not stand beside a length (RFC 9112 section 6.2).
+        trailers = trailers and not self.http10 and not self.bodyless and not bodyless
+        self.fields = encoder.encode(headers, trailers or status == 204)
         self.length = -1 if status == 204 else encoder.content_length
         self.status = status
         if bodyless:
@@ -343,7 +344,7 @@ class HTTP1Connection(Connection):
         self.app_close = encoder.close
         self.has_date = encoder.has_date
         self.has_server = encoder.has_server
-        self.with_trailers = trailers and not self.http10 and not self.bodyless
+        self.with_trailers = trailers
         self.trailer_fields = b""
         return self.length
 
@@ -367,7 +368,10 @@ class HTTP1Connection(Connection):
         if end and not self.with_trailers:
             self.response_ended()
             return True
-        return not self.writing_paused
+        if self.writing_paused:
+            self.unsent += len(data)
+            return False
+        return True
 
     def send_head(self, data: bytes, end: bool) -> None:
         """Sends the head and the first piece of the body together."""
@@ -377,7 +381,9 @@ class HTTP1Connection(Connection):
         self.chunked = False
         if self.with_trailers or (self.length < 0 and not end and not self.bodyless):
             if self.http10:
-                self.keep_alive = False  # the end of the connection is the end of the body (RFC 9112 section 6.3)
+                self.keep_alive = (
+                    False  # the end of the connection is the end of the body (RFC 9112 section 6.3)
+                )
             else:
                 self.chunked = True
                 framing = CHUNKED
@@ -396,11 +402,14 @@ class HTTP1Connection(Connection):
         elif self.chunked:
             data = encode_chunk(data, last)
         server = self.context.server_fields(self.has_date, self.has_server)
+        line = STATUS_LINES.get(self.status)
+        if line is None:
+            line = b"HTTP/1.1 %d \r\n" % self.status
         if len(data) > 16384:  # too long to copy again
-            self.transport.write(b"".join((STATUS_LINES[self.status], self.fields, server, framing, ending)))
+            self.transport.write(b"".join((line, self.fields, server, framing, ending)))
             self.transport.write(data)
         else:
-            self.transport.write(b"".join((STATUS_LINES[self.status], self.fields, server, framing, ending, data)))
+            self.transport.write(b"".join((line, self.fields, server, framing, ending, data)))
 
     def body_stays_unread(self) -> bool:
         """True where the rest of the request is more than the server would read just to keep the connection."""
@@ -411,6 +420,8 @@ class HTTP1Connection(Connection):
         return self.parser.body_remaining > self.context.max_unread_body
 
     def trailers(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], end: bool) -> None:
+        if stream is not self.stream:
+            return
         self.trailer_fields += self.context.encoder.encode(headers, True)
         if end and self.with_trailers:
             self.transport.write(encode_last_chunk(self.trailer_fields))
@@ -426,10 +437,10 @@ class HTTP1Connection(Connection):
             return 0
         self.stream = None
         if self.head_sent:
-            self.close()
+            self.cut()
             return self.status
         self.answer(500, "Internal Server Error")
-        if self.request_done:
+        if self.request_done and not self.parser.buffered:
             self.close()
         else:
             self.linger()
@@ -442,11 +453,11 @@ class HTTP1Connection(Connection):
             self.expect = False
             if not self.head_sent:
                 self.transport.write(CONTINUE)
-        if self.reading_paused:
+            self.wait_for_peer()
+        if self.reading_paused and not self.request_done:
             self.reading_paused = False
             self.transport.resume_reading()
-            if not self.request_done and not self.writing_paused:
-                self.wait(REQUEST_BODY, self.context.body_timeout)
+            self.wait_for_peer()
 
     def response_ended(self) -> None:
         """The response was sent whole."""
@@ -458,7 +469,7 @@ class HTTP1Connection(Connection):
         elif self.reading_paused:
             self.reading_paused = False
             self.transport.resume_reading()
-            self.wait(REQUEST_BODY, self.context.body_timeout)
+            self.wait_for_peer()
 
     def exchange_ended(self) -> None:
         """Request and response are complete: on to the next, or the end."""
@@ -476,16 +487,25 @@ class HTTP1Connection(Connection):
             self.wait(NEXT_HEAD, self.context.keep_alive_timeout)
         if not self.advancing:
             self.resume = self.eof or self.reading_paused or self.parser.buffered > 0
+            if self.resume:
+                self.transport.end_turn_soon()
 
     # -- the end
+
+    def cut(self) -> None:
+        """Ends the connection inside a response, so that the peer cannot take it for complete."""
+        if self.length < 0 and not self.chunked and not self.bodyless:
+            self.abort()  # a polite end would be the end of the body
+        else:
+            self.close()
 
     def close(self) -> None:
         """Closes politely: what was written is sent first."""
         if not self.lost:
             self.lost = True
             self.wait(WRITE_PROGRESS, self.context.write_timeout)
-            self.unsent = 0
             self.transport.close()
+            self.unsent = self.transport.unsent()
 
     def linger(self) -> None:
         """Half-closes and drops what the peer still sends, so that it can read the response (RFC 9112 section 9.6)."""
@@ -500,7 +520,22 @@ class HTTP1Connection(Connection):
         if self.reading_paused:
             self.reading_paused = False
             self.transport.resume_reading()
-        self.wait(LINGER, self.context.linger_timeout)
+        if not self.writing_paused:
+            self.wait(LINGER, self.context.linger_timeout)
+
+    def wait_for_peer(self) -> None:
+        """Sets the deadline for what the peer has to do next."""
+        if self.writing_paused:
+            return  # it has to read, and that deadline stands
+        if self.open:
+            if self.request_done or self.reading_paused or self.expect:
+                self.wait(NOTHING, 0)
+            else:
+                self.wait(REQUEST_BODY, self.context.body_timeout)
+        elif self.parser.idle:
+            self.wait(NEXT_HEAD, self.context.keep_alive_timeout)
+        else:
+            self.wait(PARTIAL_HEAD, self.context.header_timeout)
 
     def wait(self, what: int, seconds: float) -> None:
         """Sets what the connection waits for, and for how long (0: without end)."""
@@ -516,7 +551,7 @@ class HTTP1Connection(Connection):
         waiting_for = self.waiting_for
         if waiting_for == WRITE_PROGRESS:
             left = self.transport.unsent()
-            if self.unsent == 0 or left < self.unsent:
+            if 0 < left < self.unsent:
                 self.unsent = left
                 self.wait(WRITE_PROGRESS, self.context.write_timeout)
             else:

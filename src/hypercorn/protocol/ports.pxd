@@ -23,6 +23,7 @@ cdef class Transport:
     cdef public dict scope_template
     cpdef write(self, bytes data)
     cpdef bint cork(self) except -1
+    cpdef end_turn_soon(self)
     cpdef end_turn(self)
     cpdef flush(self)
     cpdef send_bytes(self, bytes data)
@@ -38,6 +39,7 @@ cdef class Connection:
     cdef public Transport transport
     cdef public Context context
     cdef public double deadline
+    cdef public Py_ssize_t answered
     cpdef Connection data_received(self, bytes data)
     cpdef eof_received(self)
     cpdef connection_lost(self)

@@ -91,8 +91,7 @@ class Transport:
         if self.out_size >= GATHER:
             self.flush()
         elif not self.corked and not self.scheduled:
-            self.scheduled = True
-            self.runtime.call_soon(self.end_turn)
+            self.end_turn_soon()
 
     def cork(self) -> bool:
         """Begins a turn. Returns True where this call began it; the same caller then ends it."""
@@ -100,6 +99,12 @@ class Transport:
             return False
         self.corked = True
         return True
+
+    def end_turn_soon(self) -> None:
+        """Sees to it that a turn ends when the current step has ended."""
+        if not self.corked and not self.scheduled:
+            self.scheduled = True
+            self.runtime.call_soon(self.end_turn)
 
     def end_turn(self) -> None:
         """Ends the turn: the connection goes on with what was waiting, then the output leaves."""
@@ -161,12 +166,13 @@ class Transport:
 class Connection:
     """The protocol state of one transport."""
 
-    __slots__ = ("context", "deadline", "transport")
+    __slots__ = ("answered", "context", "deadline", "transport")
 
     def __init__(self, transport: Transport, context: Context) -> None:
         self.transport = transport
         self.context = context
         self.deadline = 0.0  # seconds of Runtime.now; 0 when nothing is waited for
+        self.answered = 0  # bytes of body in the last response of the server's own
 
     # -- from the transport
 
@@ -209,7 +215,9 @@ class Connection:
 
     # -- from a stream
 
-    def start(self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool) -> int:
+    def start(
+        self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool
+    ) -> int:
         """Checks and keeps the head of the final response. Returns the body's length as the head announces it, or -1.
         Raises TypeError or ValueError for a bad head."""
         raise NotImplementedError
