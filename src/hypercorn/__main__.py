@@ -38,9 +38,6 @@ def main(sys_args: list[str] | None = None) -> int:
             config = _load_config(source)
             config.update_from_environ()
             cli.apply_flags(config, arguments)
-            if arguments.version:
-                print(cli.version_text(config))
-                return 0
             config.validate()
         except ConfigError as error:
             parser.error(str(error))
@@ -53,6 +50,9 @@ def main(sys_args: list[str] | None = None) -> int:
             parser.exit(
                 EXIT_USAGE, f"{traceback.format_exc()}hypercorn: error: the configuration {source} failed\n"
             )
+        if arguments.version or arguments.print_config:
+            print(cli.version_text(config) if arguments.version else cli.config_text(config))
+            return 0
         if not hasattr(config, "application_path"):
             parser.error("no application given; for example: hypercorn module:app")
     with warnings.catch_warnings():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import json
 import platform
 import sys
 import warnings
@@ -59,6 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="where the application is: module:app, file.py:app, asgi: or wsgi: before it",
     )
     parser.add_argument("--version", action="store_true", help="say version, build, Python and event loop")
+    parser.add_argument("--print-config", action="store_true", help="say the value of every option, as TOML")
     parser.add_argument(
         "-c", "--config", help="configuration: a TOML file, file:PATH of a Python file, or python:MODULE"
     )
@@ -105,7 +107,11 @@ def expand(arguments: Sequence[str]) -> list[str]:
     New flags must not make an abbreviation of earlier releases ambiguous.
     """
     old = {flag for option in OPTIONS for flag in (*option.flags, *option.deprecated_flags)}
-    known = old | {flag for option in OPTIONS for flag in option.all_flags} | {"--config", "--version"}
+    known = (
+        old
+        | {flag for option in OPTIONS for flag in option.all_flags}
+        | {"--config", "--version", "--print-config"}
+    )
     old.add("--config")
     result: list[str] = []
     for position, argument in enumerate(arguments):
@@ -140,6 +146,32 @@ def version_text(config: Config) -> str:
             loop += " (not installed)"
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return f"hypercorn {__version__} ({build()} build), {python} on {platform.system()}, {loop}"
+
+
+def config_text(config: Config) -> str:
+    """Every option as a line of TOML, to be loaded again. Secrets, and what TOML cannot say, are comments."""
+    lines = []
+    for option in OPTIONS:
+        value = UNSET if option.alias_of else getattr(config, option.name, UNSET)
+        if value is UNSET:
+            continue
+        text: Any = value
+        if value is None:
+            text = "none" if option.default is not None else None
+        elif option.secret or not isinstance(value, (str, int, float, list)):
+            text = None
+        if text is None:
+            shown = "not set" if value is None else "***" if option.secret else repr(value)
+            lines.append(f"# {option.name}: {shown}")
+        else:
+            lines.append(f"{option.name} = {_toml(text)}")
+    return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(int(value))  # an enumeration of ssl is a number
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 @contextmanager

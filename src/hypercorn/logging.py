@@ -177,6 +177,19 @@ class _Quiet(logging.Handler):
             super().handleError(record)
 
 
+class _Formatter(logging.Formatter):
+    """The time to the second, formatted once in each."""
+
+    second = -1
+    text = ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        second = int(record.created)
+        if second != self.second:
+            self.second, self.text = second, super().formatTime(record, datefmt)
+        return self.text
+
+
 class _StreamHandler(_Quiet, logging.StreamHandler):  # type: ignore[type-arg]  # generic only for checkers
     """stdout or stderr.
 
@@ -229,7 +242,7 @@ def create_logger(
             handler.close()
     if wanted is None and not (target == "-" and logger.handlers):
         wanted = _StreamHandler(stream, logger) if target == "-" else _FileHandler(target, encoding="utf-8")
-        wanted.setFormatter(logging.Formatter(_FORMAT, _DATE_FORMAT))
+        wanted.setFormatter(_Formatter(_FORMAT, _DATE_FORMAT))
         logger.addHandler(wanted)
     return logger
 

@@ -276,6 +276,34 @@ def test_version(flags: list[str], loop: str, capsys: pytest.CaptureFixture[str]
     assert loop in text
 
 
+@pytest.mark.filterwarnings("ignore::hypercorn.errors.ConfigWarning")
+def test_print_config_can_be_loaded_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = [
+        "--header-timeout",
+        "none",
+        "--verify-mode",
+        "CERT_REQUIRED",
+        "-b",
+        "a:1",
+        "-b",
+        "b:2",
+        "--root-path",
+        '/"',
+    ]
+    secret = ["--keyfile-password", "hunter2", "--certfile", "c", "--keyfile", "k"]
+    assert hypercorn.__main__.main(["--print-config", *flags, *secret, "module:app"]) == 0
+    text = capsys.readouterr().out
+    assert "hunter2" not in text
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    config = Config.from_toml(path)
+    assert config.header_timeout is None
+    assert config.verify_mode is VerifyMode.CERT_REQUIRED
+    assert (config.bind, config.root_path, config.application_path) == (["a:1", "b:2"], '/"', "module:app")
+    for option in OPTIONS:
+        assert option.alias_of or option.name in text
+
+
 def test_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         hypercorn.__main__.main(["--help"])
