@@ -1,5 +1,7 @@
 from hypercorn.protocol.ports cimport Connection, Context, Transport
 
+cdef Py_ssize_t RECORD, BATCH
+
 cdef class TLSTransport(Transport):
     cdef public TLSConnection session
     cdef public bint closing
@@ -9,6 +11,7 @@ cdef class TLSConnection(Connection):
     cdef public object incoming
     cdef public object outgoing
     cdef public object ssl_object
+    cdef public object engine
     cdef public bint handshaken
     cdef public TLSTransport plain
     cpdef bint handshake(self) except -1
