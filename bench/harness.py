@@ -152,9 +152,8 @@ class Harness:
         answered = self.connection.requests - before
         assert answered == exchange.requests, f"{answered} of {exchange.requests} requests were answered"
         assert not self.transport.closed, "the connection was closed"
-        assert self.transport.last.endswith(exchange.ending), (
-            f"the response was {self.transport.last[:200]!r}"
-        )
+        last = self.transport.last
+        assert last.endswith(exchange.ending), f"the response was {last[:200]!r}"
 
 
 def main(arguments: list[str]) -> None:

@@ -1,0 +1,100 @@
+"""Counts the instructions of requests with valgrind's callgrind.
+
+One process plays all cases. Between two phases it calls `os.getloadavg()`, which nothing else here does;
+callgrind writes out and resets its counts whenever the C function of that name is entered. So the interpreter
+starts only once, and each phase has a count of its own. A case has three phases: warming up, N inputs, 2 N
+inputs; the difference of the last two is free of what a phase costs by itself.
+
+    python -m bench.callgrind CASE ...      the process that is watched
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+MARK = "getloadavg"
+INPUTS = 200  # N
+WARM = 300  # inputs before anything counts: the interpreter specialises, free lists fill
+TOTAL = re.compile(r"^totals: (\d+)", re.MULTILINE)
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class CountError(Exception):
+    """The counts could not be taken; the text says why."""
+
+
+async def play(cases: Sequence[str]) -> None:
+    """The watched process: every case in its three phases."""
+    from bench.harness import EXCHANGES, Harness
+    from hypercorn.asgi import context
+
+    # A new second costs a new Date field: here the time stands still, and asking for it is still a call of C.
+    context.time = itertools.repeat(1_800_000_000.0).__next__
+    harnesses = {case: Harness(asyncio.get_running_loop()) for case in cases}
+    gc.collect()
+    gc.freeze()
+    os.getloadavg()
+    for case, harness in harnesses.items():
+        exchange = EXCHANGES[case]
+        await harness.check(exchange)
+        await harness.play(exchange, WARM)
+        os.getloadavg()
+        await harness.play(exchange, INPUTS)
+        os.getloadavg()
+        await harness.play(exchange, 2 * INPUTS)
+        os.getloadavg()
+        await harness.check(exchange)
+
+
+def per_input(phases: Sequence[int]) -> float:
+    """Instructions of one input, from the counts of a case's phases."""
+    return (phases[2] - phases[1]) / INPUTS
+
+
+def read_counts(folder: Path) -> list[int]:
+    """What callgrind wrote, one count for each phase, in order. Raises CountError."""
+    counts = []
+    for number in itertools.count(1):
+        path = folder / f"out.{number}"
+        if not path.exists():
+            return counts
+        found = TOTAL.search(path.read_text())
+        if found is None:
+            raise CountError(f"callgrind wrote no total into its part {number}")
+        counts.append(int(found[1]))
+    return counts
+
+
+def count(cases: Sequence[str], *, pure: bool) -> dict[str, float]:
+    """Instructions of one input of each case. Raises CountError, also where there is no valgrind."""
+    valgrind = shutil.which("valgrind")
+    if valgrind is None:
+        raise CountError("valgrind is not installed (Debian, Ubuntu: apt-get install valgrind)")
+    # A fixed hash seed: the order of sets, and so the work, is the same every time.
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "HYPERCORN_PURE_PYTHON": "1" if pure else "0"}
+    with tempfile.TemporaryDirectory() as name:
+        watch = ["--tool=callgrind", f"--callgrind-out-file={name}/out", f"--dump-before={MARK}"]
+        command = [valgrind, *watch, sys.executable, "-m", "bench.callgrind", *cases]
+        # Relative entries of the search path hold from here, so the folder stays the caller's.
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT))))
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1800)
+        if done.returncode:
+            raise CountError(f"the run under valgrind failed:\n{done.stderr[-2000:]}")
+        counts = read_counts(Path(name))
+    if len(counts) != 1 + 3 * len(cases):
+        raise CountError(f"callgrind wrote {len(counts)} parts, not {1 + 3 * len(cases)}")
+    return {case: per_input(counts[1 + 3 * i : 4 + 3 * i]) for i, case in enumerate(cases)}
+
+
+if __name__ == "__main__":
+    asyncio.run(play(sys.argv[1:]))
