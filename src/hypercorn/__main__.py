@@ -43,9 +43,9 @@ def main(sys_args: list[str] | None = None) -> int:
             parser.error(str(error))
         except OSError as error:
             parser.error(f"the configuration {source} cannot be read: {error.strerror or error}")
-        except ValueError as error:  # TOML
-            parser.error(f"the configuration {source} cannot be read: {error}")
-        except Exception:
+        except Exception as error:
+            if type(error).__name__ == "TOMLDecodeError":  # of tomllib or tomli
+                parser.error(f"the configuration {source} cannot be read: {error}")
             # A configuration in Python failed: its author needs the traceback.
             parser.exit(
                 EXIT_USAGE, f"{traceback.format_exc()}hypercorn: error: the configuration {source} failed\n"

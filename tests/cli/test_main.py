@@ -238,6 +238,7 @@ def test_the_application_and_the_file_may_come_from_elsewhere(
         ("c.toml", "workers = -1", "workers = -1 (file"),
         ("c.py", None, "cannot be read: No such file or directory"),
         ("c.py", "1 / 0", "ZeroDivisionError"),
+        ("c.py", "int('x')", "Traceback"),
         ("c.py", "def", "SyntaxError"),
     ],
 )

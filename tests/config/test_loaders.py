@@ -1,0 +1,210 @@
+"""Where options come from: files, objects, the environment; what is refused there and what only warns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hypercorn.config import Config
+from hypercorn.errors import ConfigError
+from hypercorn.options import nearest
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+PYTHON = """
+import os
+from logging import getLogger
+access_log_format = "bob"
+bind = "127.0.0.1:5555"
+h11_max_incomplete_size = 4
+_private = 1
+cores = 2
+def helper(): ...
+"""
+
+
+@pytest.mark.parametrize("name", ["config.py", "hypercorn.conf"])
+def test_from_pyfile(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path / name, PYTHON)
+    for spelling in (path, str(path), bytes(path)):
+        config = Config.from_pyfile(spelling)
+        assert (config.access_log_format, config.bind, config.max_header_size) == (
+            "bob",
+            ["127.0.0.1:5555"],
+            4,
+        )
+        assert config.cores == 2  # type: ignore[attr-defined]  # its own variable, silently
+        assert not hasattr(config, "helper")
+        assert not hasattr(config, "os")
+        assert not hasattr(config, "_private")
+
+
+def test_from_toml(tmp_path: Path) -> None:
+    text = 'bind = ["127.0.0.1:5555"]\nh11_max_incomplete_size = 4\n'
+    text += 'graceful_timeout = "1m"\nmax_body_size = "1MiB"\n'
+    config = Config.from_toml(write(tmp_path / "c.toml", text))
+    assert (config.bind, config.max_header_size) == (["127.0.0.1:5555"], 4)
+    assert (config.graceful_timeout, config.max_body_size) == (60.0, 1048576)
+
+
+def test_from_mapping_keyword_arguments_win() -> None:
+    config = Config.from_mapping({"workers": 2, "backlog": 7}, workers=3)
+    assert (config.workers, config.backlog) == (3, 7)
+    assert Config.from_mapping({"log": 1, "ssl_enabled": True}).ssl_enabled is False  # read-only, ignored
+
+
+def test_from_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    write(tmp_path / "some_config.py", PYTHON + "\nclass Production:\n    workers = 9\n")
+
+    class Simple:
+        workers = 5
+
+    assert Config.from_object(Simple).workers == 5
+    assert Config.from_object(Simple()).workers == 5
+    assert Config.from_object({"workers": 6}).workers == 6
+    assert Config.from_object("some_config").access_log_format == "bob"
+    assert Config.from_object("some_config.Production").workers == 9
+
+
+def test_from_object_copies_a_config() -> None:
+    """Q-P-13."""
+    source = Config.from_mapping(workers=4, bind="localhost:1", h11_max_incomplete_size=77)
+    copy = Config.from_object(source)
+    assert (copy.workers, copy.bind, copy.max_header_size) == (4, ["localhost:1"], 77)
+
+
+@pytest.mark.parametrize("name", ["nope_nope", "nope_nope.attribute", "json.nope_nope"])
+def test_from_object_that_does_not_exist(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{name}' cannot be imported"):
+        Config.from_object(name)
+
+
+def test_an_import_error_inside_a_config_module_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    write(tmp_path / "broken_config.py", "import not_installed_anywhere\n")
+    with pytest.raises(ModuleNotFoundError, match="not_installed_anywhere"):
+        Config.from_object("broken_config")
+
+
+@pytest.mark.parametrize("load", [Config.from_toml, Config.from_pyfile])
+def test_missing_files(load: Any, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "nothing")
+
+
+# --- wrong values and unknown names
+
+
+def test_errors_name_option_value_expectation_and_source(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.toml", 'workers = "many"\n')
+    with pytest.raises(ConfigError) as caught:
+        Config.from_toml(path)
+    assert str(caught.value) == f"workers = 'many' (file {path}): expected a whole number of 0 or more"
+    with pytest.raises(ConfigError, match=r"^max_body_size = -1 \(Config\): expected a size in bytes"):
+        Config.from_mapping(max_body_size=-1)
+    with pytest.raises(ConfigError, match=r"\(env HYPERCORN_BACKLOG\)"):
+        Config().update_from_environ({"HYPERCORN_BACKLOG": "x"})
+    with pytest.raises(
+        ConfigError, match=r"bind = 'a:b' \(Config\): 'a:b' has no port from 0 to 65535; expected host"
+    ):
+        Config.from_mapping(bind="a:b")
+
+
+def test_validate_checks_what_was_set_by_hand() -> None:
+    config = Config()
+    config.workers = "3"  # type: ignore[assignment]
+    config.loglevel = "debug"
+    config.graceful_timeout = 7
+    config.bind = ("localhost:1",)  # type: ignore[assignment]
+    config.validate()
+    assert (config.workers, config.loglevel, config.graceful_timeout) == (3, "DEBUG", 7.0)
+    assert config.bind == ["localhost:1"]
+    config.keep_alive_timeout = -1
+    with pytest.raises(ConfigError, match="keep_alive_timeout = -1"):
+        config.validate()
+
+
+def test_a_secret_is_not_repeated() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config.from_mapping(keyfile_password=["hunter2"])
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("keep_alive_timout", "keep_alive_timeout"), ("worker", "workers"), ("binds", "bind")],
+)
+def test_unknown_names_warn_and_are_kept(name: str, hint: str, tmp_path: Path) -> None:
+    with pytest.warns(Warning, match=rf"unknown option {name} \(Config\); did you mean {hint}\?"):
+        config = Config.from_mapping({name: 1})
+    assert getattr(config, name) == 1
+    with pytest.warns(Warning, match=f"did you mean {hint}"):
+        Config.from_toml(write(tmp_path / "c.toml", f"{name} = 1\n"))
+
+
+def test_a_name_like_no_other_warns_without_a_hint() -> None:
+    with pytest.warns(Warning, match=r"unknown option zzzz \(Config\)$"):
+        Config.from_mapping(zzzz=1)
+
+
+def test_a_likely_typo_in_a_python_file_warns(tmp_path: Path) -> None:
+    with pytest.warns(Warning, match="did you mean workers"):
+        Config.from_pyfile(write(tmp_path / "c.py", "worker = 1\n"))
+
+
+def test_attributes_of_a_subclass_are_known() -> None:
+    class Mine(Config):
+        colour = "red"
+
+    assert Mine.from_mapping(colour="blue").colour == "blue"
+
+
+def test_settings_without_effect_warn() -> None:
+    with pytest.warns(Warning, match="certfile without keyfile: TLS is off"):
+        Config.from_mapping(certfile="a").validate()
+    with pytest.warns(Warning, match="quic_bind has no effect without certfile and keyfile"):
+        Config.from_mapping(quic_bind="localhost:1").validate()
+
+
+# --- environment
+
+
+def test_environment() -> None:
+    config = Config()
+    config.update_from_environ(
+        {
+            "HYPERCORN_BIND": "localhost:1, unix:/a",
+            "HYPERCORN_DEBUG": "yes",
+            "HYPERCORN_HEADER_TIMEOUT": "off",
+            "HYPERCORN_PURE_PYTHON": "1",
+            "HYPERCORN_PORT": "tcp://10.0.0.1:80",
+            "PATH": "/bin",
+        }
+    )
+    assert config.bind == ["localhost:1", "unix:/a"]
+    assert config.debug is True
+    assert config.header_timeout is None
+
+
+def test_a_likely_typo_in_the_environment_warns() -> None:
+    with pytest.warns(Warning, match="HYPERCORN_WORKRES.*did you mean HYPERCORN_WORKERS"):
+        Config().update_from_environ({"HYPERCORN_WORKRES": "2"})
+
+
+def test_a_config_reads_no_environment_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYPERCORN_WORKERS", "9")
+    assert Config().workers == 1
+
+
+def test_nearest() -> None:
+    assert nearest("bnd") == "bind"
+    assert nearest("qqqqqq") is None
