@@ -47,5 +47,5 @@ def choose() -> str:
     """Decides for this process; called once by the package. Returns "compiled" or "pure"."""
     if os.environ.get("HYPERCORN_PURE_PYTHON", "") in ("", "0") and has_extensions():
         return "compiled"
-    sys.meta_path.insert(0, SourceFinder)  # type: ignore[arg-type]  # a class serves as its own finder
+    sys.meta_path.insert(0, SourceFinder)
     return "pure"

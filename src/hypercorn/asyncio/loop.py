@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextvars import Context, copy_context
 from time import monotonic
 from typing import Any
@@ -37,7 +37,7 @@ class AsyncioLoop(Runtime):
     def call_at(self, when: float, callback: Callable[[], object]) -> Any:
         return self.loop.call_later(max(0.0, when - monotonic()), callback)
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def spawn(self, coroutine: Any) -> None:
         if self.eager:
             task = Task(coroutine, loop=self.loop, eager_start=True, context=self.variables.copy())  # type: ignore[call-arg, unused-ignore]  # since 3.12
             if task.done():

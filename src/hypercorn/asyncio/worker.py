@@ -87,7 +87,7 @@ class AsyncioRuntime(AsyncioLoop, LoopRuntime):
         if self.reactor is not None:
             listener: Listener = self.reactor.listen(worker, sock, tls)
             return listener
-        factory = partial(AsyncioTransport, self, worker, tls)
+        factory: Any = partial(AsyncioTransport, self, worker, tls)
         backlog = worker.config.backlog
         if is_unix(sock):
             return AsyncioListener(await self.loop.create_unix_server(factory, sock=sock, backlog=backlog))

@@ -13,7 +13,7 @@ No method of these blocks, and none raises because of a peer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from hypercorn.wire.http1 import FieldEncoder, RequestParser
@@ -38,7 +38,7 @@ class Runtime:
         """Runs `callback` at `when` (seconds of `now`); the result has `cancel()`."""
         raise NotImplementedError
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def spawn(self, coroutine: Any) -> None:
         """Runs an application call in a task of its own, in a fresh copy of the server's context variables."""
         raise NotImplementedError
 

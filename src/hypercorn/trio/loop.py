@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextvars import Context, copy_context
 from time import monotonic
 from typing import Any
@@ -35,7 +35,7 @@ class TrioLoop(Runtime):
     def call_at(self, when: float, callback: Callable[[], object]) -> Any:
         return self.start_timer(max(0.0, when - monotonic()), callback)
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def spawn(self, coroutine: Any) -> None:
         if self.idle:
             place = self.idle.pop()
             place.coroutine = coroutine

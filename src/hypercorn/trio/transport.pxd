@@ -4,6 +4,7 @@ cdef class TrioTransport(Transport):
     cdef public object worker
     cdef public object sock
     cdef public object start_writer
+    cdef public object close_socket
     cdef public object changed
     cdef public list pending
     cdef public Py_ssize_t pending_size

@@ -18,6 +18,7 @@ class TrioTransport(Transport):
 
     __slots__ = (
         "changed",
+        "close_socket",
         "closed",
         "closing",
         "eof_wanted",
@@ -38,11 +39,13 @@ class TrioTransport(Transport):
         worker: Worker,
         sock: socket.socket,
         start_writer: Callable[[TrioTransport], None],
+        close_socket: Callable[[socket.socket], None],
     ) -> None:
         super().__init__(runtime)
         self.worker = worker
         self.sock = sock
         self.start_writer = start_writer
+        self.close_socket = close_socket
         self.changed: Any = None
         self.pending: list[memoryview] = []  # what the kernel refused
         self.pending_size = 0
@@ -176,7 +179,7 @@ class TrioTransport(Transport):
             self.closed = True
             self.pending.clear()
             self.pending_size = 0
-            self.worker.runtime.close_socket(self.sock)
+            self.close_socket(self.sock)
             self.wake_reader()
 
     def pause_reading(self) -> None:

@@ -229,7 +229,7 @@ class TrioRuntime(TrioLoop, LoopRuntime):
             sock.setblocking(False)
             if sock.family in (socket.AF_INET, socket.AF_INET6):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            transport = TrioTransport(self, worker, sock, self.start_writer)
+            transport = TrioTransport(self, worker, sock, self.start_writer, self.close_socket)
             worker.connected(transport, tls)
             await self.read(transport, sock)
         except (OSError, trio.ClosedResourceError, trio.BusyResourceError):

@@ -2,11 +2,12 @@
 
 This is the pure twin. The compiled one (`http1.pyx` over `csrc/http1.c`) has the same names and gives the
 same verdict on the same bytes; where it was built, `import hypercorn.wire.http1` finds it instead of this
-file. A verdict depends on the bytes received so far, never on how they were cut, and the work for n bytes
-is O(n).
+file. A verdict depends on the bytes received so far, never on how they were cut; the work is O(n) for n bytes.
 """
 
 from __future__ import annotations
+
+from typing import Any, final
 
 from hypercorn.errors import ProtocolError
 from hypercorn.wire import tables
@@ -54,11 +55,10 @@ _MAX_METHOD = 32
 _MAX_TRAILERS = 64
 _MAX_EXTENSIONS = 16384  # bytes a body; 256 a line
 _LEAST_LINE = 64
-_DECIDING = frozenset(
-    (b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade")
-)
+_DECIDING = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"))
 
 
+@final
 class RequestParser(Input):
     """Reads the requests of one connection: `feed` bytes, then ask `next_event` until it needs data.
 
@@ -97,7 +97,7 @@ class RequestParser(Input):
         self.content_length = 0
         self.keep_alive = True
         self.chunked = self.expect_continue = self.complete = False
-        self.error: ProtocolError | None = None
+        self.error: Any = None  # the ProtocolError after ERROR
         self._state = _START
         self._late = 0  # the error that the next call tells
         self._empty = 0
@@ -176,15 +176,15 @@ class RequestParser(Input):
 
     def _skip_empty_lines(self) -> bool:
         """True when a request starts at hand."""
-        while self._pos < len(self._data):
-            start = bytes(self._data[self._pos : self._pos + 2])
-            if start[:1] != b"\r":
+        data, size = self._data, len(self._data)
+        while self._pos < size:
+            if data[self._pos] != 13:
                 return True
             if self._empty >= _MAX_EMPTY:
                 raise Refused(tables.E_EMPTY_LINES)
-            if start == b"\r":
+            if self._pos + 1 == size:
                 return False
-            if start != b"\r\n":
+            if data[self._pos + 1] != 10:
                 raise Refused(tables.E_LINE)
             self._pos += 2
             self._empty += 2
@@ -242,8 +242,7 @@ class RequestParser(Input):
             if length == 0:
                 self._pos += 2
                 return True
-            match = match or FIELD.match(data, self._pos)
-            if match is None:
+            if (match := match or FIELD.match(data, self._pos)) is None:
                 raise Refused(tables.E_FIELD)
             self._section += match.end() - self._pos
             if self._section > self._max_header_size:
@@ -304,10 +303,10 @@ class RequestParser(Input):
             raise Refused(tables.E_TRACE)
         self.headers, self._fields = self._fields, []
         self.chunked = self.content_length < 0
-        options = self._connection
-        self.keep_alive = b"close" not in options and (self._minor == 1 or b"keep-alive" in options)
-        self.expect_continue = bool(self._expectation and self._minor and self.content_length)
-        if not self._minor or b"upgrade" not in options:
+        options, minor = self._connection, self._minor
+        self.keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
+        self.expect_continue = bool(self._expectation and minor and self.content_length)
+        if not minor or b"upgrade" not in options:
             self.upgrade = b""
         self.body = b""
         if self.trailers:
@@ -365,8 +364,7 @@ class RequestParser(Input):
                 if self._left:
                     return
             if self._in_chunk:
-                end = data[self._pos : self._pos + 2]
-                if end != b"\r\n":
+                if (end := data[self._pos : self._pos + 2]) != b"\r\n":
                     if end in (b"", b"\r"):
                         return
                     raise Refused(tables.E_CHUNK_END)
