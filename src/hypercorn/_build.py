@@ -34,7 +34,8 @@ class SourceFinder:
             spec = FileFinder(entry, (SourceFileLoader, SOURCE_SUFFIXES)).find_spec(fullname)
             if spec is not None and spec.loader is not None:
                 return spec
-        return None
+        # Passed on, the search would end at an extension that has no source twin, whose C parts the others lack.
+        raise ModuleNotFoundError(f"No module named {fullname!r} in the pure build", name=fullname)
 
 
 def has_extensions() -> bool:
