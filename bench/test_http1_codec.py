@@ -177,9 +177,7 @@ def respond(module: ModuleType) -> Callable[[], bytes]:
     encoder = module.FieldEncoder()
 
     def run() -> bytes:
-        response: bytes = module.encode_response(
-            module.STATUS_LINES[200], encoder.encode(HEADERS), TAIL, b"hello"
-        )
+        response: bytes = module.encode_response(module.STATUS_LINES[200], encoder.encode(HEADERS), TAIL, b"hello")
         return response
 
     return run

@@ -87,11 +87,7 @@ def h11_reads(data: bytes) -> list[tuple[bytes, bytes, list[tuple[bytes, bytes]]
                 done.append((request.method, request.target, list(request.headers), body))
                 connection.send(h11.Response(status_code=200, headers=[("content-length", "0")]))
                 connection.send(h11.EndOfMessage())
-            elif (
-                event is h11.PAUSED
-                and connection.our_state is h11.DONE
-                and connection.their_state is h11.DONE
-            ):
+            elif event is h11.PAUSED and connection.our_state is h11.DONE and connection.their_state is h11.DONE:
                 connection.start_next_cycle()
             else:
                 return done
@@ -124,10 +120,7 @@ def against_h11(data: bytes, record: Record) -> str | None:
         method, target, headers, body = theirs[index]
         if (method, target, body) != (facts["method"].encode(), facts["raw_target"], message.body):
             return f"h11 read request {index} as {method!r} {target!r} {body!r}"
-        ours = [
-            (name, value.lower() if name == b"transfer-encoding" else value)
-            for name, value in facts["headers"]
-        ]
+        ours = [(name, value.lower() if name == b"transfer-encoding" else value) for name, value in facts["headers"]]
         if headers != ours:
             return f"h11 read the fields of request {index} as {headers!r}"
     return None

@@ -46,8 +46,7 @@ def check(case: Case, record: Record) -> None:
         }
         for message in done
     ] == [
-        {key: request[key] for key in ("method", "target", "version", "headers", "body")}
-        for request in case.requests
+        {key: request[key] for key in ("method", "target", "version", "headers", "body")} for request in case.requests
     ]
     for message, request in zip(done, case.requests, strict=True):
         trailers = [[name.decode(), value.decode("latin-1")] for name, value in message.trailers]

@@ -178,9 +178,7 @@ def test_a_small_rest_does_not_hold_a_large_read(twin: ModuleType) -> None:
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        parser.feed(
-            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000 + b"GET /"
-        )
+        parser.feed(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000 + b"GET /")
         while parser.next_event() != NEED_DATA:
             parser.feed(b"")
         play(

@@ -59,8 +59,7 @@ def test_signatures(name: str, file: str) -> None:
     given = [part.split()[-1].partition("=") for part in parts if part not in ("", "self")]
     wanted = inspect.signature(getattr(PURE, name)).parameters.values()
     assert [(name, default) for name, _, default in given] == [
-        (parameter.name, "" if parameter.default is parameter.empty else str(parameter.default))
-        for parameter in wanted
+        (parameter.name, "" if parameter.default is parameter.empty else str(parameter.default)) for parameter in wanted
     ]
 
 

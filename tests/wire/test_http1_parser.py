@@ -316,9 +316,7 @@ def test_upgrades(twin: ModuleType, line: bytes, version: bytes, upgrade: bytes)
         (b"Expect: x\r\nExpect: 100-continue", b"1.1", False, 417),
     ],
 )
-def test_expectations(
-    twin: ModuleType, line: bytes, version: bytes, expects: bool, status: int | None
-) -> None:
+def test_expectations(twin: ModuleType, line: bytes, version: bytes, expects: bool, status: int | None) -> None:
     assert refusal(twin, field(line, version)) == status
     if status is None:
         assert head(twin, field(line, version)).expect_continue is expects

@@ -41,15 +41,11 @@ def test_what_the_server_has_to_know(twin: ModuleType) -> None:
 
 def test_equal_lengths_are_written_once(twin: ModuleType) -> None:
     encoder = twin.FieldEncoder()
-    assert (
-        encoder.encode([(b"content-length", b"05"), (b"content-length", b"5")]) == b"content-length: 05\r\n"
-    )
+    assert encoder.encode([(b"content-length", b"05"), (b"content-length", b"5")]) == b"content-length: 05\r\n"
     assert encoder.content_length == 5
 
 
-@pytest.mark.parametrize(
-    "value", [b"", b"-1", b"+1", b"1_0", b"5, 5", b"9223372036854775808", b"\xb2", b"1" * 5000]
-)
+@pytest.mark.parametrize("value", [b"", b"-1", b"+1", b"1_0", b"5, 5", b"9223372036854775808", b"\xb2", b"1" * 5000])
 def test_lengths_that_are_none(twin: ModuleType, value: bytes) -> None:
     with pytest.raises(ValueError, match="Invalid content-length"):
         twin.FieldEncoder().encode([(b"content-length", value)])
@@ -139,9 +135,7 @@ def test_the_twins_write_the_same(headers: list[tuple[bytes, bytes]], omit: bool
         except ValueError as error:
             outcomes.append(str(error))
         else:
-            outcomes.append(
-                (made, encoder.content_length, encoder.close, encoder.has_date, encoder.has_server)
-            )
+            outcomes.append((made, encoder.content_length, encoder.close, encoder.has_date, encoder.has_server))
     assert all(outcome == outcomes[0] for outcome in outcomes)
 
 

@@ -21,9 +21,5 @@ def _pure() -> ModuleType:
 
 
 PURE = _pure()
-COMPILED = (
-    hypercorn.wire.http1
-    if (hypercorn.wire.http1.__file__ or "").endswith(tuple(EXTENSION_SUFFIXES))
-    else None
-)
+COMPILED = hypercorn.wire.http1 if (hypercorn.wire.http1.__file__ or "").endswith(tuple(EXTENSION_SUFFIXES)) else None
 TWINS = {"pure": PURE} if COMPILED is None else {"pure": PURE, "compiled": COMPILED}

@@ -39,9 +39,7 @@ CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 NAME: Final = re.compile(_TOKEN + rb"+")
 FIELD: Final = re.compile(rb"(" + _TOKEN + rb"+):(" + _TEXT + rb"*)\r\n")
 # The usual request line, origin-form in HTTP/1.0 or 1.1: visible ASCII without "#".
-SIMPLE_REQUEST: Final = re.compile(
-    rb"(" + _TOKEN + rb'{1,32}) ((/[!"$->@-~]*)(?:\?([!"$-~]*))?) HTTP/1\.([01])\r\n'
-)
+SIMPLE_REQUEST: Final = re.compile(rb"(" + _TOKEN + rb'{1,32}) ((/[!"$->@-~]*)(?:\?([!"$-~]*))?) HTTP/1\.([01])\r\n')
 _REQUEST: Final = re.compile(rb"([^ ]+) HTTP/([0-9])\.([0-9])")
 _TARGET: Final = re.compile(rb'[!"$-~]*')
 _ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#]*)(.*)", re.DOTALL)

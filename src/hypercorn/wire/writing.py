@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import final
 
 from hypercorn.wire.grammar import CONTROL, LARGEST, NAME, elements
 
 __all__ = ("FieldEncoder", "encode_chunk", "encode_last_chunk", "encode_response")
 
 
+@final
 class FieldEncoder:
     """Writes the header fields of responses. One serves a worker; what it learned holds until the next call.
 
