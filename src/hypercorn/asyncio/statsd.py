@@ -1,0 +1,7 @@
+"""Kept import place of the statsd logger."""
+
+from __future__ import annotations
+
+from hypercorn.statsd import StatsdLogger
+
+__all__ = ("StatsdLogger",)
