@@ -11,17 +11,24 @@ descriptor readable again. Nothing here blocks, and no error of one socket leave
 import os
 import socket as sockets
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF
 from libc.errno cimport EMFILE, ENFILE, ENOBUFS, ENOMEM, errno
 from libc.stdlib cimport free, malloc
 
 from hypercorn.protocol.ports cimport Connection, Runtime, Transport
 from hypercorn.runtime.poller cimport *
 
+cdef extern from "Python.h":
+    PyObject* PyBytes_FromStringAndSize(const char* data, Py_ssize_t size) except NULL
+    int _PyBytes_Resize(PyObject** data, Py_ssize_t size) except -1
+
 cdef enum:
     BUFFER = 262144  # bytes read from one socket in a turn
     ACCEPTS = 64  # connections accepted from one listener in a turn
     PIECES = 64  # pieces given to the kernel in one call
+    BULK = 32768  # bytes in one read that tell of more to come
     JOIN = 4096  # bytes up to which joining pieces is cheaper than a list of them
 
 ACCEPT_PAUSE = 1.0  # seconds without accepting when descriptors have run out
@@ -242,6 +249,7 @@ cdef class ReactorTransport(Transport):
     cdef Py_ssize_t high_water
     cdef bint paused_writing
     cdef bint paused_reading
+    cdef bint bulk  # the last read was a large one
     cdef bint at_end  # the peer sends no more
     cdef bint closing  # closes when `pending` is sent
     cdef bint eof_wanted  # half-closes when `pending` is sent
@@ -272,12 +280,32 @@ cdef class ReactorTransport(Transport):
         """One read, and all that follows from it."""
         cdef Connection connection = self.connection
         cdef Connection successor
-        cdef ssize_t n = hc_receive(self.fd, self.reactor.buffer, BUFFER)
+        cdef PyObject* data = NULL
+        cdef ssize_t n
+        cdef int error
+        if self.bulk:
+            # A body is streaming in: the kernel copies into what the application will get.
+            data = PyBytes_FromStringAndSize(NULL, BUFFER)
+            n = hc_receive(self.fd, PyBytes_AS_STRING(<object>data), BUFFER)
+            error = errno
+            self.bulk = n >= BULK
+            if n > 0:
+                _PyBytes_Resize(&data, n)
+            else:
+                Py_DECREF(<object>data)
+        else:
+            n = hc_receive(self.fd, self.reactor.buffer, BUFFER)
+            error = errno
+            if n > 0:
+                self.bulk = n >= BULK
+                data = PyBytes_FromStringAndSize(self.reactor.buffer, n)
         if n > 0:
+            received = <object>data
+            Py_DECREF(received)
             if connection is None:
                 return
             self.corked = True
-            successor = connection.data_received(PyBytes_FromStringAndSize(self.reactor.buffer, n))
+            successor = connection.data_received(<bytes>received)
             if successor is not None:
                 self.connection = successor
                 self.worker.replaced(connection, successor)
@@ -289,7 +317,7 @@ cdef class ReactorTransport(Transport):
                 self.corked = True
                 connection.eof_received()
                 self.end_turn()
-        elif not hc_would_block(errno):
+        elif not hc_would_block(error):
             self.shut()
 
     cdef watch(self):
