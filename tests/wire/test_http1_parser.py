@@ -247,6 +247,8 @@ def test_request_lines(twin: ModuleType, line: bytes, status: int | None) -> Non
         (b"[::1.2.3.4]", None),
         (b"[1:2:3:4:5:6:1.2.3.4]", None),
         (b"[1:2:3:4:5:6:7:1.2.3.4]", 400),
+        (b"[1:2:3:4:5::1.2.3.4]", None),
+        (b"[1:2:3:4:5:6::1.2.3.4]", 400),
         (b"[::1.2.3]", 400),
         (b"[::1.2.3.256]", 400),
         (b"[::1.2.3.04]", 400),
@@ -339,14 +341,46 @@ def test_content_length(twin: ModuleType, value: bytes, status: int | None, leng
         assert head(twin, raw).content_length == length
 
 
+@pytest.mark.parametrize(
+    ("extension", "fits"),
+    [
+        (b";a", True),
+        (b" ; a\t=\t b;c", True),
+        (b';a=""', True),
+        (b';a="\\"\\\\";b', True),
+        (b';a="\xff;\t"', True),
+        (b';a="b" ;c', True),
+        (b";a ", False),
+        (b";a=b ", False),
+        (b';a="b" ', False),
+        (b" ", False),
+        (b";", False),
+        (b";a=", False),
+        (b";a==b", False),
+        (b";a=b=c", False),
+        (b";a b", False),
+        (b';a"b"', False),
+        (b';a="b"c', False),
+        (b';a="b', False),
+        (b';a="\\', False),
+        (b';"a"=b', False),
+        (b",a", False),
+    ],
+)
+def test_chunk_extensions(twin: ModuleType, extension: bytes, fits: bool) -> None:
+    for line in (b"1" + extension + b"\r\nx\r\n0\r\n\r\n", b"1\r\nx\r\n0" + extension + b"\r\n\r\n"):
+        assert refusal(twin, CHUNKED + line) == (None if fits else 400)
+
+
 def test_facts_do_not_leak_into_the_next_request(twin: ModuleType) -> None:
     first = (
         b"POST /a?b HTTP/1.1\r\nHost: x\r\nConnection: close, upgrade\r\nUpgrade: y\r\n"
         b"Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: u\r\n\r\n"
     )
-    once = play(twin.RequestParser(), [GET]).messages[0]
-    assert play(twin.RequestParser(), [first + GET]).messages[1] == once
-    assert play(twin.RequestParser(), bytewise(first + GET)).messages[1] == once
+    for second in (GET, SIZED % 1 + b"a", CHUNKED + b"0\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n"):
+        once = play(twin.RequestParser(), [second]).messages[0]
+        assert play(twin.RequestParser(), [first + second]).messages[1] == once
+        assert play(twin.RequestParser(), bytewise(first + second)).messages[1] == once
 
 
 def test_header_lists_belong_to_their_requests(twin: ModuleType) -> None:
