@@ -13,7 +13,8 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-from tests.live import BACKENDS, Live, Peer  # noqa: E402
+from tests.live import BACKENDS, DRIVERS, Live  # noqa: E402
+from tests.peer import Peer  # noqa: E402
 
 
 @pytest.fixture(params=BACKENDS)
@@ -22,13 +23,19 @@ def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> str:
+    """Who moves the bytes: the compiled reactor where it was built, and the loop's own transports."""
+    return str(request.param)
+
+
 @pytest.fixture
-def serve_app(backend: str) -> Iterator[Callable[..., Live]]:
+def serve_app(backend: str, driver: str) -> Iterator[Callable[..., Live]]:
     """Starts servers, and ends them with the test. Each must end cleanly: no task may be left behind."""
     started: list[Live] = []
 
     def start(app: Any, **options: Any) -> Live:
-        live = Live(app, backend, **options)
+        live = Live(app, backend, **{"runtime": driver, **options})
         started.append(live)
         return live
 

@@ -1,28 +1,35 @@
-"""Live servers for tests, each in a thread with a loop of its own on any backend, and a raw peer for them."""
+"""Live servers for tests, each in a thread with a loop of its own, on any backend; applications for them."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
-import re
-import socket
-import ssl
-import struct
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import trio
+from tests.peer import PATIENCE, Peer
 
 import hypercorn.asyncio
 import hypercorn.trio
 from hypercorn.config import Config
 
+
+def reactor_is_there() -> bool:
+    """True where the compiled reactor was built."""
+    try:
+        importlib.import_module("hypercorn.runtime.reactor")
+    except ImportError:
+        return False
+    return True
+
+
 BACKENDS = ("asyncio", "uvloop", "trio")
-PATIENCE = 10.0  # seconds after which a test that waits has failed
-HEAD = re.compile(rb"HTTP/1\.[01] (\d{3}) ?[^\r\n]*\r\n((?:[^\r\n]+\r\n)*)\r\n")
+DRIVERS = ("reactor", "loop") if reactor_is_there() else ("loop",)
 
 
 class Records(logging.Handler):
@@ -90,16 +97,14 @@ def sleep(backend: str) -> Callable[[float], Any]:
 class Live:
     """A running server. `stop` ends it and raises what went wrong inside."""
 
-    def __init__(
-        self, app: Any, backend: str, *, mode: Any = None, config: Config | None = None, **options: Any
-    ):
+    def __init__(self, app: Any, backend: str, *, mode: Any = None, config: Config | None = None, **options: Any):
         self.backend = backend
         self.app = app
         self.mode = mode
         logger, self.log = new_logger("errors")
         access_logger, self.access = new_logger("access")
         self.config = Config() if config is None else config
-        self.config.bind = ["127.0.0.1:0"]
+        self.config.bind = options.pop("bind", ["127.0.0.1:0"])
         self.config.errorlog = logger
         if options.pop("access", False):
             self.config.accesslog = access_logger
@@ -133,7 +138,12 @@ class Live:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: self.loop_errors.append(context))
         ended = asyncio.Event()
-        self.wake = lambda: loop.call_soon_threadsafe(ended.set)
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop is closed: the server has ended
+                loop.call_soon_threadsafe(ended.set)
+
+        self.wake = wake
         self.call_soon = loop.call_soon_threadsafe
         before = asyncio.all_tasks()
         async with hypercorn.asyncio.server(self.app, self.config, mode=self.mode) as self.running:
@@ -202,8 +212,7 @@ class Live:
 
     def stop(self) -> None:
         """Ends the server gracefully. May be called again."""
-        with suppress(RuntimeError):  # the loop is closed: it has ended
-            self.wake()
+        self.wake()
         self.thread.join(PATIENCE)
         assert not self.thread.is_alive(), "the server did not end"
         if self.failure is not None:
@@ -218,163 +227,37 @@ class Live:
         self.stop()
 
 
-class Response(NamedTuple):
-    """A response as it came."""
+class Gate:
+    """An event that a test's thread sets and an application awaits, on any loop."""
 
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-    head: bytes
+    def __init__(self) -> None:
+        self.state = threading.Event()
 
-    def header(self, name: str) -> str | None:
-        """The value of a field, or None. Fails where it came more than once."""
-        values = [value for key, value in self.headers if key.lower() == name]
-        assert len(values) < 2, f"{name} came {len(values)} times"
-        return values[0] if values else None
+    def set(self) -> None:
+        """Lets the application go on."""
+        self.state.set()
 
-
-class Peer:
-    """A client that says exactly what the test wants, and reads exactly what came."""
-
-    opened: list[Peer] = []  # closed when the test ends
-
-    def __init__(
-        self,
-        address: Any,
-        *,
-        tls: ssl.SSLContext | None = None,
-        timeout: float = PATIENCE,
-        receive_buffer: int = 0,
-    ):
-        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-        if not isinstance(address, str) and ":" in address[0]:
-            family = socket.AF_INET6
-        self.sock = socket.socket(family)
-        self.opened.append(self)
-        self.sock.settimeout(timeout)
-        if receive_buffer:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.buffer = b""
-        try:
-            self.sock.connect(address)
-            if family != socket.AF_UNIX:
-                self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if tls is not None:
-                self.sock = tls.wrap_socket(
-                    self.sock, server_hostname="localhost", suppress_ragged_eofs=False
-                )
-        except BaseException:
-            self.sock.close()
-            raise
-
-    @property
-    def port(self) -> int:
-        """Its own port, by which an application can tell connections apart."""
-        return int(self.sock.getsockname()[1])
-
-    def send(self, data: bytes) -> None:
-        """Sends all."""
-        self.sock.sendall(data)
-
-    def get(self, target: str = "/", *fields: str, method: str = "GET") -> Response:
-        """One request without a body, and its response."""
-        self.send(request(target, *fields, method=method))
-        return self.response(head=method == "HEAD")
-
-    def end(self) -> None:
-        """Half-closes."""
-        self.sock.shutdown(socket.SHUT_WR)
-
-    def reset(self) -> None:
-        """Closes with a RST."""
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.sock.close()
-
-    def close(self) -> None:
-        """Closes."""
-        self.sock.close()
-
-    def more(self) -> bool:
-        """Reads once into the buffer. False at the end."""
-        data = self.sock.recv(65536)
-        self.buffer += data
-        return bool(data)
-
-    def take(self, size: int) -> bytes:
-        """Exactly that many bytes."""
-        while len(self.buffer) < size:
-            assert self.more(), f"the connection ended; got {self.buffer[:200]!r}"
-        data, self.buffer = self.buffer[:size], self.buffer[size:]
-        return data
-
-    def until(self, mark: bytes) -> bytes:
-        """Everything up to a mark, with it."""
-        while mark not in self.buffer:
-            assert self.more(), f"the connection ended; got {self.buffer[:200]!r}"
-        return self.take(self.buffer.index(mark) + len(mark))
-
-    def rest(self) -> bytes:
-        """Everything until the server ends the connection."""
-        while self.more():
-            pass
-        data, self.buffer = self.buffer, b""
-        return data
-
-    def ended(self) -> bool:
-        """True once the server has closed, politely or not, without another byte."""
-        try:
-            return not self.buffer and not self.more()
-        except ConnectionError:
-            return True
-
-    def head(self) -> tuple[int, list[tuple[str, str]], bytes]:
-        """A response head."""
-        raw = self.until(b"\r\n\r\n")
-        match = HEAD.fullmatch(raw)
-        assert match is not None, f"no response head: {raw!r}"
-        fields = [line.partition(": ") for line in match[2].decode("latin-1").split("\r\n")[:-1]]
-        return int(match[1]), [(name, value) for name, _, value in fields], raw
-
-    def response(self, *, head: bool = False) -> Response:
-        """A whole response; one to HEAD has no body."""
-        status, headers, raw = self.head()
-        names = {name.lower(): value for name, value in headers}
-        body = b""
-        if head or status in (204, 304) or status < 200:
-            pass
-        elif "content-length" in names:
-            body = self.take(int(names["content-length"]))
-        elif names.get("transfer-encoding") == "chunked":
-            body = self.chunks()
-        else:
-            body = self.rest()
-        return Response(status, headers, body, raw)
-
-    def chunks(self) -> bytes:
-        """A chunked body, its trailer fields dropped."""
-        body = b""
-        while True:
-            size = int(self.until(b"\r\n"), 16)
-            if not size:
-                while self.until(b"\r\n") != b"\r\n":
-                    pass
-                return body
-            body += self.take(size)
-            assert self.take(2) == b"\r\n"
-
-    def __enter__(self) -> Peer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.sock.close()
+    async def wait(self) -> None:
+        """What the application awaits."""
+        while not self.state.is_set():
+            await pause(0.002)
 
 
-def request(target: str = "/", *fields: str, method: str = "GET", body: bytes = b"") -> bytes:
-    """The bytes of a request."""
-    lines = [f"{method} {target} HTTP/1.1", "Host: localhost", *fields]
-    if body:
-        lines.append(f"Content-Length: {len(body)}")
-    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+def in_trio() -> bool:
+    """True inside of trio."""
+    try:
+        trio.lowlevel.current_task()
+    except RuntimeError:
+        return False
+    return True
+
+
+async def pause(seconds: float) -> None:
+    """Sleeps, on any loop."""
+    if in_trio():
+        await trio.sleep(seconds)
+    else:
+        await asyncio.sleep(seconds)
 
 
 def eventually(condition: Callable[[], Any], within: float = PATIENCE) -> Any:

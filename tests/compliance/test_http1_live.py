@@ -1,7 +1,7 @@
-"""Every HTTP/1.1 case against live servers: the verdict of the file, the same on every backend, byte for byte.
+"""Every HTTP/1.1 case against live servers: the verdict of the file, everywhere the same, byte for byte.
 
 No case waits for silence. Where the connection must stay open, a last request after the case's own has to be
-answered; where it must end, its end is awaited; where the case is an unfinished message, the client half-closes.
+answered; where it must end, its end is awaited; where the case is unfinished, the client half-closes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
-from tests.live import BACKENDS, HEAD, Live, Peer, request, respond
+from tests.live import BACKENDS, DRIVERS, Live, respond
+from tests.peer import HEAD, Peer, request
 from tests.wire.cases import Case, load
 
 CASES = [case for case in load() if case.layer != "websocket"]
@@ -39,7 +40,11 @@ class Arena:
 
     def __init__(self) -> None:
         self.seen: dict[int, list[dict[str, Any]]] = {}
-        self.servers = {backend: Live(self.app, backend, lifespan="off") for backend in BACKENDS}
+        self.servers = {
+            f"{backend} {driver}": Live(self.app, backend, lifespan="off", runtime=driver)
+            for backend in BACKENDS
+            for driver in DRIVERS
+        }
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         query = scope["query_string"]
@@ -158,10 +163,12 @@ def arena() -> Iterator[Arena]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_case(arena: Arena, case: Case) -> None:
-    outcomes = {backend: arena.play(backend, case) for backend in BACKENDS}
+    outcomes = {backend: arena.play(backend, case) for backend in arena.servers}
     for backend, outcome in outcomes.items():
         judge(case, outcome, backend)
-    assert outcomes["asyncio"] == outcomes["uvloop"] == outcomes["trio"]
+    first, *others = outcomes
+    for other in others:
+        assert outcomes[first] == outcomes[other], f"{first} and {other} differ"
 
 
 def judge(case: Case, outcome: Outcome, backend: str) -> None:

@@ -9,7 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 import trio
-from tests.live import PATIENCE, Peer, Records, eventually, library, new_logger, run
+from tests.live import Records, eventually, library, new_logger, run
+from tests.peer import PATIENCE, Peer
 
 from hypercorn.config import Config
 

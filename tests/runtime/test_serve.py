@@ -15,18 +15,8 @@ from typing import Any
 
 import pytest
 import trio
-from tests.live import (
-    Live,
-    Peer,
-    eventually,
-    hello,
-    library,
-    lifespan,
-    request,
-    respond,
-    run,
-    sleep,
-)
+from tests.live import Live, eventually, hello, library, lifespan, pause, respond, run
+from tests.peer import Peer, request
 from tests.runtime.serving import Served, bound_socket, config_for
 
 from hypercorn.config import Config
@@ -121,7 +111,7 @@ def test_cancelling_lets_a_request_finish(backend: str) -> None:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         inside.set()
-        await sleep(backend)(0.3)
+        await pause(0.3)
         await respond(send, b"finished")
 
     descriptor, port = bound_socket()
@@ -260,15 +250,20 @@ def test_a_hundred_times_without_leaking(backend: str) -> None:
         for _ in range(3):
             await once()
         before = len(os.listdir("/proc/self/fd"))
-        threads = threading.active_count()
+        threads = own_threads()
         for _ in range(100):
             await once()
         assert len(os.listdir("/proc/self/fd")) <= before
-        assert threading.active_count() <= threads
+        assert own_threads() <= threads
         if backend != "trio":
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run(backend, main)
+
+
+def own_threads() -> set[str]:
+    """The threads there are, without those that this test asked for."""
+    return {thread.name for thread in threading.enumerate() if not thread.name.startswith(("asyncio_", "Trio"))}
 
 
 def test_a_port_in_use(backend: str) -> None:
@@ -408,7 +403,7 @@ def test_does_not_listen_before_startup_is_complete(backend: str) -> None:
         await receive()
         began.set()
         while not go.is_set():
-            await sleep(backend)(0.005)
+            await pause(0.005)
         scope["state"]["greeting"] = b"ready"
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -443,7 +438,6 @@ def test_lifespan_state_is_copied_for_each_request(backend: str, serve_app: Any)
 
 async def busy_app(scope: Any, receive: Any, send: Any) -> None:
     """/stream never ends, /slow takes long."""
-    pause = trio.sleep if in_trio() else asyncio.sleep
     if scope["path"] == "/stream":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         while True:
@@ -452,15 +446,6 @@ async def busy_app(scope: Any, receive: Any, send: Any) -> None:
     if scope["path"] == "/slow":
         await pause(60)
     await respond(send)
-
-
-def in_trio() -> bool:
-    """True inside of trio."""
-    try:
-        trio.lowlevel.current_task()
-    except RuntimeError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("timeout", [0.3, 0.0])
@@ -514,7 +499,7 @@ def test_a_slow_response_is_waited_for(backend: str) -> None:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         inside.set()
-        await sleep(backend)(0.2)
+        await pause(0.2)
         await respond(send, b"late")
 
     served = Served(app, backend, lifespan="off", graceful_timeout=5.0)

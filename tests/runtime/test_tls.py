@@ -1,0 +1,344 @@
+"""TLS over real sockets: ALPN, every kind of bad ending, and who is told of a failed handshake."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import trustme
+from tests.live import Live, body_of, eventually, hello, respond
+from tests.peer import Peer, request
+from tests.runtime.test_sockets import connections_of, tell_ends
+
+from hypercorn.config import Config
+
+
+class Certificates(NamedTuple):
+    """A server's files and a client that trusts them."""
+
+    certfile: str
+    keyfile: str
+    client: ssl.SSLContext
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    folder: Path = tmp_path_factory.mktemp("tls")
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    issued.private_key_pem.write_to_path(str(folder / "key.pem"))
+    with open(folder / "cert.pem", "wb") as file:
+        for blob in issued.cert_chain_pems:
+            file.write(blob.bytes())
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return Certificates(str(folder / "cert.pem"), str(folder / "key.pem"), client)
+
+
+@pytest.fixture
+def serve_tls(serve_app: Any, certificates: Certificates) -> Any:
+    """`serve_app` with a certificate."""
+
+    def start(app: Any, **options: Any) -> Live:
+        live: Live = serve_app(app, certfile=certificates.certfile, keyfile=certificates.keyfile, **options)
+        return live
+
+    return start
+
+
+@pytest.fixture(params=["TLSv1_2", "TLSv1_3"])
+def client(request: pytest.FixtureRequest, certificates: Certificates) -> Iterator[ssl.SSLContext]:
+    """A client of each TLS version."""
+    context = certificates.client
+    before = context.minimum_version, context.maximum_version
+    version = ssl.TLSVersion[request.param]
+    context.minimum_version = context.maximum_version = version
+    yield context
+    context.minimum_version, context.maximum_version = before
+
+
+def test_serves(serve_tls: Any, client: ssl.SSLContext) -> None:
+    live = serve_tls(tell_ends, lifespan="off")
+    assert live.url == f"https://127.0.0.1:{live.port}"
+    with live.connect(tls=client) as peer:
+        for _ in range(3):
+            assert json.loads(peer.get().body) == [
+                ["127.0.0.1", peer.port],
+                ["127.0.0.1", live.port],
+                "https",
+            ]
+
+
+def test_alpn(serve_tls: Any, certificates: Certificates) -> None:
+    live = serve_tls(hello)
+    for offered, chosen in ((["http/1.1"], "http/1.1"), (["foo", "http/1.1"], "http/1.1"), ([], None)):
+        context = certificates.client
+        context.set_alpn_protocols(offered)
+        try:
+            with live.connect(tls=context) as peer:
+                assert peer.sock.selected_alpn_protocol() == chosen
+                assert peer.get().body == b"hello"
+        finally:
+            context.set_alpn_protocols([])
+
+
+def test_large_bodies(serve_tls: Any, client: ssl.SSLContext) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        body = await body_of(receive)
+        await respond(send, body)
+
+    payload = bytes(range(256)) * 4096 * 4
+    live = serve_tls(app, lifespan="off")
+    with live.connect(tls=client) as peer:
+        peer.send(request("/", method="POST", body=payload))
+        response = peer.response()
+        assert hashlib.sha256(response.body).digest() == hashlib.sha256(payload).digest()
+
+
+def test_pipelined(serve_tls: Any, client: ssl.SSLContext) -> None:
+    live = serve_tls(hello)
+    with live.connect(tls=client) as peer:
+        peer.send(request("/1") + request("/2") + request("/3", "Connection: close"))
+        for _ in range(3):
+            assert peer.response().body == b"hello"
+        assert peer.sock.recv(1) == b""  # a close_notify: without one this would raise
+
+
+def test_the_end_is_announced(serve_tls: Any, client: ssl.SSLContext) -> None:
+    """A polite close sends close_notify, so the client can tell it from a cut (RFC 8446 section 6.1)."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
+        await send({"type": "http.response.body", "body": b"part", "more_body": True})
+        await send({"type": "http.response.body", "body": b"end"})
+
+    live = serve_tls(app, lifespan="off")
+    with live.connect(tls=client) as peer:
+        peer.send(b"GET / HTTP/1.0\r\n\r\n")
+        assert peer.response().body == b"partend"
+    eventually(lambda: connections_of(live) == 0)
+
+
+# -- bad endings: the server is quiet, and the socket is gone within 2 s (N13)
+
+
+def gone(live: Live) -> None:
+    """Waits until the server has no connection, which it must within 2 s, and holds it to be quiet and alive."""
+    eventually(lambda: connections_of(live) == 0, within=2)
+    assert live.errors() == []
+
+
+def test_closes_without_close_notify(serve_tls: Any, client: ssl.SSLContext) -> None:
+    live = serve_tls(hello)
+    with live.connect(tls=client) as peer:
+        peer.get()
+        socket.close(peer.sock.detach())
+    gone(live)
+
+
+def test_closes_with_data_unread(serve_tls: Any, client: ssl.SSLContext) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await respond(send, b"x" * 3_000_000)
+
+    live = serve_tls(app, lifespan="off")
+    with live.connect(tls=client) as peer:
+        peer.send(request())
+        peer.until(b"\r\n\r\n")
+    gone(live)
+
+
+def test_resets(serve_tls: Any, client: ssl.SSLContext) -> None:
+    live = serve_tls(hello)
+    peer = live.connect(tls=client)
+    peer.get()
+    peer.reset()
+    gone(live)
+
+
+def test_never_answers_close_notify(serve_tls: Any, client: ssl.SSLContext) -> None:
+    live = serve_tls(hello)
+    with live.connect(tls=client) as peer:
+        peer.send(request("/", "Connection: close"))
+        assert peer.response().body == b"hello"
+        gone(live)
+
+
+def test_sends_data_after_close_notify(serve_tls: Any, certificates: Certificates) -> None:
+    live = serve_tls(hello)
+    raw = socket.create_connection(("127.0.0.1", live.port))
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = certificates.client.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with raw:
+        while True:
+            try:
+                session.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                raw.sendall(outgoing.read())
+                incoming.write(raw.recv(65536))
+        session.write(request())
+        raw.sendall(outgoing.read())
+        try:
+            session.unwrap()
+        except ssl.SSLWantReadError:
+            pass
+        raw.sendall(outgoing.read() + b"\x17\x03\x03\x00\x20" + b"z" * 32)
+        gone(live)
+
+
+def test_half_closes_after_close_notify(serve_tls: Any, client: ssl.SSLContext) -> None:
+    """The client says that it sends no more; the response still comes."""
+    release = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            release.set()
+        await respond(send, b"still here")
+
+    live = serve_tls(app, lifespan="off")
+    raw = socket.create_connection(("127.0.0.1", live.port))
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = client.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with raw:
+        raw.settimeout(10)
+        while True:
+            try:
+                session.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                raw.sendall(outgoing.read())
+                incoming.write(raw.recv(65536))
+        session.write(request())
+        raw.sendall(outgoing.read())
+        assert release.wait(10)
+        try:
+            session.unwrap()
+        except ssl.SSLWantReadError:
+            pass
+        raw.sendall(outgoing.read())
+        data = b""
+        while chunk := raw.recv(65536):
+            data += chunk
+        incoming.write(data)
+        try:
+            plain = session.read(65536)
+        except ssl.SSLError as error:
+            pytest.fail(f"no response: {error}")
+        assert plain.endswith(b"still here")
+    gone(live)
+
+
+# -- the handshake
+
+
+def failures(live: Live) -> list[str]:
+    """What was said of handshakes: to the loop's handler, which trio has none of, or to the log."""
+    told = [str(context["exception"]) for context in live.loop_errors]
+    return told + [text for text in live.log.texts(logging.WARNING) if "handshake" in text]
+
+
+def test_plain_http_to_the_tls_port(serve_tls: Any) -> None:
+    live = serve_tls(hello)
+    with live.connect() as peer:
+        peer.send(request())
+        with_reset = False
+        try:
+            peer.rest()
+        except ConnectionResetError:
+            with_reset = True
+        assert with_reset in (True, False)
+    eventually(lambda: connections_of(live) == 0, within=2)
+    (told,) = eventually(lambda: failures(live))
+    assert "HTTP_REQUEST" in told.upper().replace(" ", "_")
+
+
+def test_no_common_version(serve_tls: Any, certificates: Certificates) -> None:
+    class Modern(Config):
+        def create_ssl_context(self) -> ssl.SSLContext | None:
+            context = super().create_ssl_context()
+            assert context is not None
+            context.minimum_version = ssl.TLSVersion.TLSv1_3
+            return context
+
+    live = serve_tls(hello, config=Modern())
+    context = certificates.client
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        with pytest.raises(ssl.SSLError, match=r"(?i)version"):
+            live.connect(tls=context)
+    finally:
+        context.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
+    eventually(lambda: connections_of(live) == 0, within=2)
+    assert len(eventually(lambda: failures(live))) == 1
+
+
+def test_garbage_in_the_handshake(serve_tls: Any) -> None:
+    live = serve_tls(hello)
+    with live.connect() as peer:
+        peer.send(b"\x16\x03\x01\x00\x05" + b"\xff" * 5)
+        eventually(lambda: connections_of(live) == 0, within=2)
+    assert len(eventually(lambda: failures(live))) == 1
+
+
+@pytest.mark.parametrize("ending", ["close", "reset"])
+def test_goes_away_in_the_handshake(serve_tls: Any, ending: str) -> None:
+    """Scanners and health checks: not worth a word above DEBUG."""
+    live = serve_tls(hello)
+    peer = live.connect()
+    peer.send(b"\x16\x03\x01")
+    getattr(peer, ending)()
+    gone(live)
+    peer = live.connect()
+    getattr(peer, ending)()
+    gone(live)
+
+
+def test_handshake_timeout(serve_tls: Any) -> None:
+    live = serve_tls(hello, ssl_handshake_timeout=0.2)
+    with live.connect() as peer:
+        peer.send(b"\x16\x03\x01")
+        began = time.monotonic()
+        assert peer.ended()
+        assert 0.1 < time.monotonic() - began < 1
+    assert len(eventually(lambda: failures(live))) == 1
+
+
+def test_a_failed_handshake_leaves_others_alone(serve_tls: Any, certificates: Certificates) -> None:
+    live = serve_tls(hello)
+    with live.connect(tls=certificates.client) as peer:
+        peer.get()
+        with live.connect() as bad:
+            bad.send(b"nonsense" * 10)
+            eventually(lambda: failures(live))
+        assert peer.get().body == b"hello"
+
+
+def test_insecure_bind_beside_tls(serve_tls: Any, certificates: Certificates) -> None:
+    live = serve_tls(hello, insecure_bind=["127.0.0.1:0"])
+    secure, plain = live.addresses
+    assert secure.startswith("https://")
+    assert plain.startswith("http://")
+    with Peer(("127.0.0.1", int(plain.rsplit(":", 1)[1]))) as peer:
+        assert peer.get().body == b"hello"
+    with live.connect(tls=certificates.client) as peer:
+        assert peer.get().body == b"hello"
+
+
+def test_ends_with_tls_connections_open(serve_tls: Any, certificates: Certificates) -> None:
+    live = serve_tls(hello)
+    with live.connect(tls=certificates.client) as peer, live.connect() as silent:
+        peer.get()
+        began = time.monotonic()
+        live.stop()
+        assert time.monotonic() - began < 1
+        assert peer.ended()
+        assert silent.ended()
