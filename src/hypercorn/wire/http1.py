@@ -231,35 +231,37 @@ class RequestParser(Input):
 
     def _lines(self, max_count: int, count_code: int, size_code: int) -> bool:
         """Field lines (RFC 9112 section 5) up to the empty one; True once that was read."""
-        data, size = self._data, len(self._data)
+        data, size, fields, trailers = self._data, len(self._data), self._fields, self._state == _TRAILERS
         while True:
-            match = None if self._scanned else FIELD.match(data, self._pos)
-            if self._count >= max_count and self._pos < size and not CONTROL.match(data, self._pos):
+            start = self._pos
+            match = None if self._scanned else FIELD.match(data, start)
+            if self._count >= max_count and start < size and not CONTROL.match(data, start):
                 raise Refused(count_code)
-            length = self._line(self._max_header_size - self._section, size_code) if match is None else -2
-            if length == -1:
-                return False
-            if length == 0:
-                self._pos += 2
-                return True
-            if (match := match or FIELD.match(data, self._pos)) is None:
-                raise Refused(tables.E_FIELD)
-            self._section += match.end() - self._pos
+            if match is None:
+                length = self._line(self._max_header_size - self._section, size_code)
+                if length == -1:
+                    return False
+                if length == 0:
+                    self._pos = start + 2
+                    return True
+                if (match := FIELD.match(data, start)) is None:
+                    raise Refused(tables.E_FIELD)
+            self._pos = match.end()
+            self._section += self._pos - start
             if self._section > self._max_header_size:
                 raise Refused(size_code)
             self._count += 1
-            self._pos = match.end()
-            self._field(match[1], match[2].strip(b" \t"))
+            name, value = match.groups()
+            low, value = name.lower(), value.strip(b" \t")
+            fields.append((name if self.keep_case else low, value))
+            if trailers or low in _DECIDING:
+                self._decide(low, value)
 
-    def _field(self, name: bytes, value: bytes) -> None:
-        """One field line: keeps it, and notes what it decides."""
-        low = name.lower()
-        self._fields.append((name if self.keep_case else low, value))
+    def _decide(self, low: bytes, value: bytes) -> None:
+        """Notes what a field says about its message."""
         if self._state == _TRAILERS:
             if low in FORBIDDEN_TRAILERS or low.startswith(b"proxy-"):
                 raise Refused(tables.E_TRAILER_FORBIDDEN)
-        elif low not in _DECIDING:
-            return
         elif low == b"host":
             self._hosts += 1
             self.host = value
