@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import hypercorn
 from bench.apps import PIECE, PIECES, app
+from bench.cases import BROWSER
 from hypercorn.asgi.streams import StreamContext
 from hypercorn.asyncio.loop import AsyncioLoop
 from hypercorn.config import Config
@@ -23,20 +24,6 @@ from hypercorn.protocol.http1 import HTTP1Connection
 from hypercorn.protocol.ports import Runtime, Transport
 
 HOST = b"Host: 127.0.0.1:8000\r\n"
-# What a browser sends with a page's request.
-BROWSER = {
-    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
-    "Chrome/120.0.0.0 Safari/537.36",
-    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
-    "Accept-Language": "en-GB,en;q=0.9",
-    "Accept-Encoding": "gzip, deflate, br",
-    "Cookie": "session=0123456789abcdef0123456789abcdef; theme=dark; csrftoken=abcdef0123456789",
-    "Cache-Control": "max-age=0",
-    "Sec-Fetch-Dest": "document",
-    "Sec-Fetch-Mode": "navigate",
-    "Sec-Fetch-Site": "none",
-    "Upgrade-Insecure-Requests": "1",
-}
 HELLO_REQUEST = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
 BROWSER_REQUEST = b"GET / HTTP/1.1\r\n%b%b\r\n" % (
     HOST,

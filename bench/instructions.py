@@ -4,9 +4,9 @@
     python -m bench.instructions --check                fails when a case is more than 3 % above its baseline
     python -m bench.instructions --update               makes what was counted the baseline
 
-A baseline belongs to a Python version and a build. Compiler flags and the C library count too, so what another
-machine counts may differ by more than the limit: there, make a baseline of the parent commit (`--baseline FILE
---update`) and check against that.
+A baseline belongs to a Python version and a build. Compiler flags and the C library count too, so what
+another machine counts may differ by more than the limit: there, make a baseline of the parent commit
+(`--baseline FILE --update`) and check against that.
 """
 
 from __future__ import annotations
@@ -60,8 +60,7 @@ def compare(build: str, counted: Mapping[str, float], baselines: Mapping[str, An
     """What was counted, beside what it should be."""
     known = baselines.get(python_name(), {}).get(build, {})
     return [
-        Line(build, case, round(value / EXCHANGES[case].requests), known.get(case))
-        for case, value in counted.items()
+        Line(build, case, round(value / EXCHANGES[case].requests), known.get(case)) for case, value in counted.items()
     ]
 
 
@@ -85,18 +84,14 @@ def update(path: Path, lines: list[Line]) -> None:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.instructions", description=(__doc__ or "").split("\n")[0]
-    )
-    parser.add_argument("case", nargs="*", help=f"of {', '.join(EXCHANGES)} (default: all)")
-    parser.add_argument(
-        "--build", choices=("compiled", "pure"), action="append", help="default: those that exist"
-    )
-    parser.add_argument(
-        "--check", action="store_true", help=f"exit with 1 when a case is over {LIMIT:g} %% above"
-    )
-    parser.add_argument("--update", action="store_true", help="write the baseline")
-    parser.add_argument("--baseline", type=Path, default=BASELINE, metavar="FILE")
+    about = (__doc__ or "").partition("\n")[0]
+    parser = argparse.ArgumentParser("python -m bench.instructions", description=about)
+    add = parser.add_argument
+    add("case", nargs="*", help=f"of {', '.join(EXCHANGES)} (default: all)")
+    add("--build", choices=("compiled", "pure"), action="append", help="default: those that exist")
+    add("--check", action="store_true", help=f"exit with 1 when a case is more than {LIMIT:g} %% above")
+    add("--update", action="store_true", help="write the baseline")
+    add("--baseline", type=Path, default=BASELINE, metavar="FILE", help="instead of bench/instructions.json")
     options = parser.parse_args(arguments)
     unknown = [case for case in options.case if case not in EXCHANGES]
     if unknown:
@@ -125,9 +120,8 @@ def main(arguments: list[str] | None = None) -> int:
     elif options.check:
         missing = [f"{line.build} {line.case}" for line in lines if line.baseline is None]
         if missing:
-            print(
-                f"no baseline on {python_name()}: {', '.join(missing)} (--update makes it)", file=sys.stderr
-            )
+            names = ", ".join(missing)
+            print(f"no baseline on {python_name()}: {names} (--update makes it)", file=sys.stderr)
             return 2
         return 1 if any(line.worse for line in lines) else 0
     return 0

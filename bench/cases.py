@@ -1,0 +1,56 @@
+"""What the servers are asked, and what they must answer before their speed counts."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from bench.apps import BODIES, PIECE, PIECES
+
+PLAIN_APP = "bench.apps:app"
+STARLETTE_APP = "bench.starlette_app:app"
+# As a browser asks for a page.
+BROWSER = {
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/120.0.0.0 Safari/537.36",
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+    "Accept-Language": "en-GB,en;q=0.9",
+    "Accept-Encoding": "gzip, deflate, br",
+    "Cookie": "session=0123456789abcdef0123456789abcdef; theme=dark; csrftoken=abcdef0123456789",
+    "Cache-Control": "max-age=0",
+    "Sec-Fetch-Dest": "document",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Site": "none",
+    "Upgrade-Insecure-Requests": "1",
+}
+
+
+class Case(NamedTuple):
+    """One kind of load."""
+
+    title: str
+    path: str = "/"
+    connections: int = 64
+    app: str = PLAIN_APP
+    tls: bool = False
+    browser: bool = False  # with a browser's headers
+    post: int = 0  # bytes of request body
+    pipelined: int = 1  # requests sent together
+    answer: int = len(BODIES["/"])  # bytes of response body; 0: any
+
+
+CASES = {
+    "hello": Case("hello"),
+    "hello-c1": Case("hello, 1 connection", connections=1),
+    "hello-c512": Case("hello, 512 connections", connections=512),
+    "headers": Case("browser's headers", browser=True),
+    "10k": Case("10 KiB body", "/10k", answer=10240),
+    "1m": Case("1 MiB body", "/1m", 16, answer=1048576),
+    "stream": Case("32 chunks streamed", "/stream", answer=len(PIECE) * PIECES),
+    "sleep0": Case("one loop turn in the app", "/sleep0"),
+    "pipeline": Case("16 pipelined", pipelined=16),
+    "echo1k": Case("echo 1 KiB", "/echo", post=1024, answer=1024),
+    "echo64k": Case("echo 64 KiB", "/echo", 32, post=65536, answer=65536),
+    "echo1m": Case("echo 1 MiB", "/echo", 8, post=1048576, answer=1048576),
+    "starlette": Case("Starlette JSON", app=STARLETTE_APP, answer=0),
+    "tls": Case("hello over TLS", tls=True),
+}
