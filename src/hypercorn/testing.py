@@ -8,9 +8,9 @@ r"""A server in memory: one test drives a connection with bytes and a clock move
     client.advance(5.0)  # seconds; nothing sleeps
     assert client.closed
 
-The connection, the stream and the deadlines are the ones that serve; only the socket and the loop are replaced.
-Every call on a client returns when all tasks wait, so a test needs no polling. An application under test awaits
-`receive()`, `send()`, and from here `sleep`, `Event` and tasks of `start_task`.
+The connection, the stream and the deadlines are the ones that serve; only the socket and the loop are
+replaced. Every call on a client returns when all tasks wait, so a test needs no polling. An application under
+test awaits `receive()`, `send()`, and from here `sleep`, `Event` and tasks of `start_task`.
 """
 
 from __future__ import annotations
@@ -306,7 +306,8 @@ class Client:
     def start_reading(self) -> None:
         """Reads whatever comes, again."""
         self.transport.peer_reads = True
-        self.read(None) if self.transport.pending else self.runtime.run()
+        with self._settled():
+            self.transport.peer_read(len(self.transport.pending))
 
     def advance(self, seconds: float) -> None:
         """Moves the clock of the server."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.harness import EAGERNESS, GET, Answers, Reads, body, request, response, responses, serve, start
 
 from hypercorn.testing import Event, sleep
-from tests.harness import EAGERNESS, GET, Answers, Reads, body, request, response, responses, serve, start
 
 UPGRADE = (
     "upgrade: websocket",

@@ -1,4 +1,4 @@
-"""Time, tasks and waiting on no event loop: the runtime of `hypercorn.testing`. A test moves its clock by hand."""
+"""Time, tasks and waiting on no event loop: the runtime of `hypercorn.testing`, whose clock a test moves."""
 
 from __future__ import annotations
 
@@ -121,8 +121,8 @@ class Task:
 class MemoryRuntime(Runtime):
     """Time, tasks and waiting without a loop: time moves by `advance`, tasks run in `run`.
 
-    eager: a spawned call takes its first step at once, as on asyncio since Python 3.12; else in the next `run`,
-    as on trio and older Pythons.
+    eager: a spawned call takes its first step at once, as on asyncio since Python 3.12; else in the next
+    `run`, as on trio and older Pythons.
     """
 
     def __init__(self, *, eager: bool = True) -> None:
