@@ -121,10 +121,24 @@ class TrioRuntime(TrioLoop, LoopRuntime):
             reactor.close()
 
     async def run_app(self, coroutine: Any) -> None:
-        """A task that runs one application call after the other, parked in between: waking it is a good deal less
-        work than making one. Each call has a fresh context, as it would in a task of its own."""
+        """A task for application calls. The scope around them mends what a call does that leaves one of its own open,
+        which would otherwise end the nursery and so the server."""
         place = Place(trio.lowlevel.current_task(), self.idle)
+        place.coroutine, coroutine = coroutine, None  # this frame must not keep the call alive
+        try:
+            with trio.CancelScope():
+                await self.run_apps(place)
+        except RuntimeError as error:
+            self.log.log_error("The application left a cancel scope or a nursery open", exc_info=error)
+
+    async def run_apps(self, place: Place) -> None:
+        """Runs one application call after the other, parked in between: waking a task is a good deal less work than
+        making one. Each call has a fresh context, as it would in a task of its own."""
+        task = place.task
+        # Not public; without it a scope left open is noticed only when this task ends.
+        scopes = getattr(task, "_cancel_status", None)
         while True:
+            coroutine, place.coroutine = place.coroutine, None
             self.calls += 1
             try:
                 await coroutine
@@ -138,12 +152,11 @@ class TrioRuntime(TrioLoop, LoopRuntime):
                 if self.ended is not None:
                     self.ended()
             coroutine = None
-            if len(self.idle) >= PARKED:
+            if len(self.idle) >= PARKED or getattr(task, "_cancel_status", None) is not scopes:
                 return
-            place.task.context = self.variables  # lets go of the call's own
+            task.context = self.variables  # lets go of the call's own
             self.idle.append(place)
             await trio.lowlevel.wait_task_rescheduled(place.abort)
-            coroutine, place.coroutine = place.coroutine, None
 
     def begin_timer(self, seconds: float, callback: Callable[[], object]) -> trio.CancelScope:
         """Runs `callback` after `seconds`, unless the scope that this returns is cancelled first."""

@@ -1,0 +1,160 @@
+"""Files as bodies: pathsend and zerocopysend, sent by the kernel where it can and in bounded pieces elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.live import Live, eventually, lifespan
+
+SIZE = 3_000_000
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "body.bin"
+    path.write_bytes(os.urandom(SIZE))
+    return path
+
+
+def sending(*messages: dict[str, Any], headers: list[tuple[bytes, bytes]] | None = None) -> Any:
+    """An application that sends a head and then these messages."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            return await lifespan(receive, send)
+        assert "http.response.pathsend" in scope["extensions"]
+        assert "http.response.zerocopysend" in scope["extensions"]
+        await send({"type": "http.response.start", "status": 200, "headers": headers or []})
+        for message in messages:
+            await send(message)
+        return None
+
+    return app
+
+
+def fetch(live: Live) -> Any:
+    with live.connect() as peer:
+        return peer.get("/")
+
+
+def test_a_path_is_sent_whole_with_its_length(serve_app: Callable[..., Live], file: Path) -> None:
+    live = serve_app(sending({"type": "http.response.pathsend", "path": str(file)}))
+    response = fetch(live)
+    assert response.status == 200
+    assert response.header("content-length") == str(SIZE)
+    assert response.body == file.read_bytes()
+    assert live.errors() == []
+
+
+def test_a_path_after_the_application_s_own_length(serve_app: Callable[..., Live], file: Path) -> None:
+    headers = [(b"content-length", b"%d" % SIZE)]
+    live = serve_app(sending({"type": "http.response.pathsend", "path": str(file)}, headers=headers))
+    assert fetch(live).body == file.read_bytes()
+
+
+def test_head_of_a_path_has_no_body(serve_app: Callable[..., Live], file: Path) -> None:
+    live = serve_app(sending({"type": "http.response.pathsend", "path": str(file)}))
+    with live.connect() as peer:
+        response = peer.get("/", "Connection: close", method="HEAD")
+        assert response.status == 200
+        assert peer.rest() == b""
+
+
+@pytest.mark.parametrize(("offset", "count"), [(0, None), (10, 100_000), (SIZE - 5, 50), (7, None)])
+def test_a_range_of_a_descriptor(
+    serve_app: Callable[..., Live], file: Path, offset: int, count: int | None
+) -> None:
+    content = file.read_bytes()
+    with file.open("rb") as opened:
+        message = {"type": "http.response.zerocopysend", "file": opened, "offset": offset}
+        if count is not None:
+            message["count"] = count
+        live = serve_app(sending(message))
+        expected = content[offset:] if count is None else content[offset : offset + count]
+        assert fetch(live).body == expected
+
+
+def test_ranges_between_pieces_keep_their_order(serve_app: Callable[..., Live], file: Path) -> None:
+    content = file.read_bytes()
+    with file.open("rb") as opened:
+        part = {"type": "http.response.zerocopysend", "file": opened, "offset": 5, "count": 200_000, "more_body": True}
+        live = serve_app(
+            sending(
+                {"type": "http.response.body", "body": b"before", "more_body": True},
+                part,
+                {"type": "http.response.body", "body": b"after"},
+                headers=[(b"content-length", b"200011")],
+            )
+        )
+        assert fetch(live).body == b"before" + content[5:200_005] + b"after"
+
+
+def test_a_range_in_the_chunked_coding(serve_app: Callable[..., Live], file: Path) -> None:
+    content = file.read_bytes()
+    with file.open("rb") as opened:
+        part = {"type": "http.response.zerocopysend", "file": opened, "count": 100_000, "offset": 0, "more_body": True}
+        live = serve_app(sending(part, {"type": "http.response.body", "body": b"end"}))
+        assert fetch(live).body == content[:100_000] + b"end"
+
+
+def test_a_descriptor_without_offset_is_read_from_where_it_stands(
+    serve_app: Callable[..., Live], file: Path
+) -> None:
+    with file.open("rb", buffering=0) as opened:
+        opened.seek(1000)
+        live = serve_app(sending({"type": "http.response.zerocopysend", "file": opened, "count": 10}))
+        assert fetch(live).body == file.read_bytes()[1000:1010]
+        assert opened.tell() == 1010
+
+
+def test_a_missing_path_is_an_error_of_the_application(serve_app: Callable[..., Live], tmp_path: Path) -> None:
+    live = serve_app(sending({"type": "http.response.pathsend", "path": str(tmp_path / "none")}))
+    response = fetch(live)
+    assert response.status == 500
+    assert len(live.errors()) == 1
+
+
+def test_a_client_that_leaves_ends_the_call_and_frees_the_descriptor(
+    serve_app: Callable[..., Live], file: Path
+) -> None:
+    ended: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            return await lifespan(receive, send)
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9000000")]})
+            for _ in range(3):
+                await send({"type": "http.response.zerocopysend", "file": opened, "offset": 0, "more_body": True})
+        except OSError:
+            ended.append("gone")
+            raise
+        return None
+
+    with file.open("rb") as opened:
+        live = serve_app(app)
+        before = descriptors(str(file))
+        with live.connect() as peer:
+            peer.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            peer.more()
+            peer.reset()
+            eventually(lambda: ended)
+        eventually(lambda: descriptors(str(file)) <= before)
+    assert ended == ["gone"]
+    assert live.errors() == []
+
+
+def descriptors(path: str) -> int:
+    """How many descriptors of this process are open on a file; 0 where that cannot be seen."""
+    if not os.path.isdir("/proc/self/fd"):
+        return 0
+    found = 0
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found += os.readlink(f"/proc/self/fd/{name}") == path
+    return found
