@@ -66,9 +66,7 @@ def test_head_of_a_path_has_no_body(serve_app: Callable[..., Live], file: Path) 
 
 
 @pytest.mark.parametrize(("offset", "count"), [(0, None), (10, 100_000), (SIZE - 5, 50), (7, None)])
-def test_a_range_of_a_descriptor(
-    serve_app: Callable[..., Live], file: Path, offset: int, count: int | None
-) -> None:
+def test_a_range_of_a_descriptor(serve_app: Callable[..., Live], file: Path, offset: int, count: int | None) -> None:
     content = file.read_bytes()
     with file.open("rb") as opened:
         message = {"type": "http.response.zerocopysend", "file": opened, "offset": offset}
@@ -102,9 +100,7 @@ def test_a_range_in_the_chunked_coding(serve_app: Callable[..., Live], file: Pat
         assert fetch(live).body == content[:100_000] + b"end"
 
 
-def test_a_descriptor_without_offset_is_read_from_where_it_stands(
-    serve_app: Callable[..., Live], file: Path
-) -> None:
+def test_a_descriptor_without_offset_is_read_from_where_it_stands(serve_app: Callable[..., Live], file: Path) -> None:
     with file.open("rb", buffering=0) as opened:
         opened.seek(1000)
         live = serve_app(sending({"type": "http.response.zerocopysend", "file": opened, "count": 10}))

@@ -31,5 +31,6 @@ cdef class HTTPStream(ASGIStream):
     cpdef send_body(self, dict message)
     cpdef overrun(self, bytes rest)
     cpdef send_trailers(self, dict message)
+    cpdef ended(self)
     cpdef response_sent(self)
     cpdef record(self)

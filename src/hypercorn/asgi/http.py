@@ -11,6 +11,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from hypercorn.asgi.call import APP_ERRORS, DONE, AppCall, ASGIStream, Drain, Receive
+from hypercorn.asgi.files import SendFile, open_path, open_range
 from hypercorn.errors import ClientDisconnected, UnexpectedMessageError
 from hypercorn.protocol.ports import Connection
 
@@ -175,6 +176,12 @@ class HTTPStream(ASGIStream):
             if state == REQUEST:
                 self.connection.hint(self, [(b"link", link) for link in message.get("links", ())])
                 return DONE
+        elif kind == "http.response.pathsend":
+            if state == STARTED:
+                return self.send_file(*open_path(message), True)
+        elif kind == "http.response.zerocopysend":
+            if state == STARTED or state == BODY:
+                return self.send_file(*open_range(message), not message.get("more_body", False))
         raise UnexpectedMessageError(kind, STATE_NAMES[state])
 
     def send_start(self, message: dict[str, Any]) -> None:
@@ -233,6 +240,31 @@ class HTTPStream(ASGIStream):
         if self.over:
             self.response_sent()
         return DONE
+
+    def send_file(self, fd: int, offset: int, count: int, end: bool) -> Any:
+        """A piece of the body that is a range of a file; `fd` is this stream's to close."""
+        call = SendFile(self, fd, offset, count, end)
+        total = self.sent + count
+        if self.bodyless or count == 0 or self.trailers:
+            call.release()
+            if count and self.trailers:
+                raise ValueError("a file cannot be sent in a response that announced trailers")
+            return self.send_body({"type": "http.response.body", "more_body": not end})
+        if self.expected < 0:
+            if end and self.state == STARTED:
+                self.connection.announce(self, count)
+                self.expected = count
+        elif total > self.expected or (end and total < self.expected):
+            call.release()
+            raise ValueError(f"the file has {count} bytes, the response announced {self.expected}")
+        self.state = BODY
+        return call
+
+    def ended(self) -> None:
+        """The last piece of the body was sent."""
+        self.state = COMPLETE
+        self.over = True
+        self.response_sent()
 
     def overrun(self, rest: bytes) -> None:
         """The body is longer than announced: what was announced is sent, then the exchange and connection end."""

@@ -61,9 +61,15 @@ def http_scope(context: ASGIContext, transport: Transport, head: RequestParser |
     scope["query_string"] = head.query_string
     scope["headers"] = head.headers
     scope["state"] = context.state.copy()
+    nothing: dict[str, Any] = {}
     if head.http_version == "1.1":
-        scope["extensions"] = {"http.response.early_hint": {}, "http.response.trailers": {}}
+        scope["extensions"] = {
+            "http.response.early_hint": nothing,
+            "http.response.trailers": nothing,
+            "http.response.pathsend": nothing,
+            "http.response.zerocopysend": nothing,
+        }
     else:
         scope["http_version"] = head.http_version
-        scope["extensions"] = {}
+        scope["extensions"] = {"http.response.pathsend": nothing, "http.response.zerocopysend": nothing}
     return scope

@@ -77,6 +77,8 @@ class AsyncioTransport(Transport):
     def send_bytes(self, data: bytes) -> None:
         if not self.closed and not self.eof_written:
             self.loop_transport.write(data)
+            if self.loop_transport.is_closing():
+                self.closed = True  # the write failed; connection_lost follows
 
     def unsent(self) -> int:
         size: int = self.loop_transport.get_write_buffer_size()

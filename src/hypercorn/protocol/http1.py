@@ -373,6 +373,24 @@ class HTTP1Connection(Connection):
             return False
         return True
 
+    def announce(self, stream: Stream, length: int) -> None:
+        if self.length < 0 and not self.head_sent:
+            self.length = length
+            self.fields += b"content-length: %d\r\n" % length
+
+    def send_file(self, stream: Stream, fd: int, offset: int, count: int, end: bool) -> bool:
+        if self.bodyless or self.length < 0 or self.with_trailers or stream is not self.stream:
+            return False
+        # Asked with nothing first: a head must not leave before it is known who sends the body.
+        if not self.transport.send_file(fd, offset, 0):
+            return False
+        if not self.head_sent:
+            self.send_head(b"", False)
+        self.transport.send_file(fd, offset, count)
+        if end:
+            self.response_ended()
+        return True
+
     def send_head(self, data: bytes, end: bool) -> None:
         """Sends the head and the first piece of the body together."""
         self.head_sent = True

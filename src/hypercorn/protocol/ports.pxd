@@ -27,6 +27,7 @@ cdef class Transport:
     cpdef end_turn(self)
     cpdef flush(self)
     cpdef send_bytes(self, bytes data)
+    cpdef bint send_file(self, int fd, long long offset, long long count) except -1
     cpdef Py_ssize_t unsent(self) except -1
     cpdef close(self)
     cpdef abort(self)
@@ -53,6 +54,8 @@ cdef class Connection:
     cpdef end_after(self, Stream stream)
     cpdef bint writing_blocked(self, Stream stream) except -1
     cpdef bint body(self, Stream stream, bytes data, bint end) except -1
+    cpdef announce(self, Stream stream, long long length)
+    cpdef bint send_file(self, Stream stream, int fd, long long offset, long long count, bint end) except -1
     cpdef trailers(self, Stream stream, headers, bint end)
     cpdef hint(self, Stream stream, headers)
     cpdef int reset(self, Stream stream) except -1

@@ -134,6 +134,10 @@ class Transport:
         """Sends now what can be sent now and keeps the rest; asks the connection to pause past the high-water mark."""
         raise NotImplementedError
 
+    def send_file(self, fd: int, offset: int, count: int) -> bool:
+        """Has the kernel send a range of a file after what was written. False where it cannot. `fd` is duplicated."""
+        return False
+
     def unsent(self) -> int:
         """Bytes that the kernel has not taken yet."""
         raise NotImplementedError
@@ -233,6 +237,14 @@ class Connection:
     def writing_blocked(self, stream: Stream) -> bool:
         """True while the peer does not read."""
         raise NotImplementedError
+
+    def announce(self, stream: Stream, length: int) -> None:
+        """The body's length, known only now, after `start` and before the first piece."""
+        raise NotImplementedError
+
+    def send_file(self, stream: Stream, fd: int, offset: int, count: int, end: bool) -> bool:
+        """Has the kernel send a range of a file as a piece of the body. False where it cannot: send it as bytes."""
+        return False
 
     def trailers(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], end: bool) -> None:
         """Sends trailer fields, and ends the response with the last of them."""

@@ -10,6 +10,7 @@ descriptor readable again. Nothing here blocks, and no error of one socket leave
 
 import os
 import socket as sockets
+import sys
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
@@ -18,6 +19,8 @@ from libc.errno cimport EMFILE, ENFILE, ENOBUFS, ENOMEM, errno
 from libc.stdlib cimport free, malloc
 
 from hypercorn.protocol.ports cimport Connection, Runtime, Transport
+from posix.types cimport off_t
+
 from hypercorn.runtime.poller cimport *
 
 cdef extern from "Python.h":
@@ -28,9 +31,11 @@ cdef enum:
     BUFFER = 262144  # bytes read from one socket in a turn
     ACCEPTS = 64  # connections accepted from one listener in a turn
     PIECES = 64  # pieces given to the kernel in one call
+    FILE_PIECE = 1048576  # bytes of a file sent to one socket in a turn
     BULK = 32768  # bytes in one read that tell of more to come
     JOIN = 4096  # bytes up to which joining pieces is cheaper than a list of them
 
+cdef bint HAS_SENDFILE = sys.platform == "linux"
 ACCEPT_PAUSE = 1.0  # seconds without accepting when descriptors have run out
 
 
@@ -235,6 +240,23 @@ cdef address_of(sockaddr_storage* address):
     return ((<bytes>(<char*>text)).decode("ascii"), port)
 
 
+cdef class FileRange:
+    """A range of a file that waits to be sent, with a descriptor of its own."""
+
+    cdef int fd
+    cdef off_t offset
+    cdef long long left
+
+    def __cinit__(self, int fd, long long offset, long long left):
+        self.fd = os.dup(fd)
+        self.offset = offset
+        self.left = left
+
+    def __dealloc__(self):
+        if self.fd >= 0:
+            close(self.fd)
+
+
 cdef class ReactorTransport(Transport):
     """One accepted socket."""
 
@@ -381,10 +403,14 @@ cdef class ReactorTransport(Transport):
         self.pending_size += size - sent
         if self.pending:
             self.watch()
-            if not self.paused_writing and self.pending_size > self.high_water:
-                self.paused_writing = True
-                if self.connection is not None:
-                    self.connection.pause_writing()
+            self.check_high_water()
+
+    cdef check_high_water(self):
+        """Asks the connection to pause when too much waits."""
+        if not self.paused_writing and self.pending_size > self.high_water:
+            self.paused_writing = True
+            if self.connection is not None:
+                self.connection.pause_writing()
 
     cdef ssize_t send_pieces(self):
         """Sends from `pending` what the kernel takes in one call."""
@@ -392,9 +418,16 @@ cdef class ReactorTransport(Transport):
         cdef Py_ssize_t i, count = len(self.pending)
         cdef Py_ssize_t offset = self.offset
         cdef bytes piece
+        cdef FileRange file
+        if isinstance(self.pending[0], FileRange):
+            file = <FileRange>self.pending[0]
+            return hc_send_file(self.fd, file.fd, &file.offset, FILE_PIECE if file.left > FILE_PIECE else file.left)
         if count > PIECES:
             count = PIECES
         for i in range(count):
+            if isinstance(self.pending[i], FileRange):
+                count = i
+                break
             piece = <bytes>self.pending[i]
             pieces[i].iov_base = PyBytes_AS_STRING(piece) + offset
             pieces[i].iov_len = PyBytes_GET_SIZE(piece) - offset
@@ -405,7 +438,15 @@ cdef class ReactorTransport(Transport):
         """Forgets bytes at the front of `pending`."""
         cdef Py_ssize_t done = 0, left
         cdef list pending = self.pending
+        if isinstance(pending[0], FileRange):
+            (<FileRange>pending[0]).left -= sent
+            if (<FileRange>pending[0]).left > 0:
+                return
+            sent = 0
+            done = 1
         while done < len(pending):
+            if isinstance(pending[done], FileRange):
+                break
             left = PyBytes_GET_SIZE(<bytes>pending[done]) - self.offset
             if sent < left:
                 self.offset += sent
@@ -427,6 +468,9 @@ cdef class ReactorTransport(Transport):
                 if not hc_would_block(errno):
                     self.shut()
                 return
+            if sent == 0:
+                self.shut()  # the file is shorter than it was: nothing can make the response whole
+                return
             self.pending_size -= sent
             self.skip(sent)
         if self.paused_writing and self.pending_size <= self.high_water // 4:
@@ -443,6 +487,24 @@ cdef class ReactorTransport(Transport):
         self.watch()
 
     # -- from the connection
+
+    cpdef bint send_file(self, int fd, long long offset, long long count) except -1:
+        if not HAS_SENDFILE:
+            return False
+        if count and self.fd >= 0 and not self.closing and not self.eof_wanted:
+            self.flush()
+            if self.fd < 0:
+                return True
+            if self.pending is None:
+                self.pending = []
+            self.pending.append(FileRange(fd, offset, count))
+            self.pending_size += count
+            if len(self.pending) == 1:
+                self.send_pending()
+            if self.pending:
+                self.watch()
+                self.check_high_water()
+        return True
 
     cpdef send_bytes(self, bytes data):
         self.write(data)

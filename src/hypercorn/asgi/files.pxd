@@ -1,0 +1,8 @@
+from hypercorn.asgi.call cimport Awaitable
+
+cdef class SendFile(Awaitable):
+    cdef public int fd
+    cdef public long long offset
+    cdef public long long left
+    cdef public bint end
+    cpdef release(self)

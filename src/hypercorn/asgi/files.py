@@ -1,0 +1,117 @@
+"""Files as response bodies: the ASGI extensions `http.response.pathsend` and `http.response.zerocopysend`.
+
+Where the transport can, the kernel sends the file; elsewhere (TLS, the loops' own transports, the chunked coding) it
+is read in bounded pieces, no further ahead than the peer reads.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.asgi.call import Awaitable
+from hypercorn.errors import ClientDisconnected
+
+if TYPE_CHECKING:
+    from hypercorn.asgi.http import HTTPStream
+
+PIECE = 65536  # bytes read at once
+STEP = 16  # pieces before the loop gets its turn
+
+
+class SendFile(Awaitable):
+    """`send()` of a file: ends when all of it was handed on, raises when the client is gone."""
+
+    __slots__ = ("end", "fd", "left", "offset")
+
+    def __init__(self, stream: HTTPStream, fd: int, offset: int, count: int, end: bool) -> None:
+        self.stream = stream
+        self.waiter = None
+        self.inner = None
+        self.fd = fd  # this object's own
+        self.offset = offset
+        self.left = count
+        self.end = end
+
+    def ready(self) -> bool:
+        stream: Any = self.stream
+        if stream.gone:
+            return True
+        connection = stream.connection
+        if self.left and connection.send_file(stream, self.fd, self.offset, self.left, self.end):
+            stream.sent += self.left
+            self.left = 0
+            if self.end:
+                stream.ended()
+                return True
+        pieces = 0
+        while self.left:
+            if stream.must_wait():
+                return False
+            pieces += 1
+            if pieces > STEP:  # others want to run too, and a peer that is gone wants to be heard
+                stream.runtime.call_soon(self.again)
+                return False
+            data = os.pread(self.fd, min(PIECE, self.left), self.offset)
+            if not data:
+                raise OSError(f"the file ended {self.left} bytes early")
+            self.offset += len(data)
+            self.left -= len(data)
+            stream.sent += len(data)
+            last = self.end and not self.left
+            connection.body(stream, data, last)
+            if last:
+                stream.ended()
+        return self.end or not stream.must_wait()
+
+    def again(self) -> None:
+        """Has the application's task look again."""
+        self.stream.wake()
+
+    def result(self) -> Any:
+        self.release()
+        if self.stream.gone:
+            raise ClientDisconnected("the client is gone")
+        return None
+
+    def release(self) -> None:
+        """Closes the descriptor."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def close(self) -> None:
+        super().close()
+        self.release()
+
+    def __del__(self) -> None:
+        self.release()
+
+
+def open_path(message: dict[str, Any]) -> tuple[int, int, int]:
+    """The descriptor, offset and size of a `pathsend` message. Raises OSError, or ValueError for what is no file."""
+    fd = os.open(message["path"], os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"not a regular file: {message['path']!r}")
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd, 0, status.st_size
+
+
+def open_range(message: dict[str, Any]) -> tuple[int, int, int]:
+    """The descriptor, offset and count of a `zerocopysend` message: a duplicate, so that the application may close
+    its own at once. Without an offset it starts, as sendfile(2) does, where the file stands, and moves it on."""
+    file = message["file"]
+    fd = file if isinstance(file, int) else file.fileno()
+    offset = message.get("offset")
+    count = message.get("count")
+    start = os.lseek(fd, 0, os.SEEK_CUR) if offset is None else offset
+    rest = max(0, os.fstat(fd).st_size - start)
+    count = rest if count is None else min(count, rest)
+    if offset is None:
+        os.lseek(fd, start + count, os.SEEK_SET)
+    return os.dup(fd), start, count
