@@ -44,9 +44,7 @@ def serve(
     disconnect: bool = False,
 ) -> list[dict[str, Any]]:
     """Everything that is sent. The request body comes in pieces, then perhaps a disconnect instead of its end."""
-    received: list[dict[str, Any]] = [
-        {"type": "http.request", "body": piece, "more_body": True} for piece in body
-    ]
+    received: list[dict[str, Any]] = [{"type": "http.request", "body": piece, "more_body": True} for piece in body]
     received[-1]["more_body"] = disconnect
     received.append({"type": "http.disconnect"})
     source = iter(received)
@@ -69,9 +67,7 @@ def serve(
 
 
 def joined(sent: list[dict[str, Any]]) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    assert [message["type"] for message in sent] == ["http.response.start"] + ["http.response.body"] * (
-        len(sent) - 1
-    )
+    assert [message["type"] for message in sent] == ["http.response.start"] + ["http.response.body"] * (len(sent) - 1)
     assert [message["more_body"] for message in sent[1:]] == [True] * (len(sent) - 2) + [False]
     return sent[0]["status"], sent[0]["headers"], b"".join(message["body"] for message in sent[1:])
 
@@ -253,9 +249,7 @@ def environ_of(body: bytes = b"", **changes: Any) -> dict[str, Any]:
 
 
 def test_environ() -> None:
-    environ = environ_of(
-        b"hi", raw_path=b"/%61", path="/a", headers=[(b"content-type", b"text/x"), (b"x-y", b"\xe9")]
-    )
+    environ = environ_of(b"hi", raw_path=b"/%61", path="/a", headers=[(b"content-type", b"text/x"), (b"x-y", b"\xe9")])
     expected = {
         "REQUEST_METHOD": "GET",
         "SCRIPT_NAME": "",
@@ -302,9 +296,7 @@ def test_paths(root_path: str, path: str, script_name: str, path_info: str) -> N
     assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == (script_name, path_info)
 
 
-@pytest.mark.parametrize(
-    ("root_path", "path"), [("/a", "/ab"), ("/a", "/b"), ("/\u4e2d\u56fd", "/\u4e2d\u6587")]
-)
+@pytest.mark.parametrize(("root_path", "path"), [("/a", "/ab"), ("/a", "/b"), ("/\u4e2d\u56fd", "/\u4e2d\u6587")])
 def test_paths_outside_of_root_path(root_path: str, path: str) -> None:
     with pytest.raises(InvalidPathError):
         environ_of(root_path=root_path, path=path)

@@ -1,0 +1,202 @@
+"""The house: six floors, each of which imports only from below; and the rules that every source file keeps."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "src" / "hypercorn"
+GROUND, WIRE, PROTOCOL, ASGI, RUNTIME, PROCESS = range(6)
+LONGEST_FILE = 600  # lines
+LONGEST_FUNCTION = 60  # lines; shorter than this
+
+# The floor of every module and package; a longer name wins.
+FLOORS = {
+    "": GROUND,  # the package itself, which loads Config when asked
+    "_build": GROUND,
+    "accesslog": GROUND,
+    "config": GROUND,
+    "errors": GROUND,
+    "events": GROUND,
+    "logging": GROUND,
+    "metrics": GROUND,
+    "net": GROUND,
+    "options": GROUND,
+    "sources": GROUND,
+    "statsd": GROUND,
+    "typing": GROUND,
+    "values": GROUND,
+    "wire": WIRE,
+    "protocol": PROTOCOL,
+    "asgi": ASGI,
+    "middleware": ASGI,
+    "app_wrappers": ASGI,  # an old name of asgi.wsgi
+    "utils": ASGI,  # old names of asgi.loading
+    "asyncio": RUNTIME,
+    "trio": RUNTIME,
+    "runtime": RUNTIME,
+    "testing": RUNTIME,
+    "__main__": PROCESS,
+    "cli": PROCESS,
+    "run": PROCESS,
+    "supervisor": PROCESS,
+}
+LOOPS = ("asyncio", "trio", "uvloop", "sniffio", "anyio")
+CIMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+cimport\s+([\w, ()]+)|cimport\s+([\w.]+))", re.MULTILINE)
+IMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+import\s+|import\s+([\w.]+))", re.MULTILINE)
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+CYTHON = sorted([*PACKAGE.rglob("*.pyx"), *PACKAGE.rglob("*.pxd"), *PACKAGE.rglob("*.pxi")])
+
+
+def name_of(path: Path) -> str:
+    """The module that a file is, below the package: "protocol.http1", "asgi" for its __init__, "" for the package."""
+    parts = list(path.relative_to(PACKAGE).with_suffix("").parts)
+    if parts[-1] == "__init__":
+        parts.pop()
+    return ".".join(parts)
+
+
+def floor_of(name: str) -> int:
+    while name not in FLOORS:
+        assert "." in name, f"{name} has no floor: add it to FLOORS"
+        name = name.rpartition(".")[0]
+    return FLOORS[name]
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Full names of the modules that a file imports, those for type checkers alone left out."""
+    text = path.read_text()
+    if path.suffix == ".py":
+        tree = ast.parse(text)
+        for_types = {
+            id(inner)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+            for statement in node.body
+            for inner in ast.walk(statement)
+        }
+        for node in ast.walk(tree):
+            if id(node) in for_types:
+                continue
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert not node.level, f"{path}: relative import"
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    else:
+        for match in CIMPORT.finditer(text):
+            yield match[1] or match[3]
+        for match in IMPORT.finditer(text):
+            yield match[1] or match[2]
+
+
+def ours(imported: str) -> str | None:
+    """The module of this package that an imported name lies in, or None."""
+    if imported.partition(".")[0] != "hypercorn":
+        return None
+    name = imported[len("hypercorn") :].lstrip(".")
+    while name:
+        base = PACKAGE.joinpath(*name.split("."))
+        if base.is_dir() or any(base.with_suffix(suffix).exists() for suffix in (".py", ".pyx", ".pxd")):
+            return name
+        name = name.rpartition(".")[0]
+    return ""
+
+
+def ids(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *CYTHON], ids=ids)
+def test_imports_go_down(path: Path) -> None:
+    name = name_of(path)
+    floor = floor_of(name)
+    for imported in imports_of(path):
+        target = ours(imported)
+        if target:
+            assert floor_of(target) <= floor, f"{name or 'the package'} imports {imported}, which is on a floor above"
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *CYTHON], ids=ids)
+def test_only_the_runtimes_know_an_event_loop(path: Path) -> None:
+    name = name_of(path)
+    package = name.partition(".")[0]
+    for imported in imports_of(path):
+        library = imported.partition(".")[0]
+        if library in LOOPS:
+            assert floor_of(name) >= RUNTIME, f"{name} imports {library}"
+            assert package not in ("runtime", "testing"), f"{name} is for every loop, and imports {library}"
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *CYTHON], ids=ids)
+def test_the_two_runtimes_do_not_know_each_other(path: Path) -> None:
+    package = name_of(path).partition(".")[0]
+    others = {
+        "asyncio": ("trio",),
+        "trio": ("asyncio",),
+        "runtime": ("asyncio", "trio"),
+        "testing": ("asyncio", "trio"),
+    }
+    for imported in imports_of(path):
+        target = ours(imported)
+        if target and package in others:
+            assert target.partition(".")[0] not in others[package], f"{name_of(path)} imports {imported}"
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.with_suffix(".pxd").exists()], ids=ids)
+def test_compiled_files_have_no_coroutines(path: Path) -> None:
+    """A coroutine of Cython is slower than Python's own, and no loop's tools know it."""
+    tree = ast.parse(path.read_text())
+    assert [node.lineno for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)] == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=ids)
+def test_files_and_functions_are_short_and_documented(path: Path) -> None:
+    text = path.read_text()
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree), "a module says what it is for"
+    assert text.count("\n") <= LONGEST_FILE
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert length < LONGEST_FUNCTION, f"{node.name} has {length} lines"
+
+
+@pytest.mark.parametrize("path", [path for path in CYTHON if path.suffix == ".pyx"], ids=ids)
+def test_cython_files_are_short_and_documented(path: Path) -> None:
+    text = path.read_text()
+    assert text.startswith('"""'), "a module says what it is for"
+    assert text.count("\n") <= LONGEST_FILE
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=ids)
+def test_annotations_are_never_evaluated(path: Path) -> None:
+    """The code runs on Python 3.10, whatever its annotations use."""
+    tree = ast.parse(path.read_text())
+    has_code = any(not isinstance(node, ast.Expr) for node in tree.body)
+    imports = {alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert not has_code or "annotations" in imports
+
+
+def test_every_module_has_its_floor() -> None:
+    names = {name_of(path).partition(".")[0] for path in SOURCES}
+    assert names <= set(FLOORS), names - set(FLOORS)
+
+
+def test_the_checks_see_what_they_look_for(tmp_path: Path) -> None:
+    """They can fail."""
+    source = tmp_path / "x.py"
+    source.write_text(
+        "def f():\n    import trio\nfrom hypercorn.asgi.http import HTTPStream\nfrom hypercorn import cli\n"
+    )
+    found = set(imports_of(source))
+    assert found == {"trio", "hypercorn.asgi.http.HTTPStream", "hypercorn.cli"}
+    assert {ours(name) for name in found} == {None, "asgi.http", "cli"}
+    source = tmp_path / "x.pxd"
+    source.write_text("from hypercorn.protocol.ports cimport Connection\ncimport cython\n")
+    assert set(imports_of(source)) == {"hypercorn.protocol.ports", "cython"}
