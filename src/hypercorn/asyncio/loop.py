@@ -41,6 +41,8 @@ class AsyncioLoop(Runtime):
         if self.eager:
             task = Task(coroutine, loop=self.loop, eager_start=True, context=self.variables.copy())  # type: ignore[call-arg, unused-ignore]  # since 3.12
             if task.done():
+                if not task.cancelled() and task.exception() is not None:
+                    self.report(task)
                 return
         else:
             task = self.variables.copy().run(self.loop.create_task, coroutine)
@@ -50,14 +52,16 @@ class AsyncioLoop(Runtime):
     def call_done(self, task: asyncio.Task[Any]) -> None:
         """An application call has ended."""
         self.calls.discard(task)
-        if not task.cancelled():
-            error = task.exception()
-            if error is not None:  # whatever it is, it ends this call and nothing else
-                self.loop.call_exception_handler(
-                    {"message": "A request ended in an internal error", "exception": error}
-                )
+        if not task.cancelled() and task.exception() is not None:
+            self.report(task)
         if self.ended is not None:
             self.ended()
+
+    def report(self, task: asyncio.Task[Any]) -> None:
+        """What a call let through that is no application error: it ends this call and nothing else."""
+        self.loop.call_exception_handler(
+            {"message": "A request ended in an internal error", "exception": task.exception()}
+        )
 
     def waiter(self) -> Any:
         return self.loop.create_future()
