@@ -454,3 +454,45 @@ def test_the_message_stays_the_applications() -> None:
     client.send(GET + GET)
     assert len(responses(client)) == 2
     assert (first, second) == copies
+
+
+# -- trailer fields of requests
+
+
+@pytest.mark.parametrize("size", [0, 1], ids=["whole", "bytewise"])
+def test_request_trailers_come_with_the_last_piece(size: int) -> None:
+    """Q-H1-19: in the scope's extensions where there may be some, and only in that request's messages."""
+    reads = Reads()
+    scopes: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scopes.append(scope)
+        await reads(scope, receive, send)
+
+    client = serve(app)
+    chunked = CHUNKED + b"3\r\nabc\r\n0\r\n"
+    client.send(chunked + b"X-Sum: 1\r\nx-sum:  2 \r\n\r\n" + chunked + b"\r\n" + GET, size=size)
+    assert [found.body for found in responses(client)] == [b"3", b"3", b"0"]
+    assert ["http.request.trailers" in scope["extensions"] for scope in scopes] == [True, True, False]
+    assert reads.seen[0][-1]["trailers"] == [(b"x-sum", b"1"), (b"x-sum", b"2")]
+    assert reads.seen[0][-1]["more_body"] is False
+    others = [message for seen in (reads.seen[0][:-1], *reads.seen[1:]) for message in seen]
+    assert all("trailers" not in message for message in others)
+
+
+def test_trailers_do_not_change_the_headers() -> None:
+    """RFC 9110 section 6.5.1."""
+    app = Answers()
+    client = serve(app)
+    client.send(CHUNKED + b"0\r\nx-user: admin\r\n\r\n")
+    assert response(client).status == 200
+    assert b"x-user" not in dict(app.scopes[0]["headers"])
+
+
+@pytest.mark.parametrize("field", ["content-length: 3", "host: b", "transfer-encoding: chunked", "authorization: x"])
+def test_forbidden_trailers_are_refused(field: str) -> None:
+    reads = Reads()
+    client = serve(reads)
+    client.send(CHUNKED + f"3\r\nabc\r\n0\r\n{field}\r\n\r\n".encode() + GET)
+    assert response(client).status == 400
+    assert all(message.get("more_body", True) for message in reads.seen[0] if reads.seen)

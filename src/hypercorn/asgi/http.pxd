@@ -15,6 +15,7 @@ cdef class HTTPStream(ASGIStream):
     cdef public bint half_closed
     cdef public list pieces
     cdef public Py_ssize_t queued
+    cdef public list request_trailers  # or None
     cdef public int state
     cdef public int status
     cdef public object headers
@@ -27,6 +28,7 @@ cdef class HTTPStream(ASGIStream):
     cdef public bint logged
     cdef public double started_at
     cpdef answered(self, int status)
+    cpdef dict last_message(self, bytes data)
     cpdef send_start(self, dict message)
     cpdef send_body(self, dict message)
     cpdef overrun(self, bytes rest)

@@ -39,6 +39,7 @@ class HTTPStream(ASGIStream):
         "over",
         "pieces",
         "queued",
+        "request_trailers",
         "scope",
         "sent",
         "started_at",
@@ -64,6 +65,7 @@ class HTTPStream(ASGIStream):
         self.half_closed = False
         self.pieces: list[bytes] | None = None
         self.queued = 0
+        self.request_trailers: list[tuple[bytes, bytes]] | None = None
         # the response
         self.state = REQUEST
         self.status = 0
@@ -105,6 +107,9 @@ class HTTPStream(ASGIStream):
             self.pieces is None or len(self.pieces) < self.context.max_app_queue_size
         )
 
+    def trailers_received(self, fields: list[tuple[bytes, bytes]]) -> None:
+        self.request_trailers = fields
+
     def disconnected(self, status: int) -> None:
         self.gone = True
         self.pieces = None
@@ -143,15 +148,22 @@ class HTTPStream(ASGIStream):
             self.pieces = None
             self.queued = 0
             if self.complete:
-                self.last_given = True
-            return {"type": "http.request", "body": data, "more_body": not self.complete}
+                return self.last_message(data)
+            return {"type": "http.request", "body": data, "more_body": True}
         if self.complete:
             if not self.last_given:
-                self.last_given = True
-                return {"type": "http.request", "body": b"", "more_body": False}
+                return self.last_message(b"")
             if self.half_closed:
                 return {"type": "http.disconnect"}
         return None
+
+    def last_message(self, data: bytes) -> dict[str, Any]:
+        """The end of the request's body, with its trailer fields if there are any."""
+        self.last_given = True
+        message = {"type": "http.request", "body": data, "more_body": False}
+        if self.request_trailers is not None:
+            message["trailers"] = self.request_trailers
+        return message
 
     def send(self, message: dict[str, Any]) -> Any:
         """The ASGI `send`. Raises `ClientDisconnected` (an OSError) when the client is gone,

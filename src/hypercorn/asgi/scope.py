@@ -69,6 +69,8 @@ def http_scope(context: ASGIContext, transport: Transport, head: RequestParser |
             "http.response.pathsend": nothing,
             "http.response.zerocopysend": nothing,
         }
+        if head.chunked:
+            scope["extensions"]["http.request.trailers"] = nothing
     else:
         scope["http_version"] = head.http_version
         scope["extensions"] = {"http.response.pathsend": nothing, "http.response.zerocopysend": nothing}

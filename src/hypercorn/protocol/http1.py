@@ -280,6 +280,8 @@ class HTTP1Connection(Connection):
             return
         stream = self.stream
         if stream is not None:
+            if parser.trailers:
+                stream.trailers_received(parser.trailers)
             if not stream.body_received(data, parser.complete) and not self.request_done:
                 self.reading_paused = True
                 self.transport.pause_reading()

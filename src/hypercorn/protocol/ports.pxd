@@ -65,6 +65,7 @@ cdef class Stream:
     cdef public Connection connection
     cpdef begin(self)
     cpdef bint body_received(self, bytes data, bint complete) except -1
+    cpdef trailers_received(self, list fields)
     cpdef disconnected(self, int status)
     cpdef peer_closed(self)
     cpdef writable(self)

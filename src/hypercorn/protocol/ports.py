@@ -280,6 +280,10 @@ class Stream:
         """Takes a piece of the request body. Returns False when the sender should wait."""
         raise NotImplementedError
 
+    def trailers_received(self, fields: list[tuple[bytes, bytes]]) -> None:
+        """The request has trailer fields. Comes ahead of the last piece of its body."""
+        raise NotImplementedError
+
     def disconnected(self, status: int) -> None:
         """The exchange is over for the peer: it is gone, or was answered `status` (0: no answer) for breaking the
         protocol in the body. No further call follows."""
