@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 TICKS = os.sysconf("SC_CLK_TCK")
 PATIENCE = 15.0  # seconds for a server to listen
+PORTS = range(12000, 32000)
 GRACE = 2.0  # seconds for it to end when asked
 
 
@@ -25,11 +27,13 @@ class ServerError(Exception):
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that nobody uses, from below those that the system itself gives to connections (a
+    load generator needs many of them). Raises ServerError where all are taken."""
+    for port in random.sample(PORTS, 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise ServerError("no free port was found")
 
 
 def family(pid: int) -> list[int]:
@@ -102,7 +106,12 @@ class ServerProcess:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.stop()
+        try:
+            if isinstance(error, ServerError):  # what the server itself said may tell why
+                ended = "; it had ended by itself" if self.has_ended() else ""
+                raise ServerError(f"{error}{ended}{self.last_words()}") from error
+        finally:
+            self.stop()
 
     def wait_until_listening(self) -> None:
         """Returns when a connection is accepted. Raises ServerError."""
@@ -124,7 +133,7 @@ class ServerProcess:
         self.log.seek(0)
         lines = self.log.read()[-4000:].decode(errors="replace").split("\n")
         said = [line.strip() for line in lines if line.strip()]
-        return f": {said[-1][:200]}" if said else ""
+        return f" ({said[-1][:200]})" if said else ""
 
     def cpu_seconds(self) -> float:
         return cpu_seconds(self.pid)

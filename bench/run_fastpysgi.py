@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-import fastpysgi
+import fastpysgi  # type: ignore[import-not-found]  # only in the environment of the peers
 
 port, target = sys.argv[1:]
 module, _, attribute = target.partition(":")
