@@ -327,3 +327,23 @@ def test_two_senders_both_wait_and_both_wake() -> None:
     assert sorted(done) == [1, 2]
     client.read()
     assert len(client.access) == 1
+
+
+def test_a_flood_behind_a_blocked_peer_is_not_read() -> None:
+    """Neither answered nor kept without bound; once the peer reads, all is answered in order."""
+    app = Answers(start(), body(b"x" * 200_000))
+    client = serve(app)
+    client.stop_reading()
+    client.send(GET)
+    sent = 1
+    while not client.paused:
+        client.send(GET * 100)
+        sent += 100
+        assert sent < 10_000
+    assert len(app.scopes) == 1
+    client.send(GET)
+    client.server.context.app = by_turns = Answers()
+    client.start_reading()
+    data = client.received()
+    assert len(read_responses(data)) == min(1000, sent + 1)
+    assert len(by_turns.scopes) == min(1000, sent + 1) - 1

@@ -448,6 +448,39 @@ def test_timers_do_not_grow_with_requests() -> None:
     assert client.runtime.timers_made <= made + 1
 
 
+def test_the_timer_fires_no_more_often_than_timeouts_pass() -> None:
+    """A busy connection moves its deadline on; the timer comes to look once in a while."""
+    client = serve(Answers(), keep_alive_timeout=5.0, keep_alive_max_requests=10_000)
+    made = client.runtime.timers_made
+    for _ in range(1000):
+        client.send(GET)
+        client.advance(0.1)
+    assert client.runtime.timers_made - made <= 100 / 5 + 2
+    assert not client.closed
+
+
+def test_sweeps_are_not_closer_than_a_tick() -> None:
+    """A hundred deadlines a hundredth of a second apart: each is met within a tick, by a dozen sweeps."""
+    server = serve(Answers(), keep_alive_timeout=5.0).server
+    clients: dict[Client, float] = {}
+    for _ in range(100):
+        client = server.connect()
+        client.send(GET)
+        clients[client] = server.runtime.now() + 5.0
+        server.runtime.advance(0.01)
+    server.runtime.advance(3.9)
+    made = server.runtime.timers_made
+    while clients:
+        server.runtime.advance(0.01)
+        now = server.runtime.now()
+        for client, deadline in list(clients.items()):
+            assert client.closed <= (now >= deadline - 1e-6)
+            assert client.closed or now < deadline + 0.1 + 1e-6
+            if client.closed:
+                del clients[client]
+    assert server.runtime.timers_made - made < 30
+
+
 def test_nothing_wakes_up_while_nothing_is_waited_for() -> None:
     go = Event()
 

@@ -492,6 +492,36 @@ def test_one_byte_at_a_time_is_linear_work() -> None:
     assert len(app.scopes) == 1
 
 
+@pytest.mark.parametrize("kind", ["head", "field", "line"])
+def test_the_work_for_a_byte_does_not_grow(kind: str) -> None:
+    """Counted in calls, Python's and C's, of single bytes early and late in 16 KiB."""
+    import sys
+
+    client = serve(Answers(), max_request_line_size=20_000, max_header_size=20_000)
+    data = {
+        "head": b"GET / HTTP/1.1\r\nhost: a\r\n" + b"x: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n" * 99,
+        "field": b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 16_000,
+        "line": b"GET /" + b"y" * 16_000,
+    }[kind]
+    calls = [0]
+
+    def count(frame: Any, event: str, argument: Any) -> None:
+        if event in ("call", "c_call"):
+            calls[0] += 1
+
+    costs = []
+    third = len(data) // 3
+    for start_at in (0, third, 2 * third):
+        calls[0] = 0
+        sys.setprofile(count)
+        try:
+            client.send(data[start_at : start_at + third], size=1)
+        finally:
+            sys.setprofile(None)
+        costs.append(calls[0])
+    assert max(costs) <= 1.2 * min(costs)
+
+
 def test_many_tiny_chunks_cost_one_message() -> None:
     """1e5 one-byte chunks in a few reads are a few pieces for the application, not 1e5."""
     reads = Reads()
