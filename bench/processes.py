@@ -49,6 +49,14 @@ def family(pid: int) -> list[int]:
     return found
 
 
+def is_running(pid: int) -> bool:
+    """False for a process that is gone, or waits to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def cpu_seconds(pid: int) -> float:
     """CPU time of the family so far, of children that have ended too."""
     ticks = 0
@@ -161,6 +169,9 @@ class ServerProcess:
                     if os.getsid(child) == process.pid:
                         os.kill(child, signal.SIGKILL)
             process.wait()
+            end = time.monotonic() + GRACE
+            while any(map(is_running, children)) and time.monotonic() < end:  # killed, but not yet gone
+                time.sleep(0.01)
         self.process = None
         self.log.close()
 
