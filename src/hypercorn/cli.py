@@ -10,11 +10,11 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hypercorn import __version__, build
 from hypercorn.errors import ConfigWarning
-from hypercorn.options import OPTIONS, UNSET, Option
+from hypercorn.options import OPTIONS, UNSET, Option, nearest
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
@@ -46,9 +46,22 @@ class _DeprecatedAction(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says which flag was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = "unrecognized arguments: "
+        if message.startswith(unknown):
+            name = message[len(unknown) :].split()[0].partition("=")[0]
+            if name.startswith("-"):
+                meant = nearest(name, [flag for action in self._actions for flag in action.option_strings])
+                message = f"unknown option {name}" + (f"; did you mean {meant}?" if meant else "")
+        super().error(message)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the command line. Values stay text, and flags that are not given are absent."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="hypercorn",
         usage="hypercorn [options] module:app",
         description="Serves an ASGI or WSGI application over HTTP.",
@@ -108,9 +121,7 @@ def expand(arguments: Sequence[str]) -> list[str]:
     """
     old = {flag for option in OPTIONS for flag in (*option.flags, *option.deprecated_flags)}
     known = (
-        old
-        | {flag for option in OPTIONS for flag in option.all_flags}
-        | {"--config", "--version", "--print-config"}
+        old | {flag for option in OPTIONS for flag in option.all_flags} | {"--config", "--version", "--print-config"}
     )
     old.add("--config")
     result: list[str] = []

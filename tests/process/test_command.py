@@ -1,0 +1,254 @@
+"""`hypercorn module:app` from end to end: what it serves, says, and exits with."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.live import BACKENDS
+from tests.peer import request
+from tests.process.command import ROOT, Command, environment
+
+import hypercorn
+
+APP = "tests.process.apps:app"
+PORT = ("-b", "127.0.0.1:0")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("examples.hello:app", b"Hello!"),
+        ("examples.hello", b"Hello!"),
+        ("asgi:examples.hello:app", b"Hello!"),
+        ("examples/hello.py:app", b"Hello!"),
+        ("tests.process.apps:make('made {here}')", b"made {here}"),
+        ("tests.process.apps:wsgi", b"wsgi"),
+        ("wsgi:tests.process.apps:wsgi", b"wsgi"),
+    ],
+)
+def test_forms_of_an_application(path: str, body: bytes) -> None:
+    with Command(*PORT, path) as command, command.connect() as peer:
+        response = peer.get()
+        assert response.status == 200
+        assert body in response.body
+        assert command.end() == 0
+
+
+@pytest.mark.parametrize("worker_class", BACKENDS)
+def test_worker_classes(worker_class: str) -> None:
+    with Command(*PORT, "-k", worker_class, "tests.process.apps:loop_name") as command:
+        with command.connect() as peer:
+            assert peer.get().body == worker_class.encode()
+        assert command.end() == 0
+        assert command.complaint == ""
+
+
+def test_example_in_a_browser() -> None:
+    with Command(*PORT, "examples.hello:app") as command, command.connect() as peer:
+        response = peer.get("/", "User-Agent: <script>alert(1)</script>")
+        assert response.header("content-type") == "text/html; charset=utf-8"
+        assert b"&lt;script&gt;" in response.body
+        assert b"<script>" not in response.body
+        assert peer.get("/other").status == 404
+        assert peer.get("/", method="HEAD").status == 200
+
+
+def test_without_a_port_it_is_8000() -> None:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", 8000))
+        except OSError:
+            pytest.skip("another program has port 8000")
+    with Command("examples.hello:app") as command:
+        assert command.address() == ("127.0.0.1", 8000)
+
+
+def test_banner_names_every_address(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with Command(*PORT, "-b", "127.0.0.1:0", "-b", f"unix:{path}", APP) as command:
+        command.await_line(re.compile(re.escape(f"Running on http://unix:{path} ")))
+        ports = [match[1] for line in command.errors if (match := re.search(r"http://127.0.0.1:(\d+) ", line))]
+        assert len(set(ports)) == 2
+        assert "0" not in ports
+
+
+@pytest.mark.parametrize("form", ["toml", "file", "python", "environment"])
+def test_configuration(form: str, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('bind = "127.0.0.1:0"\ninclude_server_header = false\n')
+    (tmp_path / "a.py").write_text("bind = ['127.0.0.1:0']\ninclude_server_header = False\nimport os\n")
+    arguments = {
+        "toml": ["-c", str(tmp_path / "a.toml")],
+        "file": ["--config", f"file:{tmp_path / 'a.py'}"],
+        "python": ["-c", "python:tests.process.settings"],
+        "environment": [],
+    }[form]
+    variables = {"HYPERCORN_CONFIG": str(tmp_path / "a.toml")} if form == "environment" else {}
+    with Command(*arguments, APP, **variables) as command, command.connect() as peer:
+        assert command.address()[1] != 8000
+        assert peer.get().header("server") is None
+
+
+def test_options_from_the_environment() -> None:
+    variables = {"HYPERCORN_BIND": "127.0.0.1:0", "HYPERCORN_INCLUDE_DATE_HEADER": "false"}
+    with Command(APP, **variables) as command, command.connect() as peer:
+        assert peer.get().header("date") is None
+
+
+def test_application_of_the_working_directory(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("from tests.process.apps import make\napp = make('mine')\n")
+    with Command(*PORT, "mine:app", cwd=tmp_path) as command, command.connect() as peer:
+        assert peer.get().body == b"mine"
+
+
+def test_access_log() -> None:
+    with Command(*PORT, "--access-logfile", "-", "--access-logformat", "%(r)s %(s)s", APP) as command:
+        with command.connect() as peer:
+            peer.get("/x%0ay")
+            command.await_line(re.compile(r"GET /x.*y HTTP/1\.1 200"), command.output)
+        assert command.end() == 0
+
+
+def test_pid_file(tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    with Command(*PORT, "-p", str(path), APP) as command:
+        command.address()
+        assert int(path.read_text()) == command.process.pid
+        assert command.end() == 0
+    assert not path.exists()
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The command to its end, which comes by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "hypercorn", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        cwd=ROOT,
+        env=environment(**variables),
+    )
+
+
+def test_version() -> None:
+    done = run("--version", "-k", "uvloop")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"hypercorn {hypercorn.__version__} ({hypercorn.build()} build), ")
+    assert f"Python {'.'.join(map(str, sys.version_info[:3]))}" in done.stdout
+    assert "uvloop" in done.stdout
+    assert done.stderr == ""
+
+
+def test_pure_python_on_demand() -> None:
+    assert "(pure build)" in run("--version", HYPERCORN_PURE_PYTHON="1").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nowhere:app"], 3, ["nowhere", "module not found"]),
+        (["examples.nowhere:app"], 3, ["examples.nowhere", "module not found"]),
+        (["tests.process.apps:missing"], 3, ["tests.process.apps:missing", "not found"]),
+        (["tests.process.apps:not_an_app"], 3, ["not_an_app", "not an application"]),
+        (["tests.process.apps:failing"], 3, ["startup", "no database"]),
+        (["--blacklog", "5", APP], 2, ["--blacklog", "--backlog"]),
+        (["--backlog", "many", APP], 2, ["backlog", "many", "--backlog"]),
+        (["-k", "gevent", APP], 2, ["gevent"]),
+        (["-c", "nowhere.toml", APP], 2, ["nowhere.toml"]),
+        (["-b", "127.0.0.1:port", APP], 2, ["127.0.0.1:port"]),
+        (["--certfile", "nowhere.pem", "--keyfile", "nowhere.pem", APP], 2, ["certfile", "nowhere.pem"]),
+        ([], 2, ["no application"]),
+    ],
+)
+def test_one_line_says_what_is_wrong(arguments: list[str], code: int, words: list[str]) -> None:
+    done = run(*PORT, *arguments)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    complaints = [line for line in done.stderr.splitlines() if line.startswith("hypercorn: error: ")]
+    assert len(complaints) == 1, done.stderr
+    for word in words:
+        assert word in complaints[0]
+
+
+def test_a_wrong_value_names_its_source(tmp_path: Path) -> None:
+    done = run(APP, HYPERCORN_BACKLOG="many")
+    assert done.returncode == 2
+    assert "HYPERCORN_BACKLOG" in done.stderr
+    file = tmp_path / "a.toml"
+    file.write_text("backlog = 'many'\n")
+    done = run("-c", str(file), APP)
+    assert done.returncode == 2
+    assert str(file) in done.stderr
+
+
+def test_an_unknown_key_warns_and_is_let_through(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text('bind = "127.0.0.1:0"\nblacklog = 5\n')
+    with Command("-c", str(file), APP) as command:
+        command.address()
+        assert command.end() == 0
+        assert "blacklog" in command.complaint
+        assert "backlog" in command.complaint.replace("blacklog", "")
+
+
+@pytest.mark.parametrize("worker_class", BACKENDS)
+def test_a_port_in_use(worker_class: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = run("-k", worker_class, "-b", address, APP)
+    assert done.returncode == 3
+    assert f"cannot bind {address}: address already in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_import_that_fails_shows_where() -> None:
+    done = run(*PORT, "tests.process.broken:app")
+    assert done.returncode == 3
+    assert "broken on purpose" in done.stderr
+    assert "hypercorn/" not in done.stderr  # the application's own frames alone
+
+
+@pytest.mark.parametrize("worker_class", BACKENDS)
+def test_failing_lifespans(worker_class: str) -> None:
+    done = run(*PORT, "-k", worker_class, "tests.process.apps:failing")
+    assert done.returncode == 3
+    assert "Lifespan failure in startup. 'no database'" in done.stderr
+    assert "Traceback" not in done.stderr
+    with Command(*PORT, "-k", worker_class, "tests.process.apps:failing_shutdown") as command:
+        command.address()
+        assert command.end(signal.SIGTERM) == 3
+        assert "Lifespan failure in shutdown. 'still busy'" in command.complaint
+
+
+@pytest.mark.parametrize("worker_class", BACKENDS)
+def test_a_failed_handshake_is_only_for_debugging(worker_class: str, tmp_path: Path) -> None:
+    """Under the command line it is logged at DEBUG."""
+    trustme = pytest.importorskip("trustme")
+    issued = trustme.CA().issue_cert("localhost")
+    files = []
+    for name, blob in (("key", issued.private_key_pem), ("cert", issued.cert_chain_pems[0])):
+        blob.write_to_path(str(tmp_path / name))
+        files += [f"--{name}file", str(tmp_path / name)]
+    for level, lines in (("info", 0), ("debug", 1)):
+        with Command(*PORT, "-k", worker_class, *files, "--log-level", level, APP) as command:
+            with command.connect() as peer:
+                peer.send(request())
+                try:
+                    peer.rest()
+                except ConnectionError:
+                    pass
+            with pytest.raises(ssl.SSLCertVerificationError):
+                command.connect(tls=ssl.create_default_context())
+            assert command.end() == 0
+            failures = [line for line in command.errors if "handshake" in line]
+            assert len(failures) >= lines
+            assert lines or not failures
+            assert "Traceback" not in command.complaint
