@@ -87,6 +87,11 @@ class Comparison:
         return Comparison(self.about, picked)
 
 
+def latency(microseconds: float) -> str:
+    """wrk gives 0 where it does not know, as of pipelined requests."""
+    return f"{microseconds:.0f}" if microseconds else "-"
+
+
 def table(case: str, rows: Sequence[Row]) -> str:
     """A case as text, the least CPU time first."""
     width = max([len(row.label) for row in rows] + [6])
@@ -99,7 +104,7 @@ def table(case: str, rows: Sequence[Row]) -> str:
     for row in served:
         figures = (
             f"{row.median('cpu'):8.1f} {row.spread:4.0f}% {row.median('rate'):9.0f} "
-            f"{row.median('p50'):9.0f} {row.median('p99'):9.0f} {row.median('memory'):8.1f}"
+            f"{latency(row.median('p50')):>9} {latency(row.median('p99')):>9} {row.median('memory'):8.1f}"
         )
         lines.append(f"{row.label:{width}} {figures}  {row.notes}".rstrip())
     lines += [f"{row.label:{width}} {'-':>8}  {row.notes or 'not measured'}" for row in rows if not row.samples]

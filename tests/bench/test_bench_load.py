@@ -14,6 +14,7 @@ from bench.cases import CASES
 from bench.catalogue import Server, all_servers, chosen, import_path, ours, peers
 from bench.peers import requirements
 from bench.processes import ROOT, ServerError, ServerProcess, cpu_seconds, family, free_port, is_running, memory_kib
+from bench.results import Comparison
 
 from bench import memory, servers, wrk
 
@@ -202,7 +203,7 @@ def test_compares_servers(tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
     options = ["--case", "hello", "--server", "ours-asyncio-pure", "--rounds", "1", "--seconds", "1"]
     assert servers.main([*options, "--json", str(kept)]) == 0
     assert "hypercorn (asyncio, pure)" in capsys.readouterr().out
-    (row,) = servers.Comparison.load(kept).cases["hello"]
+    (row,) = Comparison.load(kept).cases["hello"]
     assert row.failures == []
     assert row.samples[0].cpu > 0
     assert row.samples[0].p50 <= row.samples[0].p99
