@@ -68,37 +68,44 @@ def read_chunks(data: bytes) -> tuple[bytes, bytes, bool, list[tuple[bytes, byte
         body, data = body + rest[:size], rest[size + 2 :]
 
 
+def read_response(data: bytes, method: str = "GET", *, closed: bool = True) -> tuple[Response, bytes]:
+    """The first response in `data`, to a request of this method, and what follows it."""
+    head = HEAD.match(data)
+    assert head is not None, f"not a response: {data[:200]!r}"
+    headers = fields(head[4])
+    status, data = int(head[2]), data[head.end() :]
+    lower = [(name.lower(), value) for name, value in headers]
+    lengths = [value for name, value in lower if name == b"content-length"]
+    codings = [value for name, value in lower if name == b"transfer-encoding"]
+    assert len(lengths) <= 1, "two lengths"
+    assert len(codings) <= 1, "two codings"
+    assert not (lengths and codings), "a length beside a coding (RFC 9112 section 6.2)"
+    body, framing, complete, trailers = b"", "none", True, []
+    if status < 200 or status in (204, 304) or method == "HEAD":
+        assert not codings
+        assert not lengths or status >= 200
+    elif codings:
+        assert codings == [b"chunked"]
+        framing = "chunked"
+        body, data, complete, trailers = read_chunks(data)
+    elif lengths:
+        framing, size = "length", int(lengths[0])
+        body, data, complete = data[:size], data[size:], len(data) >= size
+    else:
+        framing, body, data, complete = "close", data, b"", closed
+    version, reason = head[1].decode(), head[3].decode("latin-1")
+    return Response(version, status, reason, headers, body, framing, complete, trailers), data
+
+
 def read_responses(data: bytes, methods: Iterable[str] = (), *, closed: bool = True) -> list[Response]:
     """All responses in `data`, the interim ones too. `methods` are those of the requests; GET when they run out."""
     found: list[Response] = []
     waiting = list(methods)
     while data:
-        head = HEAD.match(data)
-        assert head is not None, f"not a response: {data[:200]!r}"
-        headers = fields(head[4])
-        status, data = int(head[2]), data[head.end() :]
-        method = "GET" if status < 200 or not waiting else waiting.pop(0)
-        lower = [(name.lower(), value) for name, value in headers]
-        lengths = [value for name, value in lower if name == b"content-length"]
-        codings = [value for name, value in lower if name == b"transfer-encoding"]
-        assert len(lengths) <= 1, "two lengths"
-        assert len(codings) <= 1, "two codings"
-        assert not (lengths and codings), "a length beside a coding (RFC 9112 section 6.2)"
-        body, framing, complete, trailers = b"", "none", True, []
-        if status < 200 or status in (204, 304) or method == "HEAD":
-            assert not codings
-            assert not lengths or status >= 200
-        elif codings:
-            assert codings == [b"chunked"]
-            framing = "chunked"
-            body, data, complete, trailers = read_chunks(data)
-        elif lengths:
-            framing, size = "length", int(lengths[0])
-            body, data, complete = data[:size], data[size:], len(data) >= size
-        else:
-            framing, body, data, complete = "close", data, b"", closed
-        version, reason = head[1].decode(), head[3].decode("latin-1")
-        found.append(Response(version, status, reason, headers, body, framing, complete, trailers))
+        one, data = read_response(data, waiting[0] if waiting else "GET", closed=closed)
+        if one.status >= 200 and waiting:
+            waiting.pop(0)
+        found.append(one)
     return found
 
 
