@@ -391,3 +391,33 @@ def test_an_idle_connection_holds_no_input() -> None:
         assert parser.body == b"" or len(parser.body) <= 5000
     data = getattr(parser, "_data", b"")  # the pure twin's
     assert data == b""
+
+
+def test_an_end_inside_the_body_of_an_answered_request_ends_the_connection() -> None:
+    client = serve(Answers())
+    client.send(POST + b"abc")
+    assert response(client).status == 200
+    client.end()
+    assert client.closed
+    assert client.received() == b""
+    assert [entry.status for entry in client.access] == [200]
+
+
+def test_lingering_reads_on_where_reading_was_paused() -> None:
+    """So that the peer gets its answer, and its end is seen."""
+    go = Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await go.wait()
+        raise ValueError
+
+    client = serve(app, max_app_queue_size=1)
+    client.send(POST)
+    client.send(b"a")
+    assert client.paused
+    client.send(b"b")
+    go.set()
+    assert response(client).status == 500
+    assert not client.paused
+    client.end()
+    assert client.closed
