@@ -79,6 +79,8 @@ class Config:
     h2_max_header_list_size: int
     h2_max_inbound_frame_size: int
     websocket_max_message_size: int
+    websocket_max_frame_size: int | None
+    websocket_max_queue: int
     header_timeout: float | None
     body_timeout: float | None
     write_timeout: float | None
@@ -87,6 +89,14 @@ class Config:
     linger_timeout: float
     ssl_handshake_timeout: float
     websocket_ping_interval: float | None
+    websocket_ping_timeout: float | None
+    websocket_close_timeout: float | None
+    websocket_handshake_timeout: float | None
+    websocket_idle_timeout: float | None
+    websocket_lifetime: float | None
+    websockets: bool
+    websocket_origins: list[str]
+    websocket_compression: dict[str, Any] | None
     certfile: str | None
     keyfile: str | None
     keyfile_password: str | None

@@ -11,6 +11,8 @@ from hypercorn.errors import ConfigError
 from hypercorn.values import (
     BINDS,
     CLASS,
+    COMPRESSION,
+    COMPRESSION_DEFAULTS,
     LEVEL,
     MAPPING,
     PATH,
@@ -185,6 +187,10 @@ OPTIONS: tuple[Option, ...] = (
         "Limits",
         "WebSocket message; more closes with 1009",
     ),
+    Option(
+        "websocket_max_frame_size", optional(size()), None, "Limits", "WebSocket frame; more closes with 1009"
+    ),
+    Option("websocket_max_queue", number(1), 16, "Limits", "WebSocket messages that wait for the application"),
     # --- times; None is no limit
     Option("header_timeout", _OFF_OR_TIME, 10.0, "Timeouts", "time for a request's head, then 408"),
     Option("body_timeout", _OFF_OR_TIME, 30.0, "Timeouts", "time between pieces of a body, then 408"),
@@ -209,6 +215,31 @@ OPTIONS: tuple[Option, ...] = (
         "Timeouts",
         "time between WebSocket pings",
         ("--websocket-ping-interval",),
+    ),
+    Option(
+        "websocket_ping_timeout", _OFF_OR_TIME, 20.0, "Timeouts", "time for the answer to a ping, then 1011"
+    ),
+    Option("websocket_close_timeout", _OFF_OR_TIME, 10.0, "Timeouts", "time for a WebSocket's closing handshake"),
+    Option(
+        "websocket_handshake_timeout",
+        _OFF_OR_TIME,
+        60.0,
+        "Timeouts",
+        "time for the application to answer a WebSocket handshake",
+    ),
+    Option("websocket_idle_timeout", _OFF_OR_TIME, None, "Timeouts", "time without a WebSocket message"),
+    Option("websocket_lifetime", _OFF_OR_TIME, None, "Timeouts", "time that a WebSocket may last"),
+    # --- WebSocket
+    Option("websockets", SWITCH, True, "WebSocket", "off: an upgrade to WebSocket is an ordinary request"),
+    Option(
+        "websocket_origins", TEXTS, [], "WebSocket", "allowed Origin (none: any); may be repeated; else 403"
+    ),
+    Option(
+        "websocket_compression",
+        COMPRESSION,
+        dict(COMPRESSION_DEFAULTS),
+        "WebSocket",
+        "on, off, or settings such as level=6,window_bits=12,no_context_takeover=off,threshold=256",
     ),
     # --- TLS
     Option("certfile", PATH, None, "TLS", "certificate chain (PEM)", ("--certfile",)),

@@ -90,7 +90,7 @@ class MemoryLog:
         self, scope: Any, status: int | None, headers: Any, body_bytes: int, duration: float
     ) -> None:
         path = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
-        self.access.append(AccessEntry(scope["method"], path, status, body_bytes, duration, scope, headers))
+        self.access.append(AccessEntry(scope.get("method", "GET"), path, status, body_bytes, duration, scope, headers))
 
 
 class MemoryTransport(Transport):
@@ -225,6 +225,7 @@ class MemoryServer:
         self.context.records = True
         self.deadlines = Deadlines(self.runtime, self.context)
         self.context.arm_deadline = self.deadlines.arm
+        self.context.connection_replaced = self.replaced
 
     def connect(
         self,

@@ -218,6 +218,35 @@ def _read_mapping(value: Any) -> Any:
     return value
 
 
+COMPRESSION_DEFAULTS: dict[str, Any] = {
+    "level": 6,
+    "window_bits": 12,
+    "no_context_takeover": False,
+    "threshold": 256,
+}
+
+
+def _read_compression(value: Any) -> dict[str, Any] | None:
+    """None for off, else every setting."""
+    if isinstance(value, str) and "=" in value:
+        pairs = (part.partition("=") for part in value.split(","))
+        value = {name.strip(): text.strip() for name, _, text in pairs}
+    if isinstance(value, Mapping):
+        unknown = set(value) - set(COMPRESSION_DEFAULTS)
+        if unknown:
+            raise ValueError(f"unknown settings: {', '.join(sorted(map(str, unknown)))}")
+        given = {**COMPRESSION_DEFAULTS, **value}
+        return {
+            "level": number(1, 9).read(given["level"]),
+            "window_bits": number(9, 15).read(given["window_bits"]),
+            "no_context_takeover": _read_switch(given["no_context_takeover"]),
+            "threshold": size(0).read(given["threshold"]),
+        }
+    if value is None or (isinstance(value, str) and value.strip().lower() in _NOTHING):
+        return None
+    return dict(COMPRESSION_DEFAULTS) if _read_switch(value) else None
+
+
 TEXT = Kind("a text", _read_text, "TEXT")
 PATH = optional(Kind("a path", _read_path, "PATH"))
 SWITCH = Kind("true or false", _read_switch, switch=True)
@@ -240,4 +269,5 @@ VERIFY_MODE = optional(
 )
 VERIFY_FLAGS = optional(Kind("names of ssl.VerifyFlags, or their number", _read_verify_flags, "FLAGS"))
 CLASS = Kind("a class", _read_class)
+COMPRESSION = Kind("on, off, or a mapping of " + ", ".join(COMPRESSION_DEFAULTS), _read_compression, "SETTINGS")
 MAPPING = optional(Kind("a mapping (logging.config.dictConfig)", _read_mapping))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.wire.play import cut
 from tests.wire.websocket_frames import CLOSE, ERROR, MESSAGE, PING, PONG, PURE, TWINS, close, frame, play
 from wsproto.frame_protocol import FrameProtocol, Opcode, ParseFailed
 
@@ -26,11 +27,6 @@ GOOD = st.one_of(
 )
 INPUTS = st.lists(st.one_of(GOOD, GOOD, FRAMES, st.binary(max_size=12)), max_size=8).map(b"".join)
 COUNT = settings(max_examples=400, deadline=None)
-
-
-def cut(raw: bytes, places: list[int]) -> list[bytes]:
-    borders = sorted({0, len(raw), *(place % (len(raw) + 1) for place in places)})
-    return [raw[i:j] for i, j in zip(borders, borders[1:], strict=False)]
 
 
 def by_wsproto(raw: bytes) -> list[tuple[Any, ...]]:

@@ -8,6 +8,7 @@ cdef class ASGIContext(Context):
     cdef public bint records
     cdef public object request_opened
     cdef public object arm_deadline
+    cdef public object connection_replaced
     cdef public dict state
     cdef public str root_path
     cdef public Py_ssize_t max_app_queue_size

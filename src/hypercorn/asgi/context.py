@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from hypercorn.asgi.scope import http_scope
 from hypercorn.protocol.ports import Connection, Context, Runtime
+from hypercorn.protocol.websocket import WebSocketSettings
+from hypercorn.wire.deflate import Compression
 from hypercorn.wire.http1 import RequestParser
 
 if TYPE_CHECKING:
     from hypercorn.asgi.http import HTTPStream
+    from hypercorn.asgi.websocket import WebSocketStream
     from hypercorn.config import Config
 
 
@@ -24,6 +27,7 @@ class ASGIContext(Context):
         "alt_svc",
         "app",
         "arm_deadline",
+        "connection_replaced",
         "date",
         "date_field",
         "logger",
@@ -45,6 +49,7 @@ class ASGIContext(Context):
         self.records = False  # True when each request leaves an access record
         self.request_opened: Callable[[], None] | None = None
         self.arm_deadline: Callable[[float], None] | None = None
+        self.connection_replaced: Callable[[Connection, Connection], None] | None = None
         self.state: dict[str, Any] = {}
         self.root_path = config.root_path
         self.max_app_queue_size = config.max_app_queue_size
@@ -71,6 +76,8 @@ class ASGIContext(Context):
         self.linger_timeout = config.linger_timeout or 0.0
         self.keep_case = config.h11_pass_raw_headers
         self.server_names = frozenset(name.lower().encode("ascii", "replace") for name in config.server_names)
+
+        self.websocket = websocket_settings(config)
 
     def server_fields(self, has_date: bool, has_server: bool) -> bytes:
         now = int(time())
@@ -100,7 +107,7 @@ class ASGIContext(Context):
         client = connection.transport.client
         self.logger.log_debug("Refused a request of %s: %d %s", client[0] if client else "-", status, reason)
 
-    def record(self, stream: HTTPStream, duration: float) -> None:
+    def record(self, stream: HTTPStream | WebSocketStream, duration: float) -> None:
         """One access record, of a request that an application saw. A status of 0 is one that was never sent."""
         if self.access is not None:
             self.access(stream.scope, stream.status or None, stream.headers, stream.sent, duration)
@@ -114,6 +121,30 @@ class ASGIContext(Context):
     def log_exception(self, message: str, what: str, error: BaseException) -> None:
         self.logger.log_error(message, what, exc_info=error)
 
+    def replaced(self, connection: Connection, successor: Connection) -> None:
+        if self.connection_replaced is not None:
+            self.connection_replaced(connection, successor)
+
     def arm(self, deadline: float) -> None:
         if self.arm_deadline is not None:
             self.arm_deadline(deadline)
+
+
+def websocket_settings(config: Config) -> WebSocketSettings | None:
+    """The limits of WebSockets, or None where they are switched off."""
+    if not config.websockets:
+        return None
+    settings = WebSocketSettings()
+    settings.max_message_size = config.websocket_max_message_size
+    settings.max_frame_size = config.websocket_max_frame_size or 0
+    settings.max_queue = config.websocket_max_queue
+    settings.ping_interval = config.websocket_ping_interval or 0.0
+    settings.ping_timeout = config.websocket_ping_timeout or 0.0
+    settings.close_timeout = config.websocket_close_timeout or 0.0
+    settings.handshake_timeout = config.websocket_handshake_timeout or 0.0
+    settings.idle_timeout = config.websocket_idle_timeout or 0.0
+    settings.lifetime = config.websocket_lifetime or 0.0
+    origins = (origin.lower().encode("ascii", "replace") for origin in config.websocket_origins)
+    settings.origins = frozenset() if "*" in config.websocket_origins else frozenset(origins)
+    settings.compression = Compression.of(config.websocket_compression)
+    return settings

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hypercorn.asgi.context import ASGIContext
 
 SPEC_VERSION = "2.5"
+SCHEMES = {"http": "ws", "https": "wss"}
 
 
 def http_scope(context: ASGIContext, transport: Transport, head: RequestParser | None) -> dict[str, Any]:
@@ -75,3 +76,25 @@ def http_scope(context: ASGIContext, transport: Transport, head: RequestParser |
         scope["http_version"] = head.http_version
         scope["extensions"] = {"http.response.pathsend": nothing, "http.response.zerocopysend": nothing}
     return scope
+
+
+def websocket_scope(
+    context: ASGIContext, transport: Transport, head: RequestParser, subprotocols: list[str]
+) -> dict[str, Any]:
+    """The scope of a WebSocket (ASGI WebSocket specification 2.5)."""
+    return {
+        "type": "websocket",
+        "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
+        "http_version": head.http_version,
+        "scheme": SCHEMES[transport.scheme],
+        "path": head.path,
+        "raw_path": head.raw_path,
+        "query_string": head.query_string,
+        "root_path": context.root_path,
+        "headers": head.headers,
+        "client": transport.client,
+        "server": transport.server,
+        "subprotocols": subprotocols,
+        "state": context.state.copy(),
+        "extensions": {"websocket.http.response": {}},
+    }

@@ -1,6 +1,7 @@
 from hypercorn.asgi.context cimport ASGIContext
 from hypercorn.asgi.http cimport HTTPStream
-from hypercorn.asgi.scope cimport http_scope
+from hypercorn.asgi.scope cimport http_scope, websocket_scope
+from hypercorn.asgi.websocket cimport WebSocketStream
 from hypercorn.protocol.ports cimport Connection, Stream
 from hypercorn.wire.http1 cimport RequestParser
 

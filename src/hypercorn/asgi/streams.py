@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypercorn.asgi.context import ASGIContext
 from hypercorn.asgi.http import HTTPStream
-from hypercorn.asgi.scope import http_scope
+from hypercorn.asgi.scope import http_scope, websocket_scope
+from hypercorn.asgi.websocket import WebSocketStream
 from hypercorn.protocol.ports import Connection, Stream
 from hypercorn.wire.http1 import RequestParser
 
@@ -19,3 +22,9 @@ class StreamContext(ASGIContext):
             self.request_opened()
         scope = http_scope(self, connection.transport, head)
         return HTTPStream(connection, self, scope, head.complete)
+
+    def open_websocket(self, connection: Connection, head: RequestParser, handshake: Any) -> Stream:
+        if self.request_opened is not None:
+            self.request_opened()
+        scope = websocket_scope(self, connection.transport, head, handshake.subprotocols)
+        return WebSocketStream(connection, self, scope, handshake)

@@ -2,10 +2,11 @@ from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
 from hypercorn.wire.http1 cimport FieldEncoder, RequestParser, encode_chunk, encode_last_chunk
 
 cdef int HEAD, BODY, ERROR
-cdef int NOTHING, FIRST_HEAD, NEXT_HEAD, PARTIAL_HEAD, REQUEST_BODY, WRITE_PROGRESS, LINGER
+cdef int NOTHING, FIRST_HEAD, NEXT_HEAD, PARTIAL_HEAD, REQUEST_BODY, WRITE_PROGRESS, LINGER, HANDSHAKE
 cdef Py_ssize_t PIPELINE_BUFFER, LINGER_BYTES
 cdef dict STATUS_LINES
 cdef bytes CONTINUE, EARLY_HINTS, CRLF, CLOSE, KEEP_ALIVE, CHUNKED
+cdef object UPGRADE_REQUIRED
 
 cdef class HTTP1Connection(Connection):
     cdef public RequestParser parser
@@ -26,6 +27,7 @@ cdef class HTTP1Connection(Connection):
     cdef public long long received
     cdef public bint http10
     cdef public bint keep_alive
+    cdef public bint upgrading
     cdef public bint bodyless
     cdef public bint head_sent
     cdef public int status
@@ -43,6 +45,8 @@ cdef class HTTP1Connection(Connection):
     cpdef hold_pipelined(self)
     cpdef need_data(self, RequestParser parser)
     cpdef head_received(self, RequestParser parser)
+    cpdef handshake_received(self, RequestParser parser)
+    cpdef leave(self)
     cpdef piece_received(self, RequestParser parser)
     cpdef refuse(self, error)
     cpdef answer(self, int status, str reason)

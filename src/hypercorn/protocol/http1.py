@@ -11,9 +11,11 @@ pipelined bytes wait in the parser, bounded because reading pauses behind them.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from hypercorn.errors import ProtocolError
 from hypercorn.protocol.ports import Connection, Context, Stream, Transport
+from hypercorn.protocol.upgrade import UPGRADE_REQUIRED, check_upgrade, switch
 from hypercorn.wire.http1 import (
     BODY,
     ERROR,
@@ -25,7 +27,7 @@ from hypercorn.wire.http1 import (
 )
 
 # What the deadline waits for.
-NOTHING, FIRST_HEAD, NEXT_HEAD, PARTIAL_HEAD, REQUEST_BODY, WRITE_PROGRESS, LINGER = range(7)
+NOTHING, FIRST_HEAD, NEXT_HEAD, PARTIAL_HEAD, REQUEST_BODY, WRITE_PROGRESS, LINGER, HANDSHAKE = range(8)
 
 PIPELINE_BUFFER = 65536  # bytes of later requests that are read before reading pauses
 LINGER_BYTES = 1048576  # bytes dropped while lingering before the connection is cut
@@ -68,6 +70,7 @@ class HTTP1Connection(Connection):
         "trailer_fields",
         "unread",
         "unsent",
+        "upgrading",
         "waiting_for",
         "with_trailers",
         "writing_paused",
@@ -99,6 +102,7 @@ class HTTP1Connection(Connection):
         self.received = 0
         self.http10 = False
         self.keep_alive = True
+        self.upgrading = False
         # the response
         self.bodyless = False
         self.head_sent = False
@@ -140,6 +144,9 @@ class HTTP1Connection(Connection):
                 self.close()
             else:
                 self.refuse(ProtocolError(408, "the connection ended inside the request body"))
+        elif self.upgrading:  # half a WebSocket is none
+            self.leave()
+            self.close()
         elif self.stream is not None:
             self.stream.peer_closed()
 
@@ -153,6 +160,10 @@ class HTTP1Connection(Connection):
     def connection_lost(self) -> None:
         self.lost = True
         self.wait(NOTHING, 0)
+        self.leave()
+
+    def leave(self) -> None:
+        """The peer is gone: so its exchange is over."""
         stream = self.stream
         self.stream = None
         if stream is not None:
@@ -244,13 +255,12 @@ class HTTP1Connection(Connection):
         if context.server_names and not context.serves(parser.host):
             self.refuse(ProtocolError(404, "no such host here"))
             return
-        if not parser.complete:
-            if context.max_body_size and parser.content_length > context.max_body_size:
-                self.refuse(ProtocolError(413, "the request body is larger than this server accepts"))
-                return
-            if parser.upgrade == b"websocket":
-                self.refuse(ProtocolError(400, "a WebSocket handshake has no body"))
-                return
+        if not parser.complete and context.max_body_size and parser.content_length > context.max_body_size:
+            self.refuse(ProtocolError(413, "the request body is larger than this server accepts"))
+            return
+        if parser.upgrade == b"websocket" and context.websocket is not None:
+            self.handshake_received(parser)
+            return
         self.open = True
         self.waiting_for = NOTHING
         self.deadline = 0.0
@@ -266,6 +276,26 @@ class HTTP1Connection(Connection):
             if self.stream is not stream:
                 return
         stream.begin()
+
+    def handshake_received(self, parser: RequestParser) -> None:
+        """Opens the exchange of a WebSocket handshake. What the client sends next is held until it is answered; it is
+        never taken for another request."""
+        self.keep_alive = False
+        handshake = check_upgrade(self, parser)
+        if handshake is None:
+            return
+        self.open = True
+        self.wait(HANDSHAKE, self.context.websocket.handshake_timeout)
+        self.upgrading = True
+        self.stream = self.context.open_websocket(self, parser, handshake)
+        self.stream.begin()
+
+    def accept(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], extension: Any) -> Connection:
+        successor = switch(self, stream, headers, extension)
+        self.stream = None
+        self.lost = True  # to this connection it is
+        self.wait(NOTHING, 0)
+        return successor
 
     def piece_received(self, parser: RequestParser) -> None:
         """Hands a piece of the body up, or drops it when the response is already complete."""
@@ -321,7 +351,7 @@ class HTTP1Connection(Connection):
                     STATUS_LINES[status],
                     self.context.server_fields(False, False),
                     b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n" % len(body),
-                    CLOSE,
+                    UPGRADE_REQUIRED if status == 426 else CLOSE,
                     body,
                 )
             )
@@ -584,6 +614,10 @@ class HTTP1Connection(Connection):
                 self.refuse(ProtocolError(408, "the request body did not arrive in time"))
         elif (waiting_for == FIRST_HEAD or waiting_for == PARTIAL_HEAD) and not self.parser.idle:
             self.refuse(ProtocolError(408, "the request head did not arrive in time"))
+        elif waiting_for == HANDSHAKE:
+            self.wait(NOTHING, 0)
+            if not self.head_sent:
+                self.refuse(ProtocolError(504, "the application did not answer the handshake in time"))
         elif waiting_for == LINGER and not self.lost:
             self.close()
         elif waiting_for != NOTHING:

@@ -59,6 +59,7 @@ cdef class Connection:
     cpdef trailers(self, Stream stream, headers, bint end)
     cpdef hint(self, Stream stream, headers)
     cpdef int reset(self, Stream stream) except -1
+    cpdef Connection accept(self, Stream stream, headers, extension)
     cpdef wanted(self, Stream stream)
 
 cdef class Stream:
@@ -69,12 +70,15 @@ cdef class Stream:
     cpdef disconnected(self, int status)
     cpdef peer_closed(self)
     cpdef writable(self)
+    cpdef bint message_received(self, message) except -1
+    cpdef closed(self, int code, str reason)
 
 cdef class Context:
     cdef public Runtime runtime
     cdef public FieldEncoder encoder
     cdef public bint terminating
     cdef public bint keep_case
+    cdef public object websocket
     cdef public frozenset server_names
     cdef public Py_ssize_t max_request_line_size
     cdef public Py_ssize_t max_header_size
@@ -92,4 +96,6 @@ cdef class Context:
     cpdef Stream open_http(self, Connection connection, RequestParser head)
     cpdef bytes server_fields(self, bint has_date, bint has_server)
     cpdef refused(self, Connection connection, RequestParser head, int status, str reason)
+    cpdef Stream open_websocket(self, Connection connection, RequestParser head, handshake)
+    cpdef replaced(self, Connection connection, Connection successor)
     cpdef arm(self, double deadline)

@@ -5,8 +5,8 @@ opens. They are classes rather than typing protocols so that, compiled, a call a
 
     transport -> connection   data_received  eof_received  connection_lost  pause_writing  resume_writing
     connection -> transport   write  close  abort  write_eof  pause_reading  resume_reading  get_extra_info
-    connection -> stream      body_received  disconnected  writable
-    stream -> connection      start  body  trailers  hint  reset  wanted
+    connection -> stream      body_received  disconnected  writable  message_received  closed
+    stream -> connection      start  body  trailers  hint  reset  wanted  accept
 
 No method of these blocks, and none raises because of a peer.
 """
@@ -259,6 +259,11 @@ class Connection:
         response for complete. Returns the status that the peer saw."""
         raise NotImplementedError
 
+    def accept(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], extension: Any) -> Connection:
+        """Answers a WebSocket handshake with success. Returns the connection that carries the WebSocket on, with the
+        `extension` that was agreed on, or None. Raises TypeError or ValueError for bad fields."""
+        raise NotImplementedError
+
     def wanted(self, stream: Stream) -> None:
         """The application waits for the body: send 100 (Continue) where asked for, read on."""
         raise NotImplementedError
@@ -297,6 +302,16 @@ class Stream:
         """The peer reads again."""
         raise NotImplementedError
 
+    # A WebSocket's, after its handshake.
+
+    def message_received(self, message: Any) -> bool:
+        """Takes a message: str or bytes. Returns False when the sender should wait."""
+        raise NotImplementedError
+
+    def closed(self, code: int, reason: str) -> None:
+        """The WebSocket is over, for the peer's or the server's reason. No further call follows."""
+        raise NotImplementedError
+
 
 class Context:
     """What all connections of one worker share: the limits as numbers, the runtime, and the floors above."""
@@ -318,6 +333,7 @@ class Context:
         "runtime",
         "server_names",
         "terminating",
+        "websocket",
         "write_timeout",
     )
 
@@ -340,6 +356,7 @@ class Context:
         self.write_timeout = 60.0
         self.linger_timeout = 2.0
         self.keep_case = False
+        self.websocket: Any = None  # protocol.websocket.WebSocketSettings, or None: no WebSockets
 
     def serves(self, host: bytes) -> bool:
         """True where `host` (a Host field's value) is one of `server_names`, with or without its port."""
@@ -356,6 +373,14 @@ class Context:
 
     def refused(self, connection: Connection, head: RequestParser, status: int, reason: str) -> None:
         """A request was refused before any application saw it: one access record, one counter."""
+        raise NotImplementedError
+
+    def open_websocket(self, connection: Connection, head: RequestParser, handshake: Any) -> Stream:
+        """Opens the stream of a WebSocket whose `handshake` (protocol.handshake.Handshake) is in order."""
+        raise NotImplementedError
+
+    def replaced(self, connection: Connection, successor: Connection) -> None:
+        """A connection went on as another, outside of `data_received`."""
         raise NotImplementedError
 
     def arm(self, deadline: float) -> None:

@@ -42,6 +42,7 @@ class Worker:
         self.context.records = self.context.access is not None
         self.deadlines = Deadlines(runtime, self.context)
         self.context.arm_deadline = self.deadlines.arm
+        self.context.connection_replaced = self.replaced
         self.lifespan = Lifespan(self.app, config, runtime, runtime.start, self.context.state)
         self.listeners: list[Listener] = []
         self.sockets: Sockets | None = None

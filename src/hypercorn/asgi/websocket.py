@@ -1,0 +1,341 @@
+"""One WebSocket as an application sees it (ASGI WebSocket specification 2.5), for every HTTP version.
+
+The order of messages is here; frames, pings and times are `protocol.websocket`'s, the handshake's answer is the HTTP
+connection's. What an application sends once the peer is gone raises `ClientDisconnected`, whether it was told already
+or not; what it sends after its own close is a message out of place.
+"""
+
+from __future__ import annotations
+
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.asgi.call import APP_ERRORS, DONE, AppCall, ASGIStream, Drain, Receive
+from hypercorn.asgi.http import as_dict, tells_of_disconnect, to_bytes
+from hypercorn.errors import ClientDisconnected, UnexpectedMessageError
+from hypercorn.protocol.ports import Connection
+from hypercorn.protocol.websocket import WebSocketConnection
+from hypercorn.wire.websocket import is_close_code
+
+if TYPE_CHECKING:
+    from hypercorn.asgi.context import ASGIContext
+
+CONNECTING, DENYING, CONNECTED, CLOSED = range(4)
+STATE_NAMES = ("HANDSHAKE", "RESPONSE", "CONNECTED", "CLOSED")
+QUEUE_BYTES = 262144  # of messages that wait for the application before no more are taken
+OWN_FIELDS = frozenset(
+    (
+        b"connection",
+        b"sec-websocket-accept",
+        b"sec-websocket-extensions",
+        b"sec-websocket-protocol",
+        b"upgrade",
+    )
+)
+
+
+class WebSocketStream(ASGIStream):
+    """A WebSocket and its handshake."""
+
+    __slots__ = (
+        "arrived",
+        "code",
+        "connect_given",
+        "context",
+        "expected",
+        "handshake",
+        "headers",
+        "logged",
+        "max_queue",
+        "over",
+        "queued",
+        "ready",
+        "reason",
+        "scope",
+        "sent",
+        "socket",
+        "started_at",
+        "state",
+        "status",
+    )
+
+    def __init__(self, connection: Connection, context: ASGIContext, scope: dict[str, Any], handshake: Any) -> None:
+        super().__init__(connection, context.runtime)
+        self.context = context
+        self.scope = scope
+        self.handshake: Any = handshake
+        self.socket: WebSocketConnection | None = None
+        self.state = CONNECTING
+        self.connect_given = False
+        self.max_queue: int = context.websocket.max_queue
+        # Messages in the order of their arrival: `ready` backwards, then `arrived`.
+        self.arrived: list[Any] = []
+        self.ready: list[Any] = []
+        self.queued = 0  # bytes, or characters, of them
+        self.over = False  # the end is next: `code` and `reason`
+        self.code = 0
+        self.reason = ""
+        # the answer to the handshake, and the record
+        self.status = 0
+        self.headers: Any = ()
+        self.expected = -1
+        self.sent = 0
+        self.logged = not context.records
+        self.started_at = 0.0 if self.logged else context.runtime.now()
+
+    # -- towards the connection
+
+    def begin(self) -> None:
+        self.runtime.spawn(AppCall(self))
+
+    def call(self) -> Any:
+        try:
+            coroutine = self.context.app(self.scope, self.receive, self.send)
+            if type(coroutine) is not CoroutineType and not hasattr(coroutine, "send"):
+                coroutine = coroutine.__await__()
+        except StopIteration as error:  # it would pass for the end of a coroutine (PEP 479)
+            raise RuntimeError("the application raised StopIteration") from error
+        return coroutine
+
+    def message_received(self, message: Any) -> bool:
+        self.arrived.append(message)
+        self.queued += len(message)
+        if self.parked:
+            self.wake()
+        return self.queued < QUEUE_BYTES and len(self.arrived) + len(self.ready) < self.max_queue
+
+    def closed(self, code: int, reason: str) -> None:
+        self.gone = True
+        self.end(code, reason)
+
+    def disconnected(self, status: int) -> None:
+        """Before the handshake was answered: the peer is gone, or the server answered `status` itself."""
+        self.gone = True
+        if status:
+            self.status = status
+            self.sent = self.connection.answered
+        self.end(1006, "")
+
+    def peer_closed(self) -> None:
+        self.disconnected(0)
+
+    def writable(self) -> None:
+        self.wake()
+
+    def end(self, code: int, reason: str) -> None:
+        """It is over: the application is told after what it has not read yet."""
+        if not self.over:
+            self.over = True
+            self.code = code
+            self.reason = reason
+        self.record()
+        self.wake()
+
+    # -- towards the application
+
+    def receive(self) -> Any:
+        """The ASGI `receive`."""
+        return Receive(self)
+
+    def take(self) -> dict[str, Any] | None:
+        if self.ready or self.arrived:
+            if self.connect_given:
+                return self.take_message()
+        elif self.over and self.connect_given:
+            return {"type": "websocket.disconnect", "code": self.code, "reason": self.reason}
+        if not self.connect_given:
+            self.connect_given = True
+            return {"type": "websocket.connect"}
+        return None
+
+    def take_message(self) -> dict[str, Any]:
+        """The oldest message that waits."""
+        if not self.ready:
+            self.arrived.reverse()
+            self.arrived, self.ready = self.ready, self.arrived
+        message = self.ready.pop()
+        self.queued -= len(message)
+        if type(message) is str:
+            return {"type": "websocket.receive", "bytes": None, "text": message}
+        return {"type": "websocket.receive", "bytes": message, "text": None}
+
+    def send(self, message: dict[str, Any]) -> Any:
+        """The ASGI `send`. Raises `ClientDisconnected` (an OSError) when the client is gone,
+        `UnexpectedMessageError` for a message out of place, TypeError or ValueError for a malformed one."""
+        if type(message) is not dict:
+            message = as_dict(message)
+        kind = message.get("type")
+        state = self.state
+        if self.gone and state != CLOSED:
+            raise ClientDisconnected("the client is gone")
+        if kind == "websocket.send":
+            if state == CONNECTED:
+                return self.send_message(message)
+        elif kind == "websocket.close":
+            if state == CONNECTED or state == CONNECTING:  # noqa: SIM109  two comparisons of C numbers
+                self.send_close(message)
+                return DONE
+        elif kind == "websocket.accept":
+            if state == CONNECTING:
+                self.send_accept(message)
+                return DONE
+        elif kind == "websocket.http.response.start":
+            if state == CONNECTING:
+                self.send_start(message)
+                return DONE
+        elif kind == "websocket.http.response.body" and state == DENYING:
+            return self.send_body(message)
+        raise UnexpectedMessageError(kind, STATE_NAMES[state])
+
+    def send_message(self, message: dict[str, Any]) -> Any:
+        """A message: `text` or `bytes`, the other one absent or None."""
+        data = message.get("text")
+        if data is None:
+            data = message.get("bytes")
+            if data is None:
+                raise ValueError("websocket.send needs text or bytes")
+            if type(data) is not bytes:
+                data = to_bytes(data)
+        elif message.get("bytes") is not None:
+            raise ValueError("websocket.send takes text or bytes, not both")
+        elif type(data) is not str:
+            data = to_text(data)
+        if self.socket.send_message(data):  # type: ignore[union-attr]  # it is there since CONNECTED
+            return DONE
+        return Drain(self)
+
+    def send_accept(self, message: dict[str, Any]) -> None:
+        """Accepts the handshake. Raises ValueError for a subprotocol that was not offered, and for fields that are
+        the server's."""
+        headers: list[tuple[bytes, bytes]] = []
+        for name, value in message.get("headers") or ():
+            if name.lower() in OWN_FIELDS:
+                raise ValueError(f"Invalid additional header, {name!r}")
+            headers.append((name, value))
+        subprotocol = message.get("subprotocol")
+        if subprotocol is not None:
+            if subprotocol not in self.handshake.subprotocols:
+                raise ValueError(f"Invalid Subprotocol: {subprotocol!r} was not offered")
+            headers.append((b"sec-websocket-protocol", subprotocol.encode("ascii")))
+        extension = None
+        compression = self.context.websocket.compression
+        if compression is not None and self.handshake.extensions:
+            agreed = compression.agree(self.handshake.extensions)
+            if agreed is not None:
+                field, extension = agreed
+                headers.append((b"sec-websocket-extensions", field))
+        connection: Any = self.connection.accept(self, headers, extension)
+        self.socket = connection
+        self.connection = connection
+        self.state = CONNECTED
+        self.status = connection.accepted
+        self.headers = headers
+        self.handshake = None
+        connection.begin()
+
+    def send_close(self, message: dict[str, Any]) -> None:
+        """Ends the WebSocket, or refuses the handshake with 403. The application is told of the end all the same."""
+        code = message.get("code")
+        if code is None:
+            code = 1000
+        reason = message.get("reason") or ""
+        if self.state == CONNECTING:
+            self.answer_403()
+            code = 1006
+        else:
+            if code != 1005 and (type(code) is not int or not 0 <= code < 65536 or not is_close_code(code)):
+                raise ValueError(f"not a close code: {code!r}")
+            self.state = CLOSED
+            self.socket.close(code, reason)  # type: ignore[union-attr]  # it is there since CONNECTED
+        self.drop_queue()
+        self.gone = True
+        self.end(code, reason)
+
+    def answer_403(self) -> None:
+        """Refuses the handshake."""
+        self.state = CLOSED
+        self.status = 403
+        self.connection.start(self, 403, ((b"content-length", b"0"),), False)
+        self.connection.body(self, b"", True)
+
+    def drop_queue(self) -> None:
+        """Nobody wants the messages that wait."""
+        self.arrived.clear()
+        self.ready.clear()
+        self.queued = 0
+
+    def send_start(self, message: dict[str, Any]) -> None:
+        """Refuses the handshake with a response of the application's: its head, which leaves with the body."""
+        status = message["status"]
+        if not isinstance(status, int) or status < 200 or status > 999:
+            raise ValueError(f"not a final HTTP status: {status!r}")
+        headers = message.get("headers") or ()
+        if not isinstance(headers, (list, tuple)):
+            headers = list(headers)
+        self.expected = self.connection.start(self, status, headers, False)
+        self.status = int(status)
+        self.headers = headers
+        self.state = DENYING
+
+    def send_body(self, message: dict[str, Any]) -> Any:
+        """A piece of that response's body."""
+        data = message.get("body", b"")
+        if type(data) is not bytes:
+            data = to_bytes(data)
+        end = not message.get("more_body", False)
+        total = self.sent + len(data)
+        if self.expected >= 0:
+            if total > self.expected:
+                raise ValueError(f"the response body is longer than the {self.expected} bytes that it announced")
+            if end and total < self.expected:
+                raise ValueError(f"the response ends after {total} of the {self.expected} bytes that it announced")
+        self.sent = total
+        going = self.connection.body(self, data, end)
+        if end:
+            self.state = CLOSED
+            self.gone = True
+            self.end(1006, "")
+        elif not going:
+            return Drain(self)
+        return DONE
+
+    def must_wait(self) -> bool:
+        return self.connection.writing_blocked(self)
+
+    def call_ended(self, error: BaseException | None) -> None:
+        if error is None:
+            if self.state != CLOSED and not self.gone:
+                self.context.log_error("The application returned without closing its WebSocket (%s)", self.name())
+        elif isinstance(error, APP_ERRORS) and not (self.gone and tells_of_disconnect(error)):
+            self.context.log_exception("Error in the application (%s)", self.name(), error)
+        if self.gone or self.state == CLOSED:
+            return
+        self.gone = True
+        if self.state == CONNECTED:
+            self.socket.close(1011, "")  # type: ignore[union-attr]  # it is there since CONNECTED
+        else:
+            self.status = self.connection.reset(self)
+            self.headers = ()
+            self.sent = self.connection.answered
+        self.state = CLOSED
+        self.drop_queue()
+        self.end(1011, "")
+
+    def name(self) -> str:
+        """The WebSocket in an error record: its path, with anything unprintable escaped."""
+        return f"WebSocket {self.scope['raw_path'].decode('ascii', 'backslashreplace')}"
+
+    def record(self) -> None:
+        """Writes the one access record of this WebSocket."""
+        if not self.logged:
+            self.logged = True
+            if self.socket is not None:
+                self.sent = self.socket.sent
+            self.context.record(self, self.runtime.now() - self.started_at)
+
+
+def to_text(data: Any) -> str:
+    """Text given as a subclass of str. Raises TypeError for what is no text."""
+    if isinstance(data, str):
+        return str(data)
+    raise TypeError(f"the text of a message must be str, not {type(data).__name__}")

@@ -1,0 +1,63 @@
+from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
+from hypercorn.wire.websocket cimport (
+    FrameParser, encode_close, encode_compressed, encode_message, encode_ping, encode_pong,
+)
+
+cdef int OPEN, CLOSING, LINGERING, ENDED
+cdef int CLOSE, ERROR, HELD, MESSAGE, PING
+cdef int ABNORMAL
+cdef Py_ssize_t LINGER_BYTES
+
+cdef class WebSocketSettings:
+    cdef public bint enabled
+    cdef public Py_ssize_t max_message_size
+    cdef public Py_ssize_t max_frame_size
+    cdef public Py_ssize_t max_queue
+    cdef public double ping_interval
+    cdef public double ping_timeout
+    cdef public double close_timeout
+    cdef public double handshake_timeout
+    cdef public double idle_timeout
+    cdef public double lifetime
+    cdef public object origins
+    cdef public object compression
+
+cdef class WebSocketConnection(Connection):
+    cdef public WebSocketSettings settings
+    cdef public Stream stream
+    cdef public object extension
+    cdef public FrameParser parser
+    cdef public int state
+    cdef public bint advancing
+    cdef public bint reading_paused
+    cdef public bint writing_paused
+    cdef public bytes pong
+    cdef public Py_ssize_t unread
+    cdef public Py_ssize_t unsent
+    cdef public long long sent
+    cdef public bint heard
+    cdef public bytes held
+    cdef public int accepted
+    cdef public bint pinged
+    cdef public double active_at
+    cdef public double ping_at
+    cdef public double ends_at
+    cdef public double write_by
+    cdef public double close_by
+    cpdef begin(self)
+    cpdef advance(self)
+    cpdef message_received(self, message)
+    cpdef ping_received(self, bytes payload)
+    cpdef close_received(self, int code, str reason)
+    cpdef stream_ended(self, int code, str reason)
+    cpdef bint send_message(self, message) except -1
+    cpdef bytes packed(self, message)
+    cpdef close(self, int code, str reason)
+    cpdef read_on(self)
+    cpdef fail(self, int code, str reason, int told)
+    cpdef end(self)
+    cpdef wait_for_end(self)
+    cpdef set_deadline(self)
+    cpdef double idle_at(self) except? -1
+    cpdef ping_due(self, double now)
+    cpdef end_by_server(self, int code, str reason)

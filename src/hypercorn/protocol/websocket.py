@@ -1,0 +1,380 @@
+"""One WebSocket (RFC 6455) over a pipe of bytes: messages up and down, control frames, the end, and the times.
+
+The pipe is a `Transport`: a socket after an HTTP/1.1 upgrade, or the data of one HTTP/2 or HTTP/3 stream (RFC 8441,
+RFC 9220). Nothing here knows which, or how the handshake went.
+
+    OPEN -> CLOSING    our close frame is sent, the peer's is awaited
+         -> LINGERING  the peer broke the protocol or is silent: half-closed, dropping what still comes
+         -> ENDED
+
+An application that does not read stops the flow of data frames, and with them the reading of the socket; control
+frames before the next data frame are still answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hypercorn.protocol.ports import Connection, Context, Stream, Transport
+from hypercorn.wire.websocket import (
+    CLOSE,
+    ERROR,
+    HELD,
+    MESSAGE,
+    PING,
+    FrameParser,
+    encode_close,
+    encode_compressed,
+    encode_message,
+    encode_ping,
+    encode_pong,
+)
+
+OPEN, CLOSING, LINGERING, ENDED = range(4)
+LINGER_BYTES = 1048576  # bytes dropped while lingering before the connection is cut
+ABNORMAL = 1006  # what an application is told when no close frame came
+
+
+class WebSocketSettings:
+    """The limits of a worker's WebSockets; 0 is no limit, sizes are bytes, times seconds.
+
+    `compression` is a `wire.deflate.Compression`, or None.
+    """
+
+    def __init__(self) -> None:
+        self.enabled = True
+        self.max_message_size = 16 * 1024 * 1024
+        self.max_frame_size = 0
+        self.max_queue = 16
+        self.ping_interval = 0.0
+        self.ping_timeout = 20.0
+        self.close_timeout = 10.0
+        self.handshake_timeout = 60.0  # for the application to answer
+        self.idle_timeout = 0.0
+        self.lifetime = 0.0
+        self.origins: frozenset[bytes] = frozenset()
+        self.compression: Any = None
+
+
+class WebSocketConnection(Connection):
+    """A WebSocket after its handshake. `sent` counts the bytes of its frames."""
+
+    __slots__ = (
+        "accepted",
+        "active_at",
+        "advancing",
+        "close_by",
+        "ends_at",
+        "extension",
+        "heard",
+        "held",
+        "parser",
+        "ping_at",
+        "pinged",
+        "pong",
+        "reading_paused",
+        "sent",
+        "settings",
+        "state",
+        "stream",
+        "unread",
+        "unsent",
+        "write_by",
+        "writing_paused",
+    )
+
+    def __init__(self, transport: Transport, context: Context, stream: Stream, extension: Any = None) -> None:
+        super().__init__(transport, context)
+        settings = context.websocket
+        self.settings: WebSocketSettings = settings
+        self.stream: Stream | None = stream
+        self.extension = extension
+        self.parser = FrameParser(settings.max_message_size, settings.max_frame_size, extension)
+        self.accepted = 101  # the status that the handshake was answered with
+        self.held = b""  # what came after the handshake
+        self.state = OPEN
+        self.advancing = False
+        self.reading_paused = False
+        self.writing_paused = False
+        self.pong: bytes | None = None  # the answer that waits until the peer reads
+        self.unread = 0
+        self.unsent = 0
+        self.sent = 0
+        self.heard = False  # something came since the last look
+        self.pinged = False  # a ping is unanswered
+        # When what is due; 0: never.
+        now = context.runtime.now()
+        self.active_at = now
+        self.ping_at = now + settings.ping_interval if settings.ping_interval else 0.0
+        self.ends_at = now + settings.lifetime if settings.lifetime else 0.0
+        self.write_by = 0.0
+        self.close_by = 0.0
+        self.set_deadline()
+
+    def begin(self) -> None:
+        """Goes on from the handshake, with what followed it."""
+        held = self.held
+        if held:
+            self.held = b""
+            self.data_received(held)
+            self.heard = False
+        if self.context.terminating:
+            self.shutdown()
+
+    # -- from the transport
+
+    def data_received(self, data: bytes) -> Connection | None:
+        if self.state >= LINGERING:
+            self.unread += len(data)
+            if self.unread > LINGER_BYTES and self.state == LINGERING:
+                self.end()
+            return None
+        self.heard = True
+        self.parser.feed(data)
+        self.advance()
+        return None
+
+    def eof_received(self) -> None:
+        self.stream_ended(ABNORMAL, "")
+        if self.state != ENDED:
+            self.end()
+
+    def connection_lost(self) -> None:
+        self.state = ENDED
+        self.deadline = 0.0
+        self.stream_ended(ABNORMAL, "")
+
+    def pause_writing(self) -> None:
+        self.writing_paused = True
+        self.unsent = self.transport.unsent()
+        if self.context.write_timeout:
+            self.write_by = self.context.runtime.now() + self.context.write_timeout
+            self.set_deadline()
+
+    def resume_writing(self) -> None:
+        self.writing_paused = False
+        self.write_by = 0.0
+        if self.pong is not None and self.state == OPEN:
+            self.transport.write(encode_pong(self.pong))
+        self.pong = None
+        if self.stream is not None:
+            self.stream.writable()
+
+    # -- frames
+
+    def advance(self) -> None:
+        """Takes every frame at hand."""
+        parser = self.parser
+        if self.advancing:
+            return
+        self.advancing = True
+        while self.state < LINGERING:
+            event = parser.next_event()
+            if event == MESSAGE:
+                self.message_received(parser.message)
+            elif event == PING:
+                self.ping_received(parser.payload)
+            elif event == CLOSE:
+                self.close_received(parser.code, parser.reason)
+            elif event == ERROR:
+                self.fail(parser.code, parser.reason, parser.code)
+            elif event == HELD:
+                if not self.reading_paused:
+                    self.reading_paused = True
+                    self.transport.pause_reading()
+                break
+            elif not event:
+                break
+        self.advancing = False
+
+    def message_received(self, message: Any) -> None:
+        """Hands a message up, or drops one that comes after our close frame."""
+        if self.settings.idle_timeout:
+            self.active_at = self.context.runtime.now()
+        stream = self.stream
+        if stream is not None and not stream.message_received(message):
+            self.parser.hold = True
+
+    def ping_received(self, payload: bytes) -> None:
+        """Answers a ping. While the peer does not read, only the last one is (RFC 6455 section 5.5.3)."""
+        if self.state == OPEN:
+            if self.writing_paused:
+                self.pong = payload
+            else:
+                self.transport.write(encode_pong(payload))
+
+    def close_received(self, code: int, reason: str) -> None:
+        """The peer's close frame: answered with the same code, then the server is the one to close."""
+        if self.state == OPEN:
+            self.transport.write(encode_close(code, ""))
+            self.stream_ended(code, reason)
+        self.end()
+
+    def stream_ended(self, code: int, reason: str) -> None:
+        """Tells the stream, once."""
+        stream = self.stream
+        self.stream = None
+        if stream is not None:
+            stream.closed(code, reason)
+
+    # -- from the stream
+
+    def send_message(self, message: Any) -> bool:
+        """Sends a message (str or bytes). Returns False when the sender should wait.
+
+        Raises TypeError, and UnicodeEncodeError for text with lone surrogates.
+        """
+        if self.state != OPEN:
+            return True
+        if self.extension is None:
+            data = encode_message(message)
+        else:
+            data = self.packed(message)
+        self.sent += len(data)
+        self.transport.write(data)
+        if self.settings.idle_timeout:
+            self.active_at = self.context.runtime.now()
+        return not self.writing_paused
+
+    def packed(self, message: Any) -> bytes:
+        """The frame of a message where compression was agreed on."""
+        data: bytes = message.encode() if type(message) is str else message
+        if type(data) is not bytes or len(data) < self.extension.threshold:
+            return encode_message(message)
+        return encode_compressed(self.extension.deflate(data), data is not message)
+
+    def close(self, code: int, reason: str) -> None:
+        """Begins the closing handshake: sends a close frame, then waits for the peer's, dropping other frames."""
+        self.stream = None
+        if self.state != OPEN:
+            return
+        self.transport.write(encode_close(code, reason))
+        self.state = CLOSING
+        self.wait_for_end()
+        self.read_on()
+
+    def writing_blocked(self, stream: Stream) -> bool:
+        return self.writing_paused and self.state == OPEN
+
+    def wanted(self, stream: Stream) -> None:
+        if self.parser.hold:
+            self.read_on()
+
+    def read_on(self) -> None:
+        """Takes data frames again."""
+        self.parser.hold = False
+        if self.reading_paused:
+            self.reading_paused = False
+            self.transport.resume_reading()
+        self.advance()
+
+    def reset(self, stream: Stream) -> int:
+        if stream is self.stream:
+            self.close(1011, "")
+        return 101
+
+    def start(self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool) -> int:
+        raise NotImplementedError  # no response follows a handshake
+
+    # -- the end
+
+    def fail(self, code: int, reason: str, told: int) -> None:
+        """Ends the WebSocket because of the peer; `told` is the code that the application gets. Half-closes, so that
+        the peer can read why before it is cut off (RFC 6455 section 7.1.7)."""
+        if self.state == OPEN:
+            self.transport.write(encode_close(code, reason))
+        self.stream_ended(told, reason)
+        self.state = LINGERING
+        self.unread = 0
+        self.transport.write_eof()
+        self.wait_for_end()
+        if self.reading_paused:
+            self.reading_paused = False
+            self.transport.resume_reading()
+
+    def end(self) -> None:
+        """Closes the pipe: what was written is sent first."""
+        self.state = ENDED
+        self.wait_for_end()
+        self.transport.close()
+
+    def wait_for_end(self) -> None:
+        """The peer, or the kernel, now has `close_timeout` seconds."""
+        seconds = self.settings.close_timeout
+        self.ping_at = self.ends_at = self.write_by = 0.0
+        self.close_by = self.context.runtime.now() + seconds if seconds else 0.0
+        self.set_deadline()
+
+    # -- times
+
+    def set_deadline(self) -> None:
+        """The earliest of what is due."""
+        first = self.close_by
+        for when in (self.ping_at, self.ends_at, self.write_by, self.idle_at()):
+            if when and (not first or when < first):
+                first = when
+        self.deadline = first
+        if first and first < self.context.next_sweep:
+            self.context.arm(first)
+
+    def idle_at(self) -> float:
+        """When nothing but control frames has gone either way for too long."""
+        if not self.settings.idle_timeout or self.state != OPEN:
+            return 0.0
+        return self.active_at + self.settings.idle_timeout
+
+    def expired(self, now: float) -> None:
+        if self.state != OPEN:
+            if self.close_by and now >= self.close_by:
+                self.close_by = 0.0
+                self.set_deadline()
+                self.transport.abort()
+            return
+        if self.write_by and now >= self.write_by:
+            left = self.transport.unsent()
+            if not 0 < left < self.unsent:
+                self.stream_ended(ABNORMAL, "")
+                self.abort()
+                return
+            self.unsent = left
+            self.write_by = now + self.context.write_timeout
+        if self.ends_at and now >= self.ends_at:
+            self.end_by_server(1001, "lifetime")
+        elif self.idle_at() and now >= self.idle_at():
+            self.end_by_server(1001, "idle")
+        elif self.ping_at and now >= self.ping_at:
+            self.ping_due(now)
+        if self.state == OPEN:
+            self.set_deadline()
+
+    def ping_due(self, now: float) -> None:
+        """Sends a ping, or looks whether anything came since the last one. A peer that cannot be heard, because the
+        application does not read, or that does not read itself, is not judged by this."""
+        settings = self.settings
+        if self.reading_paused or self.writing_paused or self.heard:
+            self.heard = False
+            self.pinged = False
+            self.ping_at = now + settings.ping_interval
+        elif self.pinged:
+            self.fail(1011, "ping timeout", ABNORMAL)
+        else:
+            self.transport.write(encode_ping())
+            self.pinged = settings.ping_timeout > 0
+            self.ping_at = now + (settings.ping_timeout or settings.ping_interval)
+
+    def end_by_server(self, code: int, reason: str) -> None:
+        """Ends the WebSocket for a reason of the server's own."""
+        stream = self.stream
+        self.close(code, reason)
+        if stream is not None:
+            stream.closed(code, reason)
+
+    def shutdown(self) -> None:
+        if self.state == OPEN:
+            self.end_by_server(1012, "")
+
+    def abort(self) -> None:
+        self.state = ENDED
+        self.deadline = 0.0
+        self.transport.abort()

@@ -1,0 +1,221 @@
+"""Compressed WebSocket messages (permessage-deflate, RFC 7692): what is agreed on, and the two contexts.
+
+A context is made when the first message needs it, so that a connection that agreed on compression and never uses it
+costs nothing. Without context takeover nothing is kept between messages: all connections of a worker then share one
+compressor, which forgets its window after each message (a full flush).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hypercorn.wire.frames import InflateError, MessageTooLarge
+
+__all__ = ("Compression", "Deflate", "InflateError", "MessageTooLarge", "read_offers")
+
+NAME = b"permessage-deflate"
+PIECE = 65536  # bytes that are decompressed before the limit is looked at again
+TAIL = b"\x00\x00\xff\xff"  # what a sync flush ends with, and what a message goes without (section 7.2.1)
+WINDOWS = range(8, 16)
+
+Offer = tuple[bytes, list[tuple[bytes, bytes | None]]]
+
+
+class Compression:
+    """What a worker's connections agree to.
+
+    level: 1 (fast) to 9 (small). window_bits: 9 to 15 for the server's window, and for the client's where it lets the
+    server choose. no_context_takeover: every message on its own, both ways. threshold: shorter messages (bytes) are
+    sent as they are.
+    """
+
+    def __init__(
+        self, level: int = 6, window_bits: int = 12, no_context_takeover: bool = False, threshold: int = 256
+    ) -> None:
+        self.level = level
+        self.window_bits = window_bits
+        self.no_context_takeover = no_context_takeover
+        self.threshold = threshold
+        self.shared: dict[int, Any] = {}
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any] | None) -> Compression | None:
+        """From the option `websocket_compression`."""
+        return None if settings is None else cls(**settings)
+
+    def new_compressor(self, bits: int) -> Any:
+        """A compressor. A smaller window needs less memory for its tables too."""
+        return zlib.compressobj(self.level, zlib.DEFLATED, -bits, min(8, max(1, bits - 7)))
+
+    def agree(self, values: Iterable[bytes]) -> tuple[bytes, Deflate] | None:
+        """The first offer that can be accepted, out of the values of all Sec-WebSocket-Extensions fields: the value of
+        the answer's field and the extension. None where there is none (section 5)."""
+        for name, parameters in read_offers(values):
+            if name == NAME:
+                agreed = self.accept(parameters)
+                if agreed is not None:
+                    return agreed
+        return None
+
+    def accept(self, parameters: list[tuple[bytes, bytes | None]]) -> tuple[bytes, Deflate] | None:
+        """Judges one offer by the table of section 7.1; None declines it."""
+        given = dict(parameters)
+        if len(given) != len(parameters):
+            return None
+        server_bits, client_bits = 15, 0  # 0: the client did not say that it can be told
+        for name, value in given.items():
+            if name in (b"server_no_context_takeover", b"client_no_context_takeover"):
+                if value is not None:
+                    return None
+            elif name == b"server_max_window_bits":
+                server_bits = window(value)
+                if server_bits < 9:  # zlib has no window of 256 bytes for raw data
+                    return None
+            elif name == b"client_max_window_bits":
+                client_bits = 15 if value is None else window(value)
+                if client_bits < 0:
+                    return None
+            else:
+                return None
+        answer = [NAME]
+        forget = self.no_context_takeover
+        server_forgets = forget or b"server_no_context_takeover" in given
+        client_forgets = forget or b"client_no_context_takeover" in given
+        if server_forgets:
+            answer.append(b"server_no_context_takeover")
+        if client_forgets:
+            answer.append(b"client_no_context_takeover")
+        bits = min(server_bits, self.window_bits)
+        if bits < 15 or b"server_max_window_bits" in given:
+            answer.append(b"server_max_window_bits=%d" % bits)
+        inflate_bits = 15
+        if client_bits:
+            inflate_bits = min(client_bits, self.window_bits)
+            answer.append(b"client_max_window_bits=%d" % inflate_bits)
+        return b"; ".join(answer), Deflate(self, bits, inflate_bits, server_forgets, client_forgets)
+
+
+class Deflate:
+    """The extension of one connection."""
+
+    __slots__ = (
+        "compression",
+        "compressor",
+        "deflate_bits",
+        "deflate_forgets",
+        "inflate_bits",
+        "inflate_forgets",
+        "inflator",
+        "threshold",
+    )
+
+    def __init__(
+        self,
+        compression: Compression,
+        deflate_bits: int,
+        inflate_bits: int,
+        deflate_forgets: bool,
+        inflate_forgets: bool,
+    ) -> None:
+        self.compression = compression
+        self.threshold = compression.threshold
+        self.deflate_bits = deflate_bits
+        self.inflate_bits = inflate_bits
+        self.deflate_forgets = deflate_forgets
+        self.inflate_forgets = inflate_forgets
+        self.compressor: Any = None
+        self.inflator: Any = None
+
+    def deflate(self, data: bytes) -> bytes:
+        """A message's payload, compressed (section 7.2.1)."""
+        if self.deflate_forgets:
+            shared = self.compression.shared
+            compressor = shared.get(self.deflate_bits)
+            if compressor is None:
+                compressor = shared[self.deflate_bits] = self.compression.new_compressor(self.deflate_bits)
+            mode = zlib.Z_FULL_FLUSH
+        else:
+            compressor = self.compressor
+            if compressor is None:
+                compressor = self.compressor = self.compression.new_compressor(self.deflate_bits)
+            mode = zlib.Z_SYNC_FLUSH
+        packed: bytes = compressor.compress(data) + compressor.flush(mode)
+        return packed[:-4]
+
+    def inflate(self, data: bytes, limit: int) -> bytes:
+        """A message's payload, decompressed (section 7.2.2), up to `limit` bytes (0: any number): what is too long is
+        noticed before it is in memory. Raises MessageTooLarge and InflateError."""
+        inflator = self.inflator
+        if inflator is None:
+            inflator = zlib.decompressobj(-self.inflate_bits)
+        pieces: list[bytes] = []
+        size = ends = 0
+        try:
+            for source in (data, TAIL):
+                more = True
+                while more:
+                    piece = inflator.decompress(source, PIECE)
+                    size += len(piece)
+                    if limit and size > limit:
+                        raise MessageTooLarge
+                    pieces.append(piece)
+                    if inflator.eof:
+                        # A final block (section 7.2.3.4): legal once; each one more would be work for two bytes.
+                        ends += 1
+                        if ends > 1:
+                            raise InflateError("more than one final block")
+                        source = inflator.unused_data
+                        inflator = zlib.decompressobj(-self.inflate_bits, zdict=b"".join(pieces)[-32768:])
+                        more = bool(source)
+                    else:
+                        source = inflator.unconsumed_tail
+                        more = bool(source) or len(piece) == PIECE
+        except zlib.error as error:
+            raise InflateError(str(error)) from None
+        self.inflator = None if self.inflate_forgets else inflator
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def window(value: bytes | None) -> int:
+    """The value of a window parameter: 8 to 15 without leading zeros (section 7.1.2), or -1."""
+    if value is None or not value.isdigit() or value[:1] == b"0" or len(value) > 2:
+        return -1
+    return int(value) if int(value) in WINDOWS else -1
+
+
+def read_offers(values: Iterable[bytes]) -> list[Offer]:
+    """The extensions of Sec-WebSocket-Extensions fields with their parameters (RFC 6455 section 9.1). A malformed field
+    offers nothing."""
+    offers: list[Offer] = []
+    for value in values:
+        found: list[Offer] = []
+        for element in split(value, b","):
+            name, *rest = (part.strip(b" \t") for part in split(element, b";"))
+            if not name and not rest:
+                continue
+            parameters: list[tuple[bytes, bytes | None]] = []
+            for part in rest:
+                key, equals, text = (piece.strip(b" \t") for piece in part.partition(b"="))
+                if len(text) > 1 and text[:1] == text[-1:] == b'"':
+                    text = text[1:-1].replace(b"\\", b"")
+                parameters.append((key.lower(), text if equals else None))
+            found.append((name.lower(), parameters))
+        offers += found
+    return offers
+
+
+def split(value: bytes, mark: bytes) -> list[bytes]:
+    """Split at a mark outside of quotes."""
+    if b'"' not in value:
+        return value.split(mark)
+    pieces, quoted, start = [], False, 0
+    for i, byte in enumerate(value):
+        if byte == 0x22 and value[i - 1 : i] != b"\\":
+            quoted = not quoted
+        elif byte == mark[0] and not quoted:
+            pieces.append(value[start:i])
+            start = i + 1
+    pieces.append(value[start:])
+    return pieces
