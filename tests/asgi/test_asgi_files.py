@@ -117,7 +117,10 @@ def test_others_get_their_turn_during_a_large_file(file: Path) -> None:
         pytest.param([path_send("/nowhere/at all")], UnexpectedMessageError, id="before-start"),
         pytest.param([start(), path_send("/nowhere/at all")], FileNotFoundError, id="missing"),
         pytest.param([start(), path_send("/")], (ValueError, IsADirectoryError), id="directory"),
-        pytest.param([start(headers=[(b"content-length", b"5")]), path_send(__file__)], ValueError, id="length"),
+        pytest.param([start(headers=[(b"content-length", b"5")]), path_send(__file__)], ValueError, id="too-long"),
+        pytest.param(
+            [start(headers=[(b"content-length", b"999999")]), path_send(__file__)], ValueError, id="too-short"
+        ),
         pytest.param([start(trailers=True), path_send(__file__)], ValueError, id="trailers"),
     ],
 )
@@ -140,3 +143,16 @@ def test_a_file_that_shrinks_is_not_passed_off_as_whole(file: Path) -> None:
     assert not found.complete
     assert client.closed
     assert len(client.errors) == 1
+
+
+def test_a_file_that_stands_somewhere_is_read_on_from_there(file: Path) -> None:
+    """As sendfile(2): without an offset it starts there, and moves it on."""
+    data = file.read_bytes()
+    with file.open("rb", buffering=0) as opened:
+        opened.seek(100)
+        first = {"type": "http.response.zerocopysend", "file": opened, "count": 50, "more_body": True}
+        second = {"type": "http.response.zerocopysend", "file": opened, "count": 10**9}
+        client = serve(Answers(start(), first, second))
+        client.send(GET)
+        assert response(client).body == data[100:]
+        assert opened.tell() == len(data)

@@ -421,3 +421,20 @@ def test_lingering_reads_on_where_reading_was_paused() -> None:
     assert not client.paused
     client.end()
     assert client.closed
+
+
+def test_a_refusal_that_a_slow_peer_reads_lingers_afterwards() -> None:
+    """The answer comes first, however large what lies before it; then the time to linger begins."""
+    client = serve(Answers(start(), body(b"x" * 200_000)))
+    client.stop_reading()
+    client.send(request("/", "content-length: 100000", method="POST"))
+    client.advance(50)
+    assert not client.closed
+    data = client.read()
+    assert data.endswith(b"x")
+    assert client.half_closed
+    client.advance(1.9)
+    assert not client.closed
+    client.advance(0.11)
+    assert client.closed
+    assert not client.aborted

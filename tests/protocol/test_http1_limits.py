@@ -505,3 +505,12 @@ def test_a_thousand_connections_share_one_timer() -> None:
     assert server.deadlines.connections == set()
     client.advance(61)
     assert [timer for _, _, timer in server.runtime.timers if not timer.cancelled] == []
+
+
+def test_deadlines_that_were_stopped_stay_so() -> None:
+    """At the end of a worker no timer is left, and no connection that still ends sets one."""
+    client = serve(Answers())
+    client.server.deadlines.stop()
+    client.send(GET)
+    client.disconnect()
+    assert [timer for _, _, timer in client.runtime.timers if not timer.cancelled] == []

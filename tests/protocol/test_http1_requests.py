@@ -419,6 +419,25 @@ def test_escapes_in_the_target_never_fail(target: str, path: str, raw: bytes) ->
     assert app.scopes[0]["raw_path"] == raw
 
 
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        pytest.param(b"zz\r\n", 400, id="bad-chunk"),
+        pytest.param(b"5\r\nhello", 413, id="too-large"),
+        pytest.param(b"0\r\nhost: x\r\n\r\n", 400, id="bad-trailer"),
+    ],
+)
+def test_a_body_that_is_bad_from_the_start_never_reaches_the_application(content: bytes, status: int) -> None:
+    """It came with its head, so the request is refused as one."""
+    app = Answers()
+    client = serve(app, max_body_size=4)
+    client.send(request("/", "transfer-encoding: chunked", method="POST") + content + GET)
+    assert response(client).status == status
+    assert app.scopes == []
+    assert [entry.status for entry in client.access] == [status]
+    assert client.errors == []
+
+
 def test_a_refused_upgrade_leaves_the_next_connection_alone() -> None:
     """H1-02."""
     app = Answers()

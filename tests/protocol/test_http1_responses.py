@@ -131,6 +131,25 @@ def test_a_longer_body_than_announced_is_cut() -> None:
     assert [(entry.status, entry.body_bytes) for entry in client.access] == [(200, 5)]
 
 
+def test_an_application_may_swallow_that_it_sent_too_much() -> None:
+    """H1-18: the response is over all the same; the return is then no second mistake."""
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start(headers=[LENGTH]))
+        try:
+            await send(body(b"hello, world", more=True))
+        except ValueError:
+            seen.append((await receive())["type"])
+
+    client = serve(app)
+    client.send(GET)
+    assert response(client).body == b"hello"
+    assert seen == ["http.disconnect"]
+    assert client.closed
+    assert client.errors == []
+
+
 def test_a_body_that_outgrows_its_length_in_a_later_piece_is_cut() -> None:
     """H1-18."""
     found, client = answered(start(headers=[LENGTH]), body(b"hel", more=True), body(b"lo, world"))
@@ -336,6 +355,25 @@ def test_late_trailers_do_not_reach_the_next_response() -> None:
     _, second = responses(client, "HEAD", "GET")
     assert second.trailers == [(b"of", b"GET")]
     assert second.complete
+
+
+def test_trailers_may_end_the_body_themselves() -> None:
+    """No last body message before them: they are the end."""
+    messages = [start(trailers=True), body(b"hello", more=True), trailing((b"a", b"1"))]
+    found, client = answered(*messages, fields=TE)
+    assert (found.body, found.trailers, found.complete) == (b"hello", [(b"a", b"1")], True)
+    found, client = answered(start(trailers=True), trailing((b"a", b"1")), fields=TE)
+    assert (found.body, found.trailers, found.complete) == (b"", [(b"a", b"1")], True)
+    found, client = answered(start(trailers=True), body(b"hello", more=True), trailing((b"a", b"1")))
+    assert (found.body, found.trailers, found.complete) == (b"hello", [], True)
+    assert client.errors == []
+
+
+def test_trailers_after_the_end_raise() -> None:
+    client = serve(Answers(start(trailers=True), body(b"x"), trailing(), trailing()))
+    client.send(request("/", *TE))
+    assert response(client).complete
+    assert [type(entry.error).__name__ for entry in client.errors] == ["UnexpectedMessageError"]
 
 
 def test_a_missing_trailer_message_is_an_incomplete_response() -> None:
