@@ -7,7 +7,6 @@ import errno
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 import warnings
@@ -15,12 +14,12 @@ from typing import Any
 
 import pytest
 import trio
-from tests.live import Live, eventually, hello, library, lifespan, pause, respond, run
-from tests.peer import Peer, request
+from tests.live import DRIVERS, Live, eventually, hello, library, pause, respond, run
+from tests.peer import Peer
 from tests.runtime.serving import Served, bound_socket, config_for
 
 from hypercorn.config import Config
-from hypercorn.errors import LifespanFailureError, LifespanTimeoutError
+from hypercorn.errors import ConfigError
 
 
 class Recorder:
@@ -328,224 +327,7 @@ def test_does_not_warn_without_reason(backend: str) -> None:
         Live(hello, backend, config=config).stop()
 
 
-# -- lifespan
-
-
-def failing(kind: str) -> Any:
-    """An application whose lifespan goes wrong in one way."""
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        message = await receive()
-        if kind == "failed":
-            await send({"type": "lifespan.startup.failed", "message": "no database"})
-        elif kind == "failed without message":
-            await send({"type": "lifespan.startup.failed"})
-        elif kind == "raises":
-            raise LookupError("no database")
-        elif kind == "silent":
-            await receive()
-        elif kind == "shutdown failed":
-            await send({"type": "lifespan.startup.complete"})
-            message = await receive()
-            await send({"type": f"{message['type']}.failed", "message": "still busy"})
-        elif kind == "shutdown silent":
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            await receive()
-
-    return app
-
-
-@pytest.mark.parametrize(
-    ("kind", "options", "error", "text"),
-    [
-        ("failed", {}, LifespanFailureError, "Lifespan failure in startup. 'no database'"),
-        ("failed without message", {}, LifespanFailureError, "Lifespan failure in startup. ''"),
-        ("raises", {"lifespan": "on"}, LifespanFailureError, "Lifespan failure in startup.*no database"),
-        ("returns", {"lifespan": "on"}, LifespanFailureError, "Lifespan failure in startup"),
-        ("silent", {"startup_timeout": 0.1}, LifespanTimeoutError, "startup"),
-        ("shutdown failed", {}, LifespanFailureError, "Lifespan failure in shutdown. 'still busy'"),
-        ("shutdown silent", {"shutdown_timeout": 0.1}, LifespanTimeoutError, "shutdown"),
-    ],
-)
-def test_lifespan_failures_raise(backend: str, kind: str, options: Any, error: Any, text: str) -> None:
-    config, _ = config_for(**options)
-
-    async def at_once() -> None:
-        return None
-
-    async def main() -> None:
-        await library(backend).serve(failing(kind), config, shutdown_trigger=at_once)
-
-    with pytest.raises(error, match=text):
-        run(backend, main)
-
-
-@pytest.mark.parametrize("kind", ["raises", "returns"])
-def test_lifespan_auto_goes_on_without(backend: str, kind: str) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            await failing(kind)(scope, receive, send)
-        else:
-            await respond(send)
-
-    with Live(app, backend) as live:
-        assert get_body(live.port) == b"ok"
-
-
-def test_does_not_listen_before_startup_is_complete(backend: str) -> None:
-    began, go = threading.Event(), threading.Event()
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "lifespan":
-            await respond(send, scope["state"]["greeting"])
-            return
-        await receive()
-        began.set()
-        while not go.is_set():
-            await pause(0.005)
-        scope["state"]["greeting"] = b"ready"
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await send({"type": "lifespan.shutdown.complete"})
-
-    served = Served(app, backend)
-    assert began.wait(10)
-    assert try_connect(served.port) is None
-    go.set()
-    with served.connect() as peer:
-        assert peer.get().body == b"ready"
-    served.finish()
-
-
-def test_lifespan_state_is_copied_for_each_request(backend: str, serve_app: Any) -> None:
-    """LC-07."""
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            scope["state"]["count"] = 0
-            await lifespan(receive, send)
-            return
-        scope["state"]["count"] += 1
-        await respond(send, b"%d" % scope["state"]["count"])
-
-    with serve_app(app).connect() as peer:
-        assert [peer.get().body for _ in range(3)] == [b"1"] * 3
-
-
-# -- the end with connections open
-
-
-async def busy_app(scope: Any, receive: Any, send: Any) -> None:
-    """/stream never ends, /slow takes long."""
-    if scope["path"] == "/stream":
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        while True:
-            await send({"type": "http.response.body", "body": b"tick", "more_body": True})
-            await pause(0.02)
-    if scope["path"] == "/slow":
-        await pause(60)
-    await respond(send)
-
-
-@pytest.mark.parametrize("timeout", [0.3, 0.0])
-def test_ends_in_time_whatever_is_open(backend: str, timeout: float) -> None:
-    """N2: an idle connection, half a head, half a body, an endless stream, a slow response: it ends."""
-    events = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            await lifespan(receive, send)
-            events.append("shutdown")
-        else:
-            await busy_app(scope, receive, send)
-
-    served = Served(app, backend, graceful_timeout=timeout)
-    peers = [served.connect() for _ in range(6)]
-    idle, half_head, half_body, stream, slow, silent = peers
-    idle.get()
-    half_head.send(b"GET / HTTP/1.1\r\nHost:")
-    half_body.send(b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
-    stream.send(request("/stream"))
-    slow.send(request("/slow"))
-    stream.until(b"tick")
-    assert silent.buffer == b""
-    began = time.monotonic()
-    served.finish()
-    assert timeout - 0.05 <= time.monotonic() - began < timeout + 1
-    assert events == ["shutdown"]
-    for peer in peers:
-        with peer:
-            rest = b""
-            try:
-                rest = peer.rest()
-            except ConnectionError:
-                pass
-            assert b"0\r\n\r\n" not in rest  # the stream was cut, and cannot be taken for complete
-
-
-def test_idle_connections_end_at_once(backend: str) -> None:
-    served = Served(hello, backend, graceful_timeout=30.0)
-    with served.connect() as peer:
-        peer.get()
-        began = time.monotonic()
-        served.finish()
-        assert time.monotonic() - began < 1
-        assert peer.ended()
-
-
-def test_a_slow_response_is_waited_for(backend: str) -> None:
-    inside = threading.Event()
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        inside.set()
-        await pause(0.2)
-        await respond(send, b"late")
-
-    served = Served(app, backend, lifespan="off", graceful_timeout=5.0)
-    with served.connect() as peer:
-        peer.send(request())
-        assert inside.wait(10)
-        served.finish()
-        response = peer.response()
-        assert response.body == b"late"
-        assert response.header("connection") == "close"
-
-
-def test_max_requests(backend: str) -> None:
-    served = Served(hello, backend, max_requests=3)
-    with served.connect() as peer:
-        for _ in range(3):
-            assert peer.get().body == b"hello"
-        served.join()
-        assert peer.ended()
-
-
-# -- signals
-
-
-@pytest.mark.parametrize("loop_debug", [False, True])
-def test_asyncio_debug_mode(loop_debug: bool) -> None:
-    """The loop's debug mode looks into coroutines that are none."""
-
-    async def main() -> None:
-        asyncio.get_running_loop().set_debug(loop_debug)
-        async with library("asyncio").server(hello, config_for()[0]) as running:
-            port = int(running.addresses[0].rsplit(":", 1)[1])
-            assert await in_thread("asyncio", get_body, port) == b"hello"
-
-    run("asyncio", main)
-
-
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
-def test_asyncio_eager_task_factory() -> None:
-    async def main() -> None:
-        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
-        async with library("asyncio").server(hello, config_for()[0]) as running:
-            port = int(running.addresses[0].rsplit(":", 1)[1])
-            assert await in_thread("asyncio", get_body, port) == b"hello"
-
-    run("asyncio", main)
+# -- odd loops, and threads
 
 
 def test_no_signals_outside_the_main_thread(backend: str) -> None:
@@ -589,3 +371,12 @@ def test_the_config_of_a_subclass_is_used(backend: str) -> None:
 
     with Live(hello, backend, config=Mine()) as live, live.connect() as peer:
         assert peer.get().header("server") is None
+
+
+def test_the_reactor_by_name(backend: str) -> None:
+    """`runtime = "reactor"` is an error where there is none, and not a silent second best."""
+    if "reactor" in DRIVERS:
+        Live(hello, backend, runtime="reactor").stop()
+        return
+    with pytest.raises(ConfigError, match="cannot be had"):
+        Live(hello, backend, runtime="reactor")

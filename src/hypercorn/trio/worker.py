@@ -319,9 +319,8 @@ async def run_worker(
             try:
                 async with trio.open_nursery() as background:
                     runtime.background = background
-                    runtime.open(worker)
                     await background.start(runtime.hold_calls)
-                    failure = await live(worker, sockets, started)
+                    failure = await live(worker, runtime, sockets, started)
                     background.cancel_scope.cancel()
             finally:
                 worker.close_listeners()
@@ -337,11 +336,14 @@ def only_cancelled(error: BaseException) -> bool:
     return split is not None and split(trio.Cancelled)[1] is None
 
 
-async def live(worker: Worker, sockets: Any, started: Callable[[], None] | None) -> BaseException | None:
+async def live(
+    worker: Worker, runtime: TrioRuntime, sockets: Any, started: Callable[[], None] | None
+) -> BaseException | None:
     """A worker from start to end. Gives what went wrong rather than raising it through the nurseries, which would
     wrap it."""
     failure: BaseException | None = None
     try:
+        runtime.open(worker)
         await worker.start(sockets)
         if started is not None:
             started()

@@ -1,0 +1,199 @@
+"""The tools of asyncio and of trio inside of application calls: tasks, groups, timeouts, nurseries, threads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from typing import Any
+
+import pytest
+import trio
+from tests.live import in_trio, library, respond, run
+from tests.runtime.serving import config_for
+from tests.runtime.test_serve import get_body, in_thread
+
+asyncio_only = pytest.mark.parametrize("backend", ["asyncio", "uvloop"])
+trio_only = pytest.mark.parametrize("backend", ["trio"])
+
+
+def answering(function: Any) -> Any:
+    """An application that answers with what a function gives."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await respond(send, await function(scope, receive, send))
+
+    return app
+
+
+# -- asyncio's own
+
+
+@asyncio_only
+def test_asyncio_tools(serve_app: Any) -> None:
+    async def tools(scope: Any, receive: Any, send: Any) -> bytes:
+        task = asyncio.current_task()
+        assert task is not None
+        assert task in asyncio.all_tasks()
+        repr(task), task.get_stack(), task.get_name()
+        message = await asyncio.create_task(receive())
+        assert message["type"] == "http.request"
+        pending = asyncio.create_task(receive())
+        await asyncio.sleep(0)
+        assert not pending.done()
+        pending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await pending
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(receive(), 0.01)
+        results = await asyncio.gather(asyncio.sleep(0, "gathered"), asyncio.to_thread(lambda: "threaded"))
+        return " ".join(results).encode()
+
+    with serve_app(answering(tools), lifespan="off").connect() as peer:
+        for _ in range(2):
+            assert peer.get().body == b"gathered threaded"
+
+
+@asyncio_only
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.timeout and TaskGroup came with Python 3.11")
+def test_asyncio_timeout_and_task_group(serve_app: Any) -> None:
+    """LC-20."""
+
+    async def tools(scope: Any, receive: Any, send: Any) -> bytes:
+        try:
+            async with asyncio.timeout(0.01):
+                await asyncio.sleep(5)
+        except TimeoutError:
+            pass
+        async with asyncio.TaskGroup() as group:
+            one = group.create_task(receive())
+            two = group.create_task(asyncio.sleep(0, "two"))
+        return f"{one.result()['type']} {two.result()}".encode()
+
+    with serve_app(answering(tools), lifespan="off").connect() as peer:
+        for _ in range(2):
+            assert peer.get().body == b"http.request two"
+
+
+@asyncio_only
+def test_asyncio_send_in_tasks(serve_app: Any) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.create_task(send({"type": "http.response.start", "status": 200, "headers": []}))
+        for piece in (b"one", b"two"):
+            await asyncio.create_task(send({"type": "http.response.body", "body": piece, "more_body": True}))
+        await asyncio.gather(send({"type": "http.response.body"}))
+
+    with serve_app(app, lifespan="off").connect() as peer:
+        assert peer.get().body == b"onetwo"
+
+
+@asyncio_only
+def test_asyncio_cancelling_the_call_itself(serve_app: Any) -> None:
+    """An application that cancels its own task ends only its own request."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/good":
+            await respond(send)
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(1)
+
+    live = serve_app(app, lifespan="off")
+    with live.connect() as peer:
+        assert peer.get("/bad").status == 500
+    with live.connect() as peer:
+        assert peer.get("/good").status == 200
+
+
+# -- trio's own
+
+
+@trio_only
+def test_trio_tools(serve_app: Any) -> None:
+    async def tools(scope: Any, receive: Any, send: Any) -> bytes:
+        assert in_trio()
+        with trio.fail_after(5):
+            message = await receive()
+        with trio.move_on_after(0.01) as timed:
+            await receive()
+        assert timed.cancelled_caught
+        found = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep, 0)
+            nursery.start_soon(receive_into, receive, found, nursery.cancel_scope)
+            await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+        assert found == ["cancelled"]
+        return (await trio.to_thread.run_sync(lambda: message["type"])).encode()
+
+    with serve_app(answering(tools), lifespan="off").connect() as peer:
+        for _ in range(3):
+            assert peer.get().body == b"http.request"
+
+
+async def receive_into(receive: Any, found: list[str], scope: trio.CancelScope) -> None:
+    """Receives until it is cancelled."""
+    try:
+        await receive()
+    except trio.Cancelled:
+        found.append("cancelled")
+        raise
+
+
+@trio_only
+def test_trio_receive_in_a_nursery(serve_app: Any) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            nursery.start_soon(send, {"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    with serve_app(app, lifespan="off").connect() as peer:
+        assert peer.get().body == b"ok"
+
+
+@trio_only
+def test_trio_scopes_do_not_leak_into_the_next_call(serve_app: Any) -> None:
+    """A scope that an application leaves open must not reach another request on the same task."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/bad":
+            trio.CancelScope(deadline=trio.current_time() + 0.05).__enter__()
+        elif scope["path"] == "/slow":
+            await trio.sleep(0.2)
+        await respond(send)
+
+    live = serve_app(app, lifespan="off")
+    for path in ("/bad", "/slow", "/bad", "/slow"):
+        with live.connect() as peer:
+            assert peer.get(path).body == b"ok"
+    assert live.log.texts(logging.ERROR) == ["The application left a cancel scope or a nursery open"] * 2
+
+
+# -- odd loops
+
+
+@pytest.mark.parametrize("loop_debug", [False, True])
+def test_asyncio_debug_mode(loop_debug: bool) -> None:
+    """The loop's debug mode looks into coroutines that are none."""
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_debug(loop_debug)
+        async with library("asyncio").server(hello, config_for()[0]) as running:
+            port = int(running.addresses[0].rsplit(":", 1)[1])
+            assert await in_thread("asyncio", get_body, port) == b"hello"
+
+    run("asyncio", main)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+def test_asyncio_eager_task_factory() -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        async with library("asyncio").server(hello, config_for()[0]) as running:
+            port = int(running.addresses[0].rsplit(":", 1)[1])
+            assert await in_thread("asyncio", get_body, port) == b"hello"
+
+    run("asyncio", main)

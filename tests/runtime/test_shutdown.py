@@ -1,0 +1,97 @@
+"""The end of a server with connections open: in time, politely where it can be, and with the lifespan's shutdown."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from tests.live import hello, lifespan, pause, respond
+from tests.peer import request
+from tests.runtime.serving import Served
+
+
+async def busy_app(scope: Any, receive: Any, send: Any) -> None:
+    """/stream never ends, /slow takes long."""
+    if scope["path"] == "/stream":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while True:
+            await send({"type": "http.response.body", "body": b"tick", "more_body": True})
+            await pause(0.02)
+    if scope["path"] == "/slow":
+        await pause(60)
+    await respond(send)
+
+
+@pytest.mark.parametrize("timeout", [0.3, 0.0])
+def test_ends_in_time_whatever_is_open(backend: str, timeout: float) -> None:
+    """N2: an idle connection, half a head, half a body, an endless stream, a slow response: it ends."""
+    events = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await lifespan(receive, send)
+            events.append("shutdown")
+        else:
+            await busy_app(scope, receive, send)
+
+    served = Served(app, backend, graceful_timeout=timeout)
+    peers = [served.connect() for _ in range(6)]
+    idle, half_head, half_body, stream, slow, silent = peers
+    idle.get()
+    half_head.send(b"GET / HTTP/1.1\r\nHost:")
+    half_body.send(b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
+    stream.send(request("/stream"))
+    slow.send(request("/slow"))
+    stream.until(b"tick")
+    assert silent.buffer == b""
+    began = time.monotonic()
+    served.finish()
+    assert timeout - 0.05 <= time.monotonic() - began < timeout + 1
+    assert events == ["shutdown"]
+    for peer in peers:
+        with peer:
+            rest = b""
+            try:
+                rest = peer.rest()
+            except ConnectionError:
+                pass
+            assert b"0\r\n\r\n" not in rest  # the stream was cut, and cannot be taken for complete
+
+
+def test_idle_connections_end_at_once(backend: str) -> None:
+    served = Served(hello, backend, graceful_timeout=30.0)
+    with served.connect() as peer:
+        peer.get()
+        began = time.monotonic()
+        served.finish()
+        assert time.monotonic() - began < 1
+        assert peer.ended()
+
+
+def test_a_slow_response_is_waited_for(backend: str) -> None:
+    inside = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        inside.set()
+        await pause(0.2)
+        await respond(send, b"late")
+
+    served = Served(app, backend, lifespan="off", graceful_timeout=5.0)
+    with served.connect() as peer:
+        peer.send(request())
+        assert inside.wait(10)
+        served.finish()
+        response = peer.response()
+        assert response.body == b"late"
+        assert response.header("connection") == "close"
+
+
+def test_max_requests(backend: str) -> None:
+    served = Served(hello, backend, max_requests=3)
+    with served.connect() as peer:
+        for _ in range(3):
+            assert peer.get().body == b"hello"
+        served.join()
+        assert peer.ended()
