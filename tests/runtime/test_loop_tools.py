@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import trio
-from tests.live import in_trio, library, respond, run
+from tests.live import hello, in_trio, library, respond, run
 from tests.runtime.serving import config_for
 from tests.runtime.test_serve import get_body, in_thread
 
