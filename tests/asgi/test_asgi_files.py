@@ -156,3 +156,25 @@ def test_a_file_that_stands_somewhere_is_read_on_from_there(file: Path) -> None:
         client.send(GET)
         assert response(client).body == data[100:]
         assert opened.tell() == len(data)
+
+
+def test_nothing_follows_a_whole_file(file: Path) -> None:
+    """A path is a whole body: neither a second one nor a piece may come behind it, nor may it follow a piece."""
+    for messages in (
+        [start(), path_send(file), path_send(file)],
+        [start(), path_send(file), body(b"x")],
+        [start(), body(b"x", more=True), path_send(file)],
+    ):
+        client = serve(Answers(*messages))
+        client.send(GET)
+        assert len(client.received()) > 0
+        assert [type(entry.error) for entry in client.errors] == [UnexpectedMessageError]
+        assert len(client.access) == 1
+
+
+def test_no_path_behind_a_range(file: Path) -> None:
+    with file.open("rb") as opened:
+        client = serve(Answers(start(), range_send(opened.fileno(), more=True, count=5), path_send(file)))
+        client.send(GET)
+    assert [type(entry.error) for entry in client.errors] == [UnexpectedMessageError]
+    assert client.closed
