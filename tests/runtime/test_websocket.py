@@ -1,0 +1,192 @@
+"""WebSockets over real sockets, on every loop: what only a socket can show."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from tests.live import Gate, Live, eventually, lifespan
+from tests.websocket import LiveWebSocket, Script
+from tests.wire.websocket_frames import Frame, frame
+
+Serve = Callable[..., Live]
+ACCEPT = {"type": "websocket.accept"}
+
+
+@pytest.fixture
+def serve_app(serve_app: Serve) -> Serve:
+    """Servers whose end does not wait long for clients that leave their close frame unanswered."""
+    return partial(serve_app, graceful_timeout=0.1)
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Sends everything back."""
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+        return
+    await receive()
+    await send(ACCEPT)
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({**message, "type": "websocket.send"})
+
+
+def open_websocket(live: Live, *fields: str, **more: Any) -> LiveWebSocket:
+    ws = LiveWebSocket(live.connect(**more), *fields)
+    assert ws.status == 101
+    return ws
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 16384, 65536, 300_000])
+def test_echo(serve_app: Serve, size: int) -> None:
+    live = serve_app(echo)
+    ws = open_websocket(live)
+    ws.send(2, b"x" * size)
+    assert ws.read() == Frame(2, b"x" * size, True, 0)
+    ws.send(1, b"y" * size)
+    assert ws.read() == Frame(1, b"y" * size, True, 0)
+    ws.close(4000, b"done")
+    assert ws.closing() == (4000, b"")
+    assert ws.peer.ended()
+    assert live.errors() == []
+
+
+def test_many_messages_at_once(serve_app: Serve) -> None:
+    ws = open_websocket(serve_app(echo))
+    ws.peer.send(b"".join(frame(1, b"%d" % i) for i in range(500)))
+    assert [ws.read().payload for _ in range(500)] == [b"%d" % i for i in range(500)]
+
+
+def test_frames_beside_the_handshake(serve_app: Serve) -> None:
+    ws = LiveWebSocket(serve_app(echo).connect(), rest=frame(1, b"early") + frame(9, b"p"))
+    assert {ws.read().payload, ws.read().payload} == {b"early", b"p"}
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_ws02_a_peer_that_drops_the_socket(serve_app: Serve, how: str) -> None:
+    app = Script()
+    live = serve_app(app, lifespan="off")
+    ws = open_websocket(live)
+    getattr(ws.peer, how)()
+    assert eventually(lambda: app.end) == (1006, "")
+    assert live.errors() == []
+
+
+def test_ws12_n10_pings_and_the_close_are_seen_while_the_application_does_not_read(serve_app: Serve) -> None:
+    gate = Gate()
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(ACCEPT)
+        await gate.wait()
+        while not seen or seen[-1]["type"] == "websocket.receive":
+            seen.append(await receive())
+
+    live = serve_app(app, lifespan="off", websocket_max_queue=2)
+    ws = open_websocket(live)
+    ws.send(1, b"a")
+    ws.send(1, b"b")
+    for _ in range(3):
+        ws.send(9, b"there?")
+        assert ws.read() == Frame(10, b"there?", True, 0)
+    ws.close(4002)
+    assert ws.closing() == (4002, b"")
+    gate.set()
+    eventually(lambda: len(seen) == 3)
+    assert seen[2] == {"type": "websocket.disconnect", "code": 4002, "reason": ""}
+
+
+def test_n10_a_slow_client_parks_send(serve_app: Serve) -> None:
+    sent: list[int] = []
+    over: list[BaseException] = []
+
+    async def flood(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(ACCEPT)
+        try:
+            while True:
+                await send({"type": "websocket.send", "bytes": bytes(200_000)})
+                sent.append(1)
+        except OSError as error:
+            over.append(error)
+            raise
+
+    live = serve_app(flood, lifespan="off")
+    ws = open_websocket(live, receive_buffer=16384)
+    count = -1
+    while count != len(sent):
+        count = len(sent)
+        time.sleep(0.2)
+    assert count < 40
+    for _ in range(count + 3):
+        assert len(ws.read().payload) == 200_000
+    ws.peer.reset()
+    eventually(lambda: over)
+    assert live.errors() == []
+
+
+def test_ws12_n29_pings_and_a_missing_pong(serve_app: Serve) -> None:
+    app = Script()
+    live = serve_app(app, lifespan="off", websocket_ping_interval=0.2, websocket_ping_timeout=0.2)
+    ws = open_websocket(live)
+    assert ws.read() == Frame(9, b"", True, 0)
+    ws.send(10)
+    assert ws.read() == Frame(9, b"", True, 0)
+    assert ws.closing() == (1011, b"ping timeout")
+    assert eventually(lambda: app.end) == (1006, "ping timeout")
+
+
+def test_ws05_shutdown(serve_app: Serve) -> None:
+    app = Script()
+    live = serve_app(app, lifespan="off", graceful_timeout=10)
+    ws = open_websocket(live)
+    live.wake()
+    assert ws.closing() == (1012, b"")
+    ws.close(1012)
+    assert ws.peer.ended()
+    live.stop()
+    assert app.end == (1012, "")
+
+
+def test_shutdown_does_not_wait_for_a_peer_that_does_not_answer(serve_app: Serve) -> None:
+    live = serve_app(echo, graceful_timeout=0.3)
+    ws = open_websocket(live)
+    start = time.monotonic()
+    live.stop()
+    assert time.monotonic() - start < 3
+    assert ws.closing() == (1012, b"")
+
+
+def test_a_broadcast_reaches_all(serve_app: Serve) -> None:
+    members: list[Any] = []
+
+    async def hub(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(ACCEPT)
+        members.append(send)
+        while (message := await receive())["type"] == "websocket.receive":
+            for member in members:
+                await member({"type": "websocket.send", "text": message["text"]})
+        members.remove(send)
+
+    live = serve_app(hub, lifespan="off")
+    sockets = [open_websocket(live) for _ in range(20)]
+    eventually(lambda: len(members) == 20)
+    for sender in sockets[:3]:
+        sender.send(1, b"hello all")
+        assert [each.read().payload for each in sockets] == [b"hello all"] * 20
+
+
+def test_q_ws_2_a_broken_frame_is_told_and_the_rest_is_served(serve_app: Serve) -> None:
+    live = serve_app(echo)
+    bad, good = open_websocket(live), open_websocket(live)
+    bad.peer.send(frame(1, b"unmasked", mask=None) + b"more" * 1000)
+    assert bad.closing()[0] == 1002
+    bad.peer.end()
+    assert bad.peer.ended()
+    good.send(1, b"fine")
+    assert good.read().payload == b"fine"
+    assert live.errors() == []
