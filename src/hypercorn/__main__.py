@@ -47,9 +47,7 @@ def main(sys_args: list[str] | None = None) -> int:
             if type(error).__name__ == "TOMLDecodeError":  # of tomllib or tomli
                 parser.error(f"the configuration {source} cannot be read: {error}")
             # A configuration in Python failed: its author needs the traceback.
-            parser.exit(
-                EXIT_USAGE, f"{traceback.format_exc()}hypercorn: error: the configuration {source} failed\n"
-            )
+            parser.exit(EXIT_USAGE, f"{traceback.format_exc()}hypercorn: error: the configuration {source} failed\n")
         if arguments.version or arguments.print_config:
             print(cli.version_text(config) if arguments.version else cli.config_text(config))
             return 0

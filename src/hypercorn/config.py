@@ -256,9 +256,7 @@ class Config:
         try:
             if self.ssl_enabled:
                 sockets.secure_sockets = create_sockets(bind, SOCK_STREAM, options, paths)
-                sockets.insecure_sockets = create_sockets(
-                    _as_list(self.insecure_bind), SOCK_STREAM, options, paths
-                )
+                sockets.insecure_sockets = create_sockets(_as_list(self.insecure_bind), SOCK_STREAM, options, paths)
                 sockets.quic_sockets = create_sockets(_as_list(self.quic_bind), SOCK_DGRAM, options, paths)
                 self._set_quic_addresses(sockets)
             else:
@@ -390,9 +388,7 @@ class Config:
                     warnings.warn(f"{name} without {other}: TLS is off", ConfigWarning, stacklevel=2)
             for name in ("insecure_bind", "quic_bind"):
                 if getattr(self, name):
-                    warnings.warn(
-                        f"{name} has no effect without certfile and keyfile", ConfigWarning, stacklevel=2
-                    )
+                    warnings.warn(f"{name} has no effect without certfile and keyfile", ConfigWarning, stacklevel=2)
 
 
 _DEFAULTS = {STORED_AS.get(o.name, o.name): o.default for o in OPTIONS if o.default is not UNSET}

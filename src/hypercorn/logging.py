@@ -42,9 +42,7 @@ class Logger:
         self.access_log_format = config.access_log_format
         self.client_port = getattr(config, "access_log_client_port", True)
         # The level is that of the error log: it must not silence access records, which are INFO.
-        self.access_logger = create_logger(
-            "hypercorn.access", config.accesslog, "INFO", sys.stdout, propagate=False
-        )
+        self.access_logger = create_logger("hypercorn.access", config.accesslog, "INFO", sys.stdout, propagate=False)
         error_logger = create_logger("hypercorn.error", config.errorlog, config.loglevel, sys.stderr)
         self.error_logger = error_logger if error_logger is not None else _silent_logger()
         if config.logconfig is not None:

@@ -106,20 +106,12 @@ OPTIONS: tuple[Option, ...] = (
         "module:app, as the command line has it",
         flagless=True,
     ),
-    Option(
-        "root_path", TEXT, "", "Application", "path under which the application is mounted", ("--root-path",)
-    ),
-    Option(
-        "lifespan", choice("auto", "on", "off"), "auto", "Application", "ASGI lifespan: on makes it mandatory"
-    ),
+    Option("root_path", TEXT, "", "Application", "path under which the application is mounted", ("--root-path",)),
+    Option("lifespan", choice("auto", "on", "off"), "auto", "Application", "ASGI lifespan: on makes it mandatory"),
     Option("startup_timeout", seconds(), 60.0, "Application", "time for lifespan startup"),
     Option("shutdown_timeout", seconds(), 60.0, "Application", "time for lifespan shutdown"),
-    Option(
-        "wsgi_max_body_size", size(0), 16 * 1024 * 1024, "Application", "request body of a WSGI application"
-    ),
-    Option(
-        "bind", BINDS, ["127.0.0.1:8000"], "Binding", "address to serve on; may be repeated", ("-b", "--bind")
-    ),
+    Option("wsgi_max_body_size", size(0), 16 * 1024 * 1024, "Application", "request body of a WSGI application"),
+    Option("bind", BINDS, ["127.0.0.1:8000"], "Binding", "address to serve on; may be repeated", ("-b", "--bind")),
     Option("insecure_bind", BINDS, [], "Binding", "address for plain HTTP beside TLS", ("--insecure-bind",)),
     Option("quic_bind", BINDS, [], "Binding", "address for HTTP/3 (UDP); needs TLS", ("--quic-bind",)),
     Option("backlog", number(0), 100, "Binding", "connections that may wait to be accepted", ("--backlog",)),
@@ -133,9 +125,7 @@ OPTIONS: tuple[Option, ...] = (
         "file mode mask of unix sockets; octal with 0 ahead",
         ("-m", "--umask"),
     ),
-    Option(
-        "server_names", TEXTS, [], "Binding", "host name to answer to; may be repeated", ("--server-name",)
-    ),
+    Option("server_names", TEXTS, [], "Binding", "host name to answer to; may be repeated", ("--server-name",)),
     # --- processes and loops
     Option("workers", number(0), 1, "Workers", "worker processes; 0: serve in this one", ("-w", "--workers")),
     Option("worker_class", TEXT, "asyncio", "Workers", "asyncio, uvloop or trio", ("-k", "--worker-class")),
@@ -187,17 +177,13 @@ OPTIONS: tuple[Option, ...] = (
         "Limits",
         "WebSocket message; more closes with 1009",
     ),
-    Option(
-        "websocket_max_frame_size", optional(size()), None, "Limits", "WebSocket frame; more closes with 1009"
-    ),
+    Option("websocket_max_frame_size", optional(size()), None, "Limits", "WebSocket frame; more closes with 1009"),
     Option("websocket_max_queue", number(1), 16, "Limits", "WebSocket messages that wait for the application"),
     # --- times; None is no limit
     Option("header_timeout", _OFF_OR_TIME, 10.0, "Timeouts", "time for a request's head, then 408"),
     Option("body_timeout", _OFF_OR_TIME, 30.0, "Timeouts", "time between pieces of a body, then 408"),
     Option("write_timeout", _OFF_OR_TIME, 60.0, "Timeouts", "time without progress of a response"),
-    Option(
-        "read_timeout", _OFF_OR_TIME, None, "Timeouts", "takes the place of body_timeout", ("--read-timeout",)
-    ),
+    Option("read_timeout", _OFF_OR_TIME, None, "Timeouts", "takes the place of body_timeout", ("--read-timeout",)),
     Option(
         "keep_alive_timeout",
         seconds(),
@@ -216,9 +202,7 @@ OPTIONS: tuple[Option, ...] = (
         "time between WebSocket pings",
         ("--websocket-ping-interval",),
     ),
-    Option(
-        "websocket_ping_timeout", _OFF_OR_TIME, 20.0, "Timeouts", "time for the answer to a ping, then 1011"
-    ),
+    Option("websocket_ping_timeout", _OFF_OR_TIME, 20.0, "Timeouts", "time for the answer to a ping, then 1011"),
     Option("websocket_close_timeout", _OFF_OR_TIME, 10.0, "Timeouts", "time for a WebSocket's closing handshake"),
     Option(
         "websocket_handshake_timeout",
@@ -231,9 +215,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("websocket_lifetime", _OFF_OR_TIME, None, "Timeouts", "time that a WebSocket may last"),
     # --- WebSocket
     Option("websockets", SWITCH, True, "WebSocket", "off: an upgrade to WebSocket is an ordinary request"),
-    Option(
-        "websocket_origins", TEXTS, [], "WebSocket", "allowed Origin (none: any); may be repeated; else 403"
-    ),
+    Option("websocket_origins", TEXTS, [], "WebSocket", "allowed Origin (none: any); may be repeated; else 403"),
     Option(
         "websocket_compression",
         COMPRESSION,
@@ -254,9 +236,7 @@ OPTIONS: tuple[Option, ...] = (
         secret=True,
     ),
     Option("ca_certs", PATH, None, "TLS", "authorities that sign client certificates (PEM)", ("--ca-certs",)),
-    Option(
-        "ciphers", TEXT, "ECDHE+AESGCM", "TLS", "ciphers of TLS 1.2, as OpenSSL names them", ("--ciphers",)
-    ),
+    Option("ciphers", TEXT, "ECDHE+AESGCM", "TLS", "ciphers of TLS 1.2, as OpenSSL names them", ("--ciphers",)),
     Option(
         "verify_mode",
         VERIFY_MODE,
@@ -280,9 +260,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("include_date_header", SWITCH, True, "Responses", "add a date header"),
     Option("include_server_header", SWITCH, True, "Responses", "add a server header"),
     Option("alt_svc_headers", TEXTS, [], "Responses", "value of an alt-svc header; may be repeated"),
-    Option(
-        "h11_pass_raw_headers", SWITCH, False, "Responses", "keep the case of request header names (HTTP/1)"
-    ),
+    Option("h11_pass_raw_headers", SWITCH, False, "Responses", "keep the case of request header names (HTTP/1)"),
     # --- logs
     Option(
         "accesslog",
@@ -322,9 +300,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("logconfig_dict", MAPPING, None, "Logging", "the same as a mapping", flagless=True),
     Option("logger_class", CLASS, UNSET, "Logging", "the class of Config.log", flagless=True),
-    Option(
-        "statsd_host", optional(TEXT), None, "Logging", "host:port of a StatsD server", ("--statsd-host",)
-    ),
+    Option("statsd_host", optional(TEXT), None, "Logging", "host:port of a StatsD server", ("--statsd-host",)),
     Option("statsd_prefix", TEXT, "", "Logging", "prefix of all StatsD names", ("--statsd-prefix",)),
     Option("dogstatsd_tags", TEXT, "", "Logging", "tags of all StatsD metrics (DogStatsD)"),
     # --- names of earlier releases

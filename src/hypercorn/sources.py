@@ -42,9 +42,7 @@ def read_object(instance: object) -> dict[str, Any]:
     """What an object or a module offers as options: no private names, modules or functions."""
     values: dict[str, Any] = {}
     for name in dir(instance):
-        if name.startswith("_") or (
-            name in BY_NAME and BY_NAME[name].alias_of and not _is_own(instance, name)
-        ):
+        if name.startswith("_") or (name in BY_NAME and BY_NAME[name].alias_of and not _is_own(instance, name)):
             continue
         try:
             value = getattr(instance, name)

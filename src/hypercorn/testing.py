@@ -86,9 +86,7 @@ class MemoryLog:
     def log_error(self, message: str, *args: Any, exc_info: Any = None) -> None:
         self.entries.append(LogEntry("error", message % args, exc_info))
 
-    def log_access(
-        self, scope: Any, status: int | None, headers: Any, body_bytes: int, duration: float
-    ) -> None:
+    def log_access(self, scope: Any, status: int | None, headers: Any, body_bytes: int, duration: float) -> None:
         path = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
         self.access.append(AccessEntry(scope.get("method", "GET"), path, status, body_bytes, duration, scope, headers))
 

@@ -126,9 +126,7 @@ async def raise_shutdown(shutdown_event: Callable[..., Awaitable[Any]]) -> None:
     raise ShutdownError
 
 
-async def check_multiprocess_shutdown_event(
-    shutdown_event: Any, sleep: Callable[[float], Awaitable[Any]]
-) -> None:
+async def check_multiprocess_shutdown_event(shutdown_event: Any, sleep: Callable[[float], Awaitable[Any]]) -> None:
     """Returns once the event of another process is set."""
     while not shutdown_event.is_set():
         await sleep(0.1)

@@ -190,9 +190,7 @@ def _read_umask(value: Any) -> int:
 def _read_verify_mode(value: Any) -> Any:
     from ssl import VerifyMode
 
-    return (
-        VerifyMode[value] if isinstance(value, str) and not value.isdigit() else VerifyMode(_read_int(value))
-    )
+    return VerifyMode[value] if isinstance(value, str) and not value.isdigit() else VerifyMode(_read_int(value))
 
 
 def _read_verify_flags(value: Any) -> Any:

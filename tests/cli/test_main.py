@@ -157,9 +157,7 @@ def test_the_result_is_that_of_run(run: Mock) -> None:
 def test_wrong_values_name_the_flag(capsys: pytest.CaptureFixture[str], run: Mock) -> None:
     text = failing(capsys, "--workers", "many", "module:app")
     assert text.endswith("error: workers = 'many' (flag --workers): expected a whole number of 0 or more\n")
-    assert "verify_mode = 'CERT_UNKNOWN' (flag --verify-mode)" in failing(
-        capsys, "--verify-mode", "CERT_UNKNOWN", "m"
-    )
+    assert "verify_mode = 'CERT_UNKNOWN' (flag --verify-mode)" in failing(capsys, "--verify-mode", "CERT_UNKNOWN", "m")
     run.assert_not_called()
 
 
@@ -208,9 +206,7 @@ def test_load_config_without_a_source() -> None:
 
 def test_precedence(run: Mock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "c.toml"
-    path.write_text(
-        'workers = 2\nbacklog = 2\nstatsd_prefix = "file"\nroot_path = "/file"\nbind = ["file:1"]\n'
-    )
+    path.write_text('workers = 2\nbacklog = 2\nstatsd_prefix = "file"\nroot_path = "/file"\nbind = ["file:1"]\n')
     monkeypatch.setenv("HYPERCORN_WORKERS", "3")
     monkeypatch.setenv("HYPERCORN_BACKLOG", "3")
     monkeypatch.setenv("HYPERCORN_BIND", "env:1,env:2")
@@ -252,9 +248,7 @@ def test_broken_files(
     assert message in failing(capsys, "-c", source, "module:app")
 
 
-def test_a_typo_in_a_file_warns_in_one_line(
-    run: Mock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_typo_in_a_file_warns_in_one_line(run: Mock, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "c.toml"
     path.write_text("wrokers = 2\n")
     configured(run, "-c", str(path))

@@ -61,8 +61,7 @@ BUSY = BindError(98, "127.0.0.1:80", "address already in use", "another process 
         (
             BUSY,
             3,
-            "hypercorn: error: cannot bind 127.0.0.1:80: "
-            "address already in use (another process is listening there)\n",
+            "hypercorn: error: cannot bind 127.0.0.1:80: address already in use (another process is listening there)\n",
         ),
         (SocketTypeError(1, 2), 3, 'hypercorn: error: Unexpected socket type, wanted "SOCK_STREAM"'),
         (ConfigError("certfile 'a' cannot be used"), 2, "hypercorn: error: certfile 'a' cannot be used\n"),
@@ -150,9 +149,7 @@ def test_options_without_effect_for_now(
     ]
 
 
-def test_a_log_that_cannot_be_opened(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_log_that_cannot_be_opened(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     config = Config.from_mapping(application_path="m:a", errorlog="/not/there/x.log")
     assert running(monkeypatch, config, None) == 3
     assert "hypercorn: error: logging cannot be set up: " in capsys.readouterr().err
@@ -175,9 +172,7 @@ def test_unknown_worker_class(config: Config) -> None:
 @pytest.mark.parametrize("name", ["uvloop", "trio"])
 def test_a_package_that_is_not_installed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda package: None)
-    with pytest.raises(
-        ConfigError, match=rf"worker_class '{name}' needs .* pip install 'hypercorn\[{name}\]'"
-    ):
+    with pytest.raises(ConfigError, match=rf"worker_class '{name}' needs .* pip install 'hypercorn\[{name}\]'"):
         find_worker(name)
 
 
@@ -247,9 +242,7 @@ def test_a_pid_file_that_another_process_took_over_stays(tmp_path: Path) -> None
     assert path.read_text() == "1"
 
 
-def test_the_pid_file_is_removed_after_a_crash(
-    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_pid_file_is_removed_after_a_crash(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config.pid_path = str(tmp_path / "a.pid")
     assert running(monkeypatch, config, ValueError("bug")) == 1
     assert not (tmp_path / "a.pid").exists()

@@ -59,9 +59,7 @@ def test_importing_types_and_config_costs_no_protocol_library() -> None:
     heavy = "{'h11', 'h2', 'wsproto', 'ssl', 'asyncio'}"
     code = f"import sys, hypercorn.typing, hypercorn.config\nprint(*{heavy} & set(sys.modules))"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
-    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert result.stdout.split() == []
 
 
@@ -103,9 +101,7 @@ def test_valid_server_name() -> None:
     assert utils.valid_server_name(Config(), request)
     assert utils.valid_server_name(Config.from_mapping(server_names=["a.test"]), request)
     assert not utils.valid_server_name(Config.from_mapping(server_names=["b.test"]), request)
-    assert not utils.valid_server_name(
-        Config.from_mapping(server_names=["b.test"]), SimpleNamespace(headers=[])
-    )
+    assert not utils.valid_server_name(Config.from_mapping(server_names=["b.test"]), SimpleNamespace(headers=[]))
 
 
 def test_watching_files(tmp_path: Path) -> None:

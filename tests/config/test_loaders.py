@@ -86,9 +86,7 @@ def test_from_object_that_does_not_exist(name: str) -> None:
         Config.from_object(name)
 
 
-def test_an_import_error_inside_a_config_module_is_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_import_error_inside_a_config_module_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     write(tmp_path / "broken_config.py", "import not_installed_anywhere\n")
     with pytest.raises(ModuleNotFoundError, match="not_installed_anywhere"):
@@ -113,9 +111,7 @@ def test_errors_name_option_value_expectation_and_source(tmp_path: Path) -> None
         Config.from_mapping(max_body_size=-1)
     with pytest.raises(ConfigError, match=r"\(env HYPERCORN_BACKLOG\)"):
         Config().update_from_environ({"HYPERCORN_BACKLOG": "x"})
-    with pytest.raises(
-        ConfigError, match=r"bind = 'a:b' \(Config\): 'a:b' has no port from 0 to 65535; expected host"
-    ):
+    with pytest.raises(ConfigError, match=r"bind = 'a:b' \(Config\): 'a:b' has no port from 0 to 65535; expected host"):
         Config.from_mapping(bind="a:b")
 
 

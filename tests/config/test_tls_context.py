@@ -93,9 +93,7 @@ def test_quic_on_a_unix_socket_cannot_be_advertised(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = Config.from_mapping(files, bind="127.0.0.1:0", quic_bind="unix:quic.sock")
-    with pytest.warns(
-        Warning, match='Cannot create a alt-svc header for the QUIC socket with address "quic.sock"'
-    ):
+    with pytest.warns(Warning, match='Cannot create a alt-svc header for the QUIC socket with address "quic.sock"'):
         sockets = config.create_sockets()
     sockets.close()
     assert not any(name == b"alt-svc" for name, _ in config.response_headers("h2"))

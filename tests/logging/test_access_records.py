@@ -118,9 +118,7 @@ def test_client_forms() -> None:
     assert atoms({"client": ("::1", 80)}, client_port=False)["h"] == "::1"
 
 
-@pytest.mark.parametrize(
-    "value", [b"Basic", b"Basic !!", b"Basic dXNlcg==", b"Bearer dXNlcjpwYXNz", b"Basic OnBhc3M="]
-)
+@pytest.mark.parametrize("value", [b"Basic", b"Basic !!", b"Basic dXNlcg==", b"Bearer dXNlcjpwYXNz", b"Basic OnBhc3M="])
 def test_user_of_other_credentials(value: bytes) -> None:
     assert atoms({"headers": [(b"authorization", value)]})["u"] == "-"
 

@@ -117,9 +117,7 @@ def test_nobody_listens() -> None:
     logger.send_gauge("a", 1)
 
 
-def test_a_host_that_does_not_exist(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_host_that_does_not_exist(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     def fail(*args: object, **kwargs: object) -> None:
         raise socket.gaierror(-2, "Name or service not known")
 

@@ -139,10 +139,7 @@ def test_a_busy_port(busy: str, workers: int) -> None:
     with pytest.raises(BindError) as caught:
         bound(busy, workers=workers)
     assert caught.value.errno == errno.EADDRINUSE
-    assert (
-        str(caught.value)
-        == f"cannot bind {busy}: address already in use (another process is listening there)"
-    )
+    assert str(caught.value) == f"cannot bind {busy}: address already in use (another process is listening there)"
 
 
 def test_a_port_that_is_busy_though_shared() -> None:
@@ -198,9 +195,7 @@ def test_umask_is_applied_and_restored(unix_path: str) -> None:
         os.umask(before)
 
 
-@pytest.mark.parametrize(
-    ("user", "group", "expected"), [(1, None, (1, -1)), (None, 2, (-1, 2)), (1, 2, (1, 2))]
-)
+@pytest.mark.parametrize(("user", "group", "expected"), [(1, None, (1, -1)), (None, 2, (-1, 2)), (1, 2, (1, 2))])
 def test_owner(
     user: int | None,
     group: int | None,

@@ -338,14 +338,18 @@ def test_accepting_pauses_when_descriptors_run_out(stand: Stand) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     waiting = socket.socket()
     waiting.connect(stand.sock.getsockname())
-    highest = max(int(name) for name in os.listdir("/proc/self/fd") if name.isdigit()) if sys.platform == "linux" else 64
+    highest = (
+        max(int(name) for name in os.listdir("/proc/self/fd") if name.isdigit()) if sys.platform == "linux" else 64
+    )
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, highest + 1), hard))
     fillers = []
     try:
-        with pytest.raises(OSError) as full:
-            while True:
+        while True:
+            try:
                 fillers.append(os.dup(0))
-        assert full.value.errno == errno.EMFILE
+            except OSError as full:
+                assert full.errno == errno.EMFILE
+                break
         stand.turn()
         assert len(stand.errors) == 1
         assert len(stand.runtime.later) == 1

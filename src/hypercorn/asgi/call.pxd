@@ -12,6 +12,7 @@ cdef class ASGIStream(Stream):
     cpdef call_ended(self, error)
     cpdef park(self)
     cpdef wake(self)
+    cpdef resume(self)
 
 cdef class Awaitable:
     cdef public ASGIStream stream

@@ -50,7 +50,7 @@ class ASGIStream(Stream):
 
     def park(self) -> Any:
         """A waiter that ends when the stream's state has changed."""
-        waiter = self.runtime.waiter()
+        waiter = self.runtime.parking()
         if self.parked is None:
             self.parked = []
         self.parked.append(waiter)
@@ -63,6 +63,14 @@ class ASGIStream(Stream):
             self.parked = None
             for waiter in parked:
                 self.runtime.wake(waiter)
+
+    def resume(self) -> None:
+        """The same, where this is a good moment for the tasks to run: nothing is half done."""
+        parked = self.parked
+        if parked:
+            self.parked = None
+            for waiter in parked:
+                self.runtime.resume(waiter)
 
 
 class Awaitable:

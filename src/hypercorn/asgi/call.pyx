@@ -50,7 +50,7 @@ cdef class ASGIStream(Stream):
 
     cpdef park(self):
         """A waiter that ends when the stream's state has changed."""
-        waiter = self.runtime.waiter()
+        waiter = self.runtime.parking()
         if self.parked is None:
             self.parked = []
         self.parked.append(waiter)
@@ -63,6 +63,14 @@ cdef class ASGIStream(Stream):
             self.parked = None
             for waiter in parked:
                 self.runtime.wake(waiter)
+
+    cpdef resume(self):
+        """The same, where this is a good moment for the tasks to run: nothing is half done."""
+        cdef list parked = self.parked
+        if parked:
+            self.parked = None
+            for waiter in parked:
+                self.runtime.resume(waiter)
 
 
 cdef class Awaitable:

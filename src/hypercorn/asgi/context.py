@@ -7,11 +7,9 @@ from email.utils import formatdate
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.asgi.scope import http_scope
 from hypercorn.protocol.ports import Connection, Context, Runtime
 from hypercorn.protocol.websocket import WebSocketSettings
 from hypercorn.wire.deflate import Compression
-from hypercorn.wire.http1 import RequestParser
 
 if TYPE_CHECKING:
     from hypercorn.asgi.http import HTTPStream
@@ -83,24 +81,11 @@ class ASGIContext(Context):
         now = int(time())
         if now != self.date:
             self.date = now
-            self.date_field = (
-                b"date: %b\r\n" % formatdate(now, usegmt=True).encode() if self.with_date else b""
-            )
+            self.date_field = b"date: %b\r\n" % formatdate(now, usegmt=True).encode() if self.with_date else b""
             self.plain_fields = self.date_field + self.server_field + self.alt_svc
         if not has_date and not has_server:
             return self.plain_fields
-        return b"".join(
-            (b"" if has_date else self.date_field, b"" if has_server else self.server_field, self.alt_svc)
-        )
-
-    def refused(self, connection: Connection, head: RequestParser, status: int, reason: str) -> None:
-        self.log_refusal(connection, status, reason)
-        if self.access is not None:
-            target = head.raw_target
-            scope = http_scope(self, connection.transport, None)
-            scope["method"] = head.method or "-"
-            scope["raw_path"], _, scope["query_string"] = target.partition(b"?")
-            self.access(scope, status, (), connection.answered, 0.0)
+        return b"".join((b"" if has_date else self.date_field, b"" if has_server else self.server_field, self.alt_svc))
 
     def log_refusal(self, connection: Connection, status: int, reason: str) -> None:
         """One line of what was wrong, at a level that a hostile peer cannot fill a disk with."""

@@ -49,9 +49,7 @@ class HTTPStream(ASGIStream):
         "trailers_wanted",
     )
 
-    def __init__(
-        self, connection: Connection, context: ASGIContext, scope: dict[str, Any], complete: bool
-    ) -> None:
+    def __init__(self, connection: Connection, context: ASGIContext, scope: dict[str, Any], complete: bool) -> None:
         # Set here rather than by the base classes: this runs for every request.
         self.connection = connection
         self.runtime = context.runtime
@@ -103,9 +101,7 @@ class HTTPStream(ASGIStream):
             self.queued += len(data)
         if self.parked:
             self.wake()
-        return self.queued < QUEUE_BYTES and (
-            self.pieces is None or len(self.pieces) < self.context.max_app_queue_size
-        )
+        return self.queued < QUEUE_BYTES and (self.pieces is None or len(self.pieces) < self.context.max_app_queue_size)
 
     def trailers_received(self, fields: list[tuple[bytes, bytes]]) -> None:
         self.request_trailers = fields
@@ -207,9 +203,7 @@ class HTTPStream(ASGIStream):
         scope = self.scope
         bodyless = status == 204 or status == 304 or scope["method"] == "HEAD"
         trailers = bool(message.get("trailers", False))
-        wanted = (
-            trailers and not bodyless and scope["http_version"] != "1.0" and takes_trailers(scope["headers"])
-        )
+        wanted = trailers and not bodyless and scope["http_version"] != "1.0" and takes_trailers(scope["headers"])
         self.expected = self.connection.start(self, status, headers, wanted)
         self.trailers = trailers
         self.trailers_wanted = wanted
@@ -228,9 +222,7 @@ class HTTPStream(ASGIStream):
         expected = self.expected
         if self.bodyless:
             if data and self.state == STARTED and self.scope["method"] != "HEAD":
-                self.context.log_warning(
-                    "The body of a %d response was dropped (%s)", self.status, self.name()
-                )
+                self.context.log_warning("The body of a %d response was dropped (%s)", self.status, self.name())
             data = b""
         elif expected >= 0:
             total = self.sent + size
@@ -314,9 +306,7 @@ class HTTPStream(ASGIStream):
     def call_ended(self, error: BaseException | None) -> None:
         if error is None:
             if not self.over and not self.gone:
-                self.context.log_error(
-                    "The application returned before its response was complete (%s)", self.name()
-                )
+                self.context.log_error("The application returned before its response was complete (%s)", self.name())
         elif isinstance(error, APP_ERRORS) and not (self.gone and tells_of_disconnect(error)):
             self.context.log_exception("Error in the application (%s)", self.name(), error)
         if not self.over and not self.gone:
@@ -353,9 +343,7 @@ def tells_of_disconnect(error: BaseException) -> bool:
     members = getattr(error, "exceptions", None)
     if isinstance(members, tuple) and members:
         return all(map(tells_of_disconnect, members))
-    return "Disconnect" in type(error).__name__ and isinstance(
-        error.__cause__ or error.__context__, ClientDisconnected
-    )
+    return "Disconnect" in type(error).__name__ and isinstance(error.__cause__ or error.__context__, ClientDisconnected)
 
 
 def to_bytes(data: Any) -> bytes:

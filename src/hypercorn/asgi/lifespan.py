@@ -1,4 +1,4 @@
-"""The application's lifespan (ASGI lifespan specification 2.0): startup before the first request, shutdown after the last.
+"""The application's lifespan (ASGI lifespan 2.0): startup before the first request, shutdown after the last.
 
 `lifespan = "auto"` goes on without an application that does not know the scope, `"on"` does not, `"off"` never asks.
 """
@@ -122,9 +122,7 @@ class Lifespan:
         if self.stage == "shutdown":
             self.logger.log_error("ASGI Framework Lifespan errored during shutdown.", exc_info=error)
         elif "startup" in self.answered:
-            self.logger.log_error(
-                "ASGI Framework Lifespan error, shutdown without Lifespan support", exc_info=error
-            )
+            self.logger.log_error("ASGI Framework Lifespan error, shutdown without Lifespan support", exc_info=error)
 
     async def receive(self) -> dict[str, Any]:
         """The ASGI `receive` of the lifespan scope."""

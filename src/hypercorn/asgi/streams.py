@@ -28,3 +28,12 @@ class StreamContext(ASGIContext):
             self.request_opened()
         scope = websocket_scope(self, connection.transport, head, handshake.subprotocols)
         return WebSocketStream(connection, self, scope, handshake)
+
+    def refused(self, connection: Connection, head: RequestParser, status: int, reason: str) -> None:
+        self.log_refusal(connection, status, reason)
+        if self.access is not None:
+            target = head.raw_target
+            scope = http_scope(self, connection.transport, None)
+            scope["method"] = head.method or "-"
+            scope["raw_path"], _, scope["query_string"] = target.partition(b"?")
+            self.access(scope, status, (), connection.answered, 0.0)

@@ -100,8 +100,6 @@ class WebSocketStream(ASGIStream):
     def message_received(self, message: Any) -> bool:
         self.arrived.append(message)
         self.queued += len(message)
-        if self.parked:
-            self.wake()
         return self.queued < QUEUE_BYTES and len(self.arrived) + len(self.ready) < self.max_queue
 
     def closed(self, code: int, reason: str) -> None:
@@ -172,7 +170,7 @@ class WebSocketStream(ASGIStream):
             if state == CONNECTED:
                 return self.send_message(message)
         elif kind == "websocket.close":
-            if state == CONNECTED or state == CONNECTING:  # noqa: SIM109  two comparisons of C numbers
+            if state == CONNECTED or state == CONNECTING:
                 self.send_close(message)
                 return DONE
         elif kind == "websocket.accept":

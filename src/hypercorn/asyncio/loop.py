@@ -12,13 +12,104 @@ from typing import Any
 from hypercorn.protocol.ports import Runtime
 
 Task = asyncio.Task
+CancelledError = asyncio.CancelledError
+current_task = asyncio.current_task
 EAGER = sys.version_info >= (3, 12)
+
+
+class Parking:
+    """What one task awaits: as much of a future as a task asks for.
+
+    A future's task goes on in a later turn of the loop. `step` lets it go on at once, as an eager task starts at once.
+    """
+
+    def __init__(self, loop: Any) -> None:
+        self.loop = loop
+        self.callback: Any = None  # the task's own, which steps it
+        self.context: Any = None
+        self.ended = False
+        self.is_cancelled = False
+        self.message: Any = None  # of the cancellation
+        self._asyncio_future_blocking = False
+
+    def __await__(self) -> Any:
+        return self
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        if not self.ended:
+            self._asyncio_future_blocking = True
+            return self
+        self.result()
+        raise StopIteration
+
+    def get_loop(self) -> Any:
+        """The loop, which has to be the task's."""
+        return self.loop
+
+    def add_done_callback(self, callback: Any, *, context: Any = None) -> None:
+        """The task's: there is one. Another's comes as soon as the loop can."""
+        if self.ended or self.callback is not None:
+            self.loop.call_soon(callback, self, context=context)
+        else:
+            self.callback = callback
+            self.context = context
+
+    def remove_done_callback(self, callback: Any) -> int:
+        """Forgets the task."""
+        if self.callback != callback:
+            return 0
+        self.callback = None
+        return 1
+
+    def done(self) -> bool:
+        """True once it has ended, in whatever way."""
+        return self.ended
+
+    def cancelled(self) -> bool:
+        """True once it was cancelled."""
+        return self.is_cancelled
+
+    def result(self) -> None:
+        """Raises CancelledError where it was cancelled."""
+        if self.is_cancelled:
+            raise CancelledError(self.message) if self.message else CancelledError
+
+    def exception(self) -> None:
+        """None; raises CancelledError where it was cancelled."""
+        self.result()
+
+    def set_result(self, value: None) -> None:
+        """Ends it; the task goes on in the loop's next turn."""
+        self.ended = True
+        callback = self.callback
+        if callback is not None:
+            self.callback = None
+            self.loop.call_soon(callback, self, context=self.context)
+
+    def cancel(self, msg: Any = None) -> bool:
+        """The task's way to be cancelled while it waits."""
+        if self.ended:
+            return False
+        self.is_cancelled = True
+        self.message = msg
+        self.set_result(None)
+        return True
+
+    def step(self) -> None:
+        """Ends it; the task goes on before this returns. Never from inside of a task."""
+        self.ended = True
+        callback = self.callback
+        self.callback = None
+        self.context.run(callback, self)
 
 
 class AsyncioLoop(Runtime):
     """A running asyncio loop, or uvloop's."""
 
-    __slots__ = ("calls", "ended", "eager", "loop", "variables")
+    __slots__ = ("calls", "eager", "ended", "loop", "variables")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -41,9 +132,7 @@ class AsyncioLoop(Runtime):
         if self.eager:
             task = Task(coroutine, loop=self.loop, eager_start=True, context=self.variables.copy())  # type: ignore[call-arg, unused-ignore]  # since 3.12
             if task.done():
-                if not task.cancelled() and task.exception() is not None:
-                    self.report(task)
-                return
+                return  # what it may have raised, the loop's exception handler is told when the task goes
         else:
             task = self.variables.copy().run(self.loop.create_task, coroutine)
         self.calls.add(task)
@@ -69,3 +158,12 @@ class AsyncioLoop(Runtime):
     def wake(self, waiter: Any) -> None:
         if not waiter.done():
             waiter.set_result(None)
+
+    def parking(self) -> Any:
+        return Parking(self.loop)
+
+    def resume(self, waiter: Parking) -> None:
+        if waiter.callback is None or current_task(self.loop) is not None:
+            self.wake(waiter)
+        else:
+            waiter.step()

@@ -235,9 +235,7 @@ def _bind_one(
     return sock
 
 
-def _bind_socket(
-    sock: socket.socket, family: int, address: tuple[str | int, ...], kind: int, only_v6: bool
-) -> None:
+def _bind_socket(sock: socket.socket, family: int, address: tuple[str | int, ...], kind: int, only_v6: bool) -> None:
     if only_v6 and family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     if kind == socket.SOCK_STREAM:  # for UDP it would let two servers share a port
@@ -318,9 +316,7 @@ def _remove_stale(path: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise BindError(
-            errno.EADDRINUSE, f"unix:{path}", "the path exists", "it is not a socket, so it is kept"
-        )
+        raise BindError(errno.EADDRINUSE, f"unix:{path}", "the path exists", "it is not a socket, so it is kept")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         try:

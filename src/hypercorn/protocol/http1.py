@@ -14,17 +14,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from hypercorn.errors import ProtocolError
+from hypercorn.protocol.http1_response import ResponseWriter
 from hypercorn.protocol.ports import Connection, Context, Stream, Transport
-from hypercorn.protocol.upgrade import UPGRADE_REQUIRED, check_upgrade, switch
-from hypercorn.wire.http1 import (
-    BODY,
-    ERROR,
-    HEAD,
-    STATUS_LINES,
-    RequestParser,
-    encode_chunk,
-    encode_last_chunk,
-)
+from hypercorn.protocol.upgrade import check_upgrade, switch
+from hypercorn.wire.http1 import BODY, ERROR, HEAD, RequestParser
 
 # What the deadline waits for.
 NOTHING, FIRST_HEAD, NEXT_HEAD, PARTIAL_HEAD, REQUEST_BODY, WRITE_PROGRESS, LINGER, HANDSHAKE = range(8)
@@ -32,89 +25,39 @@ NOTHING, FIRST_HEAD, NEXT_HEAD, PARTIAL_HEAD, REQUEST_BODY, WRITE_PROGRESS, LING
 PIPELINE_BUFFER = 65536  # bytes of later requests that are read before reading pauses
 LINGER_BYTES = 1048576  # bytes dropped while lingering before the connection is cut
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\n"
-CRLF = b"\r\n"
-CLOSE = b"connection: close\r\n\r\n"
-KEEP_ALIVE = b"connection: keep-alive\r\n\r\n"
-CHUNKED = b"transfer-encoding: chunked\r\n"
 
 
-class HTTP1Connection(Connection):
+class HTTP1Connection(ResponseWriter):
     """The HTTP/1 state of one transport."""
 
     __slots__ = (
         "advancing",
-        "app_close",
-        "bodyless",
-        "chunked",
         "eof",
-        "expect",
-        "fields",
-        "has_date",
-        "has_server",
-        "head_sent",
-        "http10",
-        "keep_alive",
-        "length",
         "lingering",
         "lost",
         "open",
-        "parser",
         "reading_paused",
         "received",
-        "request_done",
         "requests",
         "resume",
-        "status",
-        "stream",
-        "trailer_fields",
         "unread",
-        "unsent",
         "upgrading",
         "waiting_for",
-        "with_trailers",
-        "writing_paused",
     )
 
     def __init__(self, transport: Transport, context: Context) -> None:
         super().__init__(transport, context)
-        self.parser = RequestParser(
-            context.max_request_line_size,
-            context.max_header_size,
-            context.max_header_count,
-            keep_case=context.keep_case,
-        )
-        self.stream: Stream | None = None
         self.requests = 0
         self.open = False  # an exchange is going on
         self.advancing = False
         self.resume = False  # the exchange ended outside `advance`: go on when the turn ends
         self.reading_paused = False
-        self.writing_paused = False
         self.eof = False
         self.lingering = False
         self.lost = False  # no more output: closed, or closing
         self.unread = 0  # bytes dropped: of a body after its response, or while lingering
-        self.unsent = 0
-        # the request
-        self.request_done = True
-        self.expect = False
-        self.received = 0
-        self.http10 = False
-        self.keep_alive = True
+        self.received = 0  # bytes of the request's body
         self.upgrading = False
-        # the response
-        self.bodyless = False
-        self.head_sent = False
-        self.status = 0
-        self.fields = b""
-        self.length = -1
-        self.chunked = False
-        self.app_close = False
-        self.has_date = False
-        self.has_server = False
-        self.with_trailers = False
-        self.trailer_fields = b""
         self.wait(FIRST_HEAD, context.header_timeout)
 
     # -- from the transport
@@ -342,160 +285,6 @@ class HTTP1Connection(Connection):
             self.context.refused(self, self.parser, status, error.reason)
         self.linger()
 
-    def answer(self, status: int, reason: str) -> None:
-        """Writes a whole response of the server's own, which announces the end of the connection."""
-        body = b"" if self.parser.method == "HEAD" else reason.encode("ascii", "replace") + b"\n"
-        self.transport.write(
-            b"".join(
-                (
-                    STATUS_LINES[status],
-                    self.context.server_fields(False, False),
-                    b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n" % len(body),
-                    UPGRADE_REQUIRED if status == 426 else CLOSE,
-                    body,
-                )
-            )
-        )
-        self.head_sent = True
-        self.answered = len(body)
-
-    # -- the response
-
-    def start(
-        self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool
-    ) -> int:
-        encoder = self.context.encoder
-        bodyless = status == 204 or status == 304
-        # Trailer fields need the chunked coding, which must not stand beside a length (RFC 9112 section 6.2).
-        trailers = trailers and not self.http10 and not self.bodyless and not bodyless
-        self.fields = encoder.encode(headers, trailers or status == 204)
-        self.length = -1 if status == 204 else encoder.content_length
-        self.status = status
-        if bodyless:
-            self.bodyless = True
-        self.app_close = encoder.close
-        self.has_date = encoder.has_date
-        self.has_server = encoder.has_server
-        self.with_trailers = trailers
-        self.trailer_fields = b""
-        return self.length
-
-    def end_after(self, stream: Stream) -> None:
-        self.keep_alive = False
-
-    def writing_blocked(self, stream: Stream) -> bool:
-        return self.writing_paused
-
-    def body(self, stream: Stream, data: bytes, end: bool) -> bool:
-        if not self.head_sent:
-            self.send_head(data, end)
-        elif self.bodyless:
-            pass
-        elif self.chunked:
-            last = end and not self.with_trailers
-            if data or last:
-                self.transport.write(encode_chunk(data, last))
-        elif data:
-            self.transport.write(data)
-        if end and not self.with_trailers:
-            self.response_ended()
-            return True
-        if self.writing_paused:
-            self.unsent += len(data)
-            return False
-        return True
-
-    def announce(self, stream: Stream, length: int) -> None:
-        if self.length < 0 and not self.head_sent:
-            self.length = length
-            self.fields += b"content-length: %d\r\n" % length
-
-    def send_file(self, stream: Stream, fd: int, offset: int, count: int, end: bool) -> bool:
-        if self.bodyless or self.length < 0 or self.with_trailers or stream is not self.stream:
-            return False
-        # Asked with nothing first: a head must not leave before it is known who sends the body.
-        if not self.transport.send_file(fd, offset, 0):
-            return False
-        if not self.head_sent:
-            self.send_head(b"", False)
-        self.transport.send_file(fd, offset, count)
-        if end:
-            self.response_ended()
-        return True
-
-    def send_head(self, data: bytes, end: bool) -> None:
-        """Sends the head and the first piece of the body together."""
-        self.head_sent = True
-        framing = b""
-        last = end and not self.with_trailers
-        self.chunked = False
-        if self.with_trailers or (self.length < 0 and not end and not self.bodyless):
-            if self.http10:
-                self.keep_alive = (
-                    False  # the end of the connection is the end of the body (RFC 9112 section 6.3)
-                )
-            else:
-                self.chunked = True
-                framing = CHUNKED
-        elif self.length < 0 and not self.bodyless:
-            framing = b"content-length: %d\r\n" % len(data)
-        if self.app_close or self.context.terminating or self.body_stays_unread():
-            self.keep_alive = False
-        if not self.keep_alive:
-            ending = CLOSE
-        elif self.http10:
-            ending = KEEP_ALIVE
-        else:
-            ending = CRLF
-        if self.bodyless:
-            data = b""
-        elif self.chunked:
-            data = encode_chunk(data, last)
-        server = self.context.server_fields(self.has_date, self.has_server)
-        line = STATUS_LINES.get(self.status)
-        if line is None:
-            line = b"HTTP/1.1 %d \r\n" % self.status
-        if len(data) > 16384:  # too long to copy again
-            self.transport.write(b"".join((line, self.fields, server, framing, ending)))
-            self.transport.write(data)
-        else:
-            self.transport.write(b"".join((line, self.fields, server, framing, ending, data)))
-
-    def body_stays_unread(self) -> bool:
-        """True where the rest of the request is more than the server would read just to keep the connection."""
-        if self.request_done:
-            return False
-        if self.expect:
-            return True  # a client that was never told to continue may or may not send the body
-        return self.parser.body_remaining > self.context.max_unread_body
-
-    def trailers(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], end: bool) -> None:
-        if stream is not self.stream:
-            return
-        self.trailer_fields += self.context.encoder.encode(headers, True)
-        if end and self.with_trailers:
-            self.transport.write(encode_last_chunk(self.trailer_fields))
-            self.response_ended()
-
-    def hint(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        fields = self.context.encoder.encode(headers, True)
-        if not self.http10 and not self.head_sent:
-            self.transport.write(EARLY_HINTS + fields + CRLF)
-
-    def reset(self, stream: Stream) -> int:
-        if stream is not self.stream:
-            return 0
-        self.stream = None
-        if self.head_sent:
-            self.cut()
-            return self.status
-        self.answer(500, "Internal Server Error")
-        if self.request_done and not self.parser.buffered:
-            self.close()
-        else:
-            self.linger()
-        return 500
-
     def wanted(self, stream: Stream) -> None:
         if stream is not self.stream:
             return
@@ -618,8 +407,6 @@ class HTTP1Connection(Connection):
             self.wait(NOTHING, 0)
             if not self.head_sent:
                 self.refuse(ProtocolError(504, "the application did not answer the handshake in time"))
-        elif waiting_for == LINGER and not self.lost:
-            self.close()
         elif waiting_for != NOTHING:
             self.close()
 

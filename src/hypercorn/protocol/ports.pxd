@@ -9,6 +9,8 @@ cdef class Runtime:
     cpdef spawn(self, coroutine)
     cpdef waiter(self)
     cpdef wake(self, waiter)
+    cpdef parking(self)
+    cpdef resume(self, waiter)
 
 cdef class Transport:
     cdef public Runtime runtime
@@ -71,6 +73,7 @@ cdef class Stream:
     cpdef peer_closed(self)
     cpdef writable(self)
     cpdef bint message_received(self, message) except -1
+    cpdef resume(self)
     cpdef closed(self, int code, str reason)
 
 cdef class Context:

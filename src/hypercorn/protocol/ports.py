@@ -50,6 +50,14 @@ class Runtime:
         """Ends a waiter; does nothing to one that has ended."""
         raise NotImplementedError
 
+    def parking(self) -> Any:
+        """A waiter for `resume`."""
+        return self.waiter()
+
+    def resume(self, waiter: Any) -> None:
+        """Ends a waiter and lets its task go on before this returns, where the loop allows it; else like `wake`."""
+        self.wake(waiter)
+
 
 class Transport:
     """Bytes to and from one peer. Writes of one turn are gathered and leave together when the turn ends.
@@ -219,15 +227,13 @@ class Connection:
 
     # -- from a stream
 
-    def start(
-        self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool
-    ) -> int:
+    def start(self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool) -> int:
         """Checks and keeps the head of the final response. Returns the body's length as the head announces it, or -1.
         Raises TypeError or ValueError for a bad head."""
         raise NotImplementedError
 
     def body(self, stream: Stream, data: bytes, end: bool) -> bool:
-        """Sends a piece of the body, the head before it if it is the first. Returns False when the sender should wait."""
+        """Sends a piece of the body, the head before the first. Returns False when the sender should wait."""
         raise NotImplementedError
 
     def end_after(self, stream: Stream) -> None:
@@ -306,6 +312,10 @@ class Stream:
 
     def message_received(self, message: Any) -> bool:
         """Takes a message: str or bytes. Returns False when the sender should wait."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """Messages were received, and the turn is about to end: lets the application take them."""
         raise NotImplementedError
 
     def closed(self, code: int, reason: str) -> None:

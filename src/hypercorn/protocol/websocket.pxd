@@ -29,6 +29,7 @@ cdef class WebSocketConnection(Connection):
     cdef public FrameParser parser
     cdef public int state
     cdef public bint advancing
+    cdef public bint arrivals
     cdef public bint reading_paused
     cdef public bint writing_paused
     cdef public bytes pong

@@ -64,6 +64,7 @@ class WebSocketConnection(Connection):
         "accepted",
         "active_at",
         "advancing",
+        "arrivals",
         "close_by",
         "ends_at",
         "extension",
@@ -95,6 +96,7 @@ class WebSocketConnection(Connection):
         self.held = b""  # what came after the handshake
         self.state = OPEN
         self.advancing = False
+        self.arrivals = False  # the stream has messages that its application does not know of
         self.reading_paused = False
         self.writing_paused = False
         self.pong: bytes | None = None  # the answer that waits until the peer reads
@@ -193,8 +195,19 @@ class WebSocketConnection(Connection):
         if self.settings.idle_timeout:
             self.active_at = self.context.runtime.now()
         stream = self.stream
-        if stream is not None and not stream.message_received(message):
+        if stream is None:
+            return
+        if not stream.message_received(message):
             self.parser.hold = True
+        if not self.arrivals:
+            self.arrivals = True
+            self.transport.end_turn_soon()  # where none is under way
+
+    def turn_ended(self) -> None:
+        if self.arrivals:
+            self.arrivals = False
+            if self.stream is not None:
+                self.stream.resume()
 
     def ping_received(self, payload: bytes) -> None:
         """Answers a ping. While the peer does not read, only the last one is (RFC 6455 section 5.5.3)."""

@@ -1,4 +1,4 @@
-"""Which way the sockets are driven: the compiled reactor, or the transports of the loop (`runtime = auto|reactor|loop`)."""
+"""Who drives the sockets: the compiled reactor or the loop's transports (`runtime = auto|reactor|loop`)."""
 
 from __future__ import annotations
 

@@ -178,4 +178,3 @@ class Worker:
         self.requests_left -= 1
         if self.requests_left <= 0 and not self.stop_asked:
             self.stop()
-

@@ -1,8 +1,8 @@
 """Serving on trio.
 
-    await serve(app, config)                                  until SIGINT or SIGTERM
-    await serve(app, config, shutdown_trigger=event.wait)     until the trigger returns
-    async with server(app, config) as running: ...            until the block ends
+await serve(app, config)                                  until SIGINT or SIGTERM
+await serve(app, config, shutdown_trigger=event.wait)     until the trigger returns
+async with server(app, config) as running: ...            until the block ends
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from hypercorn.trio.transport import TrioTransport
 READ_SIZE = 65536
 OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PARKED = 1000  # tasks that wait for an application call at the most
+ACCEPTS = 64  # connections accepted before the loop gets its turn
 ACCEPT_PAUSE = 0.5  # seconds without accepting when descriptors have run out
 
 
@@ -225,15 +226,15 @@ class TrioRuntime(TrioLoop, LoopRuntime):
             while True:
                 await trio.lowlevel.wait_readable(sock)
                 try:
-                    client, _ = sock.accept()
+                    for _ in range(ACCEPTS):
+                        client, _ = sock.accept()
+                        self.background.start_soon(self.serve_socket, worker, client, tls)
                 except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                     continue
                 except OSError as error:
                     if error.errno in OUT_OF_DESCRIPTORS:
                         self.log.log_error("Cannot accept a connection: %s", error)
                     await trio.sleep(ACCEPT_PAUSE)
-                    continue
-                self.background.start_soon(self.serve_socket, worker, client, tls)
 
     async def serve_socket(self, worker: Worker, sock: socket.socket, tls: Any) -> None:
         """The task that reads one connection."""
@@ -374,9 +375,7 @@ async def stop_on_signal(worker: Worker) -> None:
             worker.stop()
 
 
-async def stop_on_trigger(
-    worker: Worker, trigger: Callable[..., Awaitable[Any]], broken: list[BaseException]
-) -> None:
+async def stop_on_trigger(worker: Worker, trigger: Callable[..., Awaitable[Any]], broken: list[BaseException]) -> None:
     """Ends the worker when the trigger returns; what it raises is kept for the caller, as no group wraps it there."""
     try:
         await trigger()
