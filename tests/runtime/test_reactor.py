@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import resource
 import socket
@@ -347,8 +346,7 @@ def test_accepting_pauses_when_descriptors_run_out(stand: Stand) -> None:
         while True:
             try:
                 fillers.append(os.dup(0))
-            except OSError as full:
-                assert full.errno == errno.EMFILE
+            except OSError:  # EMFILE
                 break
         stand.turn()
         assert len(stand.errors) == 1
