@@ -190,6 +190,47 @@ def test_q_ws_2_what_breaks_the_protocol_gets_a_close_frame(raw: bytes, code: in
     assert ws.client.errors == []
 
 
+@EAGERNESS
+def test_what_came_before_an_error_is_still_answered(eager: bool) -> None:
+    app = Script()
+    ws = websocket(app, eager=eager).opened()
+    ws.send(frame(1, b"1"), frame(1, b"2"), frame(3))
+    one, two, last = ws.frames()
+    assert (one.payload, two.payload) == (b"1", b"2")
+    assert last.payload[:2] == (1002).to_bytes(2, "big")
+    assert app.end == (1002, "unknown opcode")
+
+
+def test_an_error_waits_only_so_long_for_the_application() -> None:
+    app = Stuck()
+    ws = websocket(app, websocket_close_timeout=5).opened()
+    ws.send(frame(1, b"1"), frame(3), frame(1, b"2"))
+    ws.client.advance(4.9)
+    assert ws.frames() == []
+    ws.client.advance(0.3)
+    assert ws.closing()[0] == 1002
+    app.go.set()
+    ws.client.advance(0)
+    assert app.seen == ["1", 1002]
+
+
+def test_an_application_that_closes_after_an_error() -> None:
+    gate = Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(ACCEPT)
+        await gate.wait()
+        await send({"type": "websocket.close", "code": 4000})
+
+    ws = websocket(app).opened()
+    ws.send(frame(1, b"1"), frame(3))
+    gate.set()
+    ws.client.advance(0)
+    assert ws.closing() == (4000, b"")
+    assert ws.client.half_closed
+
+
 def test_a_peer_that_goes_on_after_its_error_is_cut() -> None:
     ws = websocket(Script()).opened()
     ws.send(frame(3))

@@ -102,6 +102,9 @@ class WebSocketStream(ASGIStream):
         self.queued += len(message)
         return self.queued < QUEUE_BYTES and len(self.arrived) + len(self.ready) < self.max_queue
 
+    def pending(self) -> bool:
+        return bool(self.ready or self.arrived)
+
     def closed(self, code: int, reason: str) -> None:
         self.gone = True
         self.end(code, reason)

@@ -73,6 +73,7 @@ cdef class Stream:
     cpdef peer_closed(self)
     cpdef writable(self)
     cpdef bint message_received(self, message) except -1
+    cpdef bint pending(self) except -1
     cpdef resume(self)
     cpdef closed(self, int code, str reason)
 
@@ -81,6 +82,7 @@ cdef class Context:
     cdef public FieldEncoder encoder
     cdef public bint terminating
     cdef public bint keep_case
+    cdef public bytes keep_alive_hint
     cdef public object websocket
     cdef public frozenset server_names
     cdef public Py_ssize_t max_request_line_size

@@ -314,6 +314,10 @@ class Stream:
         """Takes a message: str or bytes. Returns False when the sender should wait."""
         raise NotImplementedError
 
+    def pending(self) -> bool:
+        """True while there are messages that the application has not taken."""
+        raise NotImplementedError
+
     def resume(self) -> None:
         """Messages were received, and the turn is about to end: lets the application take them."""
         raise NotImplementedError
@@ -330,6 +334,7 @@ class Context:
         "body_timeout",
         "encoder",
         "header_timeout",
+        "keep_alive_hint",
         "keep_alive_max_requests",
         "keep_alive_timeout",
         "keep_case",
@@ -359,6 +364,8 @@ class Context:
         self.max_header_count = 100
         self.max_body_size = 0
         self.max_unread_body = 65536
+        # The end of a head whose connection is kept: with a Keep-Alive field, where that is wanted (RFC 2068 19.7.1.1).
+        self.keep_alive_hint = b"\r\n"
         self.keep_alive_max_requests = 0
         self.header_timeout = 10.0
         self.body_timeout = 30.0
@@ -366,7 +373,7 @@ class Context:
         self.write_timeout = 60.0
         self.linger_timeout = 2.0
         self.keep_case = False
-        self.websocket: Any = None  # protocol.websocket.WebSocketSettings, or None: no WebSockets
+        self.websocket: Any = None  # protocol.limits.WebSocketSettings, or None: no WebSockets
 
     def serves(self, host: bytes) -> bool:
         """True where `host` (a Host field's value) is one of `server_names`, with or without its port."""
@@ -390,7 +397,7 @@ class Context:
         raise NotImplementedError
 
     def replaced(self, connection: Connection, successor: Connection) -> None:
-        """A connection went on as another, outside of `data_received`."""
+        """A connection went on as another."""
         raise NotImplementedError
 
     def arm(self, deadline: float) -> None:

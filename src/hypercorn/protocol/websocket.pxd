@@ -1,3 +1,4 @@
+from hypercorn.protocol.limits cimport WebSocketSettings
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
 from hypercorn.wire.websocket cimport (
     FrameParser, encode_close, encode_compressed, encode_message, encode_ping, encode_pong,
@@ -8,20 +9,6 @@ cdef int CLOSE, ERROR, HELD, MESSAGE, PING
 cdef int ABNORMAL
 cdef Py_ssize_t LINGER_BYTES
 
-cdef class WebSocketSettings:
-    cdef public bint enabled
-    cdef public Py_ssize_t max_message_size
-    cdef public Py_ssize_t max_frame_size
-    cdef public Py_ssize_t max_queue
-    cdef public double ping_interval
-    cdef public double ping_timeout
-    cdef public double close_timeout
-    cdef public double handshake_timeout
-    cdef public double idle_timeout
-    cdef public double lifetime
-    cdef public object origins
-    cdef public object compression
-
 cdef class WebSocketConnection(Connection):
     cdef public WebSocketSettings settings
     cdef public Stream stream
@@ -29,6 +16,7 @@ cdef class WebSocketConnection(Connection):
     cdef public FrameParser parser
     cdef public int state
     cdef public bint advancing
+    cdef public bint failing
     cdef public bint arrivals
     cdef public bint reading_paused
     cdef public bint writing_paused
@@ -56,6 +44,8 @@ cdef class WebSocketConnection(Connection):
     cpdef close(self, int code, str reason)
     cpdef read_on(self)
     cpdef fail(self, int code, str reason, int told)
+    cpdef broken(self, int code, str reason)
+    cpdef linger(self)
     cpdef end(self)
     cpdef wait_for_end(self)
     cpdef set_deadline(self)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from hypercorn.protocol.limits import WebSocketSettings
 from hypercorn.protocol.ports import Connection, Context, Stream, Transport
 from hypercorn.wire.websocket import (
     CLOSE,
@@ -36,27 +37,6 @@ LINGER_BYTES = 1048576  # bytes dropped while lingering before the connection is
 ABNORMAL = 1006  # what an application is told when no close frame came
 
 
-class WebSocketSettings:
-    """The limits of a worker's WebSockets; 0 is no limit, sizes are bytes, times seconds.
-
-    `compression` is a `wire.deflate.Compression`, or None.
-    """
-
-    def __init__(self) -> None:
-        self.enabled = True
-        self.max_message_size = 16 * 1024 * 1024
-        self.max_frame_size = 0
-        self.max_queue = 16
-        self.ping_interval = 0.0
-        self.ping_timeout = 20.0
-        self.close_timeout = 10.0
-        self.handshake_timeout = 60.0  # for the application to answer
-        self.idle_timeout = 0.0
-        self.lifetime = 0.0
-        self.origins: frozenset[bytes] = frozenset()
-        self.compression: Any = None
-
-
 class WebSocketConnection(Connection):
     """A WebSocket after its handshake. `sent` counts the bytes of its frames."""
 
@@ -68,6 +48,7 @@ class WebSocketConnection(Connection):
         "close_by",
         "ends_at",
         "extension",
+        "failing",
         "heard",
         "held",
         "parser",
@@ -95,6 +76,7 @@ class WebSocketConnection(Connection):
         self.accepted = 101  # the status that the handshake was answered with
         self.held = b""  # what came after the handshake
         self.state = OPEN
+        self.failing = False  # the peer broke the protocol, and the application has not read all that came before
         self.advancing = False
         self.arrivals = False  # the stream has messages that its application does not know of
         self.reading_paused = False
@@ -180,7 +162,7 @@ class WebSocketConnection(Connection):
             elif event == CLOSE:
                 self.close_received(parser.code, parser.reason)
             elif event == ERROR:
-                self.fail(parser.code, parser.reason, parser.code)
+                self.broken(parser.code, parser.reason)
             elif event == HELD:
                 if not self.reading_paused:
                     self.reading_paused = True
@@ -263,6 +245,9 @@ class WebSocketConnection(Connection):
         if self.state != OPEN:
             return
         self.transport.write(encode_close(code, reason))
+        if self.failing:  # no close frame of the peer could be read
+            self.linger()
+            return
         self.state = CLOSING
         self.wait_for_end()
         self.read_on()
@@ -271,7 +256,9 @@ class WebSocketConnection(Connection):
         return self.writing_paused and self.state == OPEN
 
     def wanted(self, stream: Stream) -> None:
-        if self.parser.hold:
+        if self.failing:
+            self.fail(self.parser.code, self.parser.reason, self.parser.code)
+        elif self.parser.hold:
             self.read_on()
 
     def read_on(self) -> None:
@@ -292,12 +279,25 @@ class WebSocketConnection(Connection):
 
     # -- the end
 
+    def broken(self, code: int, reason: str) -> None:
+        """The peer broke the protocol. What it said before that is still answered: the end waits until the application
+        has read it and asks for more, for as long as a closing handshake may take."""
+        if self.state == OPEN and self.stream is not None and self.stream.pending():
+            self.failing = True
+            self.wait_for_end()
+        else:
+            self.fail(code, reason, code)
+
     def fail(self, code: int, reason: str, told: int) -> None:
-        """Ends the WebSocket because of the peer; `told` is the code that the application gets. Half-closes, so that
-        the peer can read why before it is cut off (RFC 6455 section 7.1.7)."""
+        """Ends the WebSocket because of the peer; `told` is the code that the application gets."""
         if self.state == OPEN:
             self.transport.write(encode_close(code, reason))
         self.stream_ended(told, reason)
+        self.linger()
+
+    def linger(self) -> None:
+        """Half-closes, so that the peer can read why before it is cut off (RFC 6455 section 7.1.7)."""
+        self.failing = False
         self.state = LINGERING
         self.unread = 0
         self.transport.write_eof()
@@ -343,6 +343,9 @@ class WebSocketConnection(Connection):
                 self.close_by = 0.0
                 self.set_deadline()
                 self.transport.abort()
+            return
+        if self.failing and self.close_by and now >= self.close_by:
+            self.fail(self.parser.code, self.parser.reason, self.parser.code)
             return
         if self.write_by and now >= self.write_by:
             left = self.transport.unsent()

@@ -1,0 +1,78 @@
+"""The Autobahn test suite (fuzzing client) against servers of this project.
+
+It runs on Python 2.7 only: `python2.7 -m pip install --target DIR autobahntestsuite==0.8.2`, then set
+HYPERCORN_AUTOBAHN=DIR.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+START = (
+    "import site, sys; site.addsitedir(sys.argv.pop(1)); sys.argv[0] = 'wstest';"
+    " from autobahntestsuite.wstest import run; run()"
+)
+GOOD = {"OK", "INFORMATIONAL"}
+SAMPLE = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"]
+SAMPLE += ["12.1.1", "12.1.4", "12.2.4", "12.3.3", "12.4.4", "12.5.3"]
+SAMPLE += ["13.1.3", "13.2.4", "13.3.5", "13.4.2", "13.5.3", "13.6.2", "13.7.4"]
+
+
+def python2() -> str:
+    """A Python 2.7 that finds the suite. Skips the test where there is none, and says so."""
+    folder = os.environ.get("HYPERCORN_AUTOBAHN", "")
+    if not folder:
+        pytest.skip("HYPERCORN_AUTOBAHN does not name a folder with autobahntestsuite")
+    versions = Path(os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv"))) / "versions"
+    candidates = [*map(str, sorted(versions.glob("2.7.*/bin/python2.7"))), shutil.which("python2.7") or ""]
+    # Asked for its version, as a shim may be there without a Python behind it.
+    found = next(
+        (each for each in candidates if each and subprocess.run([each, "-V"], capture_output=True).returncode == 0), ""
+    )
+    if not found:
+        pytest.skip("no Python 2.7 was found, and the suite runs on nothing else")
+    return found
+
+
+def play(
+    folder: Path, servers: dict[str, int], cases: list[str], *, without: Any = (), patience: int = 1800
+) -> dict[str, Any]:
+    """Plays cases against servers (name: port). Gives the results by server and case."""
+    python = python2()
+    spec = {
+        "outdir": str(folder / "report"),
+        "servers": [{"agent": name, "url": f"ws://127.0.0.1:{port}"} for name, port in servers.items()],
+        "cases": cases,
+        "exclude-cases": list(without),
+        "exclude-agent-cases": {},
+    }
+    (folder / "spec.json").write_text(json.dumps(spec))
+    run = subprocess.run(
+        [python, "-c", START, os.environ["HYPERCORN_AUTOBAHN"], "-m", "fuzzingclient", "-s", str(folder / "spec.json")],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        timeout=patience,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+    )
+    report = folder / "report" / "index.json"
+    assert report.exists(), run.stdout[-1000:] + run.stderr[-3000:]
+    results: dict[str, Any] = json.loads(report.read_text())
+    return results
+
+
+def failures(results: dict[str, Any]) -> list[str]:
+    """The cases whose verdict is not OK, nor informational."""
+    return [
+        f"{server} {case}: {entry['behavior']}, {entry['behaviorClose']}"
+        for server, cases in results.items()
+        for case, entry in cases.items()
+        if entry["behavior"] not in GOOD or entry["behaviorClose"] not in GOOD
+    ]
