@@ -46,23 +46,26 @@ def corpus(folder: Path) -> Path:
 @pytest.mark.parametrize("vectors", ["vectors", "scalar"])
 def test_http1(tmp_path: Path, vectors: str) -> None:
     """Both ways to scan: by vectors where the machine has them, and the loop that is always there."""
-    target = tmp_path / "http1_fuzz"
-    sources = [str(ROOT / "csrc" / name) for name in ("http1.c", "fuzz/http1_fuzz.c")]
-    command = [
-        compiler(tmp_path),
-        *FLAGS,
-        *SCALAR[vectors],
-        f"-I{ROOT / 'csrc'}",
-        *sources,
-        "-o",
-        str(target),
-    ]
+    fuzz(tmp_path, "http1", vectors, SECONDS // 2)
+
+
+@pytest.mark.parametrize("vectors", ["vectors", "scalar"])
+def test_websocket(tmp_path: Path, vectors: str) -> None:
+    """Frame headers, masking and UTF-8, both ways."""
+    fuzz(tmp_path, "websocket", vectors, SECONDS // 6)
+
+
+def fuzz(tmp_path: Path, name: str, vectors: str, seconds: int) -> None:
+    """Builds a target and runs it."""
+    target = tmp_path / f"{name}_fuzz"
+    sources = [str(ROOT / "csrc" / path) for path in (f"{name}.c", f"fuzz/{name}_fuzz.c")]
+    command = [compiler(tmp_path), *FLAGS, *SCALAR[vectors], f"-I{ROOT / 'csrc'}", *sources, "-o", str(target)]
     subprocess.run(command, check=True)
     run = subprocess.run(
         [
             str(target),
             str(corpus(tmp_path / "corpus")),
-            f"-max_total_time={max(SECONDS // 2, 1)}",
+            f"-max_total_time={max(seconds, 1)}",
             "-max_len=4096",
             "-timeout=5",
             "-seed=1",
