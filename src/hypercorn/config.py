@@ -85,6 +85,7 @@ class Config:
     body_timeout: float | None
     write_timeout: float | None
     read_timeout: float | None
+    keep_alive_header: bool
     keep_alive_timeout: float
     linger_timeout: float
     ssl_handshake_timeout: float

@@ -184,6 +184,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("body_timeout", _OFF_OR_TIME, 30.0, "Timeouts", "time between pieces of a body, then 408"),
     Option("write_timeout", _OFF_OR_TIME, 60.0, "Timeouts", "time without progress of a response"),
     Option("read_timeout", _OFF_OR_TIME, None, "Timeouts", "takes the place of body_timeout", ("--read-timeout",)),
+    Option("keep_alive_header", SWITCH, False, "Timeouts", "tell clients of keep_alive_timeout in a Keep-Alive field"),
     Option(
         "keep_alive_timeout",
         seconds(),

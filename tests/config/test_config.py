@@ -40,6 +40,7 @@ DEFAULTS: dict[str, Any] = {
     "include_date_header": True,
     "include_server_header": True,
     "insecure_bind": [],
+    "keep_alive_header": False,
     "keep_alive_timeout": 5.0,
     "keep_alive_max_requests": 1000,
     "keyfile": None,

@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import time
+from subprocess import TimeoutExpired
 
 import pytest
 from tests.peer import request
@@ -54,6 +55,23 @@ def test_a_request_without_end_is_cut(backend: str) -> None:
         began = time.monotonic()
         assert running.end() == 0
         assert 0.2 < time.monotonic() - began < 1.5
+        assert running.output[-1] == "shutdown complete\n"
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_second_signal_ends_at_once(backend: str, number: int) -> None:
+    """N2: whoever asks twice does not want to wait out the graceful timeout; the application's shutdown still runs."""
+    with command(backend, "--graceful-timeout", "30") as running, running.connect() as peer:
+        peer.send(request("/forever"))
+        running.await_line(INSIDE, running.output)
+        running.process.send_signal(number)
+        with pytest.raises(TimeoutExpired):
+            running.process.wait(0.5)
+        began = time.monotonic()
+        running.process.send_signal(number)
+        assert running.process.wait(10) == 0
+        assert time.monotonic() - began < 1.0
+        running.code()
         assert running.output[-1] == "shutdown complete\n"
 
 

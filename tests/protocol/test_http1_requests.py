@@ -549,3 +549,14 @@ def test_many_tiny_chunks_cost_one_message() -> None:
     client.send(b"1\r\nx\r\n" * 100_000 + b"0\r\n\r\n", size=65536)
     assert response(client).body == b"100000"
     assert len(reads.seen[0]) <= 11
+
+
+def test_an_empty_host_is_refused() -> None:
+    """H1-23. HTTP/1.0 may leave the field away, and so may leave it empty."""
+    app = Answers(start(), body(b"x"))
+    client = serve(app)
+    client.send(b"GET / HTTP/1.1\r\nhost:\r\n\r\n")
+    assert client.received().startswith(b"HTTP/1.1 400 ")
+    client = serve(app)
+    client.send(b"GET / HTTP/1.0\r\nhost:\r\n\r\n")
+    assert client.received().startswith(b"HTTP/1.1 200 ")

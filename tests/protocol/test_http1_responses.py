@@ -381,3 +381,21 @@ def test_a_missing_trailer_message_is_an_incomplete_response() -> None:
     assert not found.complete
     assert client.closed
     assert len(client.errors) == 1
+
+
+def test_clients_can_be_told_how_long_a_connection_is_kept() -> None:
+    """Q-H1-15: a client that knows does not send its next request into a closing connection."""
+    client = serve(Answers(start(), body(b"x")), keep_alive_header=True, keep_alive_timeout=7.0)
+    client.send(GET)
+    assert client.received().count(b"keep-alive: timeout=7\r\n") == 1
+    client.send(b"GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
+    old = client.received()
+    assert b"connection: keep-alive\r\nkeep-alive: timeout=7\r\n\r\n" in old
+    client.send(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+    assert b"keep-alive" not in client.received()
+
+
+def test_nobody_is_told_unless_asked_for() -> None:
+    client = serve(Answers(start(), body(b"x")))
+    client.send(GET)
+    assert b"keep-alive" not in client.received()

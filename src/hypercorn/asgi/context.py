@@ -7,8 +7,8 @@ from email.utils import formatdate
 from time import time
 from typing import TYPE_CHECKING, Any
 
+from hypercorn.protocol.limits import WebSocketSettings
 from hypercorn.protocol.ports import Connection, Context, Runtime
-from hypercorn.protocol.websocket import WebSocketSettings
 from hypercorn.wire.deflate import Compression
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ class ASGIContext(Context):
         self.header_timeout = config.header_timeout or 0.0
         self.body_timeout = config.read_timeout or config.body_timeout or 0.0
         self.keep_alive_timeout = config.keep_alive_timeout or 0.0
+        if config.keep_alive_header and self.keep_alive_timeout:
+            self.keep_alive_hint = b"keep-alive: timeout=%d\r\n\r\n" % self.keep_alive_timeout
         self.write_timeout = config.write_timeout or 0.0
         self.linger_timeout = config.linger_timeout or 0.0
         self.keep_case = config.h11_pass_raw_headers

@@ -159,7 +159,7 @@ async def run_worker(
     """
     loop = runtime.loop
     runtime.open(worker)
-    handler = signals_handled(loop, worker.stop) if handle_signals else None
+    handler = signals_handled(loop, worker.signalled) if handle_signals else None
     if handler is not None:
         handler.__enter__()
     trigger: asyncio.Future[Any] | None = None

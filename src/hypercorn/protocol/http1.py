@@ -195,6 +195,9 @@ class HTTP1Connection(ResponseWriter):
         self.unread = 0
         self.head_sent = False
         self.with_trailers = False
+        if not parser.host and not self.http10:
+            self.refuse(ProtocolError(400, "the Host field is empty"))
+            return
         if context.server_names and not context.serves(parser.host):
             self.refuse(ProtocolError(404, "no such host here"))
             return

@@ -14,7 +14,7 @@ from hypercorn.wire.http1 import STATUS_LINES, RequestParser, encode_chunk, enco
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\n"
 CRLF = b"\r\n"
 CLOSE = b"connection: close\r\n\r\n"
-KEEP_ALIVE = b"connection: keep-alive\r\n\r\n"
+KEEP_ALIVE = b"connection: keep-alive\r\n"
 CHUNKED = b"transfer-encoding: chunked\r\n"
 
 
@@ -188,9 +188,9 @@ class ResponseWriter(Connection):
         if not self.keep_alive:
             ending = CLOSE
         elif self.http10:
-            ending = KEEP_ALIVE
+            ending = b"".join((KEEP_ALIVE, self.context.keep_alive_hint))
         else:
-            ending = CRLF
+            ending = self.context.keep_alive_hint
         if self.bodyless:
             data = b""
         elif self.chunked:

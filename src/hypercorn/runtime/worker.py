@@ -25,6 +25,7 @@ from hypercorn.runtime.deadlines import Deadlines
 from hypercorn.runtime.ports import Listener, LoopRuntime
 from hypercorn.runtime.tls import TLSConnection
 
+HURRY = 0.2  # seconds that cancelled calls get after a second signal
 SUPPORTED_ALPN = ("http/1.1",)
 
 
@@ -49,6 +50,7 @@ class Worker:
         self.addresses: list[str] = []
         self.stopping: Any = None  # waiter of `wait_for_stop`
         self.stop_asked = False
+        self.hurried = False  # a second signal came: end now
         self.emptied: Any = None  # waiter of `drain`
         self.requests_left = 0
         if config.max_requests is not None:
@@ -105,6 +107,14 @@ class Worker:
         if self.stopping is not None:
             self.runtime.wake(self.stopping)
 
+    def signalled(self) -> None:
+        """A signal came: the first asks for a graceful end, the second for one at once."""
+        if self.stop_asked:
+            self.hurried = True
+            if self.emptied is not None:
+                self.runtime.wake(self.emptied)
+        self.stop()
+
     def close_listeners(self) -> None:
         """Accepts no more connections; the sockets are closed."""
         for listener in self.listeners:
@@ -125,15 +135,15 @@ class Worker:
             self.runtime.cancel_calls()
             for connection in list(self.deadlines.connections):
                 connection.abort()
-            await self.wait_until_empty(1.0)
+            await self.wait_until_empty(HURRY if self.hurried else 1.0)
         self.deadlines.stop()
 
     async def wait_until_empty(self, seconds: float) -> None:
         """Waits until no connection and no call is left, but not longer than `seconds`."""
         end = self.runtime.now() + seconds
         while self.deadlines.connections or self.runtime.active_calls():
-            left = end - self.runtime.now()
-            if left <= 0:
+            left = min(end - self.runtime.now(), HURRY if self.hurried else seconds)
+            if left <= 0 or (self.hurried and seconds > HURRY):
                 return
             self.emptied = self.runtime.waiter()
             await self.runtime.sleep_until(self.emptied, left)

@@ -372,7 +372,7 @@ async def stop_on_signal(worker: Worker) -> None:
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
     with trio.open_signal_receiver(*numbers) as arrivals:
         async for _ in arrivals:
-            worker.stop()
+            worker.signalled()
 
 
 async def stop_on_trigger(worker: Worker, trigger: Callable[..., Awaitable[Any]], broken: list[BaseException]) -> None:
