@@ -135,7 +135,7 @@ def test_cpu_time_counts_children_that_have_ended() -> None:
     port = free_port()
     work = "subprocess.run([sys.executable, '-c', 'import time\\nwhile time.process_time() < 0.3: pass']); "
     with python(port, IMPORTS + work + LISTEN.format(port=port) + "time.sleep(60)") as server:
-        assert server.cpu_seconds() >= 0.3
+        assert server.cpu_seconds() >= 0.25
         assert cpu_seconds(server.pid) == pytest.approx(server.cpu_seconds(), abs=0.1)
 
 

@@ -75,5 +75,6 @@ def test_wsproto_sees_the_same(raw: bytes) -> None:
             assert code > 4999 or code == 1014
             return
         assert mine == other
-    # wsproto tells of an unfinished frame later in a few cases, never of a message or an error that is none here.
-    assert len(theirs) <= len(ours), (ours, theirs)
+    # Of a frame whose head is not complete, one may tell the error before the other; nothing else may come of it.
+    rest = theirs[len(ours) :]
+    assert not rest or (len(rest) == 1 and rest[0][0] == ERROR), (ours, theirs)

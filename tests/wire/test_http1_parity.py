@@ -13,7 +13,7 @@ from tests.wire.twins import COMPILED, PURE
 from hypercorn.wire import tables
 
 assert COMPILED is not None
-SOURCES = Path(PURE.__file__ or "").parent
+SOURCES = Path(__file__).resolve().parents[2] / "src" / "hypercorn" / "wire"
 
 
 def public(cls: type) -> set[str]:

@@ -45,6 +45,18 @@ class Parking:
         self.result()
         raise StopIteration
 
+    def send(self, value: Any) -> Any:
+        """One step of the wait, as a generator's."""
+        return self.__next__()
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
+        """The task was cancelled, or something else is thrown into it: the wait is over."""
+        error = kind if value is None else value
+        raise error() if isinstance(error, type) else error
+
+    def close(self) -> None:
+        """The wait is over."""
+
     def get_loop(self) -> Any:
         """The loop, which has to be the task's."""
         return self.loop
