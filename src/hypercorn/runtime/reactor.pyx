@@ -55,6 +55,8 @@ cdef class Reactor:
     cdef public object log
     cdef readonly set open  # every transport, so that it lives while its socket is open
     cdef list dead  # transports whose connections have not been told yet
+    cdef list waiting  # transports whose own turn is to end soon
+    cdef bint ending
     cdef bint turning
     cdef bint burying
     cdef char* buffer
@@ -71,6 +73,7 @@ cdef class Reactor:
         self.log = log
         self.open = set()
         self.dead = []
+        self.waiting = []
         self.fd = hc_poller_open()
         if self.fd < 0:
             raise OSError(errno, os.strerror(errno))
@@ -101,10 +104,26 @@ cdef class Reactor:
                         (<ReactorListener>handler).accept()
                 except Exception as error:
                     self.failed(handler, error)
+            if self.waiting:
+                self.end_turns()
         finally:
             self.turning = False
         if self.dead:
             self.bury()
+
+    cpdef end_turns(self):
+        """Ends the turns of the transports that were written to outside of one: one callback of the loop for all of
+        them, or none while the reactor has a turn itself."""
+        cdef list waiting
+        self.ending = False
+        while self.waiting:
+            waiting = self.waiting
+            self.waiting = []
+            for transport in waiting:
+                try:
+                    (<ReactorTransport>transport).end_turn()
+                except Exception as error:
+                    self.failed(transport, error)
 
     cdef failed(self, handler, error):
         """An error that no handler took: it ends one connection."""
@@ -358,6 +377,16 @@ cdef class ReactorTransport(Transport):
             self.what = what
 
     # -- writing
+
+    cpdef end_turn_soon(self):
+        cdef Reactor reactor = self.reactor
+        if self.corked or self.scheduled:
+            return
+        self.scheduled = True
+        reactor.waiting.append(self)
+        if not reactor.turning and not reactor.ending:
+            reactor.ending = True
+            self.runtime.call_soon(reactor.end_turns)
 
     cpdef flush(self):
         cdef list out = self.out
