@@ -57,17 +57,6 @@ class Parking:
     def close(self) -> None:
         """The wait is over."""
 
-    def send(self, value: Any) -> Any:
-        """The next step of an iterator that takes no values."""
-        return self.__next__()
-
-    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
-        """Passes on what is thrown into the task, such as its cancellation."""
-        raise kind if value is None else value
-
-    def close(self) -> None:
-        """Nothing is held."""
-
     def get_loop(self) -> Any:
         """The loop, which has to be the task's."""
         return self.loop
