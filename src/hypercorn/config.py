@@ -78,6 +78,10 @@ class Config:
     h2_max_concurrent_streams: int
     h2_max_header_list_size: int
     h2_max_inbound_frame_size: int
+    h2_stream_window: int
+    h2_max_stream_window: int
+    h2_connection_window: int
+    h2_max_resets: int
     websocket_max_message_size: int
     websocket_max_frame_size: int | None
     websocket_max_queue: int
@@ -87,6 +91,8 @@ class Config:
     read_timeout: float | None
     keep_alive_header: bool
     keep_alive_timeout: float
+    h2_ping_interval: float | None
+    h2_ping_timeout: float | None
     linger_timeout: float
     ssl_handshake_timeout: float
     websocket_ping_interval: float | None

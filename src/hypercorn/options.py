@@ -170,6 +170,10 @@ OPTIONS: tuple[Option, ...] = (
     Option("h2_max_concurrent_streams", number(1), 100, "Limits", "HTTP/2 streams of one connection"),
     Option("h2_max_header_list_size", size(), 65536, "Limits", "HTTP/2 header fields of one request"),
     Option("h2_max_inbound_frame_size", size(16384), 16384, "Limits", "HTTP/2 frame"),
+    Option("h2_stream_window", size(), 65535, "Limits", "HTTP/2 request body that a client may send unasked"),
+    Option("h2_max_stream_window", size(), 1048576, "Limits", "what that grows to while the application keeps up"),
+    Option("h2_connection_window", size(65535), 4194304, "Limits", "HTTP/2 request bodies on their way together"),
+    Option("h2_max_resets", number(1), 1000, "Limits", "HTTP/2 streams that a client may reset before an answer"),
     Option(
         "websocket_max_message_size",
         size(),
@@ -193,6 +197,8 @@ OPTIONS: tuple[Option, ...] = (
         "time an idle connection stays open",
         ("--keep-alive",),
     ),
+    Option("h2_ping_interval", _OFF_OR_TIME, 30.0, "Timeouts", "silence of an HTTP/2 client before a ping"),
+    Option("h2_ping_timeout", _OFF_OR_TIME, 20.0, "Timeouts", "time for its answer"),
     Option("linger_timeout", seconds(), 2.0, "Timeouts", "time a closed connection may still be read"),
     Option("ssl_handshake_timeout", seconds(True), 60.0, "Timeouts", "time for the TLS handshake"),
     Option(

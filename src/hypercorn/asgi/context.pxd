@@ -1,5 +1,5 @@
 from hypercorn.protocol.ports cimport Connection, Context, Runtime, Stream, Transport
-from hypercorn.wire.http1 cimport RequestParser
+from hypercorn.wire.head cimport RequestHead
 
 cdef class ASGIContext(Context):
     cdef public object app
@@ -18,3 +18,6 @@ cdef class ASGIContext(Context):
     cdef public long long date
     cdef public bytes date_field
     cdef public bytes plain_fields
+    cdef public list plain_pairs
+    cdef public list alt_svc_pairs
+    cpdef renew_date(self, long long now)

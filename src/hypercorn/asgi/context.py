@@ -23,6 +23,7 @@ class ASGIContext(Context):
     __slots__ = (
         "access",
         "alt_svc",
+        "alt_svc_pairs",
         "app",
         "arm_deadline",
         "connection_replaced",
@@ -31,6 +32,7 @@ class ASGIContext(Context):
         "logger",
         "max_app_queue_size",
         "plain_fields",
+        "plain_pairs",
         "records",
         "request_opened",
         "root_path",
@@ -54,9 +56,11 @@ class ASGIContext(Context):
         self.with_date = config.include_date_header
         self.server_field = b"server: hypercorn-h11\r\n" if config.include_server_header else b""
         self.alt_svc = b"".join(b"alt-svc: %b\r\n" % value.encode() for value in config.alt_svc_headers)
+        self.alt_svc_pairs = [(b"alt-svc", value.encode()) for value in config.alt_svc_headers]
         self.date = 0  # the second that the fields below are of
         self.date_field = b""
         self.plain_fields = b""
+        self.plain_pairs: list[tuple[bytes, bytes]] = []
         self.take_limits(config)
 
     def take_limits(self, config: Config) -> None:
@@ -75,16 +79,45 @@ class ASGIContext(Context):
         self.write_timeout = config.write_timeout or 0.0
         self.linger_timeout = config.linger_timeout or 0.0
         self.keep_case = config.h11_pass_raw_headers
+        self.http2 = "h2" in config.alpn_protocols
+        self.h2_max_concurrent_streams = config.h2_max_concurrent_streams
+        self.h2_max_frame_size = config.h2_max_inbound_frame_size
+        self.h2_max_header_list_size = config.h2_max_header_list_size
+        self.h2_stream_window = config.h2_stream_window
+        self.h2_max_stream_window = max(config.h2_stream_window, config.h2_max_stream_window)
+        self.h2_connection_window = config.h2_connection_window
+        self.h2_max_resets = config.h2_max_resets
+        self.h2_ping_interval = config.h2_ping_interval or 0.0
+        self.h2_ping_timeout = config.h2_ping_timeout or 0.0
         self.server_names = frozenset(name.lower().encode("ascii", "replace") for name in config.server_names)
 
         self.websocket = websocket_settings(config)
 
+    def renew_date(self, now: int) -> None:
+        """A new second has begun."""
+        self.date = now
+        date = formatdate(now, usegmt=True).encode()
+        self.date_field = b"date: %b\r\n" % date if self.with_date else b""
+        self.plain_fields = self.date_field + self.server_field + self.alt_svc
+        self.plain_pairs = [
+            *([(b"date", date)] if self.with_date else []),
+            *([(b"server", b"hypercorn-h2")] if self.server_field else []),
+            *self.alt_svc_pairs,
+        ]
+
+    def server_pairs(self, has_date: bool, has_server: bool) -> list[tuple[bytes, bytes]]:
+        now = int(time())
+        if now != self.date:
+            self.renew_date(now)
+        if not has_date and not has_server:
+            return self.plain_pairs
+        absent = {b"date": has_date, b"server": has_server}
+        return [pair for pair in self.plain_pairs if not absent.get(pair[0])]
+
     def server_fields(self, has_date: bool, has_server: bool) -> bytes:
         now = int(time())
         if now != self.date:
-            self.date = now
-            self.date_field = b"date: %b\r\n" % formatdate(now, usegmt=True).encode() if self.with_date else b""
-            self.plain_fields = self.date_field + self.server_field + self.alt_svc
+            self.renew_date(now)
         if not has_date and not has_server:
             return self.plain_fields
         return b"".join((b"" if has_date else self.date_field, b"" if has_server else self.server_field, self.alt_svc))

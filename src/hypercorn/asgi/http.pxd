@@ -4,7 +4,7 @@ from hypercorn.protocol.ports cimport Connection
 
 # What the application has sent so far, as C numbers; and names looked up at every request.
 cdef int REQUEST, STARTED, BODY, TRAILERS, COMPLETE
-cdef Py_ssize_t QUEUE_BYTES
+cdef Py_ssize_t QUEUE_BYTES, MANY_PIECES
 cdef object DONE, CoroutineType
 
 cdef class HTTPStream(ASGIStream):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # What the application has sent so far.
 REQUEST, STARTED, BODY, TRAILERS, COMPLETE = range(5)
 STATE_NAMES = ("REQUEST", "RESPONSE", "RESPONSE", "TRAILERS", "CLOSED")
+MANY_PIECES = 64
 QUEUE_BYTES = 262144  # of request body that wait for the application before the connection stops reading
 
 
@@ -80,8 +81,8 @@ class HTTPStream(ASGIStream):
 
     # -- towards the connection
 
-    def begin(self) -> None:
-        self.runtime.spawn(AppCall(self))
+    def begin(self) -> Any:
+        return self.runtime.spawn(AppCall(self))
 
     def call(self) -> Any:
         try:
@@ -97,6 +98,8 @@ class HTTPStream(ASGIStream):
         if data:
             if self.pieces is None:
                 self.pieces = []
+            elif len(self.pieces) >= MANY_PIECES:
+                self.pieces = [b"".join(self.pieces)]  # an object for every few bytes costs more than they do
             self.pieces.append(data)
             self.queued += len(data)
         if self.parked:
@@ -143,6 +146,7 @@ class HTTPStream(ASGIStream):
             data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             self.pieces = None
             self.queued = 0
+            self.connection.taken(self, len(data))
             if self.complete:
                 return self.last_message(data)
             return {"type": "http.request", "body": data, "more_body": True}
@@ -304,6 +308,7 @@ class HTTPStream(ASGIStream):
         return self.connection.writing_blocked(self)
 
     def call_ended(self, error: BaseException | None) -> None:
+        self.connection.finished(self)
         if error is None:
             if not self.over and not self.gone:
                 self.context.log_error("The application returned before its response was complete (%s)", self.name())

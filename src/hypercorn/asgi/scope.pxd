@@ -2,12 +2,14 @@ cimport cython
 
 from hypercorn.asgi.context cimport ASGIContext
 from hypercorn.protocol.ports cimport Transport
-from hypercorn.wire.http1 cimport RequestParser
+from hypercorn.wire.head cimport RequestHead
 
 cdef str SPEC_VERSION
 cdef dict SCHEMES
 
-@cython.locals(scope=dict)
-cpdef dict http_scope(ASGIContext context, Transport transport, RequestParser head)
+cpdef dict extensions_of(str version, bint chunked)
 
-cpdef dict websocket_scope(ASGIContext context, Transport transport, RequestParser head, list subprotocols)
+@cython.locals(scope=dict, version=str)
+cpdef dict http_scope(ASGIContext context, Transport transport, RequestHead head)
+
+cpdef dict websocket_scope(ASGIContext context, Transport transport, RequestHead head, list subprotocols)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hypercorn.protocol.ports import Transport
-from hypercorn.wire.http1 import RequestParser
+from hypercorn.wire.head import RequestHead
 
 if TYPE_CHECKING:
     from hypercorn.asgi.context import ASGIContext
@@ -17,24 +17,11 @@ SPEC_VERSION = "2.5"
 SCHEMES = {"http": "ws", "https": "wss"}
 
 
-def http_scope(context: ASGIContext, transport: Transport, head: RequestParser | None) -> dict[str, Any]:
+def http_scope(context: ASGIContext, transport: Transport, head: RequestHead | None) -> dict[str, Any]:
     """The scope of an HTTP request. Without a head (a refused request, for its access record) it names only the
     connection."""
     if head is None:
-        return {
-            "type": "http",
-            "http_version": "1.1",
-            "method": "-",
-            "scheme": transport.scheme,
-            "path": "",
-            "raw_path": b"",
-            "query_string": b"",
-            "root_path": context.root_path,
-            "headers": [],
-            "client": transport.client,
-            "server": transport.server,
-            "extensions": {},
-        }
+        return connection_scope(context, transport)
     scope = transport.scope_template
     if scope is None:
         scope = transport.scope_template = {
@@ -62,24 +49,54 @@ def http_scope(context: ASGIContext, transport: Transport, head: RequestParser |
     scope["query_string"] = head.query_string
     scope["headers"] = head.headers
     scope["state"] = context.state.copy()
+    version = head.http_version
+    if version != "1.1":
+        scope["http_version"] = version
+    scope["extensions"] = extensions_of(version, head.chunked)
+    return scope
+
+
+def extensions_of(version: str, chunked: bool) -> dict[str, Any]:
+    """What an application may ask of a response beyond the specification's core, and gets of a request."""
     nothing: dict[str, Any] = {}
-    if head.http_version == "1.1":
-        scope["extensions"] = {
+    if version == "1.1" and not chunked:
+        return {
             "http.response.early_hint": nothing,
             "http.response.trailers": nothing,
             "http.response.pathsend": nothing,
             "http.response.zerocopysend": nothing,
         }
-        if head.chunked:
-            scope["extensions"]["http.request.trailers"] = nothing
-    else:
-        scope["http_version"] = head.http_version
-        scope["extensions"] = {"http.response.pathsend": nothing, "http.response.zerocopysend": nothing}
-    return scope
+    if version == "1.0":
+        return {"http.response.pathsend": nothing, "http.response.zerocopysend": nothing}
+    return {
+        "http.response.early_hint": nothing,
+        "http.response.trailers": nothing,
+        "http.response.pathsend": nothing,
+        "http.response.zerocopysend": nothing,
+        "http.request.trailers": nothing,
+    }
+
+
+def connection_scope(context: ASGIContext, transport: Transport) -> dict[str, Any]:
+    """The scope of a request that nobody saw."""
+    return {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "-",
+        "scheme": transport.scheme,
+        "path": "",
+        "raw_path": b"",
+        "query_string": b"",
+        "root_path": context.root_path,
+        "headers": [],
+        "client": transport.client,
+        "server": transport.server,
+        "extensions": {},
+    }
 
 
 def websocket_scope(
-    context: ASGIContext, transport: Transport, head: RequestParser, subprotocols: list[str]
+    context: ASGIContext, transport: Transport, head: RequestHead, subprotocols: list[str]
 ) -> dict[str, Any]:
     """The scope of a WebSocket (ASGI WebSocket specification 2.5)."""
     return {

@@ -3,7 +3,7 @@ from hypercorn.asgi.http cimport HTTPStream
 from hypercorn.asgi.scope cimport http_scope, websocket_scope
 from hypercorn.asgi.websocket cimport WebSocketStream
 from hypercorn.protocol.ports cimport Connection, Stream
-from hypercorn.wire.http1 cimport RequestParser
+from hypercorn.wire.head cimport RequestHead
 
 cdef class StreamContext(ASGIContext):
     pass

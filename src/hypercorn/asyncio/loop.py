@@ -140,15 +140,19 @@ class AsyncioLoop(Runtime):
     def call_at(self, when: float, callback: Callable[[], object]) -> Any:
         return self.loop.call_later(max(0.0, when - monotonic()), callback)
 
-    def spawn(self, coroutine: Any) -> None:
+    def spawn(self, coroutine: Any) -> Any:
         if self.eager:
             task = Task(coroutine, loop=self.loop, eager_start=True, context=self.variables.copy())  # type: ignore[call-arg, unused-ignore]  # since 3.12
             if task.done():
-                return  # what it may have raised, the loop's exception handler is told when the task goes
+                return None  # what it may have raised, the loop's exception handler is told when the task goes
         else:
             task = self.variables.copy().run(self.loop.create_task, coroutine)
         self.calls.add(task)
         task.add_done_callback(self.call_done)
+        return task
+
+    def cancel(self, call: Any) -> None:
+        call.cancel()
 
     def call_done(self, task: asyncio.Task[Any]) -> None:
         """An application call has ended."""

@@ -5,7 +5,7 @@ from hypercorn.wire.http1 cimport RequestParser
 cdef int HEAD, BODY, ERROR
 cdef int NOTHING, FIRST_HEAD, NEXT_HEAD, PARTIAL_HEAD, REQUEST_BODY, WRITE_PROGRESS, LINGER, HANDSHAKE
 cdef Py_ssize_t PIPELINE_BUFFER, LINGER_BYTES
-cdef bytes CONTINUE
+cdef bytes CONTINUE, PRIOR
 
 cdef class HTTP1Connection(ResponseWriter):
     cdef public long long requests
@@ -30,5 +30,6 @@ cdef class HTTP1Connection(ResponseWriter):
     cpdef piece_received(self, RequestParser parser)
     cpdef refuse(self, error)
     cpdef exchange_ended(self)
+    cpdef retire(self)
     cpdef wait_for_peer(self)
     cpdef wait(self, int what, double seconds)

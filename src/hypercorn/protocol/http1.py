@@ -15,6 +15,7 @@ from typing import Any
 
 from hypercorn.errors import ProtocolError
 from hypercorn.protocol.http1_response import ResponseWriter
+from hypercorn.protocol.http2_upgrade import PRIOR, go_on_as_http2, upgrade
 from hypercorn.protocol.ports import Connection, Context, Stream, Transport
 from hypercorn.protocol.upgrade import check_upgrade, switch
 from hypercorn.wire.http1 import BODY, ERROR, HEAD, RequestParser
@@ -70,6 +71,12 @@ class HTTP1Connection(ResponseWriter):
             if self.unread > LINGER_BYTES:
                 self.close()
             return None
+        if not self.requests and self.context.http2 and self.parser.buffered < len(PRIOR):
+            if self.parser.buffered:
+                data = self.parser.take_rest() + data
+            if data[:4] == PRIOR:
+                go_on_as_http2(self, data)
+                return None
         self.parser.feed(data)
         self.advance()
         return None
@@ -207,6 +214,8 @@ class HTTP1Connection(ResponseWriter):
         if parser.upgrade == b"websocket" and context.websocket is not None:
             self.handshake_received(parser)
             return
+        if parser.upgrade == b"h2c" and context.http2 and upgrade(self, parser):
+            return
         self.open = True
         self.waiting_for = NOTHING
         self.deadline = 0.0
@@ -236,11 +245,15 @@ class HTTP1Connection(ResponseWriter):
         self.stream = self.context.open_websocket(self, parser, handshake)
         self.stream.begin()
 
-    def accept(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], extension: Any) -> Connection:
-        successor = switch(self, stream, headers, extension)
+    def retire(self) -> None:
+        """Another connection goes on in its place."""
         self.stream = None
         self.lost = True  # to this connection it is
         self.wait(NOTHING, 0)
+
+    def accept(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], extension: Any) -> Connection:
+        successor = switch(self, stream, headers, extension)
+        self.retire()
         return successor
 
     def piece_received(self, parser: RequestParser) -> None:

@@ -1,4 +1,6 @@
-from hypercorn.wire.http1 cimport FieldEncoder, RequestParser
+from hypercorn.wire.head cimport RequestHead
+from hypercorn.wire.http1 cimport FieldEncoder
+from hypercorn.wire.http2_writer cimport FieldLines
 
 cdef Py_ssize_t GATHER
 
@@ -7,6 +9,7 @@ cdef class Runtime:
     cpdef call_soon(self, callback)
     cpdef call_at(self, double when, callback)
     cpdef spawn(self, coroutine)
+    cpdef cancel(self, call)
     cpdef waiter(self)
     cpdef wake(self, waiter)
     cpdef parking(self)
@@ -63,6 +66,8 @@ cdef class Connection:
     cpdef int reset(self, Stream stream) except -1
     cpdef Connection accept(self, Stream stream, headers, extension)
     cpdef wanted(self, Stream stream)
+    cpdef taken(self, Stream stream, Py_ssize_t size)
+    cpdef finished(self, Stream stream)
 
 cdef class Stream:
     cdef public Connection connection
@@ -80,9 +85,14 @@ cdef class Stream:
 cdef class Context:
     cdef public Runtime runtime
     cdef public FieldEncoder encoder
+    cdef public FieldLines fields
+    cdef public Py_ssize_t h2_max_concurrent_streams, h2_max_frame_size, h2_max_header_list_size, h2_max_resets
+    cdef public long long h2_stream_window, h2_max_stream_window, h2_connection_window
+    cdef public double h2_ping_interval, h2_ping_timeout
     cdef public bint terminating
     cdef public bint keep_case
     cdef public bytes keep_alive_hint
+    cdef public bint http2
     cdef public object websocket
     cdef public frozenset server_names
     cdef public Py_ssize_t max_request_line_size
@@ -98,9 +108,10 @@ cdef class Context:
     cdef public double linger_timeout
     cdef public double next_sweep
     cpdef bint serves(self, bytes host) except -1
-    cpdef Stream open_http(self, Connection connection, RequestParser head)
+    cpdef Stream open_http(self, Connection connection, RequestHead head)
     cpdef bytes server_fields(self, bint has_date, bint has_server)
-    cpdef refused(self, Connection connection, RequestParser head, int status, str reason)
-    cpdef Stream open_websocket(self, Connection connection, RequestParser head, handshake)
+    cpdef list server_pairs(self, bint has_date, bint has_server)
+    cpdef refused(self, Connection connection, RequestHead head, int status, str reason)
+    cpdef Stream open_websocket(self, Connection connection, RequestHead head, handshake)
     cpdef replaced(self, Connection connection, Connection successor)
     cpdef arm(self, double deadline)

@@ -6,7 +6,7 @@ opens. They are classes rather than typing protocols so that, compiled, a call a
     transport -> connection   data_received  eof_received  connection_lost  pause_writing  resume_writing
     connection -> transport   write  close  abort  write_eof  pause_reading  resume_reading  get_extra_info
     connection -> stream      body_received  disconnected  writable  message_received  closed
-    stream -> connection      start  body  trailers  hint  reset  wanted  accept
+    stream -> connection      start  body  trailers  hint  reset  wanted  accept  taken  finished
 
 No method of these blocks, and none raises because of a peer.
 """
@@ -16,7 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from hypercorn.wire.http1 import FieldEncoder, RequestParser
+from hypercorn.wire.head import RequestHead
+from hypercorn.wire.http1 import FieldEncoder
+from hypercorn.wire.http2_writer import FieldLines
 
 GATHER = 65536  # bytes gathered before a write leaves even though its turn has not ended
 
@@ -38,8 +40,13 @@ class Runtime:
         """Runs `callback` at `when` (seconds of `now`); the result has `cancel()`."""
         raise NotImplementedError
 
-    def spawn(self, coroutine: Any) -> None:
-        """Runs an application call in a task of its own, in a fresh copy of the server's context variables."""
+    def spawn(self, coroutine: Any) -> Any:
+        """Runs an application call in a task of its own, in a fresh copy of the server's context variables. Returns
+        what `cancel` takes, or None where the call has ended already."""
+        raise NotImplementedError
+
+    def cancel(self, call: Any) -> None:
+        """Cancels an application call that `spawn` started; does nothing to one that has ended."""
         raise NotImplementedError
 
     def waiter(self) -> Any:
@@ -274,6 +281,12 @@ class Connection:
         """The application waits for the body: send 100 (Continue) where asked for, read on."""
         raise NotImplementedError
 
+    def taken(self, stream: Stream, size: int) -> None:
+        """The application took bytes of the body: the peer may send as many more, where the version counts them."""
+
+    def finished(self, stream: Stream) -> None:
+        """The application's call has ended."""
+
 
 class Stream:
     """One exchange, as its connection sees it."""
@@ -283,8 +296,8 @@ class Stream:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
-    def begin(self) -> None:
-        """Starts the application."""
+    def begin(self) -> Any:
+        """Starts the application. Returns its call, as `Runtime.spawn` does."""
         raise NotImplementedError
 
     def body_received(self, data: bytes, complete: bool) -> bool:
@@ -333,7 +346,18 @@ class Context:
     __slots__ = (
         "body_timeout",
         "encoder",
+        "fields",
+        "h2_connection_window",
+        "h2_max_concurrent_streams",
+        "h2_max_frame_size",
+        "h2_max_header_list_size",
+        "h2_max_resets",
+        "h2_max_stream_window",
+        "h2_ping_interval",
+        "h2_ping_timeout",
+        "h2_stream_window",
         "header_timeout",
+        "http2",
         "keep_alive_hint",
         "keep_alive_max_requests",
         "keep_alive_timeout",
@@ -356,6 +380,7 @@ class Context:
         self.runtime = runtime
         self.terminating = False
         self.encoder = FieldEncoder()
+        self.fields = FieldLines()
         self.server_names: frozenset[bytes] = frozenset()  # lower-case hosts that are served; empty: any
         self.next_sweep = float("inf")  # when the deadlines are looked at next
         # 0 means "no limit" throughout.
@@ -374,13 +399,23 @@ class Context:
         self.linger_timeout = 2.0
         self.keep_case = False
         self.websocket: Any = None  # protocol.limits.WebSocketSettings, or None: no WebSockets
+        self.http2 = True  # served with prior knowledge, and by Upgrade
+        self.h2_max_concurrent_streams = 100
+        self.h2_max_frame_size = 16384
+        self.h2_max_header_list_size = 65536
+        self.h2_stream_window = 65535
+        self.h2_max_stream_window = 1048576
+        self.h2_connection_window = 4194304
+        self.h2_max_resets = 1000
+        self.h2_ping_interval = 30.0
+        self.h2_ping_timeout = 20.0
 
     def serves(self, host: bytes) -> bool:
         """True where `host` (a Host field's value) is one of `server_names`, with or without its port."""
         name = host.lower()
         return name in self.server_names or name.rpartition(b":")[0] in self.server_names
 
-    def open_http(self, connection: Connection, head: RequestParser) -> Stream:
+    def open_http(self, connection: Connection, head: RequestHead) -> Stream:
         """Opens the stream of a request whose head is complete, and starts the application on it."""
         raise NotImplementedError
 
@@ -388,11 +423,16 @@ class Context:
         """The fields that the server adds to an HTTP/1.1 response, encoded: date, server, alt-svc."""
         raise NotImplementedError
 
-    def refused(self, connection: Connection, head: RequestParser, status: int, reason: str) -> None:
-        """A request was refused before any application saw it: one access record, one counter."""
+    def server_pairs(self, has_date: bool, has_server: bool) -> list[tuple[bytes, bytes]]:
+        """The same fields for an HTTP/2 response. The list is the same object for as long as its fields are."""
         raise NotImplementedError
 
-    def open_websocket(self, connection: Connection, head: RequestParser, handshake: Any) -> Stream:
+    def refused(self, connection: Connection, head: RequestHead | None, status: int, reason: str) -> None:
+        """A request was refused before any application saw it: one access record, one counter. Without a head, the
+        connection itself was."""
+        raise NotImplementedError
+
+    def open_websocket(self, connection: Connection, head: RequestHead, handshake: Any) -> Stream:
         """Opens the stream of a WebSocket whose `handshake` (protocol.handshake.Handshake) is in order."""
         raise NotImplementedError
 

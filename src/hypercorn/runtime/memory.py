@@ -146,12 +146,16 @@ class MemoryRuntime(Runtime):
         heapq.heappush(self.timers, (when, self.timers_made, timer))
         return timer
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Task | None:
         task = self.new_task(coroutine, self.variables.copy())
         if self.eager:
             task.step()
         else:
             self.ready.append(task.step)
+        return None if task.done else task
+
+    def cancel(self, call: Task) -> None:
+        call.cancel()
 
     def new_task(self, coroutine: Coroutine[Any, Any, Any], context: Context) -> Task:
         """A task with these context variables that has not started."""

@@ -20,6 +20,7 @@ from hypercorn.logging import access_writer
 from hypercorn.net.address import url
 from hypercorn.net.sockets import Sockets, listen
 from hypercorn.protocol.http1 import HTTP1Connection
+from hypercorn.protocol.http2 import HTTP2Connection
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.runtime.deadlines import Deadlines
 from hypercorn.runtime.ports import Listener, LoopRuntime
@@ -168,7 +169,9 @@ class Worker:
         self.deadlines.connections.add(connection)
 
     def open_connection(self, transport: Transport) -> Connection:
-        """The connection of the protocol that the peer speaks: HTTP/1.1 for now."""
+        """The connection of the protocol that the peer chose (RFC 7301). Without TLS, its first bytes tell."""
+        if transport.scheme == "https" and transport.get_extra_info("alpn") == "h2":
+            return HTTP2Connection(transport, self.context)
         return HTTP1Connection(transport, self.context)
 
     def disconnected(self, connection: Connection) -> None:

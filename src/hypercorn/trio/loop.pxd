@@ -9,5 +9,6 @@ cdef class TrioLoop(Runtime):
     cdef public object start_call
     cdef public object run_call
     cdef public object start_timer
+    cdef public object cancel_call
     cdef public list idle
     cdef public object reschedule

@@ -13,7 +13,17 @@ from hypercorn.protocol.ports import Runtime
 class TrioLoop(Runtime):
     """A trio run."""
 
-    __slots__ = ("idle", "new_waiter", "reschedule", "run_call", "start_call", "start_timer", "token", "variables")
+    __slots__ = (
+        "cancel_call",
+        "idle",
+        "new_waiter",
+        "reschedule",
+        "run_call",
+        "start_call",
+        "start_timer",
+        "token",
+        "variables",
+    )
 
     def __init__(self, token: Any, new_waiter: Callable[[], Any]) -> None:
         self.token = token
@@ -23,6 +33,7 @@ class TrioLoop(Runtime):
         self.start_call: Any = None  # start_soon of the nursery of the calls
         self.run_call: Any = None
         self.start_timer: Any = None
+        self.cancel_call: Any = None
         self.idle: list[Any] = []  # places of parked tasks
         self.reschedule: Any = None
 
@@ -35,7 +46,7 @@ class TrioLoop(Runtime):
     def call_at(self, when: float, callback: Callable[[], object]) -> Any:
         return self.start_timer(max(0.0, when - monotonic()), callback)
 
-    def spawn(self, coroutine: Any) -> None:
+    def spawn(self, coroutine: Any) -> Any:
         if self.idle:
             place = self.idle.pop()
             place.coroutine = coroutine
@@ -43,6 +54,10 @@ class TrioLoop(Runtime):
             self.reschedule(place.task)
         else:
             self.variables.copy().run(self.start_call, self.run_call, coroutine)
+        return coroutine
+
+    def cancel(self, call: Any) -> None:
+        self.cancel_call(call)
 
     def waiter(self) -> Any:
         return self.new_waiter()

@@ -62,9 +62,10 @@ class TrioWaiter:
 class Place:
     """Where a parked task waits for its next application call."""
 
-    __slots__ = ("coroutine", "idle", "task")
+    __slots__ = ("coroutine", "idle", "scope", "task")
 
     def __init__(self, task: Any, idle: list[Any]) -> None:
+        self.scope = trio.CancelScope()  # around the task
         self.task = task
         self.idle = idle
         self.coroutine: Any = None
@@ -101,6 +102,8 @@ class TrioRuntime(TrioLoop, LoopRuntime):
         self.reschedule = trio.lowlevel.reschedule
         self.run_call = self.run_app
         self.start_timer = self.begin_timer
+        self.cancel_call = self.end_call
+        self.running: dict[Any, Place] = {}
 
     def open(self, worker: Worker) -> None:
         """Gets ready to serve a worker's sockets."""
@@ -127,7 +130,7 @@ class TrioRuntime(TrioLoop, LoopRuntime):
         place = Place(trio.lowlevel.current_task(), self.idle)
         place.coroutine, coroutine = coroutine, None  # this frame must not keep the call alive
         try:
-            with trio.CancelScope():
+            with place.scope:
                 await self.run_apps(place)
         except RuntimeError as error:
             self.log.log_error("The application left a cancel scope or a nursery open", exc_info=error)
@@ -141,6 +144,7 @@ class TrioRuntime(TrioLoop, LoopRuntime):
         while True:
             coroutine, place.coroutine = place.coroutine, None
             self.calls += 1
+            self.running[coroutine] = place
             try:
                 await coroutine
             except (trio.Cancelled, KeyboardInterrupt):
@@ -150,6 +154,7 @@ class TrioRuntime(TrioLoop, LoopRuntime):
                     self.log.log_error("A request ended in an internal error", exc_info=error)
             finally:
                 self.calls -= 1
+                del self.running[coroutine]
                 if self.ended is not None:
                     self.ended()
             coroutine = None
@@ -158,6 +163,12 @@ class TrioRuntime(TrioLoop, LoopRuntime):
             task.context = self.variables  # lets go of the call's own
             self.idle.append(place)
             await trio.lowlevel.wait_task_rescheduled(place.abort)
+
+    def end_call(self, coroutine: Any) -> None:
+        """Cancels one application call, and the task that it runs in with it."""
+        place = self.running.get(coroutine)
+        if place is not None:
+            place.scope.cancel()
 
     def begin_timer(self, seconds: float, callback: Callable[[], object]) -> trio.CancelScope:
         """Runs `callback` after `seconds`, unless the scope that this returns is cancelled first."""

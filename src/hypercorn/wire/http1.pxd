@@ -2,9 +2,10 @@ cimport cython
 from libc.stdint cimport int64_t, uint8_t
 
 from hypercorn.wire.csrc cimport h1_chunks, h1_codings
+from hypercorn.wire.head cimport RequestHead
 
 
-cdef class Input:
+cdef class Input(RequestHead):
     # base[pos:length] lies in `data` or in `buffer`
     cdef bytes data
     cdef uint8_t* buffer
@@ -24,11 +25,9 @@ cdef class Input:
 @cython.final
 cdef class RequestParser(Input):
     cdef readonly bint keep_case
-    cdef readonly str method, http_version, path
-    cdef readonly bytes raw_target, raw_path, query_string, upgrade, host, body
-    cdef readonly list headers, trailers
-    cdef readonly int64_t content_length
-    cdef readonly bint keep_alive, chunked, expect_continue, complete
+    cdef readonly bytes body
+    cdef readonly list trailers
+    cdef readonly bint keep_alive
     cdef readonly object error
 
     cdef Py_ssize_t max_request_line_size, max_header_size, max_header_count

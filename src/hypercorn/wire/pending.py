@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from hypercorn.wire import tables
 from hypercorn.wire.grammar import CONTROL, Refused
+from hypercorn.wire.head import RequestHead
 
 __all__ = ("Input",)
 
 
-class Input:
+class Input(RequestHead):
     """Bytes that were fed and not yet taken. An empty one holds no buffer."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._data: bytes | bytearray = b""
         self._pos = 0
         self._scanned = 0  # of the line at _pos: bytes known to hold no control character

@@ -7,7 +7,7 @@ from typing import final
 
 from hypercorn.wire.grammar import CONTROL, LARGEST, NAME, elements
 
-__all__ = ("FieldEncoder", "encode_chunk", "encode_last_chunk", "encode_response")
+__all__ = ("FieldEncoder", "checked_field", "decimal", "encode_chunk", "encode_last_chunk", "encode_response")
 
 
 @final
@@ -37,7 +37,7 @@ class FieldEncoder:
         self.close = self.has_date = self.has_server = False
         lines = []
         for index, item in enumerate(headers):
-            name, value = _checked(item, index)
+            name, value = checked_field(item, index)
             if self._written(name.lower(), value, omit_length):
                 lines.append(b"%b: %b\r\n" % (name, value))
         return b"".join(lines)
@@ -54,7 +54,7 @@ class FieldEncoder:
             self.close = self.close or b"close" in elements(value)
             return False
         elif name == b"content-length":
-            length = _decimal(value)
+            length = decimal(value)
             if length < 0:
                 raise ValueError(f"Invalid content-length: {value!r}")
             if 0 <= self.content_length != length:
@@ -64,7 +64,7 @@ class FieldEncoder:
         return True
 
 
-def _checked(item: object, index: int) -> tuple[bytes, bytes]:
+def checked_field(item: object, index: int) -> tuple[bytes, bytes]:
     """Name and value, trimmed and well-formed."""
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         raise TypeError(f"Header {index} is not a pair (bytes, bytes)")
@@ -83,7 +83,7 @@ def _checked(item: object, index: int) -> tuple[bytes, bytes]:
     return token, text
 
 
-def _decimal(value: bytes) -> int:
+def decimal(value: bytes) -> int:
     """1*DIGIT up to 2**63-1, or -1."""
     digits = value.lstrip(b"0") or b"0"
     if not value or not value.isdigit() or len(digits) > 19 or int(digits) > LARGEST:

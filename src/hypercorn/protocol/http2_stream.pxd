@@ -1,0 +1,41 @@
+cimport cython
+
+from hypercorn.protocol.flow cimport Multiplexer, Sender
+from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
+from hypercorn.wire.http2_writer cimport FieldLine, FieldLines, FrameWriter
+
+cdef Py_ssize_t HIGH_WATER, LOW_WATER
+cdef int DEFAULT_URGENCY, NO_ERROR, CANCEL, INTERNAL_ERROR
+
+cdef class HTTP2Stream(Sender):
+    cdef public Multiplexer mux
+    cdef public Stream stream
+    cdef public object call
+    cdef public bint calling, over, zombie
+    cdef public bint remote_done, expect
+    cdef public long long content_length, received, recv_window, recv_size, unacked
+    cdef public bint head_sent, bodyless
+    cdef public int status
+    cdef public list lines
+    cdef public long long length
+    cdef public bint has_date, has_server, with_trailers
+    cdef public list trailer_lines
+    cdef public list pieces
+    cdef public Py_ssize_t offset
+    cdef public bint end_queued, blocked, local_done
+
+    @cython.locals(last=bint, size=Py_ssize_t, mux=Multiplexer)
+    cpdef bint body(self, Stream stream, bytes data, bint end) except -1
+    @cython.locals(mux=Multiplexer)
+    cpdef bint hold(self, Stream stream, bytes data, Py_ssize_t size, bint last) except -1
+    @cython.locals(mux=Multiplexer, more=list)
+    cpdef send_head(self, bint end)
+    @cython.locals(pieces=list, data=bytes, left=Py_ssize_t, size=Py_ssize_t, last=bint)
+    cpdef Py_ssize_t send_piece(self, Py_ssize_t limit) except -1
+    cpdef finish_queue(self)
+    cpdef answer(self, int status, str reason)
+    cpdef give_up(self, int status, str reason)
+    cpdef response_sent(self)
+    cpdef window_grew(self)
+    cpdef wait_for_body(self)
+    cpdef wait_for_window(self)

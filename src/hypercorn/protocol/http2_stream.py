@@ -1,0 +1,345 @@
+"""One stream of an HTTP/2 connection (RFC 9113 section 5): to the exchange on it, it is the connection.
+
+Data that the windows, the transport or more urgent streams do not let pass waits here, and the application behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hypercorn.protocol.budgets import DEFAULT_URGENCY, HIGH_WATER, LOW_WATER
+from hypercorn.protocol.flow import Multiplexer, Sender
+from hypercorn.protocol.ports import Stream
+from hypercorn.wire.http2_tables import CANCEL, INTERNAL_ERROR, NO_ERROR
+from hypercorn.wire.http2_writer import FieldLine
+
+
+class HTTP2Stream(Sender):
+    """The state of one stream."""
+
+    __slots__ = (
+        "blocked",
+        "bodyless",
+        "call",
+        "calling",
+        "content_length",
+        "end_queued",
+        "expect",
+        "has_date",
+        "has_server",
+        "head_sent",
+        "length",
+        "lines",
+        "local_done",
+        "mux",
+        "offset",
+        "over",
+        "pieces",
+        "received",
+        "recv_size",
+        "recv_window",
+        "remote_done",
+        "status",
+        "stream",
+        "trailer_lines",
+        "unacked",
+        "with_trailers",
+        "zombie",
+    )
+
+    def __init__(self, mux: Multiplexer, stream_id: int, send_window: int, recv_window: int) -> None:
+        # Set here rather than by the base classes: this runs for every request.
+        self.transport = mux.transport
+        self.context = mux.context
+        self.deadline = 0.0
+        self.answered = 0
+        self.mux = mux
+        self.id = stream_id
+        self.stream: Stream | None = None
+        self.call: Any = None  # the application's call, while it runs: what the runtime cancels
+        self.calling = False
+        self.over = False  # removed from the connection
+        self.zombie = False  # ... while its call goes on
+        # the request
+        self.remote_done = False
+        self.expect = False
+        self.content_length = -1
+        self.received = 0
+        self.recv_window = recv_window
+        self.recv_size = recv_window  # what the window is filled up to
+        self.unacked = 0  # octets that the application took, and the peer was not told of
+        # the response
+        self.send_window = send_window
+        self.urgency = DEFAULT_URGENCY
+        self.incremental = True
+        self.head_sent = False
+        self.bodyless = False
+        self.status = 0
+        self.lines: list[FieldLine] = []
+        self.length = -1
+        self.has_date = False
+        self.has_server = False
+        self.with_trailers = False
+        self.trailer_lines: list[FieldLine] | None = None
+        self.pieces: list[bytes] | None = None  # of the body, not sent yet
+        self.offset = 0  # octets of the first one that are sent
+        self.pending = 0
+        self.queued = False
+        self.end_queued = False  # the response ends with what is pending
+        self.blocked = False  # the application waits
+        self.local_done = False
+
+    # -- from the exchange
+
+    def start(self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool) -> int:
+        fields = self.mux.fields
+        self.lines = fields.check(headers, status == 204)
+        self.has_date = fields.has_date
+        self.has_server = fields.has_server
+        self.length = -1 if status == 204 else fields.content_length
+        self.status = status
+        if status == 204 or status == 304:
+            self.bodyless = True
+        self.with_trailers = trailers and not self.bodyless
+        return self.length
+
+    def end_after(self, stream: Stream) -> None:
+        """Nothing: END_STREAM ends the message, and the connection goes on."""
+
+    def announce(self, stream: Stream, length: int) -> None:
+        if self.length < 0 and not self.head_sent:
+            self.length = length
+            self.lines = self.lines + self.mux.fields.check([(b"content-length", b"%d" % length)])
+
+    def writing_blocked(self, stream: Stream) -> bool:
+        return not self.over and (self.blocked or (self.pending > 0 and self.mux.writing_paused))
+
+    def body(self, stream: Stream, data: bytes, end: bool) -> bool:
+        if self.over or self.local_done:
+            return True
+        last = end and not self.with_trailers
+        if self.bodyless:
+            data = b""
+        size = len(data)
+        if not self.head_sent:
+            self.send_head(last and not size)
+            if last and not size:
+                self.response_sent()
+                return True
+        mux = self.mux
+        if not size and not last:
+            return True
+        if (
+            not self.pending
+            and size <= self.send_window
+            and size <= mux.send_window
+            and size <= mux.writer.max_frame_size
+            and not mux.waiting
+            and not mux.writing_paused
+        ):
+            mux.writer.data(self.id, data, last)
+            self.send_window -= size
+            mux.send_window -= size
+            mux.written()
+            if last:
+                self.response_sent()
+            return True
+        return self.hold(stream, data, size, last)
+
+    def hold(self, stream: Stream, data: bytes, size: int, last: bool) -> bool:
+        """Data that cannot pass at once. Returns False when the application should wait."""
+        if size:
+            if self.pieces is None:
+                self.pieces = []
+            self.pieces.append(data)
+            self.pending += size
+        if last:
+            self.end_queued = True
+            if not self.pending:
+                self.finish_queue()
+                return True
+        mux = self.mux
+        if self.send_window > 0:
+            mux.enqueue(self)
+            mux.pump()
+        if self.over:
+            return True
+        if self.pending:
+            self.wait_for_window()
+            if self.pending > HIGH_WATER:
+                self.blocked = True
+        return last or not self.writing_blocked(stream)
+
+    def send_head(self, end: bool) -> None:
+        """The final head."""
+        self.head_sent = True
+        mux = self.mux
+        more = mux.fields.server(self.context.server_pairs(self.has_date, self.has_server))
+        mux.writer.headers(self.id, mux.fields.status(self.status), self.lines, more, end)
+        mux.written()
+
+    def send_piece(self, limit: int) -> int:
+        pieces = self.pieces
+        assert pieces is not None
+        data = pieces[0]
+        left = len(data) - self.offset
+        if left <= limit:
+            if self.offset:
+                data = data[self.offset :]
+            del pieces[0]
+            self.offset = 0
+        else:
+            data = data[self.offset : self.offset + limit]
+            self.offset += limit
+        size = len(data)
+        self.pending -= size
+        self.send_window -= size
+        last = not self.pending and self.end_queued
+        self.mux.writer.data(self.id, data, last and self.trailer_lines is None)
+        if self.pending:
+            self.wait_for_window()
+        elif last:
+            self.mux.dequeue(self)
+            if self.trailer_lines is None:
+                self.response_sent()
+            else:
+                self.finish_queue()
+        else:
+            self.deadline = 0.0
+        if self.blocked and self.pending <= LOW_WATER:
+            self.blocked = False
+            if self.stream is not None:
+                self.stream.writable()
+        return size
+
+    def finish_queue(self) -> None:
+        """Nothing is pending: what ends the response goes out, whatever the windows say."""
+        if self.trailer_lines:
+            self.mux.writer.trailers(self.id, self.trailer_lines)
+        else:
+            self.mux.writer.data(self.id, b"", True)
+        self.mux.written()
+        self.response_sent()
+
+    def trailers(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], end: bool) -> None:
+        lines = self.mux.fields.check(headers, True)
+        if self.over or self.local_done or not self.with_trailers:
+            return
+        self.trailer_lines = lines if self.trailer_lines is None else self.trailer_lines + lines
+        if end:
+            self.end_queued = True
+            if not self.pending:
+                self.finish_queue()
+
+    def hint(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        fields = self.mux.fields
+        lines = fields.check(headers, True)
+        if not self.head_sent and not self.over:
+            self.mux.writer.headers(self.id, fields.status(103), lines, [], False)
+            self.mux.written()
+
+    def wanted(self, stream: Stream) -> None:
+        if self.expect and not self.over:
+            self.expect = False
+            if not self.head_sent:
+                self.mux.writer.headers(self.id, self.mux.fields.status(100), [], [], False)
+                self.mux.written()
+            self.wait_for_body()
+
+    def taken(self, stream: Stream, size: int) -> None:
+        if self.remote_done or self.over:
+            return
+        self.unacked += size
+        if self.unacked * 2 >= self.recv_size:
+            more = self.mux.grow(self)
+            increment = self.unacked + more
+            self.recv_size += more
+            self.recv_window += increment
+            self.unacked = 0
+            self.mux.writer.window_update(self.id, increment)
+            self.mux.written()
+            self.wait_for_body()
+
+    def reset(self, stream: Stream) -> int:
+        if self.over or self.local_done:
+            return 0
+        if self.head_sent:
+            self.mux.reset_stream(self, INTERNAL_ERROR)
+            return self.status
+        self.answer(500, "Internal Server Error")
+        return 500
+
+    def finished(self, stream: Stream) -> None:
+        self.calling = False
+        self.call = None
+        if self.zombie:
+            self.zombie = False
+            self.mux.zombies -= 1
+
+    # -- from the connection
+
+    def answer(self, status: int, reason: str) -> None:
+        """A whole response of the server's own."""
+        body = reason.encode("ascii", "replace") + b"\n"
+        length = len(body)
+        if self.bodyless:
+            body = b""
+        self.lines = self.mux.fields.check(
+            [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % length)]
+        )
+        self.has_date = self.has_server = self.with_trailers = False
+        self.status = status
+        self.answered = len(body)
+        stream: Any = self.stream
+        self.body(stream, body, True)
+
+    def give_up(self, status: int, reason: str) -> None:
+        """Answers in the place of the application, whose request went wrong."""
+        exchange = self.stream
+        self.stream = None
+        self.answer(status, reason)
+        if exchange is not None:
+            exchange.disconnected(status)
+
+    def response_sent(self) -> None:
+        """The response is on its way to the transport, END_STREAM and all."""
+        self.local_done = True
+        self.deadline = 0.0
+        if not self.remote_done:
+            # The rest of the request is of no use (RFC 9113 section 8.1).
+            self.mux.reset_stream(self, NO_ERROR)
+        else:
+            self.mux.stream_ended(self)
+
+    def window_grew(self) -> None:
+        """The peer may be sent more."""
+        if self.pending and self.send_window > 0:
+            self.mux.enqueue(self)
+
+    def wait_for_body(self) -> None:
+        """Sets the deadline for the rest of the request: until the response begins, and while the peer may send."""
+        timeout = self.context.body_timeout
+        if timeout and not self.remote_done and not self.head_sent and not self.expect and self.recv_window > 0:
+            self.deadline = self.context.runtime.now() + timeout
+            self.mux.wait_until(self.deadline)
+        elif not self.pending:
+            self.deadline = 0.0
+
+    def wait_for_window(self) -> None:
+        """Sets the deadline for progress of the response."""
+        timeout = self.context.write_timeout
+        if timeout:
+            self.deadline = self.context.runtime.now() + timeout
+            self.mux.wait_until(self.deadline)
+
+    def expired(self, now: float) -> None:
+        self.deadline = 0.0
+        stream = self.stream
+        if self.pending:
+            if self.send_window > 0 and self.mux.send_window > 0:
+                self.wait_for_window()  # not its own window is what it waits for
+            else:
+                self.mux.reset_stream(self, CANCEL)
+        elif not self.head_sent and stream is not None:
+            self.give_up(408, "the request body did not arrive in time")

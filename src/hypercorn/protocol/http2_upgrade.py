@@ -1,0 +1,70 @@
+"""From HTTP/1.1 to HTTP/2 on one connection: with prior knowledge (RFC 9113 section 3.3), and by `Upgrade: h2c`, which
+RFC 9113 section 3.1 made obsolete and clients still send (RFC 7540 section 3.2)."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode
+from binascii import Error
+from typing import TYPE_CHECKING
+
+from hypercorn.protocol.http2 import HTTP2Connection
+from hypercorn.wire.http1 import RequestParser
+from hypercorn.wire.http2 import FrameParser
+from hypercorn.wire.http2_events import SETTINGS
+from hypercorn.wire.http2_head import HTTP2Head
+
+if TYPE_CHECKING:
+    from hypercorn.protocol.http1 import HTTP1Connection
+
+SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
+PRIOR = b"PRI "  # how the preface begins, and no request does
+
+
+def go_on_as_http2(connection: HTTP1Connection, data: bytes) -> None:
+    """Puts HTTP/2 in the place of the connection. `data`: what the peer has sent."""
+    successor = replace(connection)
+    successor.data_received(data)
+
+
+def replace(connection: HTTP1Connection) -> HTTP2Connection:
+    transport, context = connection.transport, connection.context
+    successor = HTTP2Connection(transport, context)
+    transport.connection = successor
+    context.replaced(connection, successor)
+    if connection.writing_paused:
+        successor.pause_writing()
+    connection.retire()
+    return successor
+
+
+def upgrade(connection: HTTP1Connection, parser: RequestParser) -> bool:
+    """Follows `Upgrade: h2c`: the request is answered on stream 1. False where the request does not allow it, which
+    is then served as HTTP/1.1: over TLS, with a body, or without settings that can be read."""
+    values = [value for name, value in parser.headers if name.lower() == b"http2-settings"]
+    if len(values) != 1 or not parser.complete or connection.transport.scheme != "http":
+        return False
+    named = [value for name, value in parser.headers if name.lower() == b"connection"]
+    if b"http2-settings" not in [token.strip(b" \t").lower() for token in b",".join(named).split(b",")]:
+        return False
+    try:
+        payload = urlsafe_b64decode(values[0] + b"=" * (-len(values[0]) % 4))
+    except (Error, ValueError):
+        return False
+    settings = FrameParser()
+    if settings.settings_frame(payload, 0, len(payload), 0) != SETTINGS:
+        return False
+    head = HTTP2Head()
+    head.method, head.path, head.headers = parser.method, parser.path, parser.headers
+    head.raw_target, head.raw_path, head.query_string = (
+        parser.raw_target,
+        parser.raw_path,
+        parser.query_string,
+    )
+    head.host, head.complete = parser.host, True
+    rest = parser.take_rest()
+    connection.transport.write(SWITCHING)
+    successor = replace(connection)
+    successor.upgraded(head, settings.settings)
+    if rest:
+        successor.data_received(rest)
+    return True

@@ -1,0 +1,68 @@
+cimport cython
+
+cdef int STATIC_LENGTH, DATE, FORBIDDEN, LENGTH, SERVER
+cdef Py_ssize_t TABLE, KNOWN, LONGEST_KNOWN
+
+@cython.final
+cdef class FieldLine:
+    cdef public int kind
+    cdef public Py_ssize_t size
+    cdef public int exact
+    cdef public long long uses
+    cdef public bint indexed
+    cdef public long long length
+    cdef public bytes plain
+    cdef public bytes inserting
+
+cpdef bytes encode_integer(long long value, int prefix, int first)
+cpdef bytes encode_string(bytes value)
+
+@cython.final
+cdef class FieldLines:
+    cdef public long long content_length
+    cdef public bint has_date, has_server
+    cdef public dict young, old, statuses
+    cdef public list server_list, server_lines
+
+    @cython.locals(lines=list, line=FieldLine, index=Py_ssize_t, first=bint)
+    cpdef list check(self, headers, bint omit_length=*)
+    @cython.locals(line=FieldLine)
+    cpdef FieldLine find(self, item, Py_ssize_t index)
+    @cython.locals(line=FieldLine)
+    cpdef FieldLine status(self, int status)
+    cpdef list server(self, list pairs)
+
+@cython.final
+cdef class FrameWriter:
+    cdef public bytearray out
+    cdef public Py_ssize_t max_frame_size
+    cdef public Py_ssize_t limit, smallest, used, first
+    cdef public bint resized
+    cdef public list entries
+    cdef public long long inserted
+    cdef public dict numbers
+
+    cpdef bytes take(self)
+    @cython.locals(out=bytearray)
+    cpdef frame(self, Py_ssize_t length, int kind, int flags, unsigned int stream_id)
+    cpdef data(self, unsigned int stream_id, bytes data, bint end)
+    @cython.locals(start=Py_ssize_t, line=FieldLine)
+    cpdef headers(self, unsigned int stream_id, FieldLine status, list lines, list more, bint end)
+    @cython.locals(start=Py_ssize_t, line=FieldLine)
+    cpdef trailers(self, unsigned int stream_id, list lines)
+    @cython.locals(start=Py_ssize_t, line=FieldLine)
+    cpdef push_promise(self, unsigned int stream_id, unsigned int promised, list lines)
+    @cython.locals(out=bytearray, length=Py_ssize_t, block=bytes, piece=bytes, kind=int, flags=int, at=Py_ssize_t)
+    cpdef end_block(self, Py_ssize_t start, Py_ssize_t payload, unsigned int stream_id)
+    @cython.locals(index="long long")
+    cpdef line(self, FieldLine line)
+    @cython.locals(line=FieldLine)
+    cpdef evict(self, Py_ssize_t room)
+    cpdef resize(self, long long size)
+    cpdef tell_resize(self)
+    cpdef settings(self, list settings)
+    cpdef settings_ack(self)
+    cpdef ping(self, bytes data, bint ack)
+    cpdef reset(self, unsigned int stream_id, unsigned int code)
+    cpdef window_update(self, unsigned int stream_id, unsigned int increment)
+    cpdef goaway(self, unsigned int last_stream_id, unsigned int code)
