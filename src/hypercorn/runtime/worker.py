@@ -27,7 +27,7 @@ from hypercorn.runtime.ports import Listener, LoopRuntime
 from hypercorn.runtime.tls import TLSConnection
 
 HURRY = 0.2  # seconds that cancelled calls get after a second signal
-SUPPORTED_ALPN = ("http/1.1",)
+SUPPORTED_ALPN = ("h2", "http/1.1")
 
 
 class Worker:
