@@ -18,7 +18,12 @@ SKIP = os.environ.get("HYPERCORN_NO_EXTENSIONS") == "1"
 REQUIRE = os.environ.get("HYPERCORN_REQUIRE_EXTENSIONS") == "1"
 
 # Twins: a .pyx beside a .py of the same name and contract, with the C files that it needs.
-TWINS = {"wire.http1": ["csrc/http1.c"], "wire.hpack": ["csrc/hpack.c", "csrc/http1.c"], "wire.websocket": ["csrc/websocket.c"], "asgi.call": []}
+TWINS = {
+    "wire.http1": ["csrc/http1.c"],
+    "wire.hpack": ["csrc/hpack.c", "csrc/http1.c"],
+    "wire.websocket": ["csrc/websocket.c"],
+    "asgi.call": [],
+}
 # Compiled only: where it is missing, the loops' own transports do the same work.
 if sys.platform != "win32":
     TWINS["runtime.reactor"] = []

@@ -16,7 +16,7 @@ def tree() -> tuple[list[list[int]], list[bool]]:
     """Inner nodes as pairs (a child's number, or -1 - symbol), and whether a string may end in each."""
     nodes = [[0, 0]]
     ends = [True]
-    for symbol, (code, length) in enumerate(zip(REQUEST_CODES, REQUEST_CODES_LENGTH)):
+    for symbol, (code, length) in enumerate(zip(REQUEST_CODES, REQUEST_CODES_LENGTH, strict=True)):
         node = 0
         for position in range(length - 1, -1, -1):
             bit = code >> position & 1
@@ -57,7 +57,7 @@ def main() -> None:
     print(f"static const struct huffman_step HUFFMAN[{len(nodes)}][16] = {{")
     for state in range(len(nodes)):
         steps = [step(nodes, ends, state, nibble) for nibble in range(16)]
-        print("    {" + ", ".join("{%d, %d, %d}" % one for one in steps) + "},")
+        print("    {" + ", ".join(f"{{{a}, {b}, {c}}}" for a, b, c in steps) + "},")
     print("};\n\n#endif")
 
 

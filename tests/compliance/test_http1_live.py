@@ -71,6 +71,7 @@ class Arena:
         live = self.servers[backend]
         with live.connect() as peer:
             port = peer.port
+            self.seen.pop(port, None)  # of an earlier connection that had the same port
             stays_open = case.accept and not case.close and not case.eof
             try:
                 peer.send(case.raw)

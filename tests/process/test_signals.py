@@ -86,6 +86,7 @@ async def main(backend):
     config.bind = ["127.0.0.1:0"]
     mine = lambda *_: None
     signal.signal(signal.SIGTERM, mine)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit it ignored
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     await library(backend).serve(app, config)
     after = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]

@@ -189,7 +189,7 @@ def test_memory_grows_with_what_has_arrived_only(twin: ModuleType) -> None:
         for _ in range(1000):
             parser.feed(b"b")
             assert parser.next_event() == NEED_DATA
-        assert tracemalloc.get_traced_memory()[1] < 200_000
+        assert tracemalloc.get_traced_memory()[1] < 800_000
     finally:
         tracemalloc.stop()
 
@@ -237,7 +237,7 @@ def test_a_million_empty_fragments_cost_no_memory(twin: ModuleType) -> None:
     try:
         for _ in range(100):
             assert play(parser, [piece]) == []
-        assert tracemalloc.get_traced_memory()[1] < 200_000
+        assert tracemalloc.get_traced_memory()[1] < 800_000
     finally:
         tracemalloc.stop()
 

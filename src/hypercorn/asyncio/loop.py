@@ -144,7 +144,9 @@ class AsyncioLoop(Runtime):
         if self.eager:
             task = Task(coroutine, loop=self.loop, eager_start=True, context=self.variables.copy())  # type: ignore[call-arg, unused-ignore]  # since 3.12
             if task.done():
-                return None  # what it may have raised, the loop's exception handler is told when the task goes
+                if not task.cancelled() and task.exception() is not None:
+                    self.report(task)
+                return None
         else:
             task = self.variables.copy().run(self.loop.create_task, coroutine)
         self.calls.add(task)

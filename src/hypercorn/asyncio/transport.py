@@ -79,6 +79,8 @@ class AsyncioTransport(Transport):
             self.loop_transport.write(data)
             if self.loop_transport.is_closing():
                 self.closed = True  # the write failed; connection_lost follows
+                if self.connection is not None:
+                    self.connection.pause_writing()  # whoever sends on has to wait for it
 
     def unsent(self) -> int:
         size: int = self.loop_transport.get_write_buffer_size()

@@ -83,10 +83,6 @@ cdef class Reactor:
             close(self.fd)
         free(self.buffer)
 
-    def fileno(self):
-        """The descriptor to watch for readability."""
-        return self.fd
-
     def turn(self):
         """Serves the sockets that are ready, once each."""
         cdef int n, i
@@ -568,6 +564,10 @@ cdef class ReactorTransport(Transport):
         close(self.fd)
         self.fd = -1
         self.pending = None
+        if self.connection is not None and not self.paused_writing:
+            # Until it is told: whoever sends on has to wait, and so lets the loop run that tells it.
+            self.paused_writing = True
+            self.connection.pause_writing()
         self.pending_size = 0
         self.reactor.dead.append(self)
         if not self.reactor.turning and not self.reactor.burying:

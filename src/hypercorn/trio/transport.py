@@ -179,6 +179,10 @@ class TrioTransport(Transport):
             self.closed = True
             self.pending.clear()
             self.pending_size = 0
+            if self.connection is not None and not self.paused_writing:
+                # Until it is told: whoever sends on has to wait, and so lets the loop run that tells it.
+                self.paused_writing = True
+                self.connection.pause_writing()
             self.close_socket(self.sock)
             self.wake_reader()
 
