@@ -159,7 +159,7 @@ def try_connect(port: int) -> Peer | None:
     """A connection, or None while nobody listens."""
     try:
         return Peer(("127.0.0.1", port))
-    except ConnectionRefusedError:
+    except ConnectionError:  # refused; or reset, where the listener closed before it was accepted
         return None
 
 
