@@ -1,0 +1,22 @@
+"""What to serve."""
+
+from __future__ import annotations
+
+from hypercorn.options.option import UNSET, Option
+from hypercorn.values import TEXT, choice, seconds, size
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "application_path",
+        TEXT,
+        UNSET,
+        "Application",
+        "module:app, as the command line has it",
+        flagless=True,
+    ),
+    Option("root_path", TEXT, "", "Application", "path under which the application is mounted", ("--root-path",)),
+    Option("lifespan", choice("auto", "on", "off"), "auto", "Application", "ASGI lifespan: on makes it mandatory"),
+    Option("startup_timeout", seconds(), 60.0, "Application", "time for lifespan startup"),
+    Option("shutdown_timeout", seconds(), 60.0, "Application", "time for lifespan shutdown"),
+    Option("wsgi_max_body_size", size(0), 16 * 1024 * 1024, "Application", "request body of a WSGI application"),
+)

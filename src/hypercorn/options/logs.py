@@ -1,0 +1,52 @@
+"""Logs and metrics."""
+
+from __future__ import annotations
+
+from hypercorn.options.option import UNSET, Option
+from hypercorn.values import CLASS, LEVEL, MAPPING, PATH, SWITCH, TARGET, TEXT, optional
+
+_ACCESS_LOG_FORMAT = '%(h)s %(l)s %(l)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "accesslog",
+        TARGET,
+        None,
+        "Logging",
+        'file of the access log; "-" is stdout',
+        ("--access-logfile",),
+        ("--access-log",),
+    ),
+    Option(
+        "access_log_format",
+        TEXT,
+        _ACCESS_LOG_FORMAT,
+        "Logging",
+        "form of an access record",
+        ("--access-logformat",),
+    ),
+    Option("access_log_client_port", SWITCH, True, "Logging", "the atom h is host:port, not the host alone"),
+    Option(
+        "errorlog",
+        TARGET,
+        "-",
+        "Logging",
+        'file of the error log; "-" is stderr',
+        ("--error-logfile", "--log-file"),
+        ("--error-log",),
+    ),
+    Option("loglevel", LEVEL, "INFO", "Logging", "level of the error log", ("--log-level",)),
+    Option(
+        "logconfig",
+        PATH,
+        None,
+        "Logging",
+        "logging configuration: PATH, json:PATH or toml:PATH",
+        ("--log-config",),
+    ),
+    Option("logconfig_dict", MAPPING, None, "Logging", "the same as a mapping", flagless=True),
+    Option("logger_class", CLASS, UNSET, "Logging", "the class of Config.log", flagless=True),
+    Option("statsd_host", optional(TEXT), None, "Logging", "host:port of a StatsD server", ("--statsd-host",)),
+    Option("statsd_prefix", TEXT, "", "Logging", "prefix of all StatsD names", ("--statsd-prefix",)),
+    Option("dogstatsd_tags", TEXT, "", "Logging", "tags of all StatsD metrics (DogStatsD)"),
+)

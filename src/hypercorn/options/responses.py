@@ -1,0 +1,13 @@
+"""What is added to answers, and what is kept of requests."""
+
+from __future__ import annotations
+
+from hypercorn.options.option import Option
+from hypercorn.values import SWITCH, TEXTS
+
+OPTIONS: tuple[Option, ...] = (
+    Option("include_date_header", SWITCH, True, "Responses", "add a date header"),
+    Option("include_server_header", SWITCH, True, "Responses", "add a server header"),
+    Option("alt_svc_headers", TEXTS, [], "Responses", "value of an alt-svc header; may be repeated"),
+    Option("h11_pass_raw_headers", SWITCH, False, "Responses", "keep the case of request header names (HTTP/1)"),
+)

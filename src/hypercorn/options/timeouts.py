@@ -1,0 +1,47 @@
+"""Times in seconds; None is no limit."""
+
+from __future__ import annotations
+
+from hypercorn.options.option import Option
+from hypercorn.values import SWITCH, optional, seconds
+
+_OFF_OR_TIME = optional(seconds(positive=True))
+
+OPTIONS: tuple[Option, ...] = (
+    Option("header_timeout", _OFF_OR_TIME, 10.0, "Timeouts", "time for a request's head, then 408"),
+    Option("body_timeout", _OFF_OR_TIME, 30.0, "Timeouts", "time between pieces of a body, then 408"),
+    Option("write_timeout", _OFF_OR_TIME, 60.0, "Timeouts", "time without progress of a response"),
+    Option("read_timeout", _OFF_OR_TIME, None, "Timeouts", "takes the place of body_timeout", ("--read-timeout",)),
+    Option("keep_alive_header", SWITCH, False, "Timeouts", "tell clients of keep_alive_timeout in a Keep-Alive field"),
+    Option(
+        "keep_alive_timeout",
+        seconds(),
+        5.0,
+        "Timeouts",
+        "time an idle connection stays open",
+        ("--keep-alive",),
+    ),
+    Option("h2_ping_interval", _OFF_OR_TIME, 30.0, "Timeouts", "silence of an HTTP/2 client before a ping"),
+    Option("h2_ping_timeout", _OFF_OR_TIME, 20.0, "Timeouts", "time for its answer"),
+    Option("linger_timeout", seconds(), 2.0, "Timeouts", "time a closed connection may still be read"),
+    Option("ssl_handshake_timeout", seconds(True), 60.0, "Timeouts", "time for the TLS handshake"),
+    Option(
+        "websocket_ping_interval",
+        _OFF_OR_TIME,
+        None,
+        "Timeouts",
+        "time between WebSocket pings",
+        ("--websocket-ping-interval",),
+    ),
+    Option("websocket_ping_timeout", _OFF_OR_TIME, 20.0, "Timeouts", "time for the answer to a ping, then 1011"),
+    Option("websocket_close_timeout", _OFF_OR_TIME, 10.0, "Timeouts", "time for a WebSocket's closing handshake"),
+    Option(
+        "websocket_handshake_timeout",
+        _OFF_OR_TIME,
+        60.0,
+        "Timeouts",
+        "time for the application to answer a WebSocket handshake",
+    ),
+    Option("websocket_idle_timeout", _OFF_OR_TIME, None, "Timeouts", "time without a WebSocket message"),
+    Option("websocket_lifetime", _OFF_OR_TIME, None, "Timeouts", "time that a WebSocket may last"),
+)

@@ -1,0 +1,41 @@
+"""TLS."""
+
+from __future__ import annotations
+
+from hypercorn.options.option import UNSET, Option
+from hypercorn.values import PATH, TEXT, TEXTS, VERIFY_FLAGS, VERIFY_MODE, number, optional
+
+OPTIONS: tuple[Option, ...] = (
+    Option("certfile", PATH, None, "TLS", "certificate chain (PEM)", ("--certfile",)),
+    Option("keyfile", PATH, None, "TLS", "private key (PEM)", ("--keyfile",)),
+    Option(
+        "keyfile_password",
+        optional(TEXT),
+        None,
+        "TLS",
+        "password of the key",
+        ("--keyfile-password",),
+        secret=True,
+    ),
+    Option("ca_certs", PATH, None, "TLS", "authorities that sign client certificates (PEM)", ("--ca-certs",)),
+    Option("ciphers", TEXT, "ECDHE+AESGCM", "TLS", "ciphers of TLS 1.2, as OpenSSL names them", ("--ciphers",)),
+    Option(
+        "verify_mode",
+        VERIFY_MODE,
+        None,
+        "TLS",
+        "client certificates: asked for, or required",
+        ("--verify-mode",),
+    ),
+    Option("verify_flags", VERIFY_FLAGS, None, "TLS", "flags of ssl.SSLContext.verify_flags"),
+    Option("alpn_protocols", TEXTS, ["h2", "http/1.1"], "TLS", "protocol to offer; may be repeated"),
+    Option(
+        "cert_reqs",
+        number(0, 2),
+        UNSET,
+        "TLS",
+        "deprecated: use --verify-mode",
+        ("--cert-reqs",),
+        alias_of="verify_mode",
+    ),
+)

@@ -1,0 +1,18 @@
+"""WebSockets."""
+
+from __future__ import annotations
+
+from hypercorn.options.option import Option
+from hypercorn.values import COMPRESSION, COMPRESSION_DEFAULTS, SWITCH, TEXTS
+
+OPTIONS: tuple[Option, ...] = (
+    Option("websockets", SWITCH, True, "WebSocket", "off: an upgrade to WebSocket is an ordinary request"),
+    Option("websocket_origins", TEXTS, [], "WebSocket", "allowed Origin (none: any); may be repeated; else 403"),
+    Option(
+        "websocket_compression",
+        COMPRESSION,
+        dict(COMPRESSION_DEFAULTS),
+        "WebSocket",
+        "on, off, or settings such as level=6,window_bits=12,no_context_takeover=off,threshold=256",
+    ),
+)
