@@ -1,0 +1,12 @@
+"""What a worker counts, and where all workers' counts lie together.
+
+`Counters` are the plain numbers of one worker; `Board` is memory that the workers share, a slot for each, in which they
+publish their counts, and which any of them can sum.
+"""
+
+from __future__ import annotations
+
+from hypercorn.metrics.board import Board, Slot, current_slot, use_slot
+from hypercorn.metrics.counters import FIELDS, Counters
+
+__all__ = ("FIELDS", "Board", "Counters", "Slot", "current_slot", "use_slot")
