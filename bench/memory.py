@@ -85,10 +85,10 @@ def closed_by_peer(connections: list[socket.socket]) -> int:
 
 def settled(process: ServerProcess) -> int:
     """The memory once it no longer changes, at most a second later."""
-    last = process.memory_kib()
+    last = process.memory_kib("Pss_Anon:")
     for _ in range(5):
         time.sleep(0.2)
-        now = process.memory_kib()
+        now = process.memory_kib("Pss_Anon:")
         if now == last:
             break
         last = now
@@ -137,7 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
     end_on_termination()
     raise_file_limit()
     count = limit(options.connections)
-    print(f"{count} idle keep-alive connections, memory as PSS")
+    print(f"{count} idle keep-alive connections, memory as anonymous PSS")
     print(f"{'server':28}{'MiB before':>10}{'after':>10}{'KiB each':>15}")
     failed = False
     for server in servers:

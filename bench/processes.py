@@ -67,13 +67,14 @@ def cpu_seconds(pid: int) -> float:
     return ticks / TICKS
 
 
-def memory_kib(pid: int) -> int:
-    """Memory of the family in KiB, as PSS: pages that several processes share count once."""
+def memory_kib(pid: int, kind: str = "Pss:") -> int:
+    """Memory of the family in KiB, as PSS: pages that several processes share count once. `Pss_Anon:` leaves out the
+    pages of files, whose share changes with every process elsewhere that maps them."""
     total = 0
     for member in family(pid):
         with suppress(OSError):
             for line in Path(f"/proc/{member}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
+                if line.startswith(kind):
                     total += int(line.split()[1])
     return total
 
@@ -146,8 +147,8 @@ class ServerProcess:
     def cpu_seconds(self) -> float:
         return cpu_seconds(self.pid)
 
-    def memory_kib(self) -> int:
-        return memory_kib(self.pid)
+    def memory_kib(self, kind: str = "Pss:") -> int:
+        return memory_kib(self.pid, kind)
 
     def has_ended(self) -> bool:
         """True once the server is no more; its number stays reserved until `stop`."""

@@ -193,7 +193,7 @@ def test_memory_of_connections(capsys: pytest.CaptureFixture[str]) -> None:
     assert last.startswith("hypercorn (asyncio, pure)")
     before, after, each = map(float, last.split()[-3:])
     assert 5 < before <= after + 1
-    assert -1 < each < 300
+    assert -10 < each < 300  # an allocator may give pages back meanwhile
 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
