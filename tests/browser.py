@@ -18,7 +18,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,8 @@ class Page:
         return value
 
     def type(self, text: str) -> None:
-        """Types into what has the focus, then presses Enter."""
+        """Types into what has the focus, waiting for it, then presses Enter."""
+        self.wait("document.activeElement !== document.body")
         self.browser.call("Input.insertText", self.session, text=text)
         for kind in ("keyDown", "keyUp"):
             key = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
@@ -97,10 +98,9 @@ class Page:
 class Browser:
     """A running Chromium."""
 
-    def __init__(self, process: subprocess.Popen[bytes], folder: Any, connection: Any) -> None:
-        self.process = process
-        self.folder = folder
+    def __init__(self, connection: Any, ends: ExitStack) -> None:
         self.connection = connection
+        self.ends = ends
         self.numbers = itertools.count(1)
 
     @classmethod
@@ -108,24 +108,22 @@ class Browser:
         """Starts one in a folder of its own; `flags` are Chromium's. Skips the test where there is none."""
         program = chromium()
         client = pytest.importorskip("websockets.sync.client")
-        folder = tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
-        process = subprocess.Popen(
-            [program, *FLAGS, *flags, f"--user-data-dir={folder.name}", "about:blank"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            port, path = await_port(process, Path(folder.name) / "DevToolsActivePort")
-            sock = socket.create_connection(("127.0.0.1", port))  # given, so that no proxy is asked
-            connection = client.connect(
-                f"ws://127.0.0.1:{port}{path}", sock=sock, max_size=None, compression=None, open_timeout=PATIENCE
+        with ExitStack() as ends:
+            folder = ends.enter_context(tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True))
+            process = subprocess.Popen(
+                [program, *FLAGS, *flags, f"--user-data-dir={folder}", "about:blank"],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
             )
-        except BaseException:
-            end(process)
-            folder.cleanup()
-            raise
-        return cls(process, folder, connection)
+            ends.callback(end, process)
+            port, path = await_port(process, Path(folder) / "DevToolsActivePort")
+            sock = socket.create_connection(("127.0.0.1", port))  # given, so that no proxy is asked
+            times = {"open_timeout": PATIENCE, "close_timeout": 1}
+            url = f"ws://127.0.0.1:{port}{path}"
+            connection = ends.enter_context(client.connect(url, sock=sock, max_size=None, compression=None, **times))
+            return cls(connection, ends.pop_all())
+        raise AssertionError  # not reached
 
     def open(self, url: str) -> Page:
         """A new tab that has loaded a page."""
@@ -133,6 +131,7 @@ class Browser:
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         page = Page(self, context, session)
+        self.call("Emulation.setFocusEmulationEnabled", session, enabled=True)
         result = self.call("Page.navigate", session, url=url)
         assert "errorText" not in result, result
         page.wait("location.href !== 'about:blank' && document.readyState === 'complete'")
@@ -155,9 +154,7 @@ class Browser:
         """Ends it."""
         with suppress(Exception):
             self.call("Browser.close")
-        self.connection.close()
-        end(self.process)
-        self.folder.cleanup()
+        self.ends.close()
 
     def __enter__(self) -> Browser:
         return self
@@ -182,7 +179,7 @@ def await_port(process: subprocess.Popen[bytes], file: Path) -> tuple[int, str]:
 def end(process: subprocess.Popen[bytes]) -> None:
     """Waits for the end of the program and of all that it started."""
     try:
-        process.wait(10)
+        process.wait(3)
     except subprocess.TimeoutExpired:
         pass
     with suppress(ProcessLookupError):

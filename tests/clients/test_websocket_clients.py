@@ -24,12 +24,12 @@ WORDS = ["hello", "ü" * 300, "x" * 2000]
 
 
 def expected(name: str, words: list[str]) -> list[tuple[str, Any]]:
-    return [("came", name), *(("said", word) for word in words)]
+    return [("welcome", name), ("came", name), *(("said", word) for word in words)]
 
 
 def told(raw: Any) -> tuple[str, Any]:
     message = json.loads(raw)
-    return message["kind"], message["name"] if message["kind"] == "came" else message.get("text")
+    return message["kind"], message["text"] if message["kind"] == "said" else message["name"]
 
 
 def test_websockets(live: Live) -> None:
@@ -40,7 +40,7 @@ def test_websockets(live: Live) -> None:
             await socket.send("Ada")
             for word in WORDS:
                 await socket.send(word)
-            seen = [told(await socket.recv()) for _ in range(4)]
+            seen = [told(await socket.recv()) for _ in range(5)]
             await (await socket.ping())
             extensions = [each.name for each in socket.protocol.extensions]
         return seen, (socket.close_code, extensions)
@@ -75,7 +75,7 @@ def test_aiohttp(live: Live) -> None:
             await socket.send_str("Ben")
             for word in WORDS:
                 await socket.send_str(word)
-            seen = [told(await socket.receive_str()) for _ in range(4)]
+            seen = [told(await socket.receive_str()) for _ in range(5)]
             await socket.close(code=4000)
             return seen, socket.close_code
 
@@ -91,7 +91,7 @@ def test_trio_websocket(live: Live) -> None:
             await socket.send_message("Cleo")
             for word in WORDS:
                 await socket.send_message(word)
-            seen = [told(await socket.get_message()) for _ in range(4)]
+            seen = [told(await socket.get_message()) for _ in range(5)]
             await socket.ping()
             return seen
 
@@ -106,10 +106,11 @@ def test_two_of_them_talk(live: Live) -> None:
         url = f"ws://127.0.0.1:{live.port}/chat"
         async with websockets.connect(url) as first, websockets.connect(url, compression=None) as second:
             await first.send("one")
-            assert told(await first.recv()) == ("came", "one")
-            await second.send("two")
+            assert [told(await first.recv()) for _ in range(2)] == [("welcome", "one"), ("came", "one")]
+            await second.send("one")
+            assert told(await second.recv()) == ("welcome", "one 2")
             for socket in (first, second):
-                assert told(await socket.recv()) == ("came", "two")
+                assert told(await socket.recv()) == ("came", "one 2")
             await first.send("hi")
             return [told(await socket.recv()) for socket in (first, second)]
 
