@@ -1,0 +1,129 @@
+"""Writes docs/reference/options.md from the option table.
+
+    python docs/make_reference.py            writes the page
+    python docs/make_reference.py --check    exits with 1 where the page is not what the table says
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from hypercorn.options import OPTIONS, UNSET, Option
+
+PAGE = Path(__file__).with_name("reference") / "options.md"
+INTRODUCTION = """\
+# Options
+
+<!-- Made from the option table by docs/make_reference.py: change src/hypercorn/options/ and run that. -->
+
+Each option is an attribute of `Config`, a key of the [configuration file](configuration.md), a flag of the
+[command](command.md) and an environment variable. A flag beats the environment, the environment beats the file.
+
+Times are seconds; text may have a unit (`500ms`, `30s`, `2m`). Sizes are bytes; text may have one too (`64KiB`,
+`16MiB`). `none` is "no limit" where an option allows it. A flag that says *may be repeated* takes one value each time it
+is given; in the environment, commas stand between the values.
+"""
+
+
+def code(text: str) -> str:
+    """Text as code, in a line of Markdown."""
+    mark = "``" if "`" in text else "`"
+    return f"{mark}{text}{mark}"
+
+
+def default_of(option: Option) -> str:
+    """The default as a reader meets it in a configuration file."""
+    value: Any = option.default
+    if value is UNSET:
+        return "not set"
+    if value is None:
+        return "`none`"
+    if value == [] or value == "":
+        return "empty"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list):
+        return ", ".join(code(str(item)) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(code(f"{name}={_word(item)}") for name, item in value.items())
+    if isinstance(value, float):
+        return f"{value:g} s"
+    if option.kind.metavar == "BYTES":
+        return size(value)
+    return code(str(value))
+
+
+def _word(value: Any) -> str:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+
+
+def size(count: int) -> str:
+    """Bytes, in the unit that makes it short."""
+    for unit, factor in (("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= factor and count % factor == 0:
+            return f"{count // factor} {unit}"
+    return f"{count} bytes"
+
+
+def flags_of(option: Option) -> str:
+    """How the command line has it."""
+    if option.kind.switch:
+        flags = [*option.all_flags]
+        flags += ["--no-" + flag[2:] for flag in option.all_flags if flag.startswith("--")]
+        return ", ".join(code(flag) for flag in flags)
+    return ", ".join(code(f"{flag} {option.kind.metavar}") for flag in option.all_flags)
+
+
+def entry(option: Option) -> list[str]:
+    """One option as Markdown lines."""
+    lines = [f"### {option.name}", "", sentence(option.help), ""]
+    lines += [f"- default: {default_of(option)}", f"- value: {escape(option.kind.expected)}"]
+    if option.all_flags:
+        lines += [f"- flag: {flags_of(option)}"]
+    lines += [f"- environment: {code(option.env)}"]
+    if option.alias_of:
+        lines += [f"- stands for: [{code(option.alias_of)}](#{option.alias_of})"]
+    return [*lines, ""]
+
+
+def sentence(text: str) -> str:
+    """Help text as a sentence."""
+    first = text if ":" in text.split()[0] else text[0].upper() + text[1:]
+    return escape(first) + "."
+
+
+def escape(text: str) -> str:
+    """Text whose stars and underscores are no markup."""
+    return text.replace("_", "\\_").replace("*", "\\*")
+
+
+def page() -> str:
+    """The whole page."""
+    lines = [INTRODUCTION]
+    group = ""
+    for option in sorted(OPTIONS, key=lambda option: GROUPS.index(option.group)):
+        if option.group != group:
+            group = option.group
+            lines += [f"## {group}", ""]
+        lines += entry(option)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+GROUPS = list(dict.fromkeys(option.group for option in OPTIONS))
+
+
+def main(arguments: list[str]) -> int:
+    text = page()
+    if "--check" in arguments:
+        if PAGE.read_text() == text:
+            return 0
+        print("docs/reference/options.md is not what the option table says: python docs/make_reference.py")
+        return 1
+    PAGE.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

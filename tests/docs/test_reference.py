@@ -1,0 +1,56 @@
+"""The pages that repeat what the option table says are up to date, and name nothing that does not exist."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.docs.pages import PAGES, ROOT
+
+from hypercorn import cli
+from hypercorn.options import BY_NAME
+
+MIGRATIONS = sorted((ROOT / "docs" / "migration").glob("*.md"))
+OUTSIDE = ["README.md", "SECURITY.md", "CHANGELOG.md", ".github/CONTRIBUTING.md", "bench/README.md"]
+ROW = re.compile(r"^\|(.*)\|$", re.MULTILINE)
+FLAG = re.compile(r"`(--[\w-]+)[^`]*`")
+ANCHOR = re.compile(r"options\.md#(\w+)\)")
+FLAGS = {flag for action in cli.make_parser()._actions for flag in action.option_strings}
+
+
+def load(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_option_reference_is_what_the_table_says() -> None:
+    maker = load(ROOT / "docs" / "make_reference.py")
+    assert maker.PAGE.read_text() == maker.page(), "run: python docs/make_reference.py"
+
+
+@pytest.mark.parametrize("page", MIGRATIONS, ids=lambda page: page.stem)
+def test_the_second_column_has_flags_of_this_server(page: Path) -> None:
+    for row in ROW.findall(page.read_text()):
+        cells = row.split("|")
+        for flag in FLAG.findall(cells[1] if page.stem != "hypercorn" else ""):
+            assert flag in FLAGS, f"{flag} does not exist"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_to_options_name_options(page: Path) -> None:
+    for name in ANCHOR.findall(page.read_text()):
+        assert name in BY_NAME, f"{name} is no option"
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_links_of_the_pages_outside_name_files(name: str) -> None:
+    page = ROOT / name
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+        assert "://" in target or (page.parent / target).exists(), f"{name} links {target}"
