@@ -1,7 +1,7 @@
 """Writes docs/reference/options.md from the option table.
 
-    python docs/make_reference.py            writes the page
-    python docs/make_reference.py --check    exits with 1 where the page is not what the table says
+python docs/make_reference.py            writes the page
+python docs/make_reference.py --check    exits with 1 where the page is not what the table says
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Each option is an attribute of `Config`, a key of the [configuration file](confi
 [command](command.md) and an environment variable. A flag beats the environment, the environment beats the file.
 
 Times are seconds; text may have a unit (`500ms`, `30s`, `2m`). Sizes are bytes; text may have one too (`64KiB`,
-`16MiB`). `none` is "no limit" where an option allows it. A flag that says *may be repeated* takes one value each time it
-is given; in the environment, commas stand between the values.
+`16MiB`). `none` is "no limit" where an option allows it. A flag that says *may be repeated* takes one value each time
+it is given; in the environment, commas stand between the values.
 """
 
 
