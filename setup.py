@@ -70,7 +70,7 @@ def extensions() -> list:
         if REQUIRE:
             raise
         return []
-    flags = [] if sys.platform == "win32" else ["-O2", "-fno-strict-aliasing", "-Wno-unused-function"]
+    flags = [] if sys.platform == "win32" else ["-O2", "-g0", "-fno-strict-aliasing", "-Wno-unused-function"]
     depends = glob("csrc/*.[ch]") + glob("src/hypercorn/**/*.px[di]", recursive=True)
     names = [(name, [f"src/hypercorn/{name.replace('.', '/')}.pyx", *c]) for name, c in TWINS.items()]
     names += [(name, [f"src/hypercorn/{name.replace('.', '/')}.py"]) for name in TWICE]
