@@ -5,6 +5,8 @@ the pure build (one half of a compiled core could not talk to the other).
 
     HYPERCORN_NO_EXTENSIONS=1       build none
     HYPERCORN_REQUIRE_EXTENSIONS=1  a failed compile is an error
+    HYPERCORN_SANITIZE=1            with the address and undefined-behaviour sanitizers (gcc or clang)
+    HYPERCORN_FREE_THREADED=1       says that they need no GIL; not the default before the tests have run without one
 """
 
 import os
@@ -16,6 +18,8 @@ from setuptools.command.build_ext import build_ext
 
 SKIP = os.environ.get("HYPERCORN_NO_EXTENSIONS") == "1"
 REQUIRE = os.environ.get("HYPERCORN_REQUIRE_EXTENSIONS") == "1"
+SANITIZE = os.environ.get("HYPERCORN_SANITIZE") == "1"
+FREE_THREADED = os.environ.get("HYPERCORN_FREE_THREADED") == "1"
 
 # Twins: a .pyx beside a .py of the same name and contract, with the C files that it needs.
 TWINS = {
@@ -38,7 +42,7 @@ DIRECTIVES = {
     "annotation_typing": False,  # C types come from the .pxd alone
     "boundscheck": False,
     "wraparound": False,
-    "freethreading_compatible": True,
+    "freethreading_compatible": FREE_THREADED,
     "embedsignature": False,
 }
 
@@ -60,6 +64,20 @@ class BuildAllOrNone(build_ext):
             self.extensions = []
 
 
+def compiler_flags() -> tuple[list[str], list[str]]:
+    """For the compiler and the linker.
+
+    -g0 drops the debug information that Python's own flags ask for: a third of the time to build, 4/5 of the size.
+    """
+    if sys.platform == "win32":
+        return [], []
+    common = ["-fno-strict-aliasing", "-Wno-unused-function"]
+    if SANITIZE:
+        checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+        return [*common, *checks, "-O1", "-g", "-fno-omit-frame-pointer"], checks
+    return [*common, "-O2", "-g0"], []
+
+
 def extensions() -> list:
     """All extensions, or none where they are switched off (an sdist always lists them)."""
     if SKIP and "sdist" not in sys.argv:
@@ -70,7 +88,7 @@ def extensions() -> list:
         if REQUIRE:
             raise
         return []
-    flags = [] if sys.platform == "win32" else ["-O2", "-g0", "-fno-strict-aliasing", "-Wno-unused-function"]
+    flags, link_flags = compiler_flags()
     depends = glob("csrc/*.[ch]") + glob("src/hypercorn/**/*.px[di]", recursive=True)
     names = [(name, [f"src/hypercorn/{name.replace('.', '/')}.pyx", *c]) for name, c in TWINS.items()]
     names += [(name, [f"src/hypercorn/{name.replace('.', '/')}.py"]) for name in TWICE]
@@ -80,6 +98,7 @@ def extensions() -> list:
             sources,
             include_dirs=["csrc"],
             extra_compile_args=flags,
+            extra_link_args=link_flags,
             depends=depends,
             cython_include_dirs=["src"],
             cython_directives=dict(DIRECTIVES),

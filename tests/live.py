@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -28,7 +29,7 @@ def reactor_is_there() -> bool:
     return True
 
 
-BACKENDS = ("asyncio", "uvloop", "trio")
+BACKENDS = ("asyncio", "trio") if sys.platform == "win32" else ("asyncio", "uvloop", "trio")
 DRIVERS = ("reactor", "loop") if reactor_is_there() else ("loop",)
 
 

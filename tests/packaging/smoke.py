@@ -1,6 +1,6 @@
 """An installed server serves: run by a bare interpreter that has nothing but the package (and no pytest).
 
-    python tests/packaging/smoke.py compiled    or: pure
+python tests/packaging/smoke.py compiled    or: pure
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-APP = '''
+APP = """
 async def app(scope, receive, send):
     if scope["type"] == "http":
         body = b"hello " + scope["path"].encode()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"x-version", b"1")]})
         await send({"type": "http.response.body", "body": body})
-'''
+"""
 RUNNING = re.compile(r"Running on http://127\.0\.0\.1:(\d+)")
 
 
