@@ -1,11 +1,12 @@
-"""Writes docs/reference/options.md from the option table.
+"""Writes docs/reference/options.md and the table of limits in SECURITY.md from the option table.
 
 python docs/make_reference.py            writes the page
-python docs/make_reference.py --check    exits with 1 where the page is not what the table says
+python docs/make_reference.py --check    exits with 1 where they are not what the option table says
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from typing import Any
 from hypercorn.options import OPTIONS, UNSET, Option
 
 PAGE = Path(__file__).with_name("reference") / "options.md"
+SECURITY = Path(__file__).resolve().parents[1] / "SECURITY.md"
+LIMITS = re.compile(r"(?<=\|---\|---\|---\|\n)(?:\| `\w+` \|.*\n)+(?=<!-- end of limits -->)")
+LIMITING = ("Limits", "Timeouts")  # groups of options
 INTRODUCTION = """\
 # Options
 
@@ -111,18 +115,33 @@ def page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def security_page(text: str) -> str:
+    """SECURITY.md with a row for each limit; what it stops stays as it is there, or else is the option's help."""
+    match = LIMITS.search(text)
+    assert match is not None, "SECURITY.md has no table of limits"
+    cells = [[cell.strip() for cell in row.split("|")[1:4]] for row in match[0].splitlines()]
+    stops = {row[0].strip("`"): row[2] for row in cells}
+    rows = [
+        f"| `{option.name}` | {default_of(option)} | {stops.get(option.name, escape(option.help))} |\n"
+        for option in OPTIONS
+        if option.group in LIMITING and not option.alias_of
+    ]
+    return text[: match.start()] + "".join(rows) + text[match.end() :]
+
+
 GROUPS = list(dict.fromkeys(option.group for option in OPTIONS))
 
 
 def main(arguments: list[str]) -> int:
-    text = page()
-    if "--check" in arguments:
-        if PAGE.read_text() == text:
-            return 0
-        print("docs/reference/options.md is not what the option table says: python docs/make_reference.py")
-        return 1
-    PAGE.write_text(text)
-    return 0
+    """Returns the exit code."""
+    status = 0
+    for path, text in ((PAGE, page()), (SECURITY, security_page(SECURITY.read_text()))):
+        if "--check" not in arguments:
+            path.write_text(text)
+        elif path.read_text() != text:
+            print(f"{path.name} is not what the option table says: python docs/make_reference.py")
+            status = 1
+    return status
 
 
 if __name__ == "__main__":

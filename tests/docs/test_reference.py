@@ -11,7 +11,7 @@ import pytest
 from tests.docs.pages import PAGES, ROOT
 
 from hypercorn import cli
-from hypercorn.options import BY_NAME
+from hypercorn.options import BY_NAME, OPTIONS
 
 MIGRATIONS = sorted((ROOT / "docs" / "migration").glob("*.md"))
 OUTSIDE = ["README.md", "SECURITY.md", "CHANGELOG.md", ".github/CONTRIBUTING.md", "bench/README.md"]
@@ -33,6 +33,17 @@ def load(path: Path) -> Any:
 def test_the_option_reference_is_what_the_table_says() -> None:
     maker = load(ROOT / "docs" / "make_reference.py")
     assert maker.PAGE.read_text() == maker.page(), "run: python docs/make_reference.py"
+
+
+def test_the_threat_model_has_every_limit_with_its_default() -> None:
+    maker = load(ROOT / "docs" / "make_reference.py")
+    text = maker.SECURITY.read_text()
+    assert text == maker.security_page(text), "run: python docs/make_reference.py"
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", text, re.MULTILINE))
+    assert rows["header_timeout"] == "10 s"
+    limits = {option.name for option in OPTIONS if option.group in maker.LIMITING and not option.alias_of}
+    assert set(rows) == limits
+    assert text.replace("| 10 s |", "| 11 s |") != maker.security_page(text.replace("| 10 s |", "| 11 s |"))
 
 
 @pytest.mark.parametrize("page", MIGRATIONS, ids=lambda page: page.stem)
