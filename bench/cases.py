@@ -8,6 +8,7 @@ from bench.apps import BODIES, PIECE, PIECES
 
 PLAIN_APP = "bench.apps:app"
 STARLETTE_APP = "bench.starlette_app:app"
+WSGI_APP = "bench.wsgi_app:app"
 # As a browser asks for a page.
 BROWSER = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
@@ -36,6 +37,7 @@ class Case(NamedTuple):
     post: int = 0  # bytes of request body
     pipelined: int = 1  # requests sent together
     answer: int = len(BODIES["/"])  # bytes of response body; 0: any
+    interface: str = "asgi"
 
 
 CASES = {
@@ -53,4 +55,9 @@ CASES = {
     "echo1m": Case("echo 1 MiB", "/echo", 8, post=1048576, answer=1048576),
     "starlette": Case("Starlette JSON", app=STARLETTE_APP, answer=0),
     "tls": Case("hello over TLS", tls=True),
+    "wsgi": Case("WSGI hello", app=WSGI_APP, interface="wsgi"),
+    "wsgi-headers": Case("WSGI, browser's headers", app=WSGI_APP, interface="wsgi", browser=True),
+    "wsgi-echo1k": Case("WSGI echo 1 KiB", "/echo", app=WSGI_APP, interface="wsgi", post=1024, answer=1024),
+    "wsgi-echo64k": Case("WSGI echo 64 KiB", "/echo", 32, WSGI_APP, interface="wsgi", post=65536, answer=65536),
+    "wsgi-echo1m": Case("WSGI echo 1 MiB", "/echo", 8, WSGI_APP, interface="wsgi", post=1048576, answer=1048576),
 }

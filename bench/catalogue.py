@@ -15,6 +15,7 @@ from bench.processes import ROOT, ServerError, ServerProcess
 
 CONFIG = str(ROOT / "bench" / "hypercorn.toml")
 OURS, PEER = "ours", "peer"
+THREADS = "4"  # of every server of WSGI applications
 
 
 class Start(NamedTuple):
@@ -47,6 +48,7 @@ class Server(NamedTuple):
     command: Command
     can_tls: bool = True
     pure: bool = False
+    interface: str = "asgi"  # of the applications that it serves
 
     def start(self, app: str, port: int, certificate: tuple[str, str] | None = None) -> ServerProcess:
         """The server, to be used in a `with` block."""
@@ -72,6 +74,11 @@ def hypercorn(loop: str, start: Start) -> list[str]:
     return [str(start.bin / "hypercorn"), "-c", CONFIG, "-k", loop, "-b", start.bind, *tls, start.app]
 
 
+def hypercorn_wsgi(loop: str, start: Start) -> list[str]:
+    threads = ["--wsgi-threads", THREADS]
+    return [str(start.bin / "hypercorn"), "-c", CONFIG, "-k", loop, "-b", start.bind, *threads, f"wsgi:{start.app}"]
+
+
 def uvicorn(loop: str, parser: str, start: Start) -> list[str]:
     tls = start.tls("--ssl-certfile", "--ssl-keyfile")
     quiet = ["--no-access-log", "--log-level", "warning"]
@@ -89,6 +96,17 @@ def granian(loop: str, start: Start) -> list[str]:
 def gunicorn(start: Start) -> list[str]:
     tls = start.tls("--certfile", "--keyfile")
     return [str(start.bin / "gunicorn"), "-k", "asgi", "-b", start.bind, "--log-level", "error", *tls, start.app]
+
+
+def granian_wsgi(start: Start) -> list[str]:
+    quiet = ["--no-access-log", "--log-level", "warning"]
+    how = ["--interface", "wsgi", "--blocking-threads", THREADS, "--port", str(start.port)]
+    return [str(start.bin / "granian"), *how, *quiet, start.app]
+
+
+def gunicorn_threads(start: Start) -> list[str]:
+    how = ["-k", "gthread", "--threads", THREADS, "--keep-alive", "60", "--log-level", "error"]
+    return [str(start.bin / "gunicorn"), "-b", start.bind, *how, start.app]
 
 
 def h2corn(start: Start) -> list[str]:
@@ -119,6 +137,13 @@ PEERS: tuple[tuple[str, str, str, Command, bool], ...] = (
 )
 
 
+# Of WSGI applications.
+WSGI_PEERS: tuple[tuple[str, str, str, Command], ...] = (
+    ("gunicorn-gthread", "gunicorn (gthread)", "gunicorn", gunicorn_threads),
+    ("granian-wsgi", "granian (wsgi)", "granian", granian_wsgi),
+)
+
+
 def ours(bin: Path, compiled: bool) -> list[Server]:
     """This project's servers: every loop, and every build that there is."""
     servers = []
@@ -127,6 +152,8 @@ def ours(bin: Path, compiled: bool) -> list[Server]:
             name = f"ours-{loop}{'-pure' if pure else ''}"
             label = f"hypercorn ({loop}{', pure' if pure else ''})"
             servers.append(Server(name, label, OURS, bin, partial(hypercorn, loop), pure=pure))
+            wsgi = partial(hypercorn_wsgi, loop)
+            servers.append(Server(f"wsgi-{'pure-' if pure else ''}{loop}", label, OURS, bin, wsgi, False, pure, "wsgi"))
     return servers
 
 
@@ -135,6 +162,10 @@ def peers(bin: Path) -> list[Server]:
     return [
         Server(name, label, PEER, bin, command, can_tls)
         for name, label, file, command, can_tls in PEERS
+        if (bin / file).exists()
+    ] + [
+        Server(name, label, PEER, bin, command, False, interface="wsgi")
+        for name, label, file, command in WSGI_PEERS
         if (bin / file).exists()
     ]
 

@@ -73,7 +73,9 @@ def compare(
     """Every case: in each round every server once, each round begins with another one."""
     comparison = Comparison(circumstances(rounds, seconds))
     comparison.about["versions"] = ", ".join(dict.fromkeys(f"{label(s)} {version(s)}" for s in servers))
+    everyone = servers
     for name in names:
+        servers = [server for server in everyone if server.interface == CASES[name].interface]
         rows = {server.name: Row(server.name, server.label, server.kind) for server in servers}
         for turn in range(rounds):
             shift = turn * len(servers) // rounds

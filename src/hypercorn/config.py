@@ -52,6 +52,10 @@ class Config:
     startup_timeout: float
     shutdown_timeout: float
     wsgi_max_body_size: int
+    wsgi_buffer_size: int
+    wsgi_threads: int | None
+    wsgi_queue_size: int
+    wsgi_queue_timeout: float | None
     backlog: int
     user: int | None
     group: int | None

@@ -39,12 +39,12 @@ def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
 def serve(
     app: Callable[..., Any],
     scope: dict[str, Any] | None = None,
-    body: tuple[bytes, ...] = (b"",),
+    pieces: tuple[bytes, ...] = (b"",),
     limit: int = 2**16,
     disconnect: bool = False,
 ) -> list[dict[str, Any]]:
     """Everything that is sent. The request body comes in pieces, then perhaps a disconnect instead of its end."""
-    received: list[dict[str, Any]] = [{"type": "http.request", "body": piece, "more_body": True} for piece in body]
+    received: list[dict[str, Any]] = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
     received[-1]["more_body"] = disconnect
     received.append({"type": "http.disconnect"})
     source = iter(received)
@@ -72,6 +72,10 @@ def joined(sent: list[dict[str, Any]]) -> tuple[int, list[tuple[bytes, bytes]], 
     return sent[0]["status"], sent[0]["headers"], b"".join(message["body"] for message in sent[1:])
 
 
+def body(data: bytes, more: bool = False) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": data, "more_body": more}
+
+
 def echo(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
     output = environ["wsgi.input"].read()
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(output)))])
@@ -87,7 +91,7 @@ def answering(status: str, chunks: Iterable[bytes]) -> Callable[..., Iterable[by
 
 
 def test_echo() -> None:
-    status, headers, body = joined(serve(echo, body=(b"he", b"llo")))
+    status, headers, body = joined(serve(echo, pieces=(b"he", b"llo")))
     assert (status, body) == (200, b"hello")
     assert headers == [(b"content-type", b"text/plain"), (b"content-length", b"5")]
 
@@ -137,12 +141,36 @@ def test_start_response_in_the_first_step_of_a_generator() -> None:
     assert joined(serve(app)) == (201, [], b"ab")
 
 
-def test_a_single_piece_has_a_length() -> None:
-    sent = serve(answering("200 OK", [b"abc"]))
-    assert joined(sent) == (200, [(b"x-a", b"b"), (b"content-length", b"3")], b"abc")
-    assert len(sent) == 2
-    assert joined(serve(answering("200 OK", iter([b"abc"]))))[1] == [(b"x-a", b"b")]
-    assert joined(serve(answering("200 OK", [b"abc", b"d"])))[1] == [(b"x-a", b"b")]
+@pytest.mark.parametrize("chunks", [[b"abc"], (b"abc",), [b"a", b"", b"bc"], [bytearray(b"abc")]])
+def test_what_is_known_at_once_is_one_message(chunks: Any) -> None:
+    """The connection then knows its length."""
+    assert serve(answering("200 OK", chunks))[1:] == [body(b"abc")]
+    assert serve(answering("200 OK", iter([b"abc"])))[1:] == [body(b"abc", True), body(b"")]
+
+
+def test_a_body_ends_with_its_length() -> None:
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Length", "4")])
+        yield b"ab"
+        yield b"cd"
+
+    assert serve(app)[1:] == [body(b"ab", True), body(b"cd")]
+
+
+def test_more_than_the_length() -> None:
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Length", "2")])
+        yield b"ab"
+        yield b"c"
+
+    with pytest.raises(ValueError, match="longer than the 2 bytes"):
+        serve(app)
+
+
+@pytest.mark.parametrize("chunks", [["a"], [97], iter(["a"]), [None]])
+def test_what_is_no_bytes(chunks: Any) -> None:
+    with pytest.raises(TypeError):
+        serve(answering("200 OK", chunks))
 
 
 def test_write() -> None:
@@ -231,14 +259,14 @@ REFUSED = [
 
 def test_too_large_a_body() -> None:
     """Q-WG-4."""
-    assert serve(never, body=(b"ab", b"cde"), limit=4) == REFUSED
+    assert serve(never, pieces=(b"ab", b"cde"), limit=4) == REFUSED
     assert serve(never, {"headers": [(b"content-length", b"5")]}, limit=4) == REFUSED
-    assert joined(serve(echo, body=(b"ab", b"cd"), limit=4))[2] == b"abcd"
+    assert joined(serve(echo, pieces=(b"ab", b"cd"), limit=4))[2] == b"abcd"
 
 
 def test_half_a_body_never_reaches_the_application() -> None:
     """Q-WG-4."""
-    assert serve(never, body=(b"ab",), disconnect=True) == []
+    assert serve(never, pieces=(b"ab",), disconnect=True) == []
 
 
 # --- environ

@@ -70,11 +70,14 @@ def test_peers_are_those_that_are_installed(tmp_path: Path) -> None:
     (tmp_path / "uvicorn").touch()
     (tmp_path / "daphne").touch()
     assert [server.name for server in peers(tmp_path)] == ["uvicorn", "uvicorn-h11", "daphne"]
-    assert len(ours(tmp_path, compiled=True)) == 6
+    assert len(ours(tmp_path, compiled=True)) == 12
     assert [server.name for server in ours(tmp_path, compiled=False)] == [
         "ours-uvloop-pure",
+        "wsgi-pure-uvloop",
         "ours-asyncio-pure",
+        "wsgi-pure-asyncio",
         "ours-trio-pure",
+        "wsgi-pure-trio",
     ]
 
 

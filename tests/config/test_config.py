@@ -83,6 +83,10 @@ DEFAULTS: dict[str, Any] = {
     "workers": 1,
     "wsgi_max_body_size": 16777216,
     # new in 1.0
+    "wsgi_buffer_size": 65536,
+    "wsgi_threads": None,
+    "wsgi_queue_size": 1000,
+    "wsgi_queue_timeout": 30.0,
     "max_request_line_size": 8192,
     "max_header_size": 16384,
     "max_header_count": 100,

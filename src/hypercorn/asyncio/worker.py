@@ -74,14 +74,8 @@ class AsyncioRuntime(AsyncioLoop, LoopRuntime):
     async def sleep_until(self, waiter: Any, seconds: float) -> None:
         await asyncio.wait([waiter], timeout=seconds)
 
-    async def run_in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
-        return await self.loop.run_in_executor(None, partial(function, *args))
-
-    def call_from_thread(self, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-        async def call() -> Any:
-            return await function(*args)
-
-        return asyncio.run_coroutine_threadsafe(call(), self.loop).result()
+    def call_threadsafe(self, callback: Callable[[], object]) -> None:
+        self.loop.call_soon_threadsafe(callback)
 
     async def listen(self, worker: Worker, sock: socket, tls: Any) -> Listener:
         if self.reactor is not None:

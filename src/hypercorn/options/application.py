@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hypercorn.options.option import UNSET, Option
-from hypercorn.values import TEXT, choice, seconds, size
+from hypercorn.values import TEXT, choice, number, optional, seconds, size
 
 OPTIONS: tuple[Option, ...] = (
     Option(
@@ -19,4 +19,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("startup_timeout", seconds(), 60.0, "Application", "time for lifespan startup"),
     Option("shutdown_timeout", seconds(), 60.0, "Application", "time for lifespan shutdown"),
     Option("wsgi_max_body_size", size(0), 16 * 1024 * 1024, "Application", "request body of a WSGI application"),
+    Option("wsgi_buffer_size", size(0), 65536, "Application", "part of that body awaited before a thread is taken"),
+    Option("wsgi_threads", optional(number(1)), None, "Application", "threads; none: one for each CPU and 4, up to 32"),
+    Option("wsgi_queue_size", number(0), 1000, "Application", "requests that wait for a thread, then 503"),
+    Option("wsgi_queue_timeout", optional(seconds(True)), 30.0, "Application", "time they wait at most, then 503"),
 )

@@ -31,12 +31,8 @@ class LoopRuntime(Runtime):
         """Waits for `waiter`, or for `seconds`."""
         raise NotImplementedError
 
-    def run_in_thread(self, function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
-        """Runs a blocking function in a thread of the loop's pool."""
-        raise NotImplementedError
-
-    def call_from_thread(self, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-        """From such a thread: runs an async function on the loop and waits for its result."""
+    def call_threadsafe(self, callback: Callable[[], object]) -> None:
+        """Runs `callback` on the loop; for any thread. Raises RuntimeError when the loop has ended."""
         raise NotImplementedError
 
     def listen(self, worker: Worker, sock: socket.socket, tls: Any) -> Awaitable[Listener]:

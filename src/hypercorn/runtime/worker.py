@@ -5,7 +5,6 @@ Everything here is the same on every loop. A loop's own part is its `LoopRuntime
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from random import randint
@@ -15,6 +14,7 @@ from hypercorn.app_wrappers import WSGIWrapper
 from hypercorn.asgi.lifespan import Lifespan
 from hypercorn.asgi.loading import wrap_app
 from hypercorn.asgi.streams import StreamContext
+from hypercorn.asgi.wsgi_threads import ThreadedWSGI, wsgi_settings
 from hypercorn.config import Config
 from hypercorn.logging import access_writer
 from hypercorn.net.address import url
@@ -38,6 +38,7 @@ class Worker:
         self.config = config
         self.runtime = runtime
         self.log = config.log
+        self.threads: ThreadedWSGI | None = None
         self.app = self.plain_app(app, mode)
         self.context = StreamContext(runtime, self.app, config, self.log)
         self.context.access = access_writer(self.log, self.spawn_plain)
@@ -62,9 +63,8 @@ class Worker:
         """The application as one ASGI callable. A WSGI application runs in threads."""
         wrapper = app if hasattr(app, "max_body_size") else wrap_app(app, self.config.wsgi_max_body_size, mode)
         if isinstance(wrapper, WSGIWrapper):
-            return functools.partial(
-                wrapper, sync_spawn=self.runtime.run_in_thread, call_soon=self.runtime.call_from_thread
-            )
+            self.threads = ThreadedWSGI(wrapper.app, wsgi_settings(self.config, wrapper.max_body_size), self.runtime)
+            return self.threads
         inner: Callable[..., Any] = getattr(wrapper, "app", wrapper)
         return inner
 
@@ -138,6 +138,8 @@ class Worker:
                 connection.abort()
             await self.wait_until_empty(HURRY if self.hurried else 1.0)
         self.deadlines.stop()
+        if self.threads is not None:
+            self.threads.close()
 
     async def wait_until_empty(self, seconds: float) -> None:
         """Waits until no connection and no call is left, but not longer than `seconds`."""

@@ -189,11 +189,8 @@ class TrioRuntime(TrioLoop, LoopRuntime):
         with trio.move_on_after(seconds):
             await waiter
 
-    async def run_in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
-        return await trio.to_thread.run_sync(function, *args)
-
-    def call_from_thread(self, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-        return trio.from_thread.run(function, *args, trio_token=self.token)
+    def call_threadsafe(self, callback: Callable[[], object]) -> None:
+        self.token.run_sync_soon(callback)
 
     def active_calls(self) -> int:
         return self.calls
