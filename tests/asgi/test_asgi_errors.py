@@ -113,6 +113,23 @@ def test_an_error_after_the_head(
     assert [(entry.status, entry.body_bytes) for entry in client.access] == [(200, 4)]
 
 
+def test_a_stream_that_ends_because_its_client_has_left_is_no_error() -> None:
+    """A browser that leaves a stream of events says so by closing its side: the application is told, and returns."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start())
+        await send(body(b"data: 1", more=True))
+        while (await receive())["type"] != "http.disconnect":
+            continue
+
+    client = serve(app)
+    client.send(GET)
+    assert b"data: 1" in client.received()
+    client.end()
+    assert client.closed
+    assert client.errors == []
+
+
 def test_an_error_after_the_response_is_logged_and_harms_nothing() -> None:
     client = serve(Raises(ValueError("x"), start(), body(b"ok"), late=True))
     client.send(GET + GET)

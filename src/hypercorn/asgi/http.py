@@ -310,7 +310,7 @@ class HTTPStream(ASGIStream):
     def call_ended(self, error: BaseException | None) -> None:
         self.connection.finished(self)
         if error is None:
-            if not self.over and not self.gone:
+            if not self.over and not self.gone and not self.half_closed:  # told by a disconnect, it may return
                 self.context.log_error("The application returned before its response was complete (%s)", self.name())
         elif isinstance(error, APP_ERRORS) and not (self.gone and tells_of_disconnect(error)):
             self.context.log_exception("Error in the application (%s)", self.name(), error)

@@ -1,0 +1,132 @@
+"""The examples do what they say: over sockets on every loop, and as programs."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import grpc as grpc_library
+import pytest
+from tests.live import Live, eventually
+from tests.peer import request
+from tests.process.command import Command
+
+hello = pytest.importorskip("examples.hello", reason="the examples are not beside the tests")
+grpc = pytest.importorskip("examples.grpc")
+poll = pytest.importorskip("examples.poll")
+upload = pytest.importorskip("examples.upload")
+
+Serve = Callable[..., Live]
+
+
+@pytest.fixture
+def driver() -> str:
+    """Whatever there is will do: who moves the bytes is tested elsewhere."""
+    return "auto"
+
+
+def test_hello(serve_app: Serve) -> None:
+    live = serve_app(hello.app)
+    with live.connect() as peer:
+        assert b"Hello from Hypercorn" in peer.get().body
+        assert peer.get("/nowhere").status == 404
+    assert live.errors() == []
+
+
+def test_poll(serve_app: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poll, "poll", poll.Poll())
+    live = serve_app(poll.app, graceful_timeout=0.1)
+    with live.connect() as first, live.connect() as second, live.connect() as voter:
+        first.send(request("/events"))
+        first.until(b'"windows": 1}')
+        second.send(request("/events"))
+        second.until(b'"windows": 2}')
+        first.until(b'"windows": 2}')
+        for choice, status in (("trio", 204), ("trio", 204), ("none", 404)):
+            voter.send(request(f"/vote/{choice}", method="POST"))
+            assert voter.response().status == status
+        first.until(b'"trio": 2}')
+        second.until(b'"trio": 2}')
+        second.close()
+        first.until(b'"windows": 1}')
+        assert poll.poll.votes == {"asyncio": 0, "uvloop": 0, "trio": 2}
+    eventually(lambda: not poll.poll.windows)
+    assert live.errors() == []
+
+
+def test_upload(serve_app: Serve) -> None:
+    live = serve_app(upload.app)
+    data = bytes(range(256)) * 4096
+    with live.connect() as peer:
+        peer.send(request("/files/a%20b", method="PUT", body=data))
+        taken = json.loads(peer.response().body)
+    assert taken == {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "name": "a b"}
+    assert live.errors() == []
+
+
+def test_upload_that_is_too_large(serve_app: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload, "LARGEST", 1000)
+    with serve_app(upload.app).connect() as peer:
+        peer.send(request("/files/x", method="PUT", body=bytes(1001)))
+        assert peer.response().status == 413
+
+
+def test_grpc(serve_app: Serve) -> None:
+    live = serve_app(grpc.app)
+    with grpc_library.insecure_channel(f"127.0.0.1:{live.port}") as channel:
+        text = {"request_serializer": str.encode, "response_deserializer": bytes.decode}
+        loud = channel.unary_unary("/Words/Shout", **text)
+        assert loud("hello there", timeout=20) == "HELLO THERE"
+        assert loud("x" * 1_000_000, timeout=20) == "X" * 1_000_000
+        words = channel.unary_stream("/Words/Split", **text)
+        assert list(words("one two  three", timeout=20)) == ["one", "two", "three"]
+        joined = channel.stream_unary("/Words/Join", **text)
+        assert joined(iter(["a", "", "c"]), timeout=20) == "a  c"
+        with pytest.raises(grpc_library.RpcError) as failed:
+            channel.unary_unary("/Words/None", **text)("", timeout=20)
+        assert failed.value.code() == grpc_library.StatusCode.UNIMPLEMENTED
+        raw = channel.unary_unary("/Words/Shout", response_deserializer=bytes.decode)
+        with pytest.raises(grpc_library.RpcError) as failed:
+            raw(b"\xff", timeout=20)
+        assert failed.value.code() == grpc_library.StatusCode.INVALID_ARGUMENT
+    assert live.errors() == []
+
+
+def test_grpc_messages_that_are_not_whole() -> None:
+    async def received(*parts: bytes) -> list[str]:
+        left = list(parts)
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
+
+        call = grpc.Call(receive, None)
+        texts = []
+        while (text := await call.next()) is not None:
+            texts.append(text)
+        return texts
+
+    whole = grpc.framed("one") + grpc.framed("")
+    assert asyncio.run(received(*(whole[at : at + 1] for at in range(len(whole))))) == ["one", ""]
+    for wrong in (whole[:-1], b"\1" + whole[1:], b"\0\xff\xff\xff\xff"):
+        with pytest.raises(grpc.Refused):
+            asyncio.run(received(wrong))
+
+
+@pytest.mark.parametrize("program", ["embed_asyncio", "embed_asyncio uvloop", "embed_trio"])
+@pytest.mark.skipif(sys.platform == "win32", reason="ends by SIGINT")
+def test_embedding(program: str) -> None:
+    """The server tells what the other work does beside it, and one Ctrl-C ends both."""
+    module, *loop = program.split()
+    with Command("0", *loop, program=("-m", f"examples.{module}")) as command, command.connect() as peer:
+        body = peer.get().body
+        assert re.fullmatch(rb"\d+ ticks\n", body)
+        eventually(lambda: peer.get().body != body)
+        assert command.end(signal.SIGINT) == 0
+        assert re.search(r"ended after \d+ ticks", "".join(command.output))
+        assert command.complaint == ""
