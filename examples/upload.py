@@ -1,7 +1,8 @@
 """Uploads of any size, in constant memory, with progress: `hypercorn examples.upload:app`.
 
-The file is read piece by piece as it comes, and only its digest is kept: here a piece would be written to a disk or sent
-on. It needs nothing but Python, and runs alike on asyncio, uvloop and trio. The page is `upload.html` beside this file.
+The file is read piece by piece as it comes, and only its digest is kept: here a piece would be written to a disk or
+sent on. It needs nothing but Python, and runs alike on asyncio, uvloop and trio. The page is `upload.html` beside this
+file.
 """
 
 from __future__ import annotations

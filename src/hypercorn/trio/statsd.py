@@ -1,4 +1,4 @@
-"""Kept import place of the statsd logger."""
+"""Kept import place of the statsd logger: `hypercorn.trio.statsd.StatsdLogger`."""
 
 from __future__ import annotations
 
