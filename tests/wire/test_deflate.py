@@ -13,10 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hypercorn.wire import deflate
 from hypercorn.wire.deflate import Compression, Deflate, InflateError, MessageTooLarge, read_offers
 
+COMPRESSORS = {"zlib": None, "isal": deflate.isal_zlib} if deflate.isal_zlib else {"zlib": None}
 NAME = "permessage-deflate"
 BOTH = "; server_no_context_takeover; client_no_context_takeover"
+
+
+@pytest.fixture(params=COMPRESSORS)
+def compressor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each of the libraries that can compress."""
+    monkeypatch.setattr(deflate, "isal_zlib", COMPRESSORS[request.param])
+    return str(request.param)
 
 
 def agree(offer: str, **settings: Any) -> str | None:
@@ -123,9 +132,10 @@ def extension(offer: str = NAME, **settings: Any) -> Deflate:
 MESSAGES = [b"", b"a", b"hello " * 100, bytes(range(256)) * 300, b"hello " * 100, os.urandom(5000), b"x" * 200_000]
 
 
+@pytest.mark.usefixtures("compressor")
 @pytest.mark.parametrize("bits", range(9, 16))
 @pytest.mark.parametrize("forgets", [False, True])
-@pytest.mark.parametrize("level", [1, 6, 9])
+@pytest.mark.parametrize("level", [1, 6, 8, 9])
 def test_both_ways(bits: int, forgets: bool, level: int) -> None:
     parameters = f"; server_max_window_bits={bits}; client_max_window_bits={bits}" + (BOTH if forgets else "")
     ours = extension(NAME + parameters, level=level, window_bits=15)
@@ -136,6 +146,7 @@ def test_both_ways(bits: int, forgets: bool, level: int) -> None:
         assert ours.inflate(peer.pack(data), len(data) or 1) == data
 
 
+@pytest.mark.usefixtures("compressor")
 def test_context_takeover_makes_repetitions_small() -> None:
     data = os.urandom(1000)
     keeps, forgets = extension(window_bits=12), extension(NAME + BOTH, window_bits=12)
@@ -144,6 +155,7 @@ def test_context_takeover_makes_repetitions_small() -> None:
     assert len(forgets.deflate(data)) > 900
 
 
+@pytest.mark.usefixtures("compressor")
 def test_connections_without_context_takeover_share_a_compressor() -> None:
     compression = Compression(no_context_takeover=True)
     agreed = [compression.agree([NAME.encode()]) for _ in range(2)]
@@ -208,6 +220,7 @@ def test_the_limit_is_exact() -> None:
             extension().inflate(packed, size - 1 or 1) if size > 1 else extension().inflate(bomb(2), 1)
 
 
+@pytest.mark.usefixtures("compressor")
 def test_random_messages_both_ways() -> None:
     source = random.Random(1)
     ours, peer = extension(window_bits=10), Peer(server_bits=10)
@@ -215,3 +228,10 @@ def test_random_messages_both_ways() -> None:
         data = bytes(source.choices(b"abcdefgh\n ", k=source.randrange(3000)))
         assert peer.unpack(ours.deflate(data)) == data
         assert ours.inflate(peer.pack(data), 3000) == data
+
+
+def test_level_9_is_zlibs(compressor: str) -> None:
+    """The smallest result, which isal has no level for; the others are isal's where it is there."""
+    assert [
+        type(Compression(level=level).new_compressor(12)) is type(zlib.compressobj()) for level in (1, 6, 8, 9)
+    ] == [compressor == "zlib"] * 3 + [True]

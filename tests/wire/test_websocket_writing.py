@@ -56,3 +56,10 @@ def test_what_cannot_be_written(twin: ModuleType) -> None:
     with pytest.raises(UnicodeEncodeError):
         twin.encode_message("\ud800")
     assert read_frames(twin.encode_close(1000, "\ud800")) == [Frame(8, b"\x03\xe8?", True, 0)]
+
+
+def test_a_compressed_message_in_fragments(twin: ModuleType) -> None:
+    assert twin.encode_fragment(b"ab", True, True, False) == b"\x41\x02ab"
+    assert twin.encode_fragment(b"ab", False, True, True) == b"\xc2\x02ab"
+    assert twin.encode_fragment(b"", True, False, False) == b"\x00\x00"
+    assert twin.encode_fragment(b"x" * 126, False, False, True) == b"\x80\x7e\x00\x7e" + b"x" * 126

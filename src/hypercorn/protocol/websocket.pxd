@@ -7,7 +7,7 @@ from hypercorn.wire.websocket cimport (
 cdef int OPEN, CLOSING, LINGERING, ENDED
 cdef int CLOSE, ERROR, HELD, MESSAGE, PING
 cdef int ABNORMAL
-cdef Py_ssize_t LINGER_BYTES
+cdef Py_ssize_t LINGER_BYTES, SLICE
 
 cdef class WebSocketConnection(Connection):
     cdef public WebSocketSettings settings
@@ -20,6 +20,8 @@ cdef class WebSocketConnection(Connection):
     cdef public bint arrivals
     cdef public bint reading_paused
     cdef public bint writing_paused
+    cdef public list backlog
+    cdef public bint packing
     cdef public bytes pong
     cdef public Py_ssize_t unread
     cdef public Py_ssize_t unsent
@@ -41,6 +43,9 @@ cdef class WebSocketConnection(Connection):
     cpdef stream_ended(self, int code, str reason)
     cpdef bint send_message(self, message) except -1
     cpdef bytes packed(self, message)
+    cpdef pack_later(self, message)
+    cpdef pack_on(self)
+    cpdef pack_rest(self)
     cpdef close(self, int code, str reason)
     cpdef read_on(self)
     cpdef fail(self, int code, str reason, int told)

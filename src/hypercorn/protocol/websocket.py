@@ -18,6 +18,7 @@ from typing import Any
 
 from hypercorn.protocol.limits import WebSocketSettings
 from hypercorn.protocol.ports import Connection, Context, Stream, Transport
+from hypercorn.wire.deflate import SLICE, LongMessage
 from hypercorn.wire.websocket import (
     CLOSE,
     ERROR,
@@ -45,12 +46,14 @@ class WebSocketConnection(Connection):
         "active_at",
         "advancing",
         "arrivals",
+        "backlog",
         "close_by",
         "ends_at",
         "extension",
         "failing",
         "heard",
         "held",
+        "packing",
         "parser",
         "ping_at",
         "pinged",
@@ -81,6 +84,8 @@ class WebSocketConnection(Connection):
         self.arrivals = False  # the stream has messages that its application does not know of
         self.reading_paused = False
         self.writing_paused = False
+        self.backlog: list[LongMessage] | None = None  # what is compressed piece by piece, and what waits for that
+        self.packing = False  # the next piece's turn is coming
         self.pong: bytes | None = None  # the answer that waits until the peer reads
         self.unread = 0
         self.unsent = 0
@@ -142,6 +147,8 @@ class WebSocketConnection(Connection):
         if self.pong is not None and self.state == OPEN:
             self.transport.write(encode_pong(self.pong))
         self.pong = None
+        if self.backlog is not None and not self.packing:
+            self.pack_on()
         if self.stream is not None:
             self.stream.writable()
 
@@ -226,6 +233,8 @@ class WebSocketConnection(Connection):
             data = encode_message(message)
         else:
             data = self.packed(message)
+            if not data:
+                return False
         self.sent += len(data)
         self.transport.write(data)
         if self.settings.idle_timeout:
@@ -233,17 +242,65 @@ class WebSocketConnection(Connection):
         return not self.writing_paused
 
     def packed(self, message: Any) -> bytes:
-        """The frame of a message where compression was agreed on."""
+        """The frame of a message where compression was agreed on. Empty for a long message, which leaves piece by
+        piece, and for what has to wait behind it."""
         data: bytes = message.encode() if type(message) is str else message
-        if type(data) is not bytes or len(data) < self.extension.threshold:
-            return encode_message(message)
-        return encode_compressed(self.extension.deflate(data), data is not message)
+        if type(data) is bytes:
+            if len(data) > SLICE or self.backlog is not None:
+                self.pack_later(LongMessage(self.extension, data, data is not message))
+                return b""
+            if len(data) >= self.extension.threshold:
+                return encode_compressed(self.extension.deflate(data), data is not message)
+        return encode_message(message)
+
+    def pack_later(self, message: LongMessage) -> None:
+        """Compresses a message in slices, so that none holds up the other connections for long."""
+        if self.backlog is not None:
+            self.backlog.append(message)
+        else:
+            self.backlog = [message]
+            self.pack_on()
+
+    def pack_on(self) -> None:
+        """Sends the next piece."""
+        self.packing = False
+        backlog = self.backlog
+        if backlog is None or self.state != OPEN or self.writing_paused:
+            return
+        first = backlog[0]
+        data = first.next_frame()
+        if first.over:
+            del backlog[0]
+        if data:
+            self.sent += len(data)
+            self.transport.write(data)
+        if backlog:
+            self.packing = True
+            self.context.runtime.call_soon(self.pack_on)
+        else:
+            self.backlog = None
+            if self.settings.idle_timeout:
+                self.active_at = self.context.runtime.now()
+            if self.stream is not None and not self.writing_paused:
+                self.stream.writable()
+
+    def pack_rest(self) -> None:
+        """Sends at once what is left: a close frame is next."""
+        backlog = self.backlog or ()
+        self.backlog = None
+        for message in backlog:
+            while not message.over:
+                data = message.next_frame()
+                self.sent += len(data)
+                self.transport.write(data)
 
     def close(self, code: int, reason: str) -> None:
         """Begins the closing handshake: sends a close frame, then waits for the peer's, dropping other frames."""
         self.stream = None
         if self.state != OPEN:
             return
+        if self.backlog is not None:
+            self.pack_rest()
         self.transport.write(encode_close(code, reason))
         if self.failing:  # no close frame of the peer could be read
             self.linger()
@@ -253,7 +310,7 @@ class WebSocketConnection(Connection):
         self.read_on()
 
     def writing_blocked(self, stream: Stream) -> bool:
-        return self.writing_paused and self.state == OPEN
+        return (self.writing_paused or self.backlog is not None) and self.state == OPEN
 
     def wanted(self, stream: Stream) -> None:
         if self.failing:

@@ -3,6 +3,11 @@
 A context is made when the first message needs it, so that a connection that agreed on compression and never uses it
 costs nothing. Without context takeover nothing is kept between messages: all connections of a worker then share one
 compressor, which forgets its window after each message (a full flush).
+
+A long message is compressed piece by piece, so that it does not hold the loop; so it is decompressed, as it arrives.
+
+The package isal, where it is installed, compresses in place of zlib: several times faster at about the same size.
+Decompressing stays zlib's: for short messages it is the faster one (bench/NOTES.md has the figures).
 """
 
 from __future__ import annotations
@@ -12,10 +17,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hypercorn.wire.frames import InflateError, MessageTooLarge
+from hypercorn.wire.websocket import encode_compressed, encode_fragment, encode_message
 
-__all__ = ("Compression", "Deflate", "InflateError", "MessageTooLarge", "read_offers")
+isal_zlib: Any
+try:
+    from isal import isal_zlib  # type: ignore[import-not-found, unused-ignore]
+except ImportError:
+    isal_zlib = None
+
+__all__ = ("Compression", "Deflate", "InflateError", "LongMessage", "MessageTooLarge", "read_offers")
 
 NAME = b"permessage-deflate"
+SLICE = 65536  # bytes that are compressed at a time: 1 to 2 ms of zlib
 PIECE = 65536  # bytes that are decompressed before the limit is looked at again
 TAIL = b"\x00\x00\xff\xff"  # what a sync flush ends with, and what a message goes without (section 7.2.1)
 WINDOWS = range(8, 16)
@@ -47,7 +60,10 @@ class Compression:
 
     def new_compressor(self, bits: int) -> Any:
         """A compressor. A smaller window needs less memory for its tables too."""
-        return zlib.compressobj(self.level, zlib.DEFLATED, -bits, min(8, max(1, bits - 7)))
+        memory = min(8, max(1, bits - 7))
+        if isal_zlib is not None and self.level < 9:  # isal's own levels end at 3; 9 asks for what is smallest
+            return isal_zlib.compressobj(1 if self.level < 7 else 3, zlib.DEFLATED, -bits, memory)
+        return zlib.compressobj(self.level, zlib.DEFLATED, -bits, memory)
 
     def agree(self, values: Iterable[bytes]) -> tuple[bytes, Deflate] | None:
         """The first offer that can be accepted, out of the values of all Sec-WebSocket-Extensions fields: the value of
@@ -105,9 +121,12 @@ class Deflate:
         "compressor",
         "deflate_bits",
         "deflate_forgets",
+        "ends",
         "inflate_bits",
         "inflate_forgets",
+        "inflated",
         "inflator",
+        "size",
         "threshold",
     )
 
@@ -127,6 +146,9 @@ class Deflate:
         self.inflate_forgets = inflate_forgets
         self.compressor: Any = None
         self.inflator: Any = None
+        self.inflated: list[bytes] | None = None  # of a message that is not complete
+        self.size = 0  # bytes of that
+        self.ends = 0  # final blocks in it
 
     def deflate(self, data: bytes) -> bytes:
         """A message's payload, compressed (section 7.2.1)."""
@@ -144,38 +166,92 @@ class Deflate:
         packed: bytes = compressor.compress(data) + compressor.flush(mode)
         return packed[:-4]
 
+    def deflate_piece(self, data: memoryview, last: bool) -> bytes:
+        """A piece of a message's payload, compressed; no other message may come between."""
+        compressor = self.compressor
+        if compressor is None:
+            compressor = self.compressor = self.compression.new_compressor(self.deflate_bits)
+        packed: bytes = compressor.compress(data)
+        if last:
+            packed = (packed + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+            if self.deflate_forgets:
+                self.compressor = None
+        return packed
+
     def inflate(self, data: bytes, limit: int) -> bytes:
-        """A message's payload, decompressed (section 7.2.2), up to `limit` bytes (0: any number): what is too long is
-        noticed before it is in memory. Raises MessageTooLarge and InflateError."""
+        """A message's payload, or the rest of it, decompressed (section 7.2.2), up to `limit` bytes (0: any number):
+        what is too long is noticed before it is in memory. Raises MessageTooLarge and InflateError."""
+        self.inflate_piece(data, limit)
+        self.inflate_piece(TAIL, limit)
+        pieces = self.inflated
+        self.inflated = None
+        if self.inflate_forgets:
+            self.inflator = None
+        return b"".join(pieces or ())
+
+    def inflate_piece(self, data: bytes, limit: int) -> None:
+        """Decompresses a piece of a payload, and keeps it. Raises what `inflate` raises."""
         inflator = self.inflator
         if inflator is None:
             inflator = zlib.decompressobj(-self.inflate_bits)
-        pieces: list[bytes] = []
-        size = ends = 0
+        pieces = self.inflated
+        if pieces is None:
+            pieces = self.inflated = []
+            self.size = self.ends = 0
+        source, more = data, True
         try:
-            for source in (data, TAIL):
-                more = True
-                while more:
-                    piece = inflator.decompress(source, PIECE)
-                    size += len(piece)
-                    if limit and size > limit:
-                        raise MessageTooLarge
-                    pieces.append(piece)
-                    if inflator.eof:
-                        # A final block (section 7.2.3.4): legal once; each one more would be work for two bytes.
-                        ends += 1
-                        if ends > 1:
-                            raise InflateError("more than one final block")
-                        source = inflator.unused_data
-                        inflator = zlib.decompressobj(-self.inflate_bits, zdict=b"".join(pieces)[-32768:])
-                        more = bool(source)
-                    else:
-                        source = inflator.unconsumed_tail
-                        more = bool(source) or len(piece) == PIECE
+            while more:
+                piece = inflator.decompress(source, PIECE)
+                self.size += len(piece)
+                if limit and self.size > limit:
+                    raise MessageTooLarge
+                pieces.append(piece)
+                if inflator.eof:
+                    # A final block (section 7.2.3.4): legal once; each one more would be work for two bytes.
+                    self.ends += 1
+                    if self.ends > 1:
+                        raise InflateError("more than one final block")
+                    source = inflator.unused_data
+                    inflator = zlib.decompressobj(-self.inflate_bits, zdict=b"".join(pieces)[-32768:])
+                    more = bool(source)
+                else:
+                    source = inflator.unconsumed_tail
+                    more = bool(source) or len(piece) == PIECE
         except zlib.error as error:
             raise InflateError(str(error)) from None
-        self.inflator = None if self.inflate_forgets else inflator
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.inflator = inflator
+
+
+class LongMessage:
+    """A message that is sent piece by piece, or that waits behind such a one."""
+
+    __slots__ = ("at", "begun", "data", "extension", "over", "text")
+
+    def __init__(self, extension: Deflate, data: bytes, text: bool) -> None:
+        self.extension = extension
+        self.data = data
+        self.text = text
+        self.at = 0
+        self.begun = False
+        self.over = False
+
+    def next_frame(self) -> bytes:
+        """Goes on with one slice: the next frame, or nothing where none came out. More follow unless `over`."""
+        data = self.data
+        if len(data) <= SLICE:
+            self.over = True
+            if len(data) < self.extension.threshold:
+                return encode_message(data.decode() if self.text else data)
+            return encode_compressed(self.extension.deflate(data), self.text)
+        piece = memoryview(data)[self.at : self.at + SLICE]
+        self.at += SLICE
+        self.over = self.at >= len(data)
+        packed = self.extension.deflate_piece(piece, self.over)
+        if not packed and not self.over:
+            return b""
+        first = not self.begun
+        self.begun = True
+        return encode_fragment(packed, self.text, first, self.over)
 
 
 def window(value: bytes | None) -> int:

@@ -61,6 +61,7 @@ cdef class FrameParser:
     cdef int reserve(self, size_t more) except -1
     cdef resize(self, size_t room)
     cdef int message_end(self) except -1
+    cdef int inflate_piece(self) except -1
     cdef int inflate(self, bytes data) except -1
     cdef int control_event(self, const uint8_t* p, size_t n) except -1
     cdef int fail(self, int error) except -1
@@ -70,6 +71,7 @@ cdef class FrameParser:
 cpdef bint is_close_code(unsigned code)
 cpdef bytes encode_message(message)
 cpdef bytes encode_compressed(bytes data, bint text)
+cpdef bytes encode_fragment(bytes data, bint text, bint first, bint last)
 cpdef bytes encode_ping(bytes payload=*)
 cpdef bytes encode_pong(bytes payload)
 cpdef bytes encode_close(int code, str reason=*)

@@ -33,6 +33,7 @@ __all__ = (
     "FrameParser",
     "encode_close",
     "encode_compressed",
+    "encode_fragment",
     "encode_message",
     "encode_ping",
     "encode_pong",
@@ -44,6 +45,7 @@ NEED_DATA, MESSAGE, PING, PONG, CLOSE, ERROR, HELD = range(7)
 _FIN, _RSV, _RSV1, _CONTROL = 0x80, 0x70, 0x40, 8
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING = 0, 1, 2, 8, 9
 _EVENTS = {8: CLOSE, 9: PING, 10: PONG}
+_INFLATE = 65536  # bytes of a compressed message that are decompressed before its end
 _Decoder = getincrementaldecoder("utf-8")
 
 
@@ -51,8 +53,9 @@ class FrameParser:
     """Reads a client's frames and puts its messages together.
 
     Sizes are bytes, 0 is no limit; a message's is counted after decompression too. `inflater` (`inflate(data, limit)`)
-    allows compressed messages. Both limits are held against what a frame announces, before any of it is kept, and
-    memory grows only with what has arrived. The number of fragments has no limit of its own: they share one buffer.
+    allows compressed messages; it gets the beginning of a long one early (`inflate_piece`). Both limits are held against
+    what a frame announces, before any of it is kept, and memory grows only with what has arrived. The number of
+    fragments has no limit of its own: they share one buffer.
     """
 
     def __init__(self, max_message_size: int = 0, max_frame_size: int = 0, inflater: Any = None) -> None:
@@ -191,6 +194,8 @@ class FrameParser:
         """Appends to the message; text is validated as it comes."""
         if self._decoder is None:
             self._pieces += plain
+            if self._compressed and len(self._pieces) >= _INFLATE:
+                self._inflate_piece()
             return
         try:
             self._text.write(self._decoder.decode(plain))
@@ -232,6 +237,17 @@ class FrameParser:
             self.message = self._inflated(plain) if self._compressed else plain
         self._opcode = self._size = 0
         return MESSAGE
+
+    def _inflate_piece(self) -> None:
+        """Decompresses what has arrived: not all of a long message at once."""
+        data = bytes(self._pieces)
+        self._pieces = bytearray()
+        try:
+            self.inflater.inflate_piece(data, self.max_message_size)
+        except MessageTooLarge:
+            raise _Failed(frames.E_MESSAGE_LARGE) from None
+        except InflateError:
+            raise _Failed(frames.E_DEFLATE) from None
 
     def _inflated(self, data: bytes) -> str | bytes:
         try:
@@ -320,6 +336,14 @@ def encode_message(message: str | bytes) -> bytes:
 def encode_compressed(data: bytes, text: bool) -> bytes:
     """A message in one frame whose payload was compressed (RFC 7692 section 6)."""
     return _frame(_FIN | _RSV1 | (_TEXT if text else _BINARY), data)
+
+
+def encode_fragment(data: bytes, text: bool, first: bool, last: bool) -> bytes:
+    """One frame of a compressed message that is sent in several (RFC 7692 section 6.1)."""
+    opcode = _CONTINUATION
+    if first:
+        opcode = _RSV1 | (_TEXT if text else _BINARY)
+    return _frame((_FIN if last else 0) | opcode, data)
 
 
 def encode_ping(payload: bytes = b"") -> bytes:

@@ -14,7 +14,8 @@ cdef extern from "Python.h":
 
 __all__ = (
     "CLOSE", "ERROR", "HELD", "MESSAGE", "NEED_DATA", "PING", "PONG", "FrameParser",
-    "encode_close", "encode_compressed", "encode_message", "encode_ping", "encode_pong", "is_close_code",
+    "encode_close", "encode_compressed", "encode_fragment", "encode_message", "encode_ping", "encode_pong",
+    "is_close_code",
 )
 
 NEED_DATA, MESSAGE, PING, PONG, CLOSE, ERROR, HELD = range(7)
@@ -25,6 +26,7 @@ cdef enum:
     _TEXT = 1, _BINARY = 2, _OP_CLOSE = 8, _OP_PING = 9
     _SMALL = 4096  # bytes of text that are unmasked on the stack
     _ROOM = 65536  # bytes of a message that are allocated before they have arrived
+    _INFLATE = 65536  # bytes of a compressed message that are decompressed before its end
 
 cdef bytes _EMPTY = b""
 
@@ -225,7 +227,9 @@ cdef class FrameParser:
         to = <uint8_t*>PyBytes_AS_STRING(self.pieces) + self.have
         ws_mask(to, p, n, self.frame.mask, self.done)
         self.have += n
-        if self.opcode == _TEXT and not self.compressed and not ws_utf8(&self.utf8, to, n):
+        if self.compressed:
+            return self.inflate_piece() if self.have >= _INFLATE else 0
+        if self.opcode == _TEXT and not ws_utf8(&self.utf8, to, n):
             return WS_E_UTF8
         return 0
 
@@ -278,6 +282,19 @@ cdef class FrameParser:
             self.message = data
         self.opcode = 0
         return _MESSAGE
+
+    cdef int inflate_piece(self) except -1:
+        """Decompresses what has arrived: not all of a long message at once. An error or 0."""
+        cdef bytes data = self.pieces[: self.have]
+        self.pieces = None
+        self.have = 0
+        try:
+            self.inflater.inflate_piece(data, self.max_message_size)
+        except MessageTooLarge:
+            return WS_E_MESSAGE_LARGE
+        except InflateError:
+            return WS_E_DEFLATE
+        return 0
 
     cdef int inflate(self, bytes data) except -1:
         """The end of a compressed message."""
@@ -359,6 +376,13 @@ cpdef bytes encode_message(message):
 
 cpdef bytes encode_compressed(bytes data, bint text):
     return frame(0xC1 if text else 0xC2, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+
+
+cpdef bytes encode_fragment(bytes data, bint text, bint first, bint last):
+    cdef int head = WS_FIN if last else 0
+    if first:
+        head |= WS_RSV1 | (_TEXT if text else _BINARY)
+    return frame(head, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
 
 cpdef bytes encode_ping(bytes payload=b""):
