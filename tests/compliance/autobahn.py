@@ -2,14 +2,23 @@
 
 It runs on Python 2.7 only: `python2.7 -m pip install --target DIR autobahntestsuite==0.8.2 wsaccel==0.6.6`, then set
 HYPERCORN_AUTOBAHN=DIR (wsaccel masks in C: not needed, but several times faster).
+
+The table of docs/autobahn.md, from the verdicts that `test_autobahn.py -m slow` left in HYPERCORN_AUTOBAHN_RESULTS:
+
+    python -m tests.compliance.autobahn RESULTS > docs/autobahn.md
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
+import platform
 import shutil
 import subprocess
+import sys
+import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +85,76 @@ def failures(results: dict[str, Any]) -> list[str]:
         for case, entry in cases.items()
         if entry["behavior"] not in GOOD or entry["behaviorClose"] not in GOOD
     ]
+
+
+CHAPTERS = {
+    "1": "Framing",
+    "2": "Pings and pongs",
+    "3": "Reserved bits",
+    "4": "Opcodes",
+    "5": "Fragmentation",
+    "6": "UTF-8",
+    "7": "Closing",
+    "9": "Limits and speed",
+    "10": "Fragments of the sender",
+    "12": "Compression, one setting after the other",
+    "13": "Compression, parameters that are agreed on",
+}
+
+
+def chapter(case: str) -> str:
+    """The number of the chapter that a case is in."""
+    return case.partition(".")[0]
+
+
+def verdicts(cases: dict[str, Any]) -> str:
+    """How many cases got which verdict: of how the case was played, and of how it was closed."""
+    counts = Counter(entry["behavior"] for entry in cases.values())
+    bad = Counter(entry["behaviorClose"] for entry in cases.values() if entry["behaviorClose"] not in GOOD)
+    words = [
+        f"{count} {verdict}" for verdict, count in sorted(counts.items(), key=lambda item: (item[0] != "OK", item))
+    ]
+    return ", ".join(words + [f"closing: {count} {verdict}" for verdict, count in sorted(bad.items())])
+
+
+def table(results: dict[str, dict[str, Any]], date: str) -> str:
+    """The page of the documentation."""
+    version = importlib.metadata.version
+    lines = [
+        "# Autobahn",
+        "",
+        "The last whole run of the Autobahn test suite (fuzzing client), which plays every case of its WebSocket",
+        "specification against a server that echoes. NON-STRICT and FAILED would stand here by name; INFORMATIONAL are",
+        "cases for which the suite knows no wrong answer.",
+        "",
+        f"{date}; autobahntestsuite 0.8.2, Python {platform.python_version()}, uvloop {version('uvloop')},"
+        f" trio {version('trio')}. Made by `tests/compliance/autobahn.py`, which says how to repeat it.",
+        "",
+        "| Build | Loop | Bytes moved by | Cases | Verdicts |",
+        "|---|---|---|---|---|",
+    ]
+    for name, cases in results.items():
+        build, loop, driver = name.split("-")
+        mover = "the reactor" if driver == "reactor" else "the loop's transports"
+        lines.append(f"| {build} | {loop} | {mover} | {len(cases)} | {verdicts(cases)} |")
+    lines += ["", "By chapter, all of these servers together:", "", "| Chapter | Verdicts |", "|---|---|"]
+    merged = {f"{case} {name}": entry for name, cases in results.items() for case, entry in cases.items()}
+    for number, title in CHAPTERS.items():
+        of_it = {key: entry for key, entry in merged.items() if chapter(key) == number}
+        lines.append(f"| {number}. {title} | {verdicts(of_it)} |")
+    informational = sorted({key.split()[0] for key, entry in merged.items() if entry["behavior"] == "INFORMATIONAL"})
+    lines += ["", f"INFORMATIONAL: {', '.join(informational) or 'none'}.", ""]
+    lines += [f"- {line}" for line in failures(results)]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Writes the table."""
+    files = sorted(Path(sys.argv[1]).glob("*.json"))
+    newest = max(file.stat().st_mtime for file in files)
+    date = time.strftime("%d %B %Y", time.gmtime(newest)).lstrip("0")
+    print(table({file.stem: json.loads(file.read_text()) for file in files}, date), end="")
+
+
+if __name__ == "__main__":
+    main()

@@ -201,7 +201,7 @@ def bomb(size: int) -> bytes:
 
 def test_ws16_q_ws_6_a_bomb_is_noticed_before_it_is_in_memory() -> None:
     limit = 16 * 1024 * 1024
-    data = bomb(16 * limit)
+    data = bomb(4 * limit)
     ours = extension()
     tracemalloc.start()
     try:
@@ -232,6 +232,5 @@ def test_random_messages_both_ways() -> None:
 
 def test_level_9_is_zlibs(compressor: str) -> None:
     """The smallest result, which isal has no level for; the others are isal's where it is there."""
-    assert [
-        type(Compression(level=level).new_compressor(12)) is type(zlib.compressobj()) for level in (1, 6, 8, 9)
-    ] == [compressor == "zlib"] * 3 + [True]
+    of_zlib = [isinstance(Compression(level=level).new_compressor(12), type(zlib.compressobj())) for level in (1, 8, 9)]
+    assert of_zlib == [compressor == "zlib", compressor == "zlib", True]

@@ -53,9 +53,9 @@ class FrameParser:
     """Reads a client's frames and puts its messages together.
 
     Sizes are bytes, 0 is no limit; a message's is counted after decompression too. `inflater` (`inflate(data, limit)`)
-    allows compressed messages; it gets the beginning of a long one early (`inflate_piece`). Both limits are held against
-    what a frame announces, before any of it is kept, and memory grows only with what has arrived. The number of
-    fragments has no limit of its own: they share one buffer.
+    allows compressed messages; it gets the beginning of a long one early (`inflate_piece`). Both limits are held
+    against what a frame announces, before any of it is kept, and memory grows only with what has arrived. The number
+    of fragments has no limit of its own: they share one buffer.
     """
 
     def __init__(self, max_message_size: int = 0, max_frame_size: int = 0, inflater: Any = None) -> None:
