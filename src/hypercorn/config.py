@@ -61,6 +61,7 @@ class Config:
     group: int | None
     umask: int | None
     server_names: list[str]
+    http3: bool
     workers: int
     worker_class: str
     runtime: str
@@ -86,6 +87,8 @@ class Config:
     h2_max_stream_window: int
     h2_connection_window: int
     h2_max_resets: int
+    quic_max_connections: int
+    quic_retry_threshold: int
     websocket_max_message_size: int
     websocket_max_frame_size: int | None
     websocket_max_queue: int
@@ -97,6 +100,7 @@ class Config:
     keep_alive_timeout: float
     h2_ping_interval: float | None
     h2_ping_timeout: float | None
+    quic_idle_timeout: float
     linger_timeout: float
     ssl_handshake_timeout: float
     websocket_ping_interval: float | None

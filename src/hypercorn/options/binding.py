@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from hypercorn.options.option import Option
-from hypercorn.values import BINDS, TEXTS, UMASK, number, optional
+from hypercorn.values import BINDS, SWITCH, TEXTS, UMASK, number, optional
 
 OPTIONS: tuple[Option, ...] = (
     Option("bind", BINDS, ["127.0.0.1:8000"], "Binding", "address to serve on; may be repeated", ("-b", "--bind")),
     Option("insecure_bind", BINDS, [], "Binding", "address for plain HTTP beside TLS", ("--insecure-bind",)),
     Option("quic_bind", BINDS, [], "Binding", "address for HTTP/3 (UDP); needs TLS", ("--quic-bind",)),
+    Option("http3", SWITCH, False, "Binding", "HTTP/3 on the ports of bind, over UDP; needs TLS"),
     Option("backlog", number(0), 100, "Binding", "connections that may wait to be accepted", ("--backlog",)),
     Option("user", optional(number(0)), None, "Binding", "owner (uid) of unix sockets", ("-u", "--user")),
     Option("group", optional(number(0)), None, "Binding", "group (gid) of unix sockets", ("-g", "--group")),

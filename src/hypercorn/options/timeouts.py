@@ -23,6 +23,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("h2_ping_interval", _OFF_OR_TIME, 30.0, "Timeouts", "silence of an HTTP/2 client before a ping"),
     Option("h2_ping_timeout", _OFF_OR_TIME, 20.0, "Timeouts", "time for its answer"),
+    Option("quic_idle_timeout", seconds(positive=True), 60.0, "Timeouts", "silence after which HTTP/3 peers are gone"),
     Option("linger_timeout", seconds(), 2.0, "Timeouts", "time a closed connection may still be read"),
     Option("ssl_handshake_timeout", seconds(True), 60.0, "Timeouts", "time for the TLS handshake"),
     Option(

@@ -1,0 +1,79 @@
+"""UDP sockets on asyncio: watched as descriptors, or where the loop watches none (Windows' proactor) as its transport."""
+
+from __future__ import annotations
+
+import asyncio
+from socket import socket
+from typing import Any
+
+from hypercorn.runtime.ports import Listener
+
+
+class UDPListener(Listener):
+    """Watches a socket for a `UDPPort` or an `Inbox`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket, port: Any) -> None:
+        self.loop = loop
+        self.sock = sock
+        self.port = port
+        self.watching_output = False
+        loop.add_reader(sock.fileno(), port.readable)
+        port.wait_writable = self.wait_writable
+
+    def wait_writable(self) -> None:
+        """Calls `writable` until it has nothing left to do."""
+        if not self.watching_output:
+            self.watching_output = True
+            self.loop.add_writer(self.sock.fileno(), self.writable)
+
+    def writable(self) -> None:
+        """asyncio's callback."""
+        if self.port.writable():
+            self.watching_output = False
+            self.loop.remove_writer(self.sock.fileno())
+
+    def close(self) -> None:
+        self.port.closed = True
+        if self.sock.fileno() >= 0:
+            self.loop.remove_reader(self.sock.fileno())
+            if self.watching_output:
+                self.loop.remove_writer(self.sock.fileno())
+
+
+class TransportListener(asyncio.DatagramProtocol, Listener):
+    """The same over the loop's own datagram transport."""
+
+    def __init__(self, port: Any) -> None:
+        self.port = port
+        self.transport: Any = None
+        port.send = self.send
+
+    def connection_made(self, transport: Any) -> None:
+        """asyncio's callback."""
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, address: Any) -> None:
+        """asyncio's callback."""
+        self.port.endpoint.received(self.port, [(data, address)])
+
+    def error_received(self, error: Exception) -> None:
+        """asyncio's callback: what an earlier datagram met concerns nobody else."""
+
+    def send(self, datagrams: list[bytes], address: Any) -> None:
+        """Takes the place of the port's own."""
+        if not self.transport.is_closing():
+            for data in datagrams:
+                self.transport.sendto(data, address)
+
+    def close(self) -> None:
+        self.port.closed = True
+        self.transport.close()
+
+
+async def listen_datagrams(loop: asyncio.AbstractEventLoop, sock: socket, port: Any) -> Listener:
+    """Reads a UDP socket, or a worker's inbox."""
+    try:
+        return UDPListener(loop, sock, port)
+    except NotImplementedError:
+        _, listener = await loop.create_datagram_endpoint(lambda: TransportListener(port), sock=sock)
+        return listener

@@ -1,0 +1,395 @@
+"""HTTP/3 on one QUIC connection (RFC 9114): many streams, each an exchange, and three that carry what concerns all.
+
+aioquic says what arrived on which stream; this machine says what it means. Faults of a message reset its stream, faults
+of the connection end it. What costs the server more than its peer is counted (`budgets`), and a stream that was reset
+counts as open until its application call has ended.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pylsqpack
+from aioquic.quic import events
+
+from hypercorn.protocol.budgets import CONTROLS, EMPTY, GLITCHES, RESETS, USEFUL
+from hypercorn.protocol.flow import read_priority
+from hypercorn.protocol.http2 import REASONS
+from hypercorn.protocol.http3_control import HTTP3Control
+from hypercorn.protocol.http3_life import Endpoint, QUICTransport
+from hypercorn.protocol.http3_stream import HTTP3Stream
+from hypercorn.protocol.ports import Context
+from hypercorn.protocol.quic_server import ServerConnection
+from hypercorn.wire import http3 as wire
+from hypercorn.wire.hpack import Field
+from hypercorn.wire.http2_head import HTTP2Head, judge_request, judge_trailers
+from hypercorn.wire.http2_tables import GOOD, OVERHEAD, PROTOCOL_ERROR
+from hypercorn.wire.http3 import (
+    H3_CLOSED_CRITICAL_STREAM,
+    H3_EXCESSIVE_LOAD,
+    H3_FRAME_ERROR,
+    H3_FRAME_UNEXPECTED,
+    H3_ID_ERROR,
+    H3_INTERNAL_ERROR,
+    H3_MISSING_SETTINGS,
+    H3_NO_ERROR,
+    H3_REQUEST_CANCELLED,
+    H3_REQUEST_INCOMPLETE,
+    H3_REQUEST_REJECTED,
+    H3_SETTINGS_ERROR,
+    H3_STREAM_CREATION_ERROR,
+    NEED_DATA,
+    FrameReader,
+    read_varint,
+)
+
+INDEXED_SECTION = 16384  # octets of a section that refers to the dynamic table, each octet to a whole entry of it
+
+
+class HTTP3Connection(HTTP3Control):
+    """The HTTP/3 state of one QUIC connection."""
+
+    def __init__(self, transport: QUICTransport, context: Context, quic: ServerConnection, endpoint: Endpoint) -> None:
+        super().__init__(transport, context, quic, endpoint)
+        self.requests = 0
+        self.fresh: list[Any] = []  # streams whose applications start when the events are used up
+
+    # -- from QUIC
+
+    def work(self, now: float) -> None:
+        """Uses what QUIC has to tell."""
+        while not self.lost:
+            event = self.quic.next_event()
+            if event is None:
+                break
+            self.handle(event, now)
+        fresh = self.fresh
+        if fresh:
+            self.fresh = []
+            for stream in fresh:
+                self.begin_call(stream)
+
+    def handle(self, event: events.QuicEvent, now: float) -> None:
+        """One event."""
+        if isinstance(event, events.StreamDataReceived):
+            self.quic.took(len(event.data))
+            if not event.stream_id & 3:
+                self.request_data(event.stream_id, event.data, event.end_stream, now)
+            else:
+                self.uni_data(event.stream_id, event.data, event.end_stream)
+        elif isinstance(event, events.StreamReset):
+            self.stream_reset(event.stream_id)
+        elif isinstance(event, events.StopSendingReceived):
+            self.sending_stopped(event.stream_id)
+        elif isinstance(event, events.PingAcknowledged):
+            self.pinged_at = 0.0
+        elif isinstance(event, events.HandshakeCompleted):
+            self.handshake_completed()
+        elif isinstance(event, events.ConnectionIdRetired):
+            self.endpoint.retired(event.connection_id)
+        elif isinstance(event, events.ConnectionTerminated):
+            self.gone()
+
+    def handshake_completed(self) -> None:
+        """The client is who it says: HTTP/3 begins."""
+        if not self.quic.judge_client():
+            self.endpoint.transmit(self.context.runtime.now())
+            self.gone()
+            return
+        self.established = True
+        self.endpoint.established()
+        self.idle_at = -1.0
+        self.preface()
+        if self.context.terminating:
+            self.shutdown()
+
+    def begin_call(self, stream: Any) -> None:
+        """Starts the application of a stream. It had to wait for the last event: a request that is taken back in the
+        same breath costs no call."""
+        if stream.over:
+            return
+        stream.calling = True
+        exchange: Any = stream.stream
+        call = exchange.begin()
+        if stream.calling:
+            stream.call = call
+
+    # -- requests
+
+    def request_data(self, stream_id: int, data: bytes, end: bool, now: float) -> None:
+        """Octets of a request's stream."""
+        reader = self.readers.get(stream_id)
+        if reader is None:
+            if not self.is_new(stream_id):
+                return  # what follows an answer that did not wait for it
+            reader = FrameReader(wire.ON_REQUESTS, self.context.h2_max_header_list_size, now)
+            self.readers[stream_id] = reader
+            if self.context.header_timeout:
+                self.wait_until(now + self.context.header_timeout)
+        reader.overhead += len(data)
+        reader.feed(data, end)
+        self.advance(stream_id, reader)
+
+    def is_new(self, stream_id: int) -> bool:
+        """True where nothing of this stream was seen before. Streams may overtake each other."""
+        if stream_id in self.gaps:
+            self.gaps.discard(stream_id)
+            return True
+        if stream_id < self.next_id:
+            return False
+        self.gaps.update(range(self.next_id, stream_id, 4))
+        self.next_id = stream_id + 4
+        return True
+
+    def advance(self, stream_id: int, reader: FrameReader) -> None:
+        """Takes every frame at hand."""
+        while not self.lost and not reader.blocked and stream_id in self.readers:
+            event = reader.next()
+            if event == wire.F_DATA:
+                self.body_received(stream_id, reader)
+            elif event == wire.F_HEADERS:
+                self.headers_received(stream_id, reader)
+            elif event == NEED_DATA:
+                break
+            elif event == wire.OVERSIZE:
+                self.oversize(stream_id)
+            elif event == wire.UNKNOWN:
+                self.spend(GLITCHES)
+            else:
+                self.fail(reader.code, reader.reason)
+        if self.lost or reader.blocked or stream_id not in self.readers:
+            return
+        if reader.ended:
+            self.readers.pop(stream_id)
+            if reader.partial:
+                self.fail(H3_FRAME_ERROR, "a frame is cut off by the end of its stream")
+            else:
+                self.request_ended(stream_id)
+        elif reader.overhead * 2 >= self.context.h2_stream_window:
+            self.credit(stream_id, reader.overhead)
+            reader.overhead = 0
+
+    def request_ended(self, stream_id: int) -> None:
+        """The peer has ended its side."""
+        stream: Any = self.streams.get(stream_id)
+        if stream is None:
+            self.cut_stream(stream_id, H3_REQUEST_INCOMPLETE, False, True)
+            self.spend(RESETS)
+        elif not stream.remote_done:
+            if stream.content_length >= 0 and stream.received != stream.content_length:
+                self.fault(stream, PROTOCOL_ERROR)
+            else:
+                self.request_complete(stream, b"")
+
+    def headers_received(self, stream_id: int, reader: FrameReader) -> None:
+        """HEADERS: a request, or the trailer fields of one."""
+        block = reader.payload
+        try:
+            if block[:1] not in (b"\x00", b"") and len(block) > INDEXED_SECTION:
+                self.cancel_section(stream_id)
+                self.oversize(stream_id)
+                return
+            instructions, pairs = self.decoder.feed_header(stream_id, block)
+        except pylsqpack.StreamBlocked:
+            reader.blocked = True
+            return
+        except (pylsqpack.DecompressionFailed, ValueError):
+            self.fail(wire.QPACK_DECOMPRESSION_FAILED, "a field section cannot be decoded")
+            return
+        self.section_decoded(stream_id, reader, instructions, pairs)
+
+    def section_decoded(self, stream_id: int, reader: FrameReader, instructions: bytes, pairs: Any) -> None:
+        """The fields are there."""
+        if instructions:
+            self.send(self.decoder_id, instructions, False)
+        size = sum(len(name) + len(value) + OVERHEAD for name, value in pairs)
+        if size > self.context.h2_max_header_list_size or len(pairs) > self.context.max_header_count + 5:
+            self.oversize(stream_id)
+            return
+        fields = [Field(name, value) for name, value in pairs]
+        stream: Any = self.streams.get(stream_id)
+        if stream is None:
+            self.new_request(stream_id, fields, reader.at_end)
+        else:
+            self.trailers_received(stream, fields, reader)
+
+    def oversize(self, stream_id: int) -> None:
+        """More fields than the server takes."""
+        stream: Any = self.streams.get(stream_id)
+        if stream is None:
+            self.requests += 1
+            self.answer_early(stream_id, HTTP2Head(), 431, False)
+        else:
+            self.fault(stream, PROTOCOL_ERROR)
+
+    def new_request(self, stream_id: int, fields: list[Field], complete: bool) -> None:
+        """Opens a stream, if its request is in order and there is room for it."""
+        context = self.context
+        if self.final:
+            self.cut_stream(stream_id, H3_REQUEST_REJECTED, False, complete)
+            return
+        self.requests += 1
+        limit = context.keep_alive_max_requests
+        if limit and self.requests >= limit:
+            self.drain()
+        if len(self.streams) + self.zombies >= context.h2_max_concurrent_streams:
+            self.cut_stream(stream_id, H3_REQUEST_REJECTED, False, complete)
+            self.spend(RESETS)
+            return
+        head = HTTP2Head()
+        verdict = judge_request(fields, head)
+        head.http_version = "3"
+        head.complete = complete
+        if verdict == GOOD and head.protocol:
+            verdict = 501
+        if verdict > 0:
+            self.answer_early(stream_id, head, verdict, complete)
+        elif verdict != GOOD or (complete and head.content_length > 0):
+            self.answered = 0
+            self.context.refused(self, head, 400, "malformed request")
+            self.cut_stream(stream_id, wire.H3_MESSAGE_ERROR, False, complete)
+            self.spend(RESETS)
+        elif context.server_names and not context.serves(head.host):
+            self.answer_early(stream_id, head, 421, complete)
+        elif context.max_body_size and head.content_length > context.max_body_size:
+            self.answer_early(stream_id, head, 413, complete)
+        else:
+            stream = self.open_stream(stream_id, head)
+            stream.stream = context.open_http(stream, head)
+            self.fresh.append(stream)
+
+    def open_stream(self, stream_id: int, head: HTTP2Head) -> HTTP3Stream:
+        """The record of a new stream."""
+        path = self.quic.path
+        if path is not None and path[:2] != self.transport.client:
+            self.transport.client = (path[0], path[1])
+            self.transport.scope_template = None
+        stream = HTTP3Stream(self, stream_id, self.quic.stream_window(stream_id), self.context.h2_stream_window)
+        self.streams[stream_id] = stream
+        stream.remote_done = head.complete
+        stream.bodyless = head.method == "HEAD"
+        if head.complete:
+            self.readers.pop(stream_id, None)
+        else:
+            stream.content_length = head.content_length
+            stream.expect = head.expect_continue
+            stream.wait_for_body()
+        update = self.priorities.pop(stream_id, None)
+        if update is not None:
+            head.priority = update
+        # What a client does not say is what RFC 9218 says it means.
+        stream.urgency, stream.incremental = read_priority(head.priority, stream.urgency, False)
+        return stream
+
+    def answer_early(self, stream_id: int, head: HTTP2Head, status: int, complete: bool, reason: str = "") -> None:
+        """Answers a request that no application sees."""
+        head.http_version = "3"
+        head.complete = complete
+        stream = HTTP3Stream(self, stream_id, self.quic.stream_window(stream_id), 0)
+        self.streams[stream_id] = stream
+        stream.remote_done = complete
+        stream.bodyless = head.method == "HEAD"
+        reason = reason or REASONS.get(status, "refused")
+        stream.answer(status, reason)
+        self.answered = stream.answered
+        self.context.refused(self, head, status, reason)
+        self.spend(GLITCHES)
+
+    def trailers_received(self, stream: Any, fields: list[Field], reader: FrameReader) -> None:
+        """The second HEADERS of a stream."""
+        trailers = judge_trailers(fields)
+        if stream.remote_done:
+            self.fail(H3_FRAME_UNEXPECTED, "HEADERS after trailers")
+        elif trailers is None or (stream.content_length >= 0 and stream.received != stream.content_length):
+            self.fault(stream, PROTOCOL_ERROR)
+        else:
+            stream.stream.trailers_received(trailers)
+            self.request_complete(stream, b"")
+
+    def body_received(self, stream_id: int, reader: FrameReader) -> None:
+        """A piece of a request's body."""
+        stream: Any = self.streams.get(stream_id)
+        data = reader.payload
+        size = len(data)
+        if stream is None or stream.remote_done:
+            self.fail(H3_FRAME_UNEXPECTED, "DATA outside of a message")
+            return
+        end = reader.at_end
+        if not size and not end:
+            self.spend(EMPTY)
+            return
+        if size >= USEFUL:
+            self.allowance.refund(CONTROLS, 1)
+        reader.overhead -= size
+        stream.recv_window -= size
+        stream.expect = False
+        stream.received += size
+        announced = stream.content_length
+        if announced >= 0 and (stream.received > announced or (end and stream.received < announced)):
+            self.fault(stream, PROTOCOL_ERROR)
+            return
+        limit = self.context.max_body_size
+        if limit and stream.received > limit:
+            self.too_large(stream)
+        elif end:
+            self.request_complete(stream, data)
+        elif stream.stream is not None:
+            stream.stream.body_received(data, False)
+            stream.wait_for_body()
+
+    def request_complete(self, stream: Any, data: bytes) -> None:
+        """The last piece of a request."""
+        stream.remote_done = True
+        if not stream.pending:
+            stream.deadline = 0.0
+        exchange = stream.stream
+        if exchange is not None:
+            exchange.body_received(data, True)
+
+    def too_large(self, stream: Any) -> None:
+        """The body is longer than the server accepts."""
+        if stream.head_sent or stream.stream is None:
+            self.fault(stream, H3_REQUEST_CANCELLED)
+        elif stream in self.fresh:
+            self.fresh.remove(stream)
+            stream.give_up(413, REASONS[413])
+        else:
+            stream.give_up(413, REASONS[413])
+
+    def stream_reset(self, stream_id: int) -> None:
+        """RESET_STREAM: the peer sends no more of a stream."""
+        if stream_id & 3:
+            if stream_id in self.peer_streams and self.peer_streams[stream_id] in (0, 2, 3):
+                self.fail(H3_CLOSED_CRITICAL_STREAM, "a stream that has to stay was reset")
+            return
+        reader = self.readers.pop(stream_id, None)
+        if reader is None and not self.is_new(stream_id):
+            return
+        if reader is None or reader.blocked:
+            self.cancel_section(stream_id)
+        self.taken_back(stream_id)
+
+    def sending_stopped(self, stream_id: int) -> None:
+        """STOP_SENDING: the peer does not want the response. QUIC has reset it already."""
+        if stream_id & 3:
+            if stream_id in (self.control_id, self.encoder_id, self.decoder_id):
+                self.fail(H3_CLOSED_CRITICAL_STREAM, "a stream that has to stay was stopped")
+            return
+        if stream_id in self.streams or stream_id in self.readers or self.is_new(stream_id):
+            self.taken_back(stream_id)
+        else:
+            self.spend(GLITCHES)
+
+    def taken_back(self, stream_id: int) -> None:
+        """The peer has no use for a stream any more."""
+        stream: Any = self.streams.get(stream_id)
+        remote_done = stream is not None and stream.remote_done
+        self.cut_stream(stream_id, H3_REQUEST_CANCELLED, False, remote_done)
+        if stream is None:
+            self.spend(RESETS)
+            return
+        early = not stream.head_sent
+        self.drop(stream)
+        if early:
+            self.spend(RESETS)
+        self.close_if_done()

@@ -1,0 +1,416 @@
+"""The life of an HTTP/3 connection: what it sends when, what it waits for, and how it ends (RFC 9114 section 5).
+
+Data goes to QUIC only as far as the congestion window lets it leave, so that urgent streams can still overtake, and
+what waits for a peer that does not read stays with the streams, behind which their applications wait.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import pylsqpack
+
+from hypercorn.protocol.budgets import DRAIN_WAIT
+from hypercorn.protocol.flow import Sender
+from hypercorn.protocol.http2_life import HTTP2Life
+from hypercorn.protocol.http3_stream import headers_frame
+from hypercorn.protocol.ports import Context, Runtime, Transport
+from hypercorn.protocol.quic_server import ServerConnection
+from hypercorn.wire.http2_tables import CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR
+from hypercorn.wire.http2_tables import FLOW_CONTROL_ERROR as FLOW_ERROR
+from hypercorn.wire.http2_tables import REFUSED_STREAM as REFUSED
+from hypercorn.wire.http2_tables import STREAM_CLOSED as CLOSED
+from hypercorn.wire.http3 import (
+    F_GOAWAY,
+    H3_EXCESSIVE_LOAD,
+    H3_GENERAL_PROTOCOL_ERROR,
+    H3_INTERNAL_ERROR,
+    H3_MESSAGE_ERROR,
+    H3_NO_ERROR,
+    H3_REQUEST_CANCELLED,
+    H3_REQUEST_INCOMPLETE,
+    H3_REQUEST_REJECTED,
+    LARGEST_VARINT,
+    S_CONTROL,
+    S_DECODER,
+    S_ENCODER,
+    FieldPairs,
+    frame,
+    varint,
+)
+
+HANDSHAKE_WAIT = 10.0  # seconds for a handshake
+SLACK = 4096  # octets beyond the congestion window that QUIC is given, so that its packets are full
+MAX_REQUEST_ID = LARGEST_VARINT - 3  # the highest id of a request's stream
+# What the code shared with HTTP/2 says, in the words of RFC 9114 section 8.1.
+CODES = {
+    NO_ERROR: H3_NO_ERROR,
+    PROTOCOL_ERROR: H3_MESSAGE_ERROR,
+    INTERNAL_ERROR: H3_INTERNAL_ERROR,
+    REFUSED: H3_REQUEST_REJECTED,
+    CANCEL: H3_REQUEST_CANCELLED,
+    FLOW_ERROR: H3_EXCESSIVE_LOAD,
+    CLOSED: H3_GENERAL_PROTOCOL_ERROR,
+    ENHANCE_YOUR_CALM: H3_EXCESSIVE_LOAD,
+}
+
+
+class Endpoint(Protocol):
+    """What a connection tells whoever moves its datagrams."""
+
+    pairs: FieldPairs  # the response fields that the worker's connections have checked
+
+    def transmit(self, now: float) -> None:
+        """Sends what QUIC has to send, and sets its timer."""
+
+    def established(self) -> None:
+        """The handshake is complete."""
+
+    def retired(self, connection_id: bytes) -> None:
+        """The peer does not use an id any more."""
+
+    def ended(self) -> None:
+        """The connection is over for its streams; its last datagrams may still be repeated."""
+
+
+class QUICTransport(Transport):
+    """A QUIC connection, as scopes and streams see it. Nothing is written to it: streams write to QUIC."""
+
+    __slots__ = ("quic",)
+
+    def __init__(self, runtime: Runtime, quic: ServerConnection, client: Any, server: Any) -> None:
+        super().__init__(runtime)
+        self.quic = quic
+        self.client = client
+        self.server = server
+        self.scheme = "https"
+
+    def send_bytes(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    def unsent(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        """Nothing: the connection closes itself."""
+
+    def abort(self) -> None:
+        """Nothing: the connection closes itself."""
+
+    def get_extra_info(self, name: str) -> Any:
+        if name == "peername":
+            return self.client
+        if name == "sockname":
+            return self.server
+        if name == "alpn":
+            return "h3"
+        if name == "quic":
+            return self.quic
+        return None
+
+
+class HTTP3Life(HTTP2Life):
+    """An HTTP/3 connection without its frames."""
+
+    def __init__(self, transport: QUICTransport, context: Context, quic: ServerConnection, endpoint: Endpoint) -> None:
+        super().__init__(transport, context)
+        self.quic = quic
+        self.endpoint = endpoint
+        self.pairs = endpoint.pairs
+        self.encoder = pylsqpack.Encoder()
+        self.established = False
+        self.opened_at = context.runtime.now()
+        self.feeding: set[int] = set()  # streams of which QUIC may hold octets that were not sent
+        self.readers: dict[int, Any] = {}  # frames of the streams that the peer has not ended
+        self.control_id = self.encoder_id = self.decoder_id = -1
+        self.next_id = 0  # requests below this one have begun, but for those in `gaps`
+        self.gaps: set[int] = set()
+        self.closing = False  # ends once everything was delivered
+        self.reported: list[tuple[bytes, bytes]] | None = None
+        self.own_pairs: list[tuple[bytes, bytes]] = []
+        self.send_window = 0
+        self.deadline = 0.0
+        self.wait_until(self.opened_at + HANDSHAKE_WAIT)
+
+    # -- sending
+
+    def send(self, stream_id: int, data: bytes, end: bool) -> None:
+        """Hands octets of a stream to QUIC. They leave when the turn ends."""
+        if self.lost:
+            return
+        try:
+            self.quic.send_stream_data(stream_id, data, end)
+        except (RuntimeError, ValueError):
+            return  # the peer stopped the stream; the event that says so is on its way
+        self.feeding.add(stream_id)
+        self.transport.end_turn_soon()
+
+    def head_frame(self, stream_id: int, fields: list[tuple[bytes, bytes]]) -> bytes:
+        """HEADERS for a stream; what its encoding needs goes to the peer's decoder first."""
+        instructions, block = self.encoder.encode(stream_id, fields)
+        if instructions:
+            self.send(self.encoder_id, instructions, False)
+        return headers_frame(block)
+
+    def server_pairs(self, has_date: bool, has_server: bool) -> list[tuple[bytes, bytes]]:
+        """The fields that the server adds: an answer over HTTP/3 does not point at HTTP/3."""
+        pairs = self.context.server_pairs(has_date, has_server)
+        if pairs is not self.reported:
+            self.reported = pairs
+            self.own_pairs = [
+                (name, b"hypercorn-h3") if name == b"server" else (name, value)
+                for name, value in pairs
+                if name != b"alt-svc"
+            ]
+        return self.own_pairs
+
+    def open_control(self, settings: bytes) -> None:
+        """The server's three streams (RFC 9114 section 6.2, RFC 9204 section 4.2)."""
+        quic = self.quic
+        ids = []
+        for kind in (S_CONTROL, S_ENCODER, S_DECODER):
+            ids.append(quic.get_next_available_stream_id(is_unidirectional=True))
+            self.send(ids[-1], varint(kind) + (settings if kind == S_CONTROL else b""), False)
+        self.control_id, self.encoder_id, self.decoder_id = ids
+
+    def turn_ended(self) -> None:
+        if self.lost:
+            return
+        now = self.context.runtime.now()
+        if self.idle_at < 0 and not self.streams:
+            self.idle_at = now
+            if self.context.keep_alive_timeout:
+                self.wait_until(now + self.context.keep_alive_timeout)
+        if self.closing:
+            self.close_if_done()
+        self.transmit(now)
+
+    def transmit(self, now: float) -> None:
+        """Gives QUIC what may leave now, the most urgent first, and has it sent."""
+        if self.waiting:
+            self.make_room()
+            self.pump()
+        self.endpoint.transmit(now)
+        if self.waiting or self.send_window <= 0:
+            self.make_room()
+
+    def make_room(self) -> None:
+        """How much QUIC may be given, and how much of each stream that waits."""
+        quic = self.quic
+        room = quic.room() + SLACK
+        for stream_id in list(self.feeding):
+            unsent = quic.unsent(stream_id)
+            if unsent <= 0:
+                self.feeding.discard(stream_id)
+            else:
+                room -= unsent
+        self.send_window = max(0, room)
+        for stream in list(self.streams.values()):
+            if stream.pending:
+                stream.send_window = quic.stream_window(stream.id)
+                if stream.send_window <= 0:
+                    self.dequeue(stream)
+                else:
+                    self.enqueue(stream)
+
+    def flush_frames(self) -> None:
+        """Nothing: QUIC has what was written."""
+
+    def written(self) -> None:
+        self.transport.end_turn_soon()
+
+    def credit(self, stream_id: int, size: int) -> None:
+        """Lets the peer send more on a stream."""
+        self.quic.credit(stream_id, size)
+        self.transport.end_turn_soon()
+
+    def stop_reading(self, stream_id: int, code: int) -> None:
+        """Asks the peer not to send the rest of a stream, and forgets what came of it."""
+        reader = self.readers.pop(stream_id, None)
+        if reader is not None and reader.blocked:
+            self.cancel_section(stream_id)
+        try:
+            self.quic.stop_stream(stream_id, code)
+        except ValueError:
+            return
+        self.transport.end_turn_soon()
+
+    def cancel_section(self, stream_id: int) -> None:
+        """A field section will not be decoded (RFC 9204 section 4.4.2)."""
+        raise NotImplementedError
+
+    # -- ends of streams
+
+    def reset_stream(self, sender: Sender, code: int) -> None:
+        stream: Any = sender
+        if stream.over:
+            return
+        self.cut_stream(stream.id, CODES.get(code, code), stream.local_done, stream.remote_done)
+        self.drop(stream)
+        self.close_if_done()
+
+    def cut_stream(self, stream_id: int, code: int, local_done: bool, remote_done: bool) -> None:
+        """Ends the directions of a stream that have not ended."""
+        if not remote_done:
+            self.stop_reading(stream_id, code)
+        if not local_done and not self.lost:
+            try:
+                self.quic.reset_stream(stream_id, code)
+            except ValueError:
+                return
+            self.transport.end_turn_soon()
+
+    def remember_cut(self, stream_id: int) -> None:
+        """Nothing: QUIC knows which streams are over."""
+
+    # -- ends of the connection
+
+    def fail(self, code: int, reason: str) -> None:
+        """The peer broke the protocol. `code` may be HTTP/2's, from code that is shared."""
+        if self.lost:
+            return
+        self.context.refused(self, None, 400, reason)
+        self.finish(CODES.get(code, code), reason)
+
+    def drain(self) -> None:
+        if self.draining or self.lost:
+            return
+        self.draining = True
+        if not self.established:
+            self.finish_drain()
+            return
+        self.send(self.control_id, frame(F_GOAWAY, varint(MAX_REQUEST_ID)), False)
+        self.drain_at = self.context.runtime.now() + DRAIN_WAIT
+        self.wait_until(self.drain_at)
+
+    def finish_drain(self) -> None:
+        self.drain_at = 0.0
+        if not self.final:
+            self.final = True
+            if self.established:
+                self.send(self.control_id, frame(F_GOAWAY, varint(self.next_id)), False)
+        self.close_if_done()
+
+    def close_if_done(self) -> None:
+        if not self.streams and (self.peer_leaving or self.final or self.closing):
+            self.close()
+
+    def close(self) -> None:
+        """Closes politely: what was written is delivered first, as CONNECTION_CLOSE would cut it off."""
+        if self.lost:
+            return
+        self.closing = True
+        if self.established and not self.final:
+            self.final = True
+            self.send(self.control_id, frame(F_GOAWAY, varint(self.next_id)), False)
+        if self.quic.delivered():
+            self.finish(H3_NO_ERROR, "")
+        elif not self.write_at and self.context.write_timeout:
+            self.write_at = self.context.runtime.now() + self.context.write_timeout
+            self.wait_until(self.write_at)
+
+    def finish(self, code: int, reason: str) -> None:
+        """Sends CONNECTION_CLOSE and forgets the streams."""
+        if self.lost:
+            return
+        self.quic.close(error_code=code, reason_phrase=reason)
+        self.endpoint.transmit(self.context.runtime.now())
+        self.lost = True
+        self.deadline = 0.0
+        self.endpoint.ended()
+
+    def abort(self) -> None:
+        self.finish(H3_NO_ERROR if self.context.terminating else H3_INTERNAL_ERROR, "")
+
+    def gone(self) -> None:
+        """The peer closed the connection, or is not there any more."""
+        if not self.lost:
+            self.lost = True
+            self.deadline = 0.0
+            self.endpoint.ended()
+
+    # -- times
+
+    def expired(self, now: float) -> None:
+        self.deadline = 0.0
+        if self.lost:
+            return
+        self.check_peer(now)
+        for stream in list(self.streams.values()):
+            waiting: Any = stream
+            waiting = getattr(waiting, "socket", None) or waiting
+            if waiting.deadline:
+                if waiting.deadline <= now:
+                    waiting.expired(now)
+                if waiting.deadline and not self.lost:
+                    self.wait_until(waiting.deadline)
+        self.transport.end_turn_soon()
+
+    def check_peer(self, now: float) -> None:
+        context = self.context
+        if not self.established:
+            if now >= self.opened_at + HANDSHAKE_WAIT:
+                self.finish(H3_NO_ERROR, "the handshake took too long")
+            else:
+                self.wait_until(self.opened_at + HANDSHAKE_WAIT)
+            return
+        self.check_heads(now)
+        if self.drain_at and now >= self.drain_at:
+            self.finish_drain()
+        elif self.drain_at:
+            self.wait_until(self.drain_at)
+        if self.lost:
+            return
+        if self.write_at:
+            if now >= self.write_at:
+                self.finish(H3_NO_ERROR, "")
+                return
+            self.wait_until(self.write_at)
+        if self.streams:
+            if context.h2_ping_interval:
+                self.check_alive(now)
+        elif self.idle_at > 0 and context.keep_alive_timeout:
+            if now < self.idle_at + context.keep_alive_timeout:
+                self.wait_until(self.idle_at + context.keep_alive_timeout)
+            elif not self.closing:
+                self.close()
+
+    def check_heads(self, now: float) -> None:
+        """Streams whose request did not begin in time."""
+        timeout = self.context.header_timeout
+        if not timeout:
+            return
+        for stream_id, reader in list(self.readers.items()):
+            if stream_id & 3 or stream_id in self.streams:
+                continue
+            if now >= reader.since + timeout:
+                self.cut_stream(stream_id, H3_REQUEST_INCOMPLETE, False, False)
+            else:
+                self.wait_until(reader.since + timeout)
+
+    def check_alive(self, now: float) -> None:
+        """Asks a silent peer whether it is there, so that QUIC's own timeout is never a slow application's."""
+        context = self.context
+        silence = min(context.h2_ping_interval, self.quic.idle_timeout / 2)
+        if self.pinged_at:
+            if context.h2_ping_timeout and now >= self.pinged_at + context.h2_ping_timeout:
+                self.finish(H3_NO_ERROR, "no answer")
+            elif context.h2_ping_timeout:
+                self.wait_until(self.pinged_at + context.h2_ping_timeout)
+        elif now >= self.heard_at + silence:
+            self.pinged_at = now
+            self.quic.send_ping(0)
+            if context.h2_ping_timeout:
+                self.wait_until(now + context.h2_ping_timeout)
+        else:
+            self.wait_until(self.heard_at + silence)
+
+    def shutdown(self) -> None:
+        if not self.streams:
+            self.close()
+            return
+        self.drain()
+        for stream in list(self.streams.values()):
+            socket = getattr(stream, "socket", None)
+            if socket is not None:
+                socket.shutdown()

@@ -1,0 +1,478 @@
+"""The QUIC connections of one worker (RFC 9000): which datagram is whose, who may come in, and when to look again.
+
+    port.received -> QUICEndpoint -> Peer -> HTTP3Connection
+                                     Peer -> port.send
+
+Nothing here opens a socket or knows the time of itself, and no datagram, however malformed, raises out of `received`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from aioquic.buffer import Buffer
+from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE, QuicConfiguration
+from aioquic.quic.connection import TRANSPORT_CLOSE_FRAME_CAPACITY
+from aioquic.quic.crypto import CryptoPair
+from aioquic.quic.packet import (
+    QuicErrorCode,
+    QuicFrameType,
+    QuicHeader,
+    QuicPacketType,
+    encode_quic_retry,
+    encode_quic_version_negotiation,
+    pull_quic_header,
+)
+from aioquic.quic.packet_builder import QuicPacketBuilder
+from aioquic.quic.retry import QuicRetryTokenHandler
+
+from hypercorn.protocol.budgets import Budget
+from hypercorn.protocol.http3 import HTTP3Connection
+from hypercorn.protocol.http3_life import QUICTransport
+from hypercorn.protocol.ports import Connection, Context
+from hypercorn.protocol.quic_server import ID_LENGTH, ConnectionIds, ServerConnection
+from hypercorn.wire.http3 import H3_INTERNAL_ERROR, FieldPairs
+
+LONG = 0x80  # the header form bit
+RESET_FLOOR = 43  # octets of a packet that a stateless reset may answer (RFC 9000 section 10.3.3)
+STRAY_BURST, STRAY_RATE = 200.0, 100.0  # answers to datagrams that belong to no connection: at once, and in a second
+REPEATS = 16  # times that CONNECTION_CLOSE is repeated at the most (RFC 9000 section 10.2.1)
+
+Datagram = tuple[bytes, Any]  # and the address that it came from
+
+
+class DatagramPort:
+    """A UDP socket, as an endpoint sees it. `server`: its address, as scopes have it."""
+
+    server: tuple[str, int | None] | None = None
+    number = 0  # among the sockets of the server
+    blocked = False  # the kernel takes no more for now; `QUICEndpoint.unblocked` follows
+
+    def send(self, datagrams: list[bytes], address: Any) -> None:
+        """Sends datagrams to one address. What the kernel does not take now may be lost."""
+        raise NotImplementedError
+
+
+class Forwarder:
+    """The way to the other workers. This one is for a server that has one worker."""
+
+    index = 0
+    count = 1
+
+    def forward(self, worker: int, port: int, address: Any, data: bytes) -> None:
+        """Hands a datagram to the worker that owns it. It may get lost, as datagrams do."""
+
+
+class Peer:
+    """One connection, its ids and its timer."""
+
+    __slots__ = (
+        "address",
+        "connection",
+        "endpoint",
+        "ids",
+        "last_words",
+        "open",
+        "pairs",
+        "port",
+        "quic",
+        "repeats",
+        "scheduled",
+        "strays",
+    )
+
+    def __init__(self, endpoint: QUICEndpoint, port: DatagramPort) -> None:
+        self.endpoint = endpoint
+        self.port = port
+        self.pairs = endpoint.pairs
+        self.ids: set[bytes] = set()
+        self.scheduled = 0.0  # when its entry in the heap of timers is due; 0: it has none
+        self.open = True  # for its streams
+        self.last_words: list[Datagram] = []  # CONNECTION_CLOSE, to be repeated
+        self.strays = 0  # datagrams that came after it
+        self.quic: ServerConnection
+        self.connection: HTTP3Connection
+
+    def issued(self, connection_id: bytes) -> None:
+        """Packets may come under this id from now on."""
+        self.ids.add(connection_id)
+        self.endpoint.table[connection_id] = self
+
+    def retired(self, connection_id: bytes) -> None:
+        self.ids.discard(connection_id)
+        self.endpoint.table.pop(connection_id, None)
+
+    def established(self) -> None:
+        self.endpoint.half_open.discard(self)
+
+    def receive(self, data: bytes, address: Any, port: DatagramPort, now: float) -> None:
+        """A datagram for this connection."""
+        if not self.open:
+            self.strays += 1
+            if self.last_words and self.strays <= 1 << REPEATS and not self.strays & (self.strays - 1):
+                self.send(self.last_words)
+            return
+        self.port = port
+        self.quic.receive_datagram(data, address, now)
+        self.connection.heard_at = now
+
+    def turn(self, now: float) -> None:
+        """Uses what was received, or what the timer brought, and sends what follows of it."""
+        connection = self.connection
+        try:
+            transport = connection.transport
+            began = transport.cork()
+            connection.work(now)
+            if began:
+                transport.end_turn()
+        except Exception as error:
+            self.broken(error)
+        if self.quic.closing and self.open:
+            connection.gone()
+
+    def broken(self, error: Exception) -> None:
+        """A fault of this server or its library: it ends this connection and no other."""
+        self.endpoint.log.log_error("An HTTP/3 connection ended in an internal error", exc_info=error)
+        self.connection.transport.corked = False
+        try:
+            self.connection.finish(H3_INTERNAL_ERROR, "")
+        except Exception:
+            self.ended()
+        if not self.open:
+            self.forget()
+
+    def transmit(self, now: float) -> None:
+        if self.port.blocked:
+            self.endpoint.parked[self] = None
+            return
+        datagrams = self.quic.datagrams_to_send(now)
+        if self.quic.closing and datagrams:
+            self.last_words = datagrams
+        self.send(datagrams)
+        self.endpoint.schedule(self, self.quic.get_timer())
+
+    def send(self, datagrams: list[Datagram]) -> None:
+        """Sends, what goes to one address together."""
+        first = 0
+        count = len(datagrams)
+        while first < count:
+            address = datagrams[first][1]
+            last = first + 1
+            while last < count and datagrams[last][1] == address:
+                last += 1
+            self.port.send([data for data, _ in datagrams[first:last]], address)
+            first = last
+
+    def timer(self, now: float) -> None:
+        """The time that QUIC asked for has come."""
+        if not self.open:
+            self.forget()
+            return
+        try:
+            self.quic.handle_timer(now)
+        except Exception as error:
+            self.broken(error)
+            return
+        self.turn(now)
+
+    def ended(self) -> None:
+        if self.open:
+            self.open = False
+            self.endpoint.ended(self)
+
+    def forget(self) -> None:
+        """Nothing is repeated any more."""
+        for connection_id in self.ids:
+            self.endpoint.table.pop(connection_id, None)
+        self.ids.clear()
+        self.endpoint.forgotten(self)
+
+
+class QUICEndpoint:
+    """The connections of one worker. `opened` and `closed` are told of each."""
+
+    def __init__(
+        self,
+        context: Context,
+        configuration: QuicConfiguration,
+        log: Any,
+        opened: Callable[[Connection], None],
+        closed: Callable[[Connection], None],
+        forwarder: Forwarder | None = None,
+        key: bytes | None = None,
+    ) -> None:
+        self.context = context
+        self.configuration = configuration  # of connections to come: a new certificate is a new configuration
+        self.log = log
+        self.opened = opened
+        self.closed = closed
+        self.forwarder = Forwarder() if forwarder is None else forwarder
+        self.ids = ConnectionIds(self.forwarder.index, key)
+        self.pairs = FieldPairs()
+        self.max_connections = 10000
+        self.retry_threshold = 100
+        self.table: dict[bytes, Peer] = {}
+        self.peers: set[Peer] = set()
+        self.half_open: set[Peer] = set()
+        self.parked: dict[Peer, None] = {}  # those that wait for a port to take more
+        self.tokens = QuicRetryTokenHandler()
+        now = context.runtime.now()
+        self.strays = Budget(STRAY_BURST, STRAY_RATE, now)
+        # The timers of all connections: one entry for each at the most, and one timer of the loop for the first.
+        self.heap: list[tuple[float, int, Peer]] = []
+        self.entries = 0
+        self.timer: Any = None
+        self.timer_at = 0.0
+
+    # -- datagrams
+
+    def received(self, port: DatagramPort, batch: Iterable[Datagram]) -> None:
+        """Takes what a socket has received."""
+        now = self.context.runtime.now()
+        touched: dict[Peer, None] = {}
+        for data, address in batch:
+            peer: Peer | None = None
+            try:
+                peer = self.peer_of(port, data, address, now)
+                if peer is not None:
+                    touched[peer] = None
+                    peer.receive(data, address, port, now)
+            except Exception as error:
+                if peer is None:
+                    self.log.log_error("A datagram could not be used", exc_info=error)
+                else:
+                    peer.broken(error)
+        for peer in touched:
+            if peer.open:
+                peer.turn(now)
+
+    def peer_of(self, port: DatagramPort, data: bytes, address: Any, now: float) -> Peer | None:
+        """The connection that a datagram is for; None where it was used otherwise, or is of no use."""
+        if not data:
+            return None
+        if not data[0] & LONG:
+            peer = self.table.get(data[1 : 1 + ID_LENGTH])
+            if peer is None:
+                self.stray(port, data, address, data[1 : 1 + ID_LENGTH], now)
+            return peer
+        if len(data) < 7 or data[5] > 20:
+            return None
+        destination = data[6 : 6 + data[5]]
+        peer = self.table.get(destination)
+        if peer is not None:
+            return peer
+        try:
+            header = pull_quic_header(Buffer(data=data), host_cid_length=ID_LENGTH)
+        except ValueError:
+            header = None
+        if header is None or header.version is None or header.packet_type == QuicPacketType.VERSION_NEGOTIATION:
+            return None
+        if header.version not in self.configuration.supported_versions:
+            self.negotiate(port, header, len(data), address, now)
+            return None
+        if header.packet_type == QuicPacketType.INITIAL:
+            if len(data) < SMALLEST_MAX_DATAGRAM_SIZE:
+                return None
+            if header.token and self.forwarded(port, data, address, destination):
+                return None
+            return self.admit(port, header, address, now)
+        if header.packet_type == QuicPacketType.HANDSHAKE:
+            self.forwarded(port, data, address, destination)
+        return None
+
+    def forwarded(self, port: DatagramPort, data: bytes, address: Any, connection_id: bytes) -> bool:
+        """Hands a datagram on where its id names another worker."""
+        owner = self.ids.owner(connection_id)
+        if owner < 0 or owner == self.forwarder.index or owner >= self.forwarder.count:
+            return False
+        self.forwarder.forward(owner, port.number, address, data)
+        return True
+
+    def stray(self, port: DatagramPort, data: bytes, address: Any, connection_id: bytes, now: float) -> None:
+        """A packet of a connection that is not here: another worker's, or one that is gone (RFC 9000 section 10.3)."""
+        if self.forwarded(port, data, address, connection_id):
+            return
+        if len(data) >= RESET_FLOOR and len(connection_id) == ID_LENGTH and self.may_answer(now):
+            filler = bytearray(os.urandom(min(len(data) - 1, RESET_FLOOR) - 16))
+            filler[0] = filler[0] & 0x3F | 0x40
+            port.send([bytes(filler) + self.ids.reset_token(connection_id)], address)
+
+    def may_answer(self, now: float) -> bool:
+        """True while answers to strangers are within their rate."""
+        budget = self.strays
+        budget.left = min(budget.burst, budget.left + (now - budget.since) * budget.rate)
+        budget.since = now
+        if budget.left < 1:
+            return False
+        budget.left -= 1
+        return True
+
+    def negotiate(self, port: DatagramPort, header: QuicHeader, size: int, address: Any, now: float) -> None:
+        """Says which versions are spoken (RFC 9000 section 6.1)."""
+        if size >= SMALLEST_MAX_DATAGRAM_SIZE and self.may_answer(now):
+            versions = self.configuration.supported_versions
+            packet = encode_quic_version_negotiation(
+                source_cid=header.destination_cid, destination_cid=header.source_cid, supported_versions=versions
+            )
+            port.send([packet], address)
+
+    # -- who may come in
+
+    def admit(self, port: DatagramPort, header: QuicHeader, address: Any, now: float) -> Peer | None:
+        """A connection for the first packet of a client, or None: it was refused, or has to prove its address."""
+        if self.context.terminating or len(self.peers) >= self.max_connections:
+            if self.may_answer(now):
+                port.send([refusal(header, QuicErrorCode.CONNECTION_REFUSED)], address)
+            return None
+        original, retry = header.destination_cid, None
+        loaded = len(self.half_open) >= self.retry_threshold
+        if header.token:
+            try:
+                original = self.tokens.validate_token(
+                    address=address, destination_cid=header.destination_cid, token=header.token, now=now
+                )
+                retry = header.destination_cid
+            except Exception:  # of whatever made the token: ValueError, or the buffer's own for one that is cut
+                if loaded:
+                    if self.may_answer(now):
+                        port.send([refusal(header, QuicErrorCode.INVALID_TOKEN)], address)
+                    return None
+        elif loaded:
+            self.retry(port, header, address, now)
+            return None
+        if len(header.destination_cid) < 8:
+            return None  # RFC 9000 section 7.2
+        peer = Peer(self, port)
+        quic = ServerConnection(self.configuration, self.context, self.ids, original, retry, peer.issued)
+        transport = QUICTransport(self.context.runtime, quic, (address[0], address[1]), port.server)
+        connection = HTTP3Connection(transport, self.context, quic, peer)
+        transport.connection = connection
+        peer.quic = quic
+        peer.connection = connection
+        peer.issued(quic.host_cid)
+        peer.issued(header.destination_cid)
+        self.peers.add(peer)
+        self.half_open.add(peer)
+        self.opened(connection)
+        return peer
+
+    def retry(self, port: DatagramPort, header: QuicHeader, address: Any, now: float) -> None:
+        """Asks a client to prove its address first (RFC 9000 section 8.1.2). No state is kept for it."""
+        fresh = self.ids.new()
+        token = self.tokens.create_token(
+            address=address,
+            original_destination_connection_id=header.destination_cid,
+            retry_source_connection_id=fresh,
+            now=now,
+        )
+        packet = encode_quic_retry(
+            version=header.version or 0,
+            source_cid=fresh,
+            destination_cid=header.source_cid,
+            original_destination_cid=header.destination_cid,
+            retry_token=token,
+        )
+        port.send([packet], address)
+
+    def ended(self, peer: Peer) -> None:
+        """A connection is over for its streams."""
+        self.half_open.discard(peer)
+        self.parked.pop(peer, None)
+        self.schedule(peer, self.quic_end(peer))
+        self.closed(peer.connection)
+
+    def quic_end(self, peer: Peer) -> float:
+        """When the last words of a connection need no longer be repeated."""
+        end = peer.quic.get_timer()
+        now = self.context.runtime.now()
+        return now if end is None else min(end, now + 3.0)
+
+    def forgotten(self, peer: Peer) -> None:
+        self.peers.discard(peer)
+        self.half_open.discard(peer)
+        self.parked.pop(peer, None)
+
+    # -- times
+
+    def schedule(self, peer: Peer, when: float | None) -> None:
+        """Sees to it that a connection's timer runs at `when` at the latest."""
+        if when is None or (peer.scheduled and peer.scheduled <= when):
+            return  # an entry that is due too early looks again then
+        peer.scheduled = when
+        self.entries += 1
+        heapq.heappush(self.heap, (when, self.entries, peer))
+        self.arm()
+
+    def arm(self) -> None:
+        """Sets the loop's timer for the first entry."""
+        if not self.heap:
+            return
+        when = self.heap[0][0]
+        if self.timer is not None:
+            if self.timer_at <= when:
+                return
+            self.timer.cancel()
+        self.timer_at = when
+        self.timer = self.context.runtime.call_at(when, self.due)
+
+    def due(self) -> None:
+        """Runs the timers whose time has come."""
+        self.timer = None
+        now = self.context.runtime.now()
+        heap = self.heap
+        due = []
+        while heap and heap[0][0] <= now:
+            due.append(heapq.heappop(heap))
+        for when, _, peer in due:
+            if when != peer.scheduled or peer not in self.peers:
+                continue
+            peer.scheduled = 0.0
+            wanted = peer.quic.get_timer() if peer.open else now
+            if wanted is None or wanted > now:
+                self.schedule(peer, wanted)
+            else:
+                peer.timer(now)
+        self.arm()
+
+    def unblocked(self) -> None:
+        """A port takes datagrams again."""
+        parked = list(self.parked)
+        self.parked.clear()
+        now = self.context.runtime.now()
+        for peer in parked:
+            if peer.open:
+                peer.turn(now)
+
+    def close(self) -> None:
+        """Forgets every connection, and the timer."""
+        for peer in list(self.peers):
+            peer.ended()
+            peer.forget()
+        self.heap.clear()
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+def refusal(header: QuicHeader, code: int) -> bytes:
+    """A packet that ends a connection of which nothing is kept."""
+    crypto = CryptoPair()
+    version = header.version or 0
+    crypto.setup_initial(cid=header.destination_cid, is_client=False, version=version)
+    builder = QuicPacketBuilder(
+        host_cid=header.destination_cid,
+        is_client=False,
+        max_datagram_size=SMALLEST_MAX_DATAGRAM_SIZE,
+        peer_cid=header.source_cid,
+        version=version,
+    )
+    builder.start_packet(QuicPacketType.INITIAL, crypto)
+    buffer = builder.start_frame(QuicFrameType.TRANSPORT_CLOSE, capacity=TRANSPORT_CLOSE_FRAME_CAPACITY)
+    buffer.push_uint_var(code)
+    buffer.push_uint_var(QuicFrameType.PADDING)
+    buffer.push_uint_var(0)
+    datagrams, _ = builder.flush()
+    return datagrams[0]

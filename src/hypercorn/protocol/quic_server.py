@@ -1,0 +1,231 @@
+"""One QUIC connection of a server (RFC 9000), as aioquic keeps it, where this server wants it otherwise.
+
+- Connection ids tell which worker owns the connection, and their reset tokens come from a key (RFC 9000 section 10.3).
+- Credit follows what was taken: aioquic would double a window whenever half of it is used.
+- Client certificates are asked for, and judged (RFC 8446 section 4.3.2).
+
+It relies on what aioquic does not promise to keep; the tests of `tests/protocol/test_quic.py` hold every such place.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import ssl
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+from aioquic import tls
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import (
+    CONNECTION_LIMIT_FRAME_CAPACITY,
+    MAX_STREAM_DATA_FRAME_CAPACITY,
+    QuicConnection,
+    QuicConnectionId,
+)
+from aioquic.quic.packet import QuicErrorCode, QuicFrameType
+from aioquic.quic.packet_builder import QuicPacketBuilder
+from aioquic.quic.recovery import QuicPacketSpace
+from aioquic.quic.stream import QuicStream
+
+from hypercorn.protocol.ports import Context
+
+ID_LENGTH = 10  # octets of a connection id: two for the worker, eight of chance
+UNI_STREAMS = 8  # unidirectional streams of the peer: control, two of QPACK, and some that are of no use
+UNI_WINDOW = 65536
+HOST_IDS = 8  # connection ids that a peer gets at the most
+LONGEST_FLIGHT = 4194304  # octets that are kept for a peer that has not acknowledged them
+
+
+class ConnectionIds:
+    """Makes the connection ids of one worker, and tells whose an id is."""
+
+    def __init__(self, worker: int = 0, key: bytes | None = None) -> None:
+        self.worker = worker
+        self.prefix = worker.to_bytes(2, "big")
+        self.key = os.urandom(32) if key is None else key
+
+    def new(self) -> bytes:
+        """A fresh id."""
+        return self.prefix + os.urandom(ID_LENGTH - 2)
+
+    def owner(self, connection_id: bytes) -> int:
+        """The worker that an id names, or -1 where the id is not of this server's making."""
+        return int.from_bytes(connection_id[:2], "big") if len(connection_id) == ID_LENGTH else -1
+
+    def reset_token(self, connection_id: bytes) -> bytes:
+        """What proves that a reset is of this server, also after its state is gone."""
+        return hmac.digest(self.key, connection_id, sha256)[:16]
+
+
+class ServerConnection(QuicConnection):
+    """A connection that a client has opened. `context` has the limits, `ids` names it."""
+
+    def __init__(
+        self,
+        configuration: QuicConfiguration,
+        context: Context,
+        ids: ConnectionIds,
+        original_id: bytes,
+        retry_id: bytes | None,
+        issued: Callable[[bytes], None],
+    ) -> None:
+        super().__init__(
+            configuration=configuration,
+            original_destination_connection_id=original_id,
+            retry_source_connection_id=retry_id,
+        )
+        self.ids = ids
+        self.issued = issued  # told of each id under which packets may come
+        self.read = 0  # octets that came in order and were not given back to the connection's window
+        self.window = context.h2_connection_window
+        first = ids.new()
+        self._host_cids[0] = QuicConnectionId(
+            cid=first, sequence_number=0, stateless_reset_token=ids.reset_token(first), was_sent=True
+        )
+        self.host_cid = first
+        self._local_initial_source_connection_id = first
+        self._local_max_streams_bidi.value = self._local_max_streams_bidi.sent = context.h2_max_concurrent_streams
+        self._local_max_streams_uni.value = self._local_max_streams_uni.sent = UNI_STREAMS
+        self._local_max_stream_data_uni = UNI_WINDOW
+
+    # -- what the server reads and sets
+
+    @property
+    def path(self) -> Any:
+        """The peer's address, as it is now (RFC 9000 section 9)."""
+        return self._network_paths[0].addr if self._network_paths else None
+
+    @property
+    def closing(self) -> bool:
+        """CONNECTION_CLOSE was sent or received."""
+        return self._close_event is not None
+
+    @property
+    def idle_timeout(self) -> float:
+        """Seconds of silence after which both sides forget the connection (RFC 9000 section 10.1)."""
+        return self._idle_timeout()
+
+    @property
+    def open_ids(self) -> list[bytes]:
+        """The ids under which packets for it come."""
+        return [one.cid for one in self._host_cids]
+
+    def room(self) -> int:
+        """Octets that may be on their way now and are not (RFC 9002 section 7)."""
+        loss = self._loss
+        return min(loss.congestion_window, LONGEST_FLIGHT) - loss.bytes_in_flight
+
+    def unsent(self, stream_id: int) -> int:
+        """Octets of a stream that wait for their first packet; -1 where the stream is gone."""
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            return -1
+        sender = stream.sender
+        return sender._buffer_stop - sender.highest_offset  # type: ignore[no-any-return, unused-ignore]
+
+    def stream_window(self, stream_id: int) -> int:
+        """Octets that the peer takes on a stream beyond what was written."""
+        stream = self._streams.get(stream_id)
+        return 0 if stream is None else stream.max_stream_data_remote - stream.sender._buffer_stop
+
+    def delivered(self) -> bool:
+        """True where the peer has acknowledged every response."""
+        return all(number & 3 or stream.sender.is_finished for number, stream in self._streams.items())
+
+    def took(self, size: int) -> None:
+        """Octets came in order: the connection's window opens again by half of its size at a time."""
+        self.read += size
+        if self.read * 2 >= self.window:
+            self._local_max_data.value += self.read
+            self.read = 0
+
+    def credit(self, stream_id: int, size: int) -> None:
+        """Lets the peer send more on a stream."""
+        stream = self._streams.get(stream_id)
+        if stream is not None and not stream.receiver.is_finished:
+            stream.max_stream_data_local += size
+
+    def certificate(self) -> Any:
+        """The peer's certificate (cryptography's), or None."""
+        return self.tls._peer_certificate if hasattr(self, "tls") else None
+
+    def chain(self) -> list[Any]:
+        """What the peer sent beside its certificate."""
+        return list(self.tls._peer_certificate_chain)
+
+    def judge_client(self) -> bool:
+        """After the handshake: is the client who it should be? Ends the connection where not."""
+        configuration = self._configuration
+        if configuration.verify_mode in (None, ssl.CERT_NONE):
+            return True
+        alert: Any = None
+        certificate = self.certificate()
+        if certificate is None:
+            if configuration.verify_mode == ssl.CERT_REQUIRED:
+                alert = 116  # certificate_required (RFC 8446 section 6.2)
+        else:
+            try:
+                tls.verify_certificate(
+                    certificate, self.chain(), cafile=configuration.cafile, cadata=configuration.cadata
+                )
+            except tls.Alert as error:
+                alert = int(error.description)
+            except Exception:  # cryptography's, for what is no certificate after all
+                alert = int(tls.AlertDescription.bad_certificate)
+        if alert is None:
+            return True
+        self.close(QuicErrorCode.CRYPTO_ERROR + alert, QuicFrameType.CRYPTO, "client certificate")
+        return False
+
+    # -- where aioquic would do otherwise
+
+    def _initialize(self, peer_cid: bytes) -> None:
+        super()._initialize(peer_cid)
+        self.tls._max_early_data = None  # no 0-RTT
+        if self._configuration.verify_mode not in (None, ssl.CERT_NONE):
+            self.tls._request_client_certificate = True
+
+    def _replenish_connection_ids(self) -> None:
+        while len(self._host_cids) < min(HOST_IDS, self._remote_active_connection_id_limit):
+            fresh = self.ids.new()
+            self._host_cids.append(
+                QuicConnectionId(
+                    cid=fresh,
+                    sequence_number=self._host_cid_seq,
+                    stateless_reset_token=self.ids.reset_token(fresh),
+                )
+            )
+            self._host_cid_seq += 1
+            self.issued(fresh)
+
+    def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
+        data = self._local_max_data
+        for limit in (data, self._local_max_streams_bidi, self._local_max_streams_uni):
+            if limit.value == limit.sent:
+                continue
+            if limit is not data and limit.sent - limit.used >= limit.value - limit.sent:
+                continue  # MAX_STREAMS once the peer has fewer left than it would get
+            buffer = builder.start_frame(
+                limit.frame_type,
+                capacity=CONNECTION_LIMIT_FRAME_CAPACITY,
+                handler=self._on_connection_limit_delivery,
+                handler_args=(limit,),
+            )
+            buffer.push_uint_var(limit.value)
+            limit.sent = limit.value
+
+    def _write_stream_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace, stream: QuicStream) -> None:
+        limit = stream.max_stream_data_local
+        if stream.max_stream_data_local_sent == limit or stream.receiver.is_finished:
+            return
+        buffer = builder.start_frame(
+            QuicFrameType.MAX_STREAM_DATA,
+            capacity=MAX_STREAM_DATA_FRAME_CAPACITY,
+            handler=self._on_max_stream_data_delivery,
+            handler_args=(stream,),
+        )
+        buffer.push_uint_var(stream.stream_id)
+        buffer.push_uint_var(limit)
+        stream.max_stream_data_local_sent = limit

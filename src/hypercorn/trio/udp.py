@@ -1,0 +1,56 @@
+"""UDP sockets on trio: a task that reads, and one that waits for a kernel that takes no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from socket import socket
+from typing import Any
+
+import trio
+
+from hypercorn.runtime.ports import Listener
+
+
+class UDPListener(Listener):
+    """Watches a socket for a `UDPPort` or an `Inbox`."""
+
+    def __init__(self, sock: socket, port: Any, start: Callable[..., None]) -> None:
+        self.sock = sock
+        self.port = port
+        self.start = start
+        self.scope = trio.CancelScope()
+        self.watching_output = False
+        port.wait_writable = self.wait_writable
+        start(self.read)
+
+    async def read(self) -> None:
+        """The task that reads."""
+        with self.scope:
+            await trio.lowlevel.checkpoint_if_cancelled()  # the socket may be closed before this task began
+            while True:
+                await trio.lowlevel.wait_readable(self.sock)
+                self.port.readable()
+
+    def wait_writable(self) -> None:
+        """Starts the task that waits, once."""
+        if not self.watching_output:
+            self.watching_output = True
+            self.start(self.write)
+
+    async def write(self) -> None:
+        """The task that sends what the kernel refused."""
+        try:
+            while not self.port.closed:
+                await trio.lowlevel.wait_writable(self.sock)
+                if self.port.writable():
+                    break
+        except (OSError, trio.ClosedResourceError, trio.BusyResourceError):
+            pass
+        finally:
+            self.watching_output = False
+
+    def close(self) -> None:
+        self.port.closed = True
+        self.scope.cancel()
+        if self.sock.fileno() >= 0:
+            trio.lowlevel.notify_closing(self.sock)

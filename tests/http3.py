@@ -1,0 +1,297 @@
+"""aioquic's client against an endpoint, both in memory and on one clock: for tests of HTTP/3 without sockets."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from aioquic.h3.connection import H3Connection
+from aioquic.h3.events import DataReceived, H3Event, HeadersReceived
+from aioquic.quic import events as quic_events
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from hypercorn.asgi.streams import StreamContext
+from hypercorn.config import Config
+from hypercorn.protocol.ports import Connection
+from hypercorn.protocol.quic import DatagramPort, Forwarder, QUICEndpoint
+from hypercorn.runtime.deadlines import Deadlines
+from hypercorn.runtime.memory import MemoryRuntime
+
+Fields = list[tuple[bytes, bytes]]
+ROUND_TRIPS = 2000  # exchanges of datagrams after which a test is taken for an endless one
+
+
+@cache
+def certificate() -> tuple[Any, Any]:
+    """A certificate for localhost that signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return built, key
+
+
+def request(path: bytes = b"/", method: bytes = b"GET", *more: tuple[bytes, bytes]) -> Fields:
+    """The fields of a request."""
+    return [(b":method", method), (b":scheme", b"https"), (b":authority", b"localhost"), (b":path", path), *more]
+
+
+class Log:
+    """What the server logs."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+        self.causes: list[Any] = []
+
+    def log_error(self, message: str, *args: Any, exc_info: Any = None) -> None:
+        self.errors.append(message % args)
+        self.causes.append(exc_info)
+
+    def log_warning(self, message: str, *args: Any) -> None:
+        self.errors.append(message % args)
+
+    def log_debug(self, message: str, *args: Any) -> None:
+        pass
+
+
+class MemoryPort(DatagramPort):
+    """Keeps what the server sends."""
+
+    server = ("127.0.0.1", 443)
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[bytes, Any]] = []
+        self.calls = 0
+
+    def send(self, datagrams: list[bytes], address: Any) -> None:
+        self.calls += 1
+        self.sent.extend((data, address) for data in datagrams)
+
+
+class Answer:
+    """What came on one stream."""
+
+    def __init__(self) -> None:
+        self.heads: list[Fields] = []
+        self.body = bytearray()
+        self.over = False
+        self.reset: int | None = None
+
+    @property
+    def status(self) -> int:
+        return int(dict(self.heads[0])[b":status"])
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        return dict(self.heads[0])
+
+
+class Client:
+    """A client on the wire of a `Server`. Nothing moves but in `Server.settle`."""
+
+    def __init__(self, server: Server, address: Any = ("10.0.0.1", 5000), **options: Any) -> None:
+        self.server = server
+        self.address = address
+        settings = {"is_client": True, "alpn_protocols": ["h3"], "server_name": "localhost", **options}
+        configuration = QuicConfiguration(**settings)
+        configuration.verify_mode = 0
+        self.quic = QuicConnection(configuration=configuration)
+        self.http: Any = None
+        self.answers: dict[int, Answer] = {}
+        self.events: list[Any] = []
+        self.closed: quic_events.ConnectionTerminated | None = None
+        self.lose: Callable[[bytes], bool] = lambda _: False  # datagrams that do not arrive, either way
+        self.sent: list[bytes] = []
+        self.sizes: list[int] = []  # of the datagrams that came
+        self.quic.connect(("127.0.0.1", 443), server.now())
+
+    def start(self) -> Client:
+        """The handshake, and HTTP/3's SETTINGS."""
+        self.server.settle()
+        assert self.http is not None or self.closed, "the handshake did not end"
+        return self
+
+    def read(self) -> None:
+        """Uses what QUIC has to tell."""
+        while (event := self.quic.next_event()) is not None:
+            self.events.append(event)
+            if isinstance(event, quic_events.HandshakeCompleted):
+                self.http = H3Connection(self.quic)
+            if isinstance(event, quic_events.ConnectionTerminated):
+                self.closed = event
+            if isinstance(event, quic_events.StreamReset):
+                self.answer(event.stream_id).reset = event.error_code
+            if self.http is not None:
+                for http_event in self.http.handle_event(event):
+                    self.http_event(http_event)
+
+    def http_event(self, event: H3Event) -> None:
+        if isinstance(event, HeadersReceived):
+            answer = self.answer(event.stream_id)
+            answer.heads.append(event.headers)
+            answer.over = event.stream_ended
+        elif isinstance(event, DataReceived):
+            answer = self.answer(event.stream_id)
+            answer.body += event.data
+            answer.over = event.stream_ended
+
+    def answer(self, stream: int = 0) -> Answer:
+        return self.answers.setdefault(stream, Answer())
+
+    def send(self, fields: Fields, body: bytes | None = None, *, end: bool = True) -> int:
+        """A request; its stream."""
+        stream: int = self.quic.get_next_available_stream_id()
+        self.http.send_headers(stream, fields, end_stream=end and body is None)
+        if body is not None:
+            self.http.send_data(stream, body, end)
+        return stream
+
+    def ask(self, fields: Fields | None = None, body: bytes | None = None) -> Answer:
+        """A request, and its whole answer."""
+        stream = self.send(request() if fields is None else fields, body)
+        self.server.settle()
+        return self.answer(stream)
+
+    def raw(self, data: bytes, *, stream: int | None = None, end: bool = False) -> int:
+        """Octets on a stream, past aioquic's HTTP/3."""
+        number: int = self.quic.get_next_available_stream_id() if stream is None else stream
+        self.quic.send_stream_data(number, data, end)
+        return number
+
+    def uni(self, data: bytes) -> int:
+        """Octets on a new unidirectional stream."""
+        number: int = self.quic.get_next_available_stream_id(is_unidirectional=True)
+        self.quic.send_stream_data(number, data)
+        return number
+
+
+class Server:
+    """An endpoint, its clock and its clients."""
+
+    def __init__(self, app: Any, forwarder: Forwarder | None = None, **options: Any) -> None:
+        config = Config()
+        for name, value in options.items():
+            assert hasattr(config, name), name
+            setattr(config, name, value)
+        self.config = config
+        self.runtime = MemoryRuntime()
+        self.log = Log()
+        self.context = StreamContext(self.runtime, app, config, self.log)
+        self.records: list[tuple[Any, ...]] = []
+        self.context.access = lambda *record: self.records.append(record)
+        self.context.records = True
+        self.deadlines = Deadlines(self.runtime, self.context)
+        self.context.arm_deadline = self.deadlines.arm
+        self.context.connection_replaced = self.replaced
+        configuration = QuicConfiguration(
+            is_client=False,
+            alpn_protocols=["h3"],
+            connection_id_length=10,
+            congestion_control_algorithm="cubic",
+            idle_timeout=config.quic_idle_timeout,
+            max_data=config.h2_connection_window,
+            max_stream_data=config.h2_stream_window,
+        )
+        configuration.certificate, configuration.private_key = certificate()
+        self.ended: list[Connection] = []
+        self.endpoint = QUICEndpoint(
+            self.context, configuration, self.log, self.deadlines.connections.add, self.closed, forwarder
+        )
+        self.endpoint.max_connections = config.quic_max_connections
+        self.endpoint.retry_threshold = config.quic_retry_threshold
+        self.port = MemoryPort()
+        self.clients: list[Client] = []
+
+    def replaced(self, connection: Connection, successor: Connection) -> None:
+        self.deadlines.connections.discard(connection)
+        self.deadlines.connections.add(successor)
+
+    def closed(self, connection: Connection) -> None:
+        self.ended.append(connection)
+        self.deadlines.connections.discard(connection)
+        connection.connection_lost()
+
+    def now(self) -> float:
+        return self.runtime.time
+
+    def client(self, **options: Any) -> Client:
+        """A client that has connected."""
+        return self.connect(**options).start()
+
+    def connect(self, **options: Any) -> Client:
+        """A client that has sent nothing yet."""
+        client = Client(self, options.pop("address", ("10.0.0.1", 5000 + len(self.clients))), **options)
+        self.clients.append(client)
+        return client
+
+    @property
+    def connection(self) -> Any:
+        """The first connection."""
+        return next(iter(self.endpoint.peers)).connection
+
+    def exchange(self) -> bool:
+        """Carries what both sides have to send. False where that is nothing."""
+        moved = False
+        self.runtime.run()
+        batch = []
+        for client in self.clients:
+            for data, _ in client.quic.datagrams_to_send(self.now()):
+                client.sent.append(data)
+                moved = True
+                if not client.lose(data):
+                    batch.append((data, client.address))
+        if batch:
+            self.endpoint.received(self.port, batch)
+        self.runtime.run()
+        sent, self.port.sent = self.port.sent, []
+        by_address = {client.address: client for client in self.clients}
+        for data, address in sent:
+            moved = True
+            client = by_address[address]
+            client.sizes.append(len(data))
+            if not client.lose(data):
+                client.quic.receive_datagram(data, ("127.0.0.1", 443), self.now())
+        for client in self.clients:
+            client.read()
+        return moved
+
+    def settle(self, seconds: float = 0.2) -> None:
+        """Lets everything happen that happens within some seconds of the clock; loops that stand still cost none."""
+        end = self.now() + seconds
+        for _ in range(ROUND_TRIPS):
+            if self.exchange():
+                continue
+            timers = [client.quic.get_timer() for client in self.clients]
+            due = [when for when in (*timers, *self.pending()) if when is not None and when <= end]
+            if not due:
+                return
+            self.advance(max(0.0, min(due) - self.now()) + 0.0001)
+        raise AssertionError("it does not come to rest")
+
+    def pending(self) -> list[float]:
+        return [timer.when for _, _, timer in self.runtime.timers if not timer.cancelled]
+
+    def advance(self, seconds: float) -> None:
+        """Moves the clock, and runs the timers of all."""
+        self.runtime.advance(seconds)
+        for client in self.clients:
+            when = client.quic.get_timer()
+            if when is not None and when <= self.now():
+                client.quic.handle_timer(self.now())
