@@ -34,6 +34,8 @@ FLOORS = {
     "protocol": PROTOCOL,
     "asgi": ASGI,
     "middleware": ASGI,
+    "middleware.dispatcher": RUNTIME,  # one class for each loop
+    "middleware.wsgi": RUNTIME,  # the same
     "app_wrappers": ASGI,  # an old name of asgi.wsgi
     "utils": ASGI,  # old names of asgi.loading
     "asyncio": RUNTIME,

@@ -1,0 +1,41 @@
+"""ASGI applications around an application. Each is loaded when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hypercorn.middleware.compression import CompressionMiddleware
+    from hypercorn.middleware.http_to_https import HTTPToHTTPSRedirectMiddleware
+    from hypercorn.middleware.proxy_fix import ProxyFixMiddleware
+    from hypercorn.middleware.request_id import RequestIDMiddleware
+    from hypercorn.middleware.static import StaticFiles
+
+__all__ = (
+    "AsyncioWSGIMiddleware",
+    "CompressionMiddleware",
+    "DispatcherMiddleware",
+    "HTTPToHTTPSRedirectMiddleware",
+    "ProxyFixMiddleware",
+    "RequestIDMiddleware",
+    "StaticFiles",
+    "TrioWSGIMiddleware",
+)
+
+_PLACES = {
+    "AsyncioWSGIMiddleware": "wsgi",
+    "CompressionMiddleware": "compression",
+    "DispatcherMiddleware": "dispatcher",
+    "HTTPToHTTPSRedirectMiddleware": "http_to_https",
+    "ProxyFixMiddleware": "proxy_fix",
+    "RequestIDMiddleware": "request_id",
+    "StaticFiles": "static",
+    "TrioWSGIMiddleware": "wsgi",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(importlib.import_module(f"hypercorn.middleware.{_PLACES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,135 @@
+"""Puts what a trusted proxy says of a request in the place of what its connection says."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from hypercorn.middleware.answers import App, Headers, Receive, Send, listed
+
+# One parameter of an element of `Forwarded` (RFC 7239 section 4), or what separates two.
+PAIR = re.compile(r"""\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^\s";,]*)\s*([;,]|$)""")
+SCHEMES = ("http", "https")
+HOST = re.compile(r"[^\s/@?#\\]+")
+
+
+class ProxyFixMiddleware:
+    """Sets client, scheme and host as a proxy tells them.
+
+    mode: "legacy" reads X-Forwarded-For, -Proto and -Host, "modern" reads Forwarded (RFC 7239) and, where that is
+        missing, the others
+    trusted_hops: proxies that each add a member to these fields; the member of the outermost of them is taken, and
+        0 trusts none
+    trusted_hosts: addresses and networks of the proxies ("10.0.0.0/8"), and "unix" for those behind a unix socket; a
+        request from elsewhere is left as it is. None: every peer is a proxy
+    """
+
+    def __init__(
+        self,
+        app: App,
+        mode: Literal["legacy", "modern"] = "legacy",
+        trusted_hops: int = 1,
+        trusted_hosts: Iterable[str] | None = None,
+    ) -> None:
+        if mode not in ("legacy", "modern"):
+            raise ValueError(f"mode must be 'legacy' or 'modern', not {mode!r}")
+        self.app = app
+        self.mode = mode
+        self.trusted_hops = trusted_hops
+        self.unix = trusted_hosts is None
+        self.networks: list[Any] | None = None
+        if trusted_hosts is not None:
+            hosts = list(trusted_hosts)
+            self.unix = "unix" in hosts
+            self.networks = [ipaddress.ip_network(host, strict=False) for host in hosts if host != "unix"]
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket") and self.trusted_hops > 0 and self.is_trusted(scope.get("client")):
+            scope = self.fixed(scope)
+        await self.app(scope, receive, send)
+
+    def is_trusted(self, client: Any) -> bool:
+        """True where the peer is one of the proxies."""
+        if client is None:
+            return self.unix
+        if self.networks is None:
+            return True
+        try:
+            address = ipaddress.ip_address(client[0].partition("%")[0])
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)
+        return any((mapped or address) in network for network in self.networks)
+
+    def fixed(self, scope: Any) -> Any:
+        """The scope as the proxy sees it: a copy, but for the client, which the access log shows too."""
+        headers = scope["headers"]
+        client, scheme, host = self.modern(headers) if self.mode == "modern" else (None, None, None)
+        if self.mode == "legacy" or not any(key.lower() == b"forwarded" for key, _ in headers):
+            client = self.hop(listed(headers, b"x-forwarded-for"))
+            scheme = self.hop(listed(headers, b"x-forwarded-proto"))
+            host = self.hop(listed(headers, b"x-forwarded-host"))
+        if client:
+            scope["client"] = node(client)
+        scope = dict(scope)
+        if scheme and scheme.lower() in SCHEMES:
+            scope["scheme"] = scheme.lower()
+            if scope["type"] == "websocket":
+                scope["scheme"] = "wss" if scheme.lower() == "https" else "ws"
+        if host and HOST.fullmatch(host):
+            kept = [(key, value) for key, value in headers if key.lower() != b"host"]
+            scope["headers"] = [*kept, (b"host", host.encode("latin-1"))]
+        return scope
+
+    def hop(self, members: list[str]) -> str | None:
+        """The member that the outermost trusted proxy added; None where there are fewer."""
+        return members[-self.trusted_hops] if len(members) >= self.trusted_hops else None
+
+    def modern(self, headers: Headers) -> tuple[str | None, str | None, str | None]:
+        """The `for`, `proto` and `host` of the element that the outermost trusted proxy added."""
+        text = ",".join(value.decode("latin-1") for key, value in headers if key.lower() == b"forwarded")
+        elements = parse_forwarded(text)
+        if len(elements) < self.trusted_hops:
+            return None, None, None
+        element = elements[-self.trusted_hops]
+        return element.get("for"), element.get("proto"), element.get("host")
+
+
+def parse_forwarded(text: str) -> list[dict[str, str]]:
+    """The elements of a `Forwarded` field, names in lower case and values without their quotes. Nothing at all where
+    a part of it cannot be read: which element is whose would be a guess."""
+    elements: list[dict[str, str]] = [{}]
+    at = 0
+    text = text.strip()
+    while at < len(text):
+        if text[at] in " \t,;":  # empty elements and pairs
+            if text[at] == "," and elements[-1]:
+                elements.append({})
+            at += 1
+            continue
+        match = PAIR.match(text, at)
+        if match is None:
+            return []
+        name, value, ending = match.groups()
+        if value.startswith('"'):
+            value = re.sub(r"\\(.)", r"\1", value[1:-1])
+        elements[-1].setdefault(name.lower(), value)
+        if ending == ",":
+            elements.append({})
+        at = match.end()
+    return [element for element in elements if element]
+
+
+def node(text: str) -> tuple[str, int]:
+    """Address and port of a node (RFC 7239 section 6): `1.2.3.4`, `1.2.3.4:80`, `[::1]:80`, and `::1` as others write
+    it. The port is 0 where it is not told."""
+    host, port = text, ""
+    if text.startswith("["):
+        host, _, port = text[1:].partition("]")
+        port = port.removeprefix(":")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
+    return host, number if number < 65536 else 0
