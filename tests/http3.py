@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import select
+import socket
+import time
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -16,11 +19,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tests.peer import PATIENCE
 
 from hypercorn.asgi.streams import StreamContext
 from hypercorn.config import Config
+from hypercorn.net.forwarding import Place
 from hypercorn.protocol.ports import Connection
-from hypercorn.protocol.quic import DatagramPort, Forwarder, QUICEndpoint
+from hypercorn.protocol.quic import DatagramPort, QUICEndpoint
 from hypercorn.runtime.deadlines import Deadlines
 from hypercorn.runtime.memory import MemoryRuntime
 
@@ -106,14 +111,16 @@ class Answer:
 class Client:
     """A client on the wire of a `Server`. Nothing moves but in `Server.settle`."""
 
-    def __init__(self, server: Server, address: Any = ("10.0.0.1", 5000), **options: Any) -> None:
+    def __init__(self, server: Server | Wire, address: Any = ("10.0.0.1", 5000), **options: Any) -> None:
         self.server = server
         self.address = address
-        settings = {"is_client": True, "alpn_protocols": ["h3"], "server_name": "localhost", **options}
+        settings: dict[str, Any] = {"is_client": True, "alpn_protocols": ["h3"], "server_name": "localhost", **options}
         configuration = QuicConfiguration(**settings)
         configuration.verify_mode = 0
         self.quic = QuicConnection(configuration=configuration)
         self.http: Any = None
+        self.bare = False  # no HTTP/3 is opened after the handshake
+        self.connected = False
         self.answers: dict[int, Answer] = {}
         self.events: list[Any] = []
         self.closed: quic_events.ConnectionTerminated | None = None
@@ -125,7 +132,7 @@ class Client:
     def start(self) -> Client:
         """The handshake, and HTTP/3's SETTINGS."""
         self.server.settle()
-        assert self.http is not None or self.closed, "the handshake did not end"
+        assert self.connected or self.closed, "the handshake did not end"
         return self
 
     def read(self) -> None:
@@ -133,7 +140,9 @@ class Client:
         while (event := self.quic.next_event()) is not None:
             self.events.append(event)
             if isinstance(event, quic_events.HandshakeCompleted):
-                self.http = H3Connection(self.quic)
+                self.connected = True
+                if not self.bare:
+                    self.http = H3Connection(self.quic)
             if isinstance(event, quic_events.ConnectionTerminated):
                 self.closed = event
             if isinstance(event, quic_events.StreamReset):
@@ -182,10 +191,83 @@ class Client:
         return number
 
 
+class Wire:
+    """A real socket to a live server, in the place of `Server`."""
+
+    def __init__(self, port: int, family: socket.AddressFamily = socket.AF_INET) -> None:
+        self.address = ("::1" if family == socket.AF_INET6 else "127.0.0.1", port)
+        self.sock = socket.socket(family, socket.SOCK_DGRAM)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4194304)
+        self.client: Any = None
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def flush(self) -> None:
+        """Sends what the client has to send."""
+        for data, _ in self.client.quic.datagrams_to_send(self.now()):
+            if not self.client.lose(data):
+                self.sock.sendto(data, self.address)
+
+    def settle(self, until: Callable[[], Any] = lambda: False, within: float = PATIENCE) -> None:
+        """Carries datagrams until a condition holds."""
+        end = self.now() + within
+        while not until():
+            assert self.now() < end, "it did not come about in time"
+            self.flush()
+            timer = self.client.quic.get_timer()
+            wait = 0.05 if timer is None else min(0.05, max(0.0, timer - self.now()))
+            if select.select([self.sock], [], [], wait)[0]:
+                for _ in range(64):
+                    try:
+                        data = self.sock.recv(65536, socket.MSG_DONTWAIT)
+                    except BlockingIOError:
+                        break
+                    except ConnectionRefusedError:
+                        break
+                    self.client.sizes.append(len(data))
+                    if not self.client.lose(data):
+                        self.client.quic.receive_datagram(data, ("127.0.0.1", 443), self.now())
+            timer = self.client.quic.get_timer()
+            if timer is not None and timer <= self.now():
+                self.client.quic.handle_timer(self.now())
+            self.client.read()
+            self.flush()
+
+
+class LiveClient(Client):
+    """A client of a live server."""
+
+    def __init__(self, port: int, family: socket.AddressFamily = socket.AF_INET, **options: Any) -> None:
+        self.wire = Wire(port, family)
+        super().__init__(self.wire, **options)
+        self.wire.client = self
+
+    def start(self) -> LiveClient:
+        self.wire.settle(lambda: self.connected or self.closed)
+        return self
+
+    def ask(self, fields: Fields | None = None, body: bytes | None = None) -> Answer:
+        stream = self.send(request() if fields is None else fields, body)
+        self.wire.settle(lambda: self.answer(stream).over or self.answer(stream).reset is not None or self.closed)
+        return self.answer(stream)
+
+    def close(self) -> None:
+        self.quic.close()
+        self.wire.flush()
+        self.wire.sock.close()
+
+    def __enter__(self) -> LiveClient:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 class Server:
     """An endpoint, its clock and its clients."""
 
-    def __init__(self, app: Any, forwarder: Forwarder | None = None, **options: Any) -> None:
+    def __init__(self, app: Any, place: Place | None = None, **options: Any) -> None:
         config = Config()
         for name, value in options.items():
             assert hasattr(config, name), name
@@ -212,7 +294,7 @@ class Server:
         configuration.certificate, configuration.private_key = certificate()
         self.ended: list[Connection] = []
         self.endpoint = QUICEndpoint(
-            self.context, configuration, self.log, self.deadlines.connections.add, self.closed, forwarder
+            self.context, configuration, self.log, self.deadlines.connections.add, self.closed, place
         )
         self.endpoint.max_connections = config.quic_max_connections
         self.endpoint.retry_threshold = config.quic_retry_threshold

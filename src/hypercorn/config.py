@@ -19,11 +19,21 @@ from hypercorn import sources
 from hypercorn.errors import ConfigWarning
 from hypercorn.logging import Logger
 from hypercorn.net.address import client_address
-from hypercorn.net.sockets import SocketOptions, Sockets, SocketTypeError, UnixPath, create_sockets
+from hypercorn.net.sockets import (
+    SocketOptions,
+    Sockets,
+    SocketTypeError,
+    UnixPath,
+    bind_text,
+    copies_of,
+    create_sockets,
+    steers_datagrams,
+)
 from hypercorn.options import BY_NAME, OPTIONS, STORED_AS, UNSET, nearest
 
 if TYPE_CHECKING:
     import logging
+    from socket import socket
     from ssl import SSLContext, VerifyFlags, VerifyMode
 
     from typing_extensions import Self
@@ -123,6 +133,7 @@ class Config:
     include_date_header: bool
     include_server_header: bool
     alt_svc_headers: list[str]
+    alt_svc_max_age: float
     h11_pass_raw_headers: bool
     accesslog: logging.Logger | str | None
     access_log_format: str
@@ -272,7 +283,7 @@ class Config:
             if self.ssl_enabled:
                 sockets.secure_sockets = create_sockets(bind, SOCK_STREAM, options, paths)
                 sockets.insecure_sockets = create_sockets(_as_list(self.insecure_bind), SOCK_STREAM, options, paths)
-                sockets.quic_sockets = create_sockets(_as_list(self.quic_bind), SOCK_DGRAM, options, paths)
+                sockets.quic_sockets = self._quic_sockets(sockets.secure_sockets, options, paths)
                 self._set_quic_addresses(sockets)
             else:
                 sockets.insecure_sockets = create_sockets(bind, SOCK_STREAM, options, paths)
@@ -281,12 +292,31 @@ class Config:
             raise
         return sockets
 
+    def _quic_sockets(self, tcp: list[socket], options: SocketOptions, paths: list[UnixPath]) -> list[socket]:
+        """The UDP sockets of `quic_bind`, and with `http3` those beside the TCP ones, one for each worker."""
+        binds = list(_as_list(self.quic_bind))
+        if self.http3:
+            binds += [bind for sock in tcp if (bind := bind_text(sock)) is not None]
+        found: list[socket] = []
+        try:
+            for bind in dict.fromkeys(binds):
+                found += create_sockets([bind], SOCK_DGRAM, options, paths)
+            if options.reuse_port and steers_datagrams():
+                for sock in list(found):
+                    found += copies_of(sock, self.workers - 1)
+        except BaseException:
+            for sock in found:
+                sock.close()
+            raise
+        return found
+
     def _set_quic_addresses(self, sockets: Sockets) -> None:
         self._quic_addresses = []
         for sock in sockets.quic_sockets:
             name = sock.getsockname()
             if client_address(name) is not None:
-                self._quic_addresses.append(name)
+                if name not in self._quic_addresses:
+                    self._quic_addresses.append(name)
             else:
                 warnings.warn(
                     f'Cannot create a alt-svc header for the QUIC socket with address "{name}"',
@@ -306,7 +336,8 @@ class Config:
         if not self.alt_svc_headers:
             for version in H3_ALPN:
                 for address in self._quic_addresses:
-                    headers.append((b"alt-svc", f'{version}=":{address[1]}"; ma=3600'.encode("ascii")))
+                    age = int(self.alt_svc_max_age)
+                    headers.append((b"alt-svc", f'{version}=":{address[1]}"; ma={age}'.encode("ascii")))
         return headers
 
     # --- loading
@@ -401,7 +432,7 @@ class Config:
                 other = "keyfile" if name == "certfile" else "certfile"
                 if getattr(self, name) is not None:
                     warnings.warn(f"{name} without {other}: TLS is off", ConfigWarning, stacklevel=2)
-            for name in ("insecure_bind", "quic_bind"):
+            for name in ("insecure_bind", "quic_bind", "http3"):
                 if getattr(self, name):
                     warnings.warn(f"{name} has no effect without certfile and keyfile", ConfigWarning, stacklevel=2)
 

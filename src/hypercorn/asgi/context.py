@@ -55,12 +55,13 @@ class ASGIContext(Context):
         self.max_app_queue_size = config.max_app_queue_size
         self.with_date = config.include_date_header
         self.server_field = b"server: hypercorn-h11\r\n" if config.include_server_header else b""
-        self.alt_svc = b"".join(b"alt-svc: %b\r\n" % value.encode() for value in config.alt_svc_headers)
-        self.alt_svc_pairs = [(b"alt-svc", value.encode()) for value in config.alt_svc_headers]
+        self.alt_svc = b""
+        self.alt_svc_pairs: list[tuple[bytes, bytes]] = []
         self.date = 0  # the second that the fields below are of
         self.date_field = b""
         self.plain_fields = b""
         self.plain_pairs: list[tuple[bytes, bytes]] = []
+        self.say_alt_svc(config.alt_svc_headers)
         self.take_limits(config)
 
     def take_limits(self, config: Config) -> None:
@@ -92,6 +93,12 @@ class ASGIContext(Context):
         self.server_names = frozenset(name.lower().encode("ascii", "replace") for name in config.server_names)
 
         self.websocket = websocket_settings(config)
+
+    def say_alt_svc(self, values: list[str]) -> None:
+        """Sets the values of the alt-svc fields (RFC 7838)."""
+        self.alt_svc = b"".join(b"alt-svc: %b\r\n" % value.encode() for value in values)
+        self.alt_svc_pairs = [(b"alt-svc", value.encode()) for value in values]
+        self.date = 0  # what was put together before does not hold
 
     def renew_date(self, now: int) -> None:
         """A new second has begun."""

@@ -1,4 +1,4 @@
-"""UDP sockets on asyncio: watched as descriptors, or where the loop watches none (Windows' proactor) as its transport."""
+"""UDP sockets on asyncio: watched as descriptors, or where a loop watches none (Windows' proactor) its transports."""
 
 from __future__ import annotations
 

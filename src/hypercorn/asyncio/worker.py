@@ -15,6 +15,7 @@ from typing import Any
 
 from hypercorn.asyncio.loop import AsyncioLoop
 from hypercorn.asyncio.transport import AsyncioTransport, is_unix
+from hypercorn.asyncio.udp import listen_datagrams
 from hypercorn.protocol.ports import Transport
 from hypercorn.runtime.choice import new_reactor, no_reactor
 from hypercorn.runtime.ports import Listener, LoopRuntime
@@ -86,6 +87,9 @@ class AsyncioRuntime(AsyncioLoop, LoopRuntime):
         if is_unix(sock):
             return AsyncioListener(await self.loop.create_unix_server(factory, sock=sock, backlog=backlog))
         return AsyncioListener(await self.loop.create_server(factory, sock=sock, backlog=backlog))
+
+    async def listen_datagrams(self, sock: socket, port: Any) -> Listener:
+        return await listen_datagrams(self.loop, sock, port)
 
     def active_calls(self) -> int:
         return len(self.calls)

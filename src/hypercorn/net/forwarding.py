@@ -69,7 +69,7 @@ def pack(port: int, address: Any, data: bytes) -> bytes:
     """A datagram with where it came from."""
     host = address[0].encode("ascii", "replace")
     flow, scope = (address[2], address[3]) if len(address) == 4 else (0, 0)
-    return _HEAD.pack(port, address[1], flow, scope, len(host)) + host + data
+    return b"".join((_HEAD.pack(port, address[1], flow, scope, len(host)), host, data))
 
 
 def unpack(packet: bytes) -> tuple[int, Any, bytes]:

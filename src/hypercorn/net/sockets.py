@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hypercorn.errors import BindError, SocketTypeError
-from hypercorn.net.address import Bind, is_ip, parse_bind
+from hypercorn.net.address import Bind, is_ip, join_host_port, parse_bind
 
 __all__ = (
     "SocketOptions",
@@ -133,6 +133,38 @@ def listen(sock: socket.socket, backlog: int) -> None:
         from hypercorn.net.address import address_text
 
         raise bind_error(error, address_text(sock.getsockname())) from error
+
+
+def bind_text(sock: socket.socket) -> str | None:
+    """The bind that gives the address of a TCP socket again; None for a unix socket."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return None
+    return join_host_port(*sock.getsockname()[:2])
+
+
+def steers_datagrams() -> bool:
+    """True where the kernel shares datagrams out among sockets of one address by where they come from."""
+    return sys.platform.startswith("linux") and hasattr(socket, "SO_REUSEPORT")
+
+
+def copies_of(sock: socket.socket, count: int) -> list[socket.socket]:
+    """More sockets at the address of one that was bound with SO_REUSEPORT. Raises OSError."""
+    copies: list[socket.socket] = []
+    try:
+        for _ in range(count if sock.family in (socket.AF_INET, socket.AF_INET6) else 0):
+            copy = socket.socket(sock.family, sock.type)
+            copies.append(copy)
+            copy.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if sock.family == socket.AF_INET6:
+                only_v6 = sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+                copy.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_v6)
+            copy.bind(sock.getsockname())
+            _finish(copy)
+    except OSError:
+        for copy in copies:
+            copy.close()
+        raise
+    return copies
 
 
 def bind_error(error: OSError, address: str) -> BindError:

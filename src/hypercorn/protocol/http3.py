@@ -26,21 +26,13 @@ from hypercorn.wire.http2_head import HTTP2Head, judge_request, judge_trailers
 from hypercorn.wire.http2_tables import GOOD, OVERHEAD, PROTOCOL_ERROR
 from hypercorn.wire.http3 import (
     H3_CLOSED_CRITICAL_STREAM,
-    H3_EXCESSIVE_LOAD,
     H3_FRAME_ERROR,
     H3_FRAME_UNEXPECTED,
-    H3_ID_ERROR,
-    H3_INTERNAL_ERROR,
-    H3_MISSING_SETTINGS,
-    H3_NO_ERROR,
     H3_REQUEST_CANCELLED,
     H3_REQUEST_INCOMPLETE,
     H3_REQUEST_REJECTED,
-    H3_SETTINGS_ERROR,
-    H3_STREAM_CREATION_ERROR,
     NEED_DATA,
     FrameReader,
-    read_varint,
 )
 
 INDEXED_SECTION = 16384  # octets of a section that refers to the dynamic table, each octet to a whole entry of it
@@ -287,6 +279,8 @@ class HTTP3Connection(HTTP3Control):
         head.complete = complete
         stream = HTTP3Stream(self, stream_id, self.quic.stream_window(stream_id), 0)
         self.streams[stream_id] = stream
+        if complete:
+            self.readers.pop(stream_id, None)
         stream.remote_done = complete
         stream.bodyless = head.method == "HEAD"
         reason = reason or REASONS.get(status, "refused")

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from aioquic.buffer import Buffer
+from aioquic._buffer import Buffer
 from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE, QuicConfiguration
 from aioquic.quic.connection import TRANSPORT_CLOSE_FRAME_CAPACITY
 from aioquic.quic.crypto import CryptoPair
@@ -27,8 +27,8 @@ from aioquic.quic.packet import (
     pull_quic_header,
 )
 from aioquic.quic.packet_builder import QuicPacketBuilder
-from aioquic.quic.retry import QuicRetryTokenHandler
 
+from hypercorn.net.forwarding import Place
 from hypercorn.protocol.budgets import Budget
 from hypercorn.protocol.http3 import HTTP3Connection
 from hypercorn.protocol.http3_life import QUICTransport
@@ -54,16 +54,6 @@ class DatagramPort:
     def send(self, datagrams: list[bytes], address: Any) -> None:
         """Sends datagrams to one address. What the kernel does not take now may be lost."""
         raise NotImplementedError
-
-
-class Forwarder:
-    """The way to the other workers. This one is for a server that has one worker."""
-
-    index = 0
-    count = 1
-
-    def forward(self, worker: int, port: int, address: Any, data: bytes) -> None:
-        """Hands a datagram to the worker that owns it. It may get lost, as datagrams do."""
 
 
 class Peer:
@@ -201,16 +191,15 @@ class QUICEndpoint:
         log: Any,
         opened: Callable[[Connection], None],
         closed: Callable[[Connection], None],
-        forwarder: Forwarder | None = None,
-        key: bytes | None = None,
+        place: Place | None = None,
     ) -> None:
         self.context = context
         self.configuration = configuration  # of connections to come: a new certificate is a new configuration
         self.log = log
         self.opened = opened
         self.closed = closed
-        self.forwarder = Forwarder() if forwarder is None else forwarder
-        self.ids = ConnectionIds(self.forwarder.index, key)
+        self.place = Place() if place is None else place
+        self.ids = ConnectionIds(self.place.index, self.place.key)
         self.pairs = FieldPairs()
         self.max_connections = 10000
         self.retry_threshold = 100
@@ -218,7 +207,6 @@ class QUICEndpoint:
         self.peers: set[Peer] = set()
         self.half_open: set[Peer] = set()
         self.parked: dict[Peer, None] = {}  # those that wait for a port to take more
-        self.tokens = QuicRetryTokenHandler()
         now = context.runtime.now()
         self.strays = Budget(STRAY_BURST, STRAY_RATE, now)
         # The timers of all connections: one entry for each at the most, and one timer of the loop for the first.
@@ -286,9 +274,9 @@ class QUICEndpoint:
     def forwarded(self, port: DatagramPort, data: bytes, address: Any, connection_id: bytes) -> bool:
         """Hands a datagram on where its id names another worker."""
         owner = self.ids.owner(connection_id)
-        if owner < 0 or owner == self.forwarder.index or owner >= self.forwarder.count:
+        if owner < 0 or owner == self.place.index or owner >= self.place.count:
             return False
-        self.forwarder.forward(owner, port.number, address, data)
+        self.place.forward(owner, port.number, address, data)
         return True
 
     def stray(self, port: DatagramPort, data: bytes, address: Any, connection_id: bytes, now: float) -> None:
@@ -330,16 +318,13 @@ class QUICEndpoint:
         original, retry = header.destination_cid, None
         loaded = len(self.half_open) >= self.retry_threshold
         if header.token:
-            try:
-                original = self.tokens.validate_token(
-                    address=address, destination_cid=header.destination_cid, token=header.token, now=now
-                )
-                retry = header.destination_cid
-            except Exception:  # of whatever made the token: ValueError, or the buffer's own for one that is cut
-                if loaded:
-                    if self.may_answer(now):
-                        port.send([refusal(header, QuicErrorCode.INVALID_TOKEN)], address)
-                    return None
+            proven = self.ids.read_token(header.token, address, header.destination_cid, now)
+            if proven is not None:
+                original, retry = proven, header.destination_cid
+            elif loaded:
+                if self.may_answer(now):
+                    port.send([refusal(header, QuicErrorCode.INVALID_TOKEN)], address)
+                return None
         elif loaded:
             self.retry(port, header, address, now)
             return None
@@ -362,12 +347,7 @@ class QUICEndpoint:
     def retry(self, port: DatagramPort, header: QuicHeader, address: Any, now: float) -> None:
         """Asks a client to prove its address first (RFC 9000 section 8.1.2). No state is kept for it."""
         fresh = self.ids.new()
-        token = self.tokens.create_token(
-            address=address,
-            original_destination_connection_id=header.destination_cid,
-            retry_source_connection_id=fresh,
-            now=now,
-        )
+        token = self.ids.new_token(header.destination_cid, address, fresh, now)
         packet = encode_quic_retry(
             version=header.version or 0,
             source_cid=fresh,

@@ -34,6 +34,8 @@ from hypercorn.protocol.ports import Context
 ID_LENGTH = 10  # octets of a connection id: two for the worker, eight of chance
 UNI_STREAMS = 8  # unidirectional streams of the peer: control, two of QPACK, and some that are of no use
 UNI_WINDOW = 65536
+SEAL = 16  # octets of a token that prove it
+TOKEN_LIFE = 30.0  # seconds: clients send a token back at once
 HOST_IDS = 8  # connection ids that a peer gets at the most
 LONGEST_FLIGHT = 4194304  # octets that are kept for a peer that has not acknowledged them
 
@@ -53,6 +55,25 @@ class ConnectionIds:
     def owner(self, connection_id: bytes) -> int:
         """The worker that an id names, or -1 where the id is not of this server's making."""
         return int.from_bytes(connection_id[:2], "big") if len(connection_id) == ID_LENGTH else -1
+
+    def new_token(self, original_id: bytes, address: Any, retry_id: bytes, now: float) -> bytes:
+        """What a client sends back to prove its address (RFC 9000 section 8.1.4)."""
+        told = int(now * 1000).to_bytes(8, "big") + original_id
+        return told + self.seal(told, address, retry_id)
+
+    def read_token(self, token: bytes, address: Any, retry_id: bytes, now: float) -> bytes | None:
+        """The id that the client chose first; None where the token is not of this server, this client, or lately."""
+        told, seal = token[:-SEAL], token[-SEAL:]
+        if len(told) < 8 or not hmac.compare_digest(seal, self.seal(told, address, retry_id)):
+            return None
+        if abs(now - int.from_bytes(told[:8], "big") / 1000) > TOKEN_LIFE:
+            return None
+        return told[8:]
+
+    def seal(self, told: bytes, address: Any, retry_id: bytes) -> bytes:
+        """Binds what a token says to the address and the id that it was made for."""
+        where = f"{address[0]} {address[1]} ".encode()
+        return hmac.digest(self.key, b"retry" + where + bytes((len(retry_id),)) + retry_id + told, sha256)[:SEAL]
 
     def reset_token(self, connection_id: bytes) -> bytes:
         """What proves that a reset is of this server, also after its state is gone."""
@@ -226,6 +247,6 @@ class ServerConnection(QuicConnection):
             handler=self._on_max_stream_data_delivery,
             handler_args=(stream,),
         )
-        buffer.push_uint_var(stream.stream_id)
+        buffer.push_uint_var(stream.stream_id or 0)
         buffer.push_uint_var(limit)
         stream.max_stream_data_local_sent = limit

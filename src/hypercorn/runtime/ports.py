@@ -39,6 +39,10 @@ class LoopRuntime(Runtime):
         """Accepts connections on a bound socket, for `worker.connected`."""
         raise NotImplementedError
 
+    def listen_datagrams(self, sock: socket.socket, port: Any) -> Awaitable[Listener]:
+        """Watches a datagram socket for a `runtime.udp.UDPPort` or `Inbox`."""
+        raise NotImplementedError
+
     def active_calls(self) -> int:
         """Application calls that have not ended."""
         raise NotImplementedError

@@ -27,15 +27,13 @@ class QUICServer:
         configuration = create_quic_configuration(self.config)
         from hypercorn.protocol.quic import QUICEndpoint
 
-        place = worker.place
         self.endpoint = QUICEndpoint(
             worker.context,
             configuration,
             worker.log,
             worker.deadlines.connections.add,
             worker.disconnected,
-            place,
-            None if place is None else place.key,
+            worker.place,
         )
         self.endpoint.max_connections = self.config.quic_max_connections
         self.endpoint.retry_threshold = self.config.quic_retry_threshold
@@ -61,7 +59,7 @@ class QUICServer:
         by_address: dict[Any, list[socket.socket]] = {}
         for sock in self.sockets:
             by_address.setdefault(sock.getsockname(), []).append(sock)
-        mine = []
+        mine: list[tuple[int, socket.socket]] = []
         for number, copies in enumerate(by_address.values()):
             if place is not None and len(copies) == place.count:
                 copies = [copies[place.index]]

@@ -18,12 +18,14 @@ from hypercorn.asgi.wsgi_threads import ThreadedWSGI, wsgi_settings
 from hypercorn.config import Config
 from hypercorn.logging import access_writer
 from hypercorn.net.address import url
+from hypercorn.net.forwarding import Place
 from hypercorn.net.sockets import Sockets, listen
 from hypercorn.protocol.http1 import HTTP1Connection
 from hypercorn.protocol.http2 import HTTP2Connection
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.runtime.deadlines import Deadlines
 from hypercorn.runtime.ports import Listener, LoopRuntime
+from hypercorn.runtime.quic import QUICServer
 from hypercorn.runtime.tls import TLSConnection
 
 HURRY = 0.2  # seconds that cancelled calls get after a second signal
@@ -49,6 +51,8 @@ class Worker:
         self.lifespan = Lifespan(self.app, config, runtime, runtime.start, self.context.state)
         self.listeners: list[Listener] = []
         self.sockets: Sockets | None = None
+        self.quic: QUICServer | None = None
+        self.place: Place | None = None  # among the workers of the server; set before `start` where there are several
         self.addresses: list[str] = []
         self.stopping: Any = None  # waiter of `wait_for_stop`
         self.stop_asked = False
@@ -95,6 +99,19 @@ class Worker:
                 self.listeners.append(await self.runtime.listen(self, sock, context))
                 self.addresses.append(url("https" if context is not None else "http", sock.getsockname()))
                 self.log.log_info("Running on %s (CTRL + C to quit)", self.addresses[-1])
+        if self.sockets.quic_sockets:
+            await self.start_quic(self.sockets)
+
+    async def start_quic(self, sockets: Sockets) -> None:
+        """Serves HTTP/3."""
+        self.quic = QUICServer(self, sockets.quic_sockets)
+        sockets.quic_sockets = []  # they stay open while connections drain
+        if not self.config.alt_svc_headers:
+            self.context.say_alt_svc(self.quic.alt_svc())
+        for address in await self.quic.start():
+            self.log.log_info("Running on %s (QUIC) (CTRL + C to quit)", address)
+            if address not in self.addresses:
+                self.addresses.append(address)
 
     async def wait_for_stop(self) -> None:
         """Returns once `stop` was called."""
@@ -137,6 +154,8 @@ class Worker:
             for connection in list(self.deadlines.connections):
                 connection.abort()
             await self.wait_until_empty(HURRY if self.hurried else 1.0)
+        if self.quic is not None:
+            self.quic.close()
         self.deadlines.stop()
         if self.threads is not None:
             self.threads.close()

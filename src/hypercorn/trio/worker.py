@@ -18,6 +18,7 @@ from hypercorn.runtime.ports import Listener, LoopRuntime
 from hypercorn.runtime.worker import Worker
 from hypercorn.trio.loop import TrioLoop
 from hypercorn.trio.transport import TrioTransport
+from hypercorn.trio.udp import UDPListener
 
 READ_SIZE = 65536
 OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -226,6 +227,9 @@ class TrioRuntime(TrioLoop, LoopRuntime):
         listener = TrioListener()
         self.background.start_soon(self.accept, listener, worker, sock, tls)
         return listener
+
+    async def listen_datagrams(self, sock: socket.socket, port: Any) -> Listener:
+        return UDPListener(sock, port, self.background.start_soon)
 
     async def accept(self, listener: TrioListener, worker: Worker, sock: socket.socket, tls: Any) -> None:
         """The task that accepts on one socket."""

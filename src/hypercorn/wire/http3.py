@@ -34,9 +34,7 @@ RESERVED_SETTING = 0x21  # says nothing: peers must ignore it (RFC 9114 section 
 
 HTTP2_FRAMES: Final = frozenset((2, 6, 8, 9))  # RFC 9114 section 7.2.8
 HTTP2_SETTINGS: Final = frozenset((0, 2, 3, 4, 5))
-KNOWN_FRAMES: Final = frozenset(
-    (F_DATA, F_HEADERS, F_CANCEL_PUSH, F_SETTINGS, F_PUSH_PROMISE, F_GOAWAY, F_MAX_PUSH_ID)
-)
+KNOWN_FRAMES: Final = frozenset((F_DATA, F_HEADERS, F_CANCEL_PUSH, F_SETTINGS, F_PUSH_PROMISE, F_GOAWAY, F_MAX_PUSH_ID))
 ON_REQUESTS: Final = frozenset((F_DATA, F_HEADERS))
 ON_CONTROL: Final = frozenset(
     (F_CANCEL_PUSH, F_SETTINGS, F_GOAWAY, F_MAX_PUSH_ID, F_PRIORITY_UPDATE, F_PRIORITY_UPDATE_PUSH)
