@@ -16,7 +16,8 @@ from hypercorn.options import OPTIONS, UNSET, Option
 PAGE = Path(__file__).with_name("reference") / "options.md"
 SECURITY = Path(__file__).resolve().parents[1] / "SECURITY.md"
 LIMITS = re.compile(r"(?<=\|---\|---\|---\|\n)(?:\| `\w+` \|.*\n)+(?=<!-- end of limits -->)")
-LIMITING = ("Limits", "Timeouts")  # groups of options
+LIMITING = ("Limits", "Timeouts")  # groups whose options all are limits
+NAMES = re.compile(r"backlog|max_requests|wsgi_threads|\w+_(timeout|size)")  # those of the other groups
 INTRODUCTION = """\
 # Options
 
@@ -115,6 +116,11 @@ def page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def is_limit(option: Option) -> bool:
+    """Whether an option bounds something."""
+    return not option.alias_of and (option.group in LIMITING or NAMES.fullmatch(option.name) is not None)
+
+
 def security_page(text: str) -> str:
     """SECURITY.md with a row for each limit; what it stops stays as it is there, or else is the option's help."""
     match = LIMITS.search(text)
@@ -124,7 +130,7 @@ def security_page(text: str) -> str:
     rows = [
         f"| `{option.name}` | {default_of(option)} | {stops.get(option.name, escape(option.help))} |\n"
         for option in OPTIONS
-        if option.group in LIMITING and not option.alias_of
+        if is_limit(option)
     ]
     return text[: match.start()] + "".join(rows) + text[match.end() :]
 

@@ -41,7 +41,7 @@ def test_the_threat_model_has_every_limit_with_its_default() -> None:
     assert text == maker.security_page(text), "run: python docs/make_reference.py"
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", text, re.MULTILINE))
     assert rows["header_timeout"] == "10 s"
-    limits = {option.name for option in OPTIONS if option.group in maker.LIMITING and not option.alias_of}
+    limits = {option.name for option in OPTIONS if maker.is_limit(option)}
     assert set(rows) == limits
     assert text.replace("| 10 s |", "| 11 s |") != maker.security_page(text.replace("| 10 s |", "| 11 s |"))
 
