@@ -183,11 +183,6 @@ class Live:
         """The port of the first address."""
         return int(self.url.rsplit(":", 1)[1])
 
-    @property
-    def log_records(self) -> list[logging.LogRecord]:
-        """What the server wrote to its error log."""
-        return self.log.records
-
     def errors(self) -> list[str]:
         """Messages at WARNING and above, and what the loop's exception handler was told."""
         return self.log.texts(logging.WARNING) + [str(context["message"]) for context in self.loop_errors]

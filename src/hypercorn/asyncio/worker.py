@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import ssl
-import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -213,14 +211,3 @@ async def uninterrupted(coroutine: Coroutine[Any, Any, None]) -> None:
             if not task.done():
                 task.cancel()
         raise
-
-
-def ssl_error_is_quiet(error: BaseException) -> bool:
-    """True for the ends of a handshake that say nothing about this server."""
-    return isinstance(error, (ConnectionError, ssl.SSLEOFError))
-
-
-def loop_name(loop: asyncio.AbstractEventLoop) -> str:
-    """The loop's class, as `--version` shows it."""
-    kind = type(loop)
-    return f"{kind.__module__.partition('.')[0]}.{kind.__name__} (Python {sys.version_info[0]}.{sys.version_info[1]})"

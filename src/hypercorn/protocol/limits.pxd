@@ -1,5 +1,4 @@
 cdef class WebSocketSettings:
-    cdef public bint enabled
     cdef public Py_ssize_t max_message_size
     cdef public Py_ssize_t max_frame_size
     cdef public Py_ssize_t max_queue

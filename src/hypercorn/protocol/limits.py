@@ -12,7 +12,6 @@ class WebSocketSettings:
     """
 
     def __init__(self) -> None:
-        self.enabled = True
         self.max_message_size = 16 * 1024 * 1024
         self.max_frame_size = 0
         self.max_queue = 16

@@ -1,0 +1,59 @@
+"""Names that nothing in Python code calls, and why they are there: read by vulture, never run."""
+# ruff: noqa: B018, F821
+
+# Called by event loops, by io, by ssl, by logging.
+_.connection_made
+_.datagram_received
+_.error_received
+_.get_loop
+_.readall
+_.readinto
+_.remove_done_callback
+_._asyncio_future_blocking
+_.showwarning
+_.optionxform
+
+# Called by aioquic, whose class is derived from.
+_._local_initial_source_connection_id
+_._local_max_stream_data_uni
+_._max_early_data
+_._replenish_connection_ids
+_._request_client_certificate
+_._write_connection_limits
+_._write_stream_limits
+
+# Found by name: worker classes, applications that tests serve, Django's.
+asyncio_worker
+uvloop_worker
+trio_worker
+failing_shutdown
+loop_name
+not_an_app
+urlpatterns
+depends
+
+# Read through the shared memory of counters, by the compiled twins, or by clients that tests use.
+_.bytes_received
+_.bytes_sent
+_.http1_requests
+_.http2_requests
+_.http3_requests
+_.requests_aborted
+_.requests_ended
+_.requests_started
+_.websocket_requests
+_.header_table_size
+_.max_allowed_table_size
+_.private_key
+_.trust_env
+_._check_content_length
+
+# Tables of a wire format, whole.
+CONNECT_ERROR
+H3_CONNECT_ERROR
+HTTP_1_1_REQUIRED
+INADEQUATE_SECURITY
+SETTING
+
+# For people: screenshots of pages.
+_.screenshot
