@@ -20,6 +20,7 @@ FLOORS = {
     "_build": GROUND,
     "accesslog": GROUND,
     "config": GROUND,
+    "cpus": GROUND,
     "errors": GROUND,
     "events": GROUND,
     "logging": GROUND,

@@ -34,11 +34,16 @@ def main(sys_args: list[str] | None = None) -> int:
     with cli.brief_warnings():
         arguments = parser.parse_args(cli.expand(sys.argv[1:] if sys_args is None else sys_args))
         source = arguments.config or os.environ.get("HYPERCORN_CONFIG") or None
-        try:
+
+        def load() -> Config:
             config = _load_config(source)
             config.update_from_environ()
             cli.apply_flags(config, arguments)
             config.validate()
+            return config
+
+        try:
+            config = load()
         except ConfigError as error:
             parser.error(str(error))
         except OSError as error:
@@ -56,7 +61,8 @@ def main(sys_args: list[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConfigWarning)  # said above
         try:
-            return run(config)
+            plain = source is None or not source.startswith(("python:", "file:"))
+            return run(config, load=load, plain=plain)
         except ConfigError as error:
             parser.error(str(error))
 

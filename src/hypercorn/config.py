@@ -67,6 +67,7 @@ class Config:
     wsgi_queue_size: int
     wsgi_queue_timeout: float | None
     backlog: int
+    reuse_port: bool
     user: int | None
     group: int | None
     umask: int | None
@@ -77,9 +78,19 @@ class Config:
     runtime: str
     max_requests: int | None
     max_requests_jitter: int
+    max_worker_age: float | None
+    max_worker_memory: int | None
+    worker_timeout: float | None
+    preload: bool
+    start_method: str
     graceful_timeout: float
+    shutdown_delay: float
+    shutdown_notify_delay: float | None
+    control: str | None
     daemon: bool
     use_reloader: bool
+    reload_include: list[str]
+    reload_exclude: list[str]
     debug: bool
     pid_path: str | None
     max_request_line_size: int
@@ -108,6 +119,7 @@ class Config:
     read_timeout: float | None
     keep_alive_header: bool
     keep_alive_timeout: float
+    idle_grace: float
     h2_ping_interval: float | None
     h2_ping_timeout: float | None
     quic_idle_timeout: float
@@ -275,7 +287,7 @@ class Config:
 
         The sockets do not listen yet.
         """
-        options = SocketOptions(self.workers > 1, self.umask, self.user, self.group)
+        options = SocketOptions(self.reuse_port, self.umask, self.user, self.group)
         paths: list[UnixPath] = []
         sockets = Sockets([], [], [], paths)
         bind = _as_list(self.bind)

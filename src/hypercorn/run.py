@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,12 @@ class PidFileError(HypercornError):
     """The pid file belongs to a process that runs, or cannot be written."""
 
 
-def run(config: Config) -> int:
+def run(config: Config, *, load: Callable[[], Config] | None = None, plain: bool = False) -> int:
     """Serves `config.application_path` until a signal, and returns the exit code of the process.
 
     0 after a clean end, 1 after a crash, 2 for an option that turns out to be wrong, 3 if the server could
-    not start; all but the first with a message on stderr. Raises ConfigError (a ValueError) for options that
+    not start; all but the first with a message on stderr. `load` gives the configuration anew, for a reload; `plain`
+    says that no code but this package's has run in this process. Raises ConfigError (a ValueError) for options that
     are wrong at once.
     """
     worker = find_worker(config.worker_class)
@@ -58,18 +59,41 @@ def run(config: Config) -> int:
         log = config.log
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         return complain(f"logging cannot be set up: {error}", EXIT_STARTUP)
-    if config.workers > 1:
-        log.log_warning("workers = %d, but this release runs one worker for now", config.workers)
-    if config.use_reloader:
-        log.log_warning("use_reloader is set, but this release does not reload for now")
+    alone = config.workers == 0
+    if sys.platform == "win32":
+        if config.workers > 1 or config.use_reloader:
+            log.log_warning("This platform has no worker processes: one worker serves, and nothing reloads")
+        alone = True
     try:
-        with pid_file(config.pid_path):
-            return run_worker(worker, config)
+        return run_here(worker, config) if alone else run_supervised(config, load, plain)
     except PidFileError as error:
         return complain(str(error), EXIT_STARTUP)
 
 
-def find_worker(worker_class: str) -> Callable[[Config], None]:
+def run_here(worker: Callable[..., None], config: Config) -> int:
+    """Serves in this process. Raises PidFileError."""
+    from hypercorn.supervisor.inherit import from_systemd
+    from hypercorn.supervisor.solo import SoloLink
+
+    with pid_file(config.pid_path):
+        try:
+            sockets = from_systemd(config)
+        except BindError as error:
+            return complain(str(error), EXIT_STARTUP)
+        return run_worker(worker, config, sockets=sockets, link=SoloLink())
+
+
+def run_supervised(config: Config, load: Callable[[], Config] | None, plain: bool) -> int:
+    """Serves with worker processes. Raises PidFileError."""
+    from hypercorn.supervisor.arbiter import supervise
+    from hypercorn.supervisor.inherit import Handover
+
+    handover = Handover.take()
+    with pid_file(config.pid_path, replaces=None if handover is None else handover.old_pid) as claim:
+        return supervise(config, load, plain, handover, claim)
+
+
+def find_worker(worker_class: str) -> Callable[..., None]:
     """The function that serves with that worker class.
 
     Raises ConfigError if there is none or a package is missing.
@@ -81,14 +105,14 @@ def find_worker(worker_class: str) -> Callable[[Config], None]:
         raise ConfigError(
             f"worker_class {worker_class!r} needs the package {package}: pip install 'hypercorn[{package}]'"
         )
-    worker: Callable[[Config], None] = getattr(importlib.import_module(module), function)
+    worker: Callable[..., None] = getattr(importlib.import_module(module), function)
     return worker
 
 
-def run_worker(worker: Callable[[Config], None], config: Config) -> int:
+def run_worker(worker: Callable[..., None], config: Config, **options: Any) -> int:
     """Runs one worker in this process; what it raises becomes a message and an exit code."""
     try:
-        worker(config)
+        worker(config, **options)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:
@@ -97,29 +121,38 @@ def run_worker(worker: Callable[[Config], None], config: Config) -> int:
 
 
 def report(error: BaseException, config: Config) -> int:
-    """Says what went wrong on stderr, with a traceback where somebody has to look at code.
+    """Says what went wrong on stderr. Returns the exit code."""
+    text, code = explain(error, config)
+    print(text, end="", file=sys.stderr)
+    return code
 
-    Returns the exit code.
-    """
+
+def explain(error: BaseException, config: Config) -> tuple[str, int]:
+    """What went wrong, in one line, with a traceback ahead of it where somebody has to look at code; and the exit
+    code."""
     leaves = list(_leaves(error))
     for leaf in leaves:
         if isinstance(leaf, _STARTUP_ERRORS):
-            return complain(str(leaf), EXIT_STARTUP)
+            return complaint(str(leaf)), EXIT_STARTUP
         if isinstance(leaf, ConfigError):
-            return complain(str(leaf), EXIT_USAGE)
+            return complaint(str(leaf)), EXIT_USAGE
     own = _after_loading(error)
     if own is not None:
-        print("".join(own), end="", file=sys.stderr)
-        return complain(f"the application {config.application_path!r} could not be loaded", EXIT_STARTUP)
+        last = complaint(f"the application {config.application_path!r} could not be loaded")
+        return "".join(own) + last, EXIT_STARTUP
     if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
-        return EXIT_INTERRUPTED
-    print("".join(traceback.format_exception(error)), end="", file=sys.stderr)
-    return complain("the server failed", EXIT_CRASH)
+        return "", EXIT_INTERRUPTED
+    return "".join(traceback.format_exception(error)) + complaint("the server failed"), EXIT_CRASH
+
+
+def complaint(message: str) -> str:
+    """A line for stderr."""
+    return f"hypercorn: error: {message}\n"
 
 
 def complain(message: str, code: int) -> int:
     """One line on stderr."""
-    print(f"hypercorn: error: {message}", file=sys.stderr)
+    print(complaint(message), end="", file=sys.stderr)
     return code
 
 
@@ -152,25 +185,32 @@ def _after_loading(error: BaseException) -> list[str] | None:
 
 
 @contextmanager
-def pid_file(path: str | None) -> Iterator[None]:
+def pid_file(path: str | None, replaces: int | None = None) -> Iterator[Callable[[], None]]:
     """Keeps this process's id in the file at `path`, and removes it at the end.
 
-    Raises PidFileError if the process that the file names is alive, or the file cannot be written.
+    Where it `replaces` the process that the file names, that is done when what this gives is called. Raises
+    PidFileError if the process that the file names is alive, or the file cannot be written.
     """
     if path is None:
-        yield
+        yield lambda: None
         return
     file = Path(path).absolute()  # the application may change the working directory
     pid = str(os.getpid())
     try:
         other = _read_pid(file)
-        if other is not None and _is_alive(other):
+        if other is not None and other != replaces and _is_alive(other):
             raise PidFileError(f"the pid file {path} names process {other}, which is running")
-        file.write_text(pid)
+        if replaces is None:
+            file.write_text(pid)
     except OSError as error:
         raise PidFileError(f"the pid file {path} cannot be written: {error.strerror or error}") from error
+
+    def claim() -> None:
+        with suppress(OSError):
+            file.write_text(pid)
+
     try:
-        yield
+        yield (lambda: None) if replaces is None else claim
     finally:
         try:
             if file.read_text() == pid:

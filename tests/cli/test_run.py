@@ -31,13 +31,13 @@ if sys.version_info < (3, 11):
 
 @pytest.fixture(name="config")
 def _config() -> Config:
-    return Config.from_mapping(application_path="module:app", errorlog=logging.getLogger("run.test"))
+    return Config.from_mapping(application_path="module:app", workers=0, errorlog=logging.getLogger("run.test"))
 
 
 def running(monkeypatch: pytest.MonkeyPatch, config: Config, action: Any) -> int:
     """`run()` over a worker that does `action`."""
 
-    def worker(given: Config) -> None:
+    def worker(given: Config, **_: Any) -> None:
         assert given is config
         if isinstance(action, BaseException):
             raise action
@@ -135,18 +135,6 @@ def test_an_application_that_cannot_be_imported(
     assert text.endswith("hypercorn: error: the application 'unimportable:app' could not be loaded\n")
     assert "unimportable.py" in text
     assert "asgi/loading.py" not in text
-
-
-def test_options_without_effect_for_now(
-    config: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    config.workers = 4
-    config.use_reloader = True
-    assert running(monkeypatch, config, None) == 0
-    assert [record.getMessage() for record in caplog.records] == [
-        "workers = 4, but this release runs one worker for now",
-        "use_reloader is set, but this release does not reload for now",
-    ]
 
 
 def test_a_log_that_cannot_be_opened(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

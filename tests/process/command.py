@@ -26,7 +26,12 @@ def environment(**variables: str) -> dict[str, str]:
     }
     # Where the package comes from, and the root for `examples` and `tests`.
     paths = [path for path in sys.path if path and Path(path, "hypercorn").is_dir()]
-    return {**kept, "PYTHONPATH": os.pathsep.join([*paths, str(ROOT)]), "PYTHONWARNINGS": "", **variables}
+    own = {
+        "PYTHONPATH": os.pathsep.join([*paths, str(ROOT)]),
+        "PYTHONWARNINGS": "",
+        "HYPERCORN_IDLE_GRACE": "0",  # most tests end with connections that they have just used
+    }
+    return {**kept, **own, **variables}
 
 
 class Command:

@@ -171,6 +171,7 @@ def test_the_last_request_of_a_connection_is_announced() -> None:
 def test_a_shutdown_ends_idle_connections_and_lets_the_others_finish() -> None:
     client = serve(by_path)
     idle = client.server.connect()
+    client.advance(2)
     client.send(request("/slow") + request("/b"))
     client.server.shutdown()
     assert idle.closed
@@ -178,6 +179,24 @@ def test_a_shutdown_ends_idle_connections_and_lets_the_others_finish() -> None:
     client.advance(1)
     assert response(client).get(b"connection") == b"close"
     assert client.half_closed or client.closed
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_a_shutdown_lets_a_connection_of_a_moment_ago_end_in_peace(used: bool) -> None:
+    """Its next request may be on its way."""
+    client = serve(by_path)
+    other = client.server.connect()
+    if used:
+        client.send(request("/a"))
+        response(client)
+    client.server.shutdown()
+    assert not client.closed
+    client.send(request("/b"))
+    assert response(client).get(b"connection") == b"close"
+    assert client.closed
+    assert not other.closed
+    client.advance(1.2)
+    assert other.closed
 
 
 # -- unread bodies

@@ -304,8 +304,22 @@ def test_g07_q_h2_11_a_graceful_shutdown() -> None:
 def test_h2_13_an_idle_connection_ends_at_once() -> None:
     h2 = H2(Answers())
     h2.send(headers(1))
+    h2.advance(2)
     h2.server.shutdown()
     assert h2.goaway == NO_ERROR
+    assert h2.client.closed
+
+
+def test_a_connection_of_a_moment_ago_is_drained() -> None:
+    """It gets its two GOAWAYs, as what it asks next may be on its way."""
+    h2 = H2(Answers())
+    h2.send(headers(1))
+    h2.server.shutdown()
+    h2.receive()
+    assert not h2.client.closed
+    drain = next(one.payload for one in h2.reader.frames if one.kind == PING)
+    h2.send(headers(3), ping(drain, ack=True))
+    assert h2.reader.goaways[-1] == (3, NO_ERROR)
     assert h2.client.closed
 
 

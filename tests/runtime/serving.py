@@ -29,6 +29,7 @@ def config_for(**options: Any) -> tuple[Config, Records]:
     config = Config()
     config.bind = ["127.0.0.1:0"]
     config.errorlog = logger
+    config.idle_grace = 0.0  # most tests end with connections that they have just used
     for name, value in options.items():
         assert hasattr(config, name), name
         setattr(config, name, value)

@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 import pytest
-from tests.live import hello, lifespan, pause, respond
-from tests.peer import request
+from tests.live import eventually, hello, lifespan, pause, respond
+from tests.peer import PATIENCE, Peer, request
 from tests.runtime.serving import Served
 
 
@@ -61,13 +61,51 @@ def test_ends_in_time_whatever_is_open(backend: str, timeout: float) -> None:
 
 
 def test_idle_connections_end_at_once(backend: str) -> None:
-    served = Served(hello, backend, graceful_timeout=30.0)
+    served = Served(hello, backend, graceful_timeout=30.0, idle_grace=0.2)
     with served.connect() as peer:
         peer.get()
+        time.sleep(0.3)
         began = time.monotonic()
         served.finish()
         assert time.monotonic() - began < 1
         assert peer.ended()
+
+
+def refused(port: int) -> bool:
+    """True where nobody listens any more."""
+    try:
+        Peer(("127.0.0.1", port)).close()
+    except ConnectionError:
+        return True
+    return False
+
+
+def test_a_connection_that_was_just_used_gets_its_next_answer(backend: str) -> None:
+    """The request may be on its way: closing under its client's feet would fail it."""
+    served = Served(hello, backend, graceful_timeout=30.0, idle_grace=20.0)
+    with served.connect() as peer, served.connect() as fresh, served.connect() as half:
+        assert peer.get().header("connection") is None
+        half.send(b"GET / HTTP/1.1\r\nHost: a\r\n")
+        assert served.trigger.waiting.wait(PATIENCE)
+        served.trigger.set()
+        eventually(lambda: refused(served.port))
+        half.send(b"\r\n")
+        for one, response in ((peer, peer.get()), (fresh, fresh.get()), (half, half.response())):
+            assert response.status == 200
+            assert response.header("connection") == "close"
+            assert one.ended()
+        served.finish()
+
+
+def test_a_connection_that_was_just_used_ends_a_moment_later(backend: str) -> None:
+    served = Served(hello, backend, graceful_timeout=30.0, idle_grace=0.3)
+    with served.connect() as peer, served.connect() as fresh:
+        peer.get()
+        began = time.monotonic()
+        served.finish()
+        assert time.monotonic() - began < 5
+        assert peer.ended()
+        assert fresh.ended()
 
 
 def test_a_slow_response_is_waited_for(backend: str) -> None:

@@ -75,6 +75,7 @@ class ASGIContext(Context):
         self.header_timeout = config.header_timeout or 0.0
         self.body_timeout = config.read_timeout or config.body_timeout or 0.0
         self.keep_alive_timeout = config.keep_alive_timeout or 0.0
+        self.idle_grace = config.idle_grace
         if config.keep_alive_header and self.keep_alive_timeout:
             self.keep_alive_hint = b"keep-alive: timeout=%d\r\n\r\n" % self.keep_alive_timeout
         self.write_timeout = config.write_timeout or 0.0

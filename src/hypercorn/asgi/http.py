@@ -129,6 +129,11 @@ class HTTPStream(ASGIStream):
         self.half_closed = True
         self.wake()
 
+    def server_leaves(self) -> None:
+        if self.state == STARTED or self.state == BODY:
+            self.half_closed = True  # what it would have to take for the same
+            self.wake()
+
     def writable(self) -> None:
         self.wake()
 

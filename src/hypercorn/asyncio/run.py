@@ -10,6 +10,7 @@ from hypercorn.asgi.loading import load_application
 from hypercorn.asyncio.worker import AsyncioRuntime, run_worker
 from hypercorn.config import Config
 from hypercorn.net.sockets import Sockets
+from hypercorn.runtime.link import Link
 from hypercorn.runtime.worker import Worker
 
 
@@ -19,27 +20,32 @@ async def worker_serve(
     *,
     sockets: Sockets | None = None,
     shutdown_trigger: Callable[..., Awaitable[Any]] | None = None,
+    link: Link | None = None,
 ) -> None:
     """Serves a loaded application until the trigger returns or, without one, a signal comes. Raises as `serve`."""
     runtime = AsyncioRuntime(asyncio.get_running_loop(), quiet=True)
-    worker = Worker(app, config, runtime)
+    worker = Worker(app, config, runtime, link=link)
     await run_worker(
         worker, runtime, sockets=sockets, shutdown_trigger=shutdown_trigger, handle_signals=shutdown_trigger is None
     )
 
 
-def asyncio_worker(config: Config, sockets: Sockets | None = None, shutdown_event: Any = None) -> None:
+def asyncio_worker(
+    config: Config, sockets: Sockets | None = None, shutdown_event: Any = None, link: Link | None = None
+) -> None:
     """Loads the application and serves it on asyncio's own loop."""
-    run_process(config, sockets, shutdown_event, None)
+    run_process(config, sockets, shutdown_event, None, link)
 
 
-def uvloop_worker(config: Config, sockets: Sockets | None = None, shutdown_event: Any = None) -> None:
+def uvloop_worker(
+    config: Config, sockets: Sockets | None = None, shutdown_event: Any = None, link: Link | None = None
+) -> None:
     """Loads the application and serves it on uvloop. Raises ImportError where it is not installed."""
     try:
         import uvloop
     except ImportError as error:
         raise ImportError("uvloop is not installed (pip install 'hypercorn[uvloop]')") from error
-    run_process(config, sockets, shutdown_event, uvloop.new_event_loop)
+    run_process(config, sockets, shutdown_event, uvloop.new_event_loop, link)
 
 
 def run_process(
@@ -47,11 +53,14 @@ def run_process(
     sockets: Sockets | None,
     shutdown_event: Any,
     new_loop: Callable[[], asyncio.AbstractEventLoop] | None,
+    link: Link | None,
 ) -> None:
     """Loads the application before any loop runs, as an import may take long, then serves it."""
-    app = load_application(config.application_path, config.wsgi_max_body_size)
+    app = None if link is None else link.app
+    if app is None:
+        app = load_application(config.application_path, config.wsgi_max_body_size)
     trigger = None if shutdown_event is None else event_trigger(shutdown_event)
-    main = worker_serve(app, config, sockets=sockets, shutdown_trigger=trigger)
+    main = worker_serve(app, config, sockets=sockets, shutdown_trigger=trigger, link=link)
     loop = asyncio.new_event_loop() if new_loop is None else new_loop()
     try:
         asyncio.set_event_loop(loop)

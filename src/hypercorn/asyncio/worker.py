@@ -14,19 +14,24 @@ from typing import Any
 from hypercorn.asyncio.loop import AsyncioLoop
 from hypercorn.asyncio.transport import AsyncioTransport, is_unix
 from hypercorn.asyncio.udp import listen_datagrams
+from hypercorn.net.sockets import waiting
 from hypercorn.protocol.ports import Transport
 from hypercorn.runtime.choice import new_reactor, no_reactor
 from hypercorn.runtime.ports import Listener, LoopRuntime
 from hypercorn.runtime.worker import Worker
 
-SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
-
 
 class AsyncioListener(Listener):
     """asyncio's server object over one socket."""
 
-    def __init__(self, server: asyncio.AbstractServer) -> None:
+    def __init__(self, server: asyncio.AbstractServer, sock: socket, connect: Callable[[socket], Any]) -> None:
         self.server = server
+        self.sock = sock
+        self.connect = connect  # serves an accepted socket
+
+    async def accept_waiting(self) -> None:
+        for client in waiting(self.sock):
+            await self.connect(client)
 
     def close(self) -> None:
         # Never wait_closed(): since 3.12 it waits for the connections too.
@@ -78,13 +83,13 @@ class AsyncioRuntime(AsyncioLoop, LoopRuntime):
 
     async def listen(self, worker: Worker, sock: socket, tls: Any) -> Listener:
         if self.reactor is not None:
-            listener: Listener = self.reactor.listen(worker, sock, tls)
+            listener: Listener = self.reactor.listen(worker, sock, tls, worker.link.shared)
             return listener
         factory: Any = partial(AsyncioTransport, self, worker, tls)
         backlog = worker.config.backlog
-        if is_unix(sock):
-            return AsyncioListener(await self.loop.create_unix_server(factory, sock=sock, backlog=backlog))
-        return AsyncioListener(await self.loop.create_server(factory, sock=sock, backlog=backlog))
+        create = self.loop.create_unix_server if is_unix(sock) else self.loop.create_server
+        server = await create(factory, sock=sock, backlog=backlog)
+        return AsyncioListener(server, sock, partial(self.loop.connect_accepted_socket, factory))
 
     async def listen_datagrams(self, sock: socket, port: Any) -> Listener:
         return await listen_datagrams(self.loop, sock, port)
@@ -115,21 +120,21 @@ class AsyncioRuntime(AsyncioLoop, LoopRuntime):
 
 
 @contextmanager
-def signals_handled(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> Iterator[None]:
-    """Ends the server on a signal, in the main thread only, and restores what was there before."""
+def signals_handled(loop: asyncio.AbstractEventLoop, actions: dict[str, Callable[[], None]]) -> Iterator[None]:
+    """Does on signals what `actions` says, in the main thread only, and restores what was there before."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before: dict[int, Any] = {}
-    for name in SIGNALS:
+    for name, action in actions.items():
         number = getattr(signal, name, None)
         if number is None:
             continue
         before[number] = signal.getsignal(number)
         try:
-            loop.add_signal_handler(number, stop)
+            loop.add_signal_handler(number, action)
         except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
+            signal.signal(number, lambda *_, action=action: loop.call_soon_threadsafe(action))
     try:
         yield
     finally:
@@ -155,7 +160,8 @@ async def run_worker(
     """
     loop = runtime.loop
     runtime.open(worker)
-    handler = signals_handled(loop, worker.signalled) if handle_signals else None
+    handler = signals_handled(loop, worker.signal_actions()) if handle_signals else None
+    worker.link.attach(worker, loop.call_soon_threadsafe)
     if handler is not None:
         handler.__enter__()
     trigger: asyncio.Future[Any] | None = None

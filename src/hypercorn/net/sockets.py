@@ -26,6 +26,7 @@ __all__ = (
     "bind_error",
     "create_sockets",
     "listen",
+    "waiting",
 )
 
 _PORT_ZERO_ATTEMPTS = 10
@@ -46,7 +47,7 @@ _WORDS = {
 class SocketOptions:
     """How sockets are made.
 
-    `umask`, `user` and `group` concern unix sockets; `reuse_port` several workers.
+    `umask`, `user` and `group` concern unix sockets; with `reuse_port` other sockets may have the same address.
     """
 
     reuse_port: bool = False
@@ -165,6 +166,17 @@ def copies_of(sock: socket.socket, count: int) -> list[socket.socket]:
             copy.close()
         raise
     return copies
+
+
+def waiting(sock: socket.socket, most: int = 4096) -> Iterator[socket.socket]:
+    """Accepts the connections that wait on a listening, non-blocking socket, up to `most` of them."""
+    for _ in range(most):
+        try:
+            client, _address = sock.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        client.setblocking(False)
+        yield client
 
 
 def bind_error(error: OSError, address: str) -> BindError:

@@ -11,6 +11,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("quic_bind", BINDS, [], "Binding", "address for HTTP/3 (UDP); needs TLS", ("--quic-bind",)),
     Option("http3", SWITCH, False, "Binding", "HTTP/3 on the ports of bind, over UDP; needs TLS"),
     Option("backlog", number(0), 100, "Binding", "connections that may wait to be accepted", ("--backlog",)),
+    Option(
+        "reuse_port", SWITCH, False, "Binding", "a socket of its own for each worker (SO_REUSEPORT), not one for all"
+    ),
     Option("user", optional(number(0)), None, "Binding", "owner (uid) of unix sockets", ("-u", "--user")),
     Option("group", optional(number(0)), None, "Binding", "group (gid) of unix sockets", ("-g", "--group")),
     Option(

@@ -21,6 +21,13 @@ OPTIONS: tuple[Option, ...] = (
         "time an idle connection stays open",
         ("--keep-alive",),
     ),
+    Option(
+        "idle_grace",
+        seconds(),
+        1.0,
+        "Timeouts",
+        "at shutdown, how long after its last use an idle connection may stay",
+    ),
     Option("h2_ping_interval", _OFF_OR_TIME, 30.0, "Timeouts", "silence of an HTTP/2 client before a ping"),
     Option("h2_ping_timeout", _OFF_OR_TIME, 20.0, "Timeouts", "time for its answer"),
     Option("quic_idle_timeout", seconds(positive=True), 60.0, "Timeouts", "silence after which HTTP/3 peers are gone"),

@@ -428,8 +428,23 @@ class HTTP1Connection(ResponseWriter):
 
     def shutdown(self) -> None:
         self.keep_alive = False
-        if not self.open and not self.lingering:
-            self.close()
+        if self.open or self.lingering or not self.parser.idle:
+            return
+        context = self.context
+        grace = context.idle_grace
+        if grace and not self.lost and (self.waiting_for == NEXT_HEAD or self.waiting_for == FIRST_HEAD):
+            # The next request of a client that was here a moment ago may be on its way.
+            usual = context.keep_alive_timeout if self.waiting_for == NEXT_HEAD else context.header_timeout
+            used = self.deadline - usual if self.deadline else context.runtime.now()
+            grace += used - context.runtime.now()
+            if grace > 0:
+                self.wait(NEXT_HEAD, grace)
+                return
+        self.close()
+
+    def notify_streams(self) -> None:
+        if self.stream is not None and self.request_done:
+            self.stream.server_leaves()
 
     def abort(self) -> None:
         self.lost = True

@@ -402,10 +402,16 @@ class HTTP2Life(Multiplexer):
             self.wait_until(self.heard_at + context.h2_ping_interval)
 
     def shutdown(self) -> None:
-        if self.streams:
+        if self.streams or self.idle_at < 0 or self.context.runtime.now() - self.idle_at < self.context.idle_grace:
             self.drain()
         elif not self.lingering:
             self.close()
+
+    def notify_streams(self) -> None:
+        streams: list[Any] = list(self.streams.values())
+        for stream in streams:
+            if stream.stream is not None and stream.remote_done:
+                stream.stream.server_leaves()
 
     def abort(self) -> None:
         self.lost = True

@@ -104,6 +104,7 @@ cdef class Context:
     cdef public double header_timeout
     cdef public double body_timeout
     cdef public double keep_alive_timeout
+    cdef public double idle_grace
     cdef public double write_timeout
     cdef public double linger_timeout
     cdef public double next_sweep

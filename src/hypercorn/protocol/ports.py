@@ -228,6 +228,9 @@ class Connection:
         """The server is going down: take no further request, end what is idle."""
         raise NotImplementedError
 
+    def notify_streams(self) -> None:
+        """Tells the applications that stream a response that the server goes down."""
+
     def abort(self) -> None:
         """The server stops waiting: end now."""
         raise NotImplementedError
@@ -317,6 +320,9 @@ class Stream:
         """The peer closed its sending half after a whole request; it may still read."""
         raise NotImplementedError
 
+    def server_leaves(self) -> None:
+        """The server goes down: where the application streams its response, it should come to an end."""
+
     def writable(self) -> None:
         """The peer reads again."""
         raise NotImplementedError
@@ -358,6 +364,7 @@ class Context:
         "h2_stream_window",
         "header_timeout",
         "http2",
+        "idle_grace",
         "keep_alive_hint",
         "keep_alive_max_requests",
         "keep_alive_timeout",
@@ -395,6 +402,7 @@ class Context:
         self.header_timeout = 10.0
         self.body_timeout = 30.0
         self.keep_alive_timeout = 5.0
+        self.idle_grace = 1.0  # how long after its last use an idle connection stays when the server goes down
         self.write_timeout = 60.0
         self.linger_timeout = 2.0
         self.keep_case = False

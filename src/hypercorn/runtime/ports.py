@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 class Listener:
     """A socket that accepts connections."""
 
+    def accept_waiting(self) -> Awaitable[None] | None:
+        """Accepts what waits on the socket, which is about to be closed for good. Awaited where it has to be."""
+        raise NotImplementedError
+
     def close(self) -> None:
         """Accepts no more."""
         raise NotImplementedError

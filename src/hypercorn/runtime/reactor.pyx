@@ -56,9 +56,7 @@ cdef class Reactor:
     cdef readonly set open  # every transport, so that it lives while its socket is open
     cdef list dead  # transports whose connections have not been told yet
     cdef list waiting  # transports whose own turn is to end soon
-    cdef bint ending
-    cdef bint turning
-    cdef bint burying
+    cdef bint ending, turning, burying
     cdef char* buffer
     cdef hc_event events[HC_MAX_EVENTS]
 
@@ -160,11 +158,8 @@ cdef class ReactorListener:
     """A listening socket. It belongs to the worker, which closes it after this."""
 
     cdef Reactor reactor
-    cdef object worker
-    cdef object sock
-    cdef object tls
-    cdef int fd
-    cdef int what
+    cdef object worker, sock, tls
+    cdef int fd, what
     cdef bint tcp
     cdef bint warned
     cdef object server  # the scope's `server` where it is the same for all connections
@@ -187,24 +182,29 @@ cdef class ReactorListener:
         if hc_poller_add(reactor.fd, self.fd, self.what, <void*>self) < 0:
             raise OSError(errno, os.strerror(errno))
 
-    cdef accept(self):
-        """Takes a batch of waiting connections."""
+    def accept_waiting(self):
+        """Takes all that wait, ahead of the end."""
+        while self.accept():
+            pass
+
+    cdef bint accept(self) except -1:
+        """Takes a batch of waiting connections. True where more may wait."""
         cdef sockaddr_storage peer
         cdef socklen_t length
         cdef int fd, error, i
         for i in range(ACCEPTS):
             if self.fd < 0:
-                return
+                return False
             fd = hc_accept(self.fd, &peer, &length)
             if fd < 0:
                 error = errno
-                if hc_would_block(error):
-                    return
                 if hc_peer_failed(error):
                     continue
-                self.pause(error)
-                return
+                if not hc_would_block(error):
+                    self.pause(error)
+                return False
             self.begin(fd, &peer)
+        return True
 
     cdef begin(self, int fd, sockaddr_storage* peer):
         """Puts a transport on an accepted socket."""

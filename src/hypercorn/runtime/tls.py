@@ -230,8 +230,15 @@ class TLSConnection(Connection):
             self.transport.abort()
 
     def shutdown(self) -> None:
-        if not self.handshaken:
+        context = self.context
+        if self.handshaken:
+            return
+        if not context.idle_grace:
             self.transport.close()
+            return
+        self.deadline = context.runtime.now() + context.idle_grace
+        if self.deadline < context.next_sweep:
+            context.arm(self.deadline)
 
     def abort(self) -> None:
         self.transport.abort()

@@ -24,20 +24,25 @@ from hypercorn.protocol.http1 import HTTP1Connection
 from hypercorn.protocol.http2 import HTTP2Connection
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.runtime.deadlines import Deadlines
+from hypercorn.runtime.link import Link
 from hypercorn.runtime.ports import Listener, LoopRuntime
 from hypercorn.runtime.quic import QUICServer
 from hypercorn.runtime.tls import TLSConnection
 
 HURRY = 0.2  # seconds that cancelled calls get after a second signal
+CANCELLED = 0.5  # seconds that they get otherwise
 SUPPORTED_ALPN = ("h2", "http/1.1")
 
 
 class Worker:
     """One application, its listeners and its connections."""
 
-    def __init__(self, app: Any, config: Config, runtime: LoopRuntime, mode: Any = None) -> None:
+    def __init__(
+        self, app: Any, config: Config, runtime: LoopRuntime, mode: Any = None, link: Link | None = None
+    ) -> None:
         config.validate()
         self.config = config
+        self.link = Link() if link is None else link
         self.runtime = runtime
         self.log = config.log
         self.threads: ThreadedWSGI | None = None
@@ -56,7 +61,11 @@ class Worker:
         self.addresses: list[str] = []
         self.stopping: Any = None  # waiter of `wait_for_stop`
         self.stop_asked = False
+        self.interrupted = False  # ... in a way that a startup does not hold up
         self.hurried = False  # a second signal came: end now
+        self.ready = False  # it serves, and nothing has asked it to stop: what a readiness probe wants to know
+        self.last_owner = not self.link.shared  # nobody else will accept what waits on its sockets
+        self.shutdown_delay = config.shutdown_delay
         self.emptied: Any = None  # waiter of `drain`
         self.requests_left = 0
         if config.max_requests is not None:
@@ -88,7 +97,9 @@ class Worker:
 
         Raises LifespanFailureError, LifespanTimeoutError, and OSError for a bind that fails.
         """
-        await self.lifespan.startup()
+        await self.startup()
+        if self.interrupted:
+            return
         self.sockets = self.config.create_sockets() if sockets is None else sockets
         tls = self.config.create_ssl_context() if self.sockets.secure_sockets else None
         if tls is not None:
@@ -98,9 +109,12 @@ class Worker:
                 listen(sock, self.config.backlog)
                 self.listeners.append(await self.runtime.listen(self, sock, context))
                 self.addresses.append(url("https" if context is not None else "http", sock.getsockname()))
-                self.log.log_info("Running on %s (CTRL + C to quit)", self.addresses[-1])
+                if self.link.speaks:
+                    self.log.log_info("Running on %s (CTRL + C to quit)", self.addresses[-1])
         if self.sockets.quic_sockets:
             await self.start_quic(self.sockets)
+        self.ready = True
+        self.link.started(self.addresses)
 
     async def start_quic(self, sockets: Sockets) -> None:
         """Serves HTTP/3."""
@@ -109,9 +123,35 @@ class Worker:
         if not self.config.alt_svc_headers:
             self.context.say_alt_svc(self.quic.alt_svc())
         for address in await self.quic.start():
-            self.log.log_info("Running on %s (QUIC) (CTRL + C to quit)", address)
+            if self.link.speaks:
+                self.log.log_info("Running on %s (QUIC) (CTRL + C to quit)", address)
             if address not in self.addresses:
                 self.addresses.append(address)
+
+    async def startup(self) -> None:
+        """The application's startup; who is asked to stop meanwhile does not wait for it."""
+        ended: list[BaseException | None] = []
+
+        async def run() -> None:
+            try:
+                await self.lifespan.startup()
+            except BaseException as error:
+                ended.append(error)
+                if not isinstance(error, Exception):
+                    raise
+            else:
+                ended.append(None)
+            finally:
+                if self.stopping is not None:
+                    self.runtime.wake(self.stopping)
+
+        self.runtime.start(run)
+        while not ended and not self.interrupted:
+            self.stopping = self.runtime.waiter()
+            await self.stopping
+        self.stopping = None
+        if ended and ended[0] is not None:
+            raise ended[0]
 
     async def wait_for_stop(self) -> None:
         """Returns once `stop` was called."""
@@ -121,17 +161,37 @@ class Worker:
 
     def stop(self) -> None:
         """Asks the worker to stop. Not thread-safe."""
-        self.stop_asked = True
+        if not self.stop_asked:
+            self.stop_asked = True
+            if self.ready:
+                self.ready = False
+                self.link.stopping()
         if self.stopping is not None:
             self.runtime.wake(self.stopping)
+
+    def hurry(self) -> None:
+        """Asks the worker to end at once."""
+        self.hurried = True
+        if self.emptied is not None:
+            self.runtime.wake(self.emptied)
+        self.stop()
 
     def signalled(self) -> None:
         """A signal came: the first asks for a graceful end, the second for one at once."""
         if self.stop_asked:
-            self.hurried = True
-            if self.emptied is not None:
-                self.runtime.wake(self.emptied)
+            self.hurry()
+        else:
+            self.interrupt()
+
+    def interrupt(self) -> None:
+        """Asks the worker to stop, even inside of the application's startup."""
+        self.interrupted = True
         self.stop()
+
+    def signal_actions(self) -> dict[str, Callable[[], None]]:
+        """What to do on signals, by name. A supervised worker leaves a terminal's SIGINT to its supervisor."""
+        names = ("SIGTERM",) if self.link.supervised else ("SIGINT", "SIGTERM", "SIGBREAK")
+        return {**dict.fromkeys(names, self.signalled), **self.link.signals()}
 
     def close_listeners(self) -> None:
         """Accepts no more connections; the sockets are closed."""
@@ -143,22 +203,50 @@ class Worker:
             sockets.close()
 
     async def drain(self) -> None:
-        """Ends every connection: idle ones now, the others within `graceful_timeout` seconds, then all."""
+        """Ends every connection: idle ones soon, the others within `graceful_timeout` seconds, then all.
+
+        Before that, `shutdown_delay` seconds go by in which all is served as ever, and only `ready` is False.
+        """
+        if self.listeners and self.shutdown_delay:
+            await self.pause(self.shutdown_delay)
         self.context.terminating = True
+        if self.last_owner:
+            for listener in self.listeners:
+                with suppress(OSError):
+                    accepting = listener.accept_waiting()
+                    if accepting is not None:
+                        await accepting
         self.close_listeners()
         for connection in list(self.deadlines.connections):
             connection.shutdown()
+        notify = self.config.shutdown_notify_delay
+        if notify is not None:
+            self.runtime.call_at(self.runtime.now() + notify, self.notify)
         await self.wait_until_empty(self.config.graceful_timeout)
         if self.deadlines.connections or self.runtime.active_calls():
             self.runtime.cancel_calls()
             for connection in list(self.deadlines.connections):
                 connection.abort()
-            await self.wait_until_empty(HURRY if self.hurried else 1.0)
+            await self.wait_until_empty(HURRY if self.hurried else CANCELLED)
         if self.quic is not None:
             self.quic.close()
         self.deadlines.stop()
         if self.threads is not None:
             self.threads.close()
+        self.link.drained()
+
+    def notify(self) -> None:
+        """Tells the applications that stream a response that the server goes down, as if their clients had gone."""
+        for connection in list(self.deadlines.connections):
+            connection.notify_streams()
+
+    async def pause(self, seconds: float) -> None:
+        """Waits, but not once the worker has to hurry."""
+        end = self.runtime.now() + seconds
+        while not self.hurried and (left := end - self.runtime.now()) > 0:
+            self.emptied = self.runtime.waiter()
+            await self.runtime.sleep_until(self.emptied, left)
+        self.emptied = None
 
     async def wait_until_empty(self, seconds: float) -> None:
         """Waits until no connection and no call is left, but not longer than `seconds`."""
@@ -208,7 +296,7 @@ class Worker:
         self.deadlines.connections.add(successor)
 
     def count_request(self) -> None:
-        """`max_requests`: the worker stops after that many."""
+        """`max_requests`: the worker stops after that many, or goes on until another has taken its place."""
         self.requests_left -= 1
-        if self.requests_left <= 0 and not self.stop_asked:
+        if self.requests_left == 0 and not self.stop_asked and not self.link.recycle("max_requests"):
             self.stop()

@@ -10,6 +10,7 @@ import trio
 from hypercorn.asgi.loading import load_application
 from hypercorn.config import Config
 from hypercorn.net.sockets import Sockets
+from hypercorn.runtime.link import Link
 from hypercorn.runtime.worker import Worker
 from hypercorn.trio.worker import TrioRuntime, run_worker
 
@@ -20,11 +21,12 @@ async def worker_serve(
     *,
     sockets: Sockets | None = None,
     shutdown_trigger: Callable[..., Awaitable[Any]] | None = None,
+    link: Link | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serves a loaded application until the trigger returns or, without one, a signal comes. Raises as `serve`."""
     runtime = TrioRuntime(quiet=True)
-    worker = Worker(app, config, runtime)
+    worker = Worker(app, config, runtime, link=link)
     await run_worker(
         worker,
         runtime,
@@ -35,13 +37,17 @@ async def worker_serve(
     )
 
 
-def trio_worker(config: Config, sockets: Sockets | None = None, shutdown_event: Any = None) -> None:
+def trio_worker(
+    config: Config, sockets: Sockets | None = None, shutdown_event: Any = None, link: Link | None = None
+) -> None:
     """Loads the application before trio runs, as an import may take long, then serves it."""
-    app = load_application(config.application_path, config.wsgi_max_body_size)
+    app = None if link is None else link.app
+    if app is None:
+        app = load_application(config.application_path, config.wsgi_max_body_size)
 
     async def main() -> None:
         trigger = None if shutdown_event is None else event_trigger(shutdown_event)
-        await worker_serve(app, config, sockets=sockets, shutdown_trigger=trigger)
+        await worker_serve(app, config, sockets=sockets, shutdown_trigger=trigger, link=link)
 
     trio.run(main)
 

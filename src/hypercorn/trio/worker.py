@@ -12,6 +12,7 @@ from typing import Any
 
 import trio
 
+from hypercorn.net.sockets import waiting
 from hypercorn.protocol.ports import Transport
 from hypercorn.runtime.choice import new_reactor
 from hypercorn.runtime.ports import Listener, LoopRuntime
@@ -81,8 +82,15 @@ class Place:
 class TrioListener(Listener):
     """The task that accepts on one socket."""
 
-    def __init__(self) -> None:
+    def __init__(self, sock: socket.socket, serve: Callable[[socket.socket], None]) -> None:
         self.scope = trio.CancelScope()
+        self.sock = sock
+        self.serve = serve  # begins to serve an accepted socket
+
+    async def accept_waiting(self) -> None:
+        for client in waiting(self.sock):
+            self.serve(client)
+        await trio.lowlevel.checkpoint()
 
     def close(self) -> None:
         self.scope.cancel()
@@ -221,10 +229,14 @@ class TrioRuntime(TrioLoop, LoopRuntime):
 
     async def listen(self, worker: Worker, sock: socket.socket, tls: Any) -> Listener:
         if self.reactor is not None:
-            listening: Listener = self.reactor.listen(worker, sock, tls)
+            listening: Listener = self.reactor.listen(worker, sock, tls, worker.link.shared)
             return listening
         sock.setblocking(False)
-        listener = TrioListener()
+
+        def serve(client: socket.socket) -> None:
+            self.background.start_soon(self.serve_socket, worker, client, tls)
+
+        listener = TrioListener(sock, serve)
         self.background.start_soon(self.accept, listener, worker, sock, tls)
         return listener
 
@@ -322,10 +334,11 @@ async def run_worker(
     """
     failure: BaseException | None = None
     broken: list[BaseException] = []
+    worker.link.attach(worker, runtime.token.run_sync_soon)
     async with trio.open_nursery() as outer:
         outer.start_soon(stop_when_cancelled, worker)
         if handle_signals and threading.current_thread() is threading.main_thread():
-            outer.start_soon(stop_on_signal, worker)
+            outer.start_soon(act_on_signals, worker.signal_actions())
         if shutdown_trigger is not None:
             outer.start_soon(stop_on_trigger, worker, shutdown_trigger, broken)
         with trio.CancelScope(shield=True):
@@ -379,12 +392,12 @@ async def stop_when_cancelled(worker: Worker) -> None:
         worker.stop()
 
 
-async def stop_on_signal(worker: Worker) -> None:
-    """Ends the worker on a signal; the handlers of before come back with the end of the receiver."""
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
-    with trio.open_signal_receiver(*numbers) as arrivals:
-        async for _ in arrivals:
-            worker.signalled()
+async def act_on_signals(actions: dict[str, Callable[[], None]]) -> None:
+    """Does on signals what `actions` says; the handlers of before come back with the end of the receiver."""
+    by_number = {getattr(signal, name): action for name, action in actions.items() if hasattr(signal, name)}
+    with trio.open_signal_receiver(*by_number) as arrivals:
+        async for number in arrivals:
+            by_number[number]()
 
 
 async def stop_on_trigger(worker: Worker, trigger: Callable[..., Awaitable[Any]], broken: list[BaseException]) -> None:

@@ -1,0 +1,1 @@
+"""Processes: a supervisor that keeps workers running, and what operators do to it."""

@@ -1,0 +1,175 @@
+"""How a worker's process comes to be: spawned, as a fresh interpreter, or forked.
+
+Forked where it is safe and asked for: a fork of a process that has one thread and has loaded nothing but the server
+starts in milliseconds and shares its memory. Otherwise spawned: a process that has run other people's code (a
+configuration in Python, a program that calls `run()`) may have threads, locks and stale modules.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import os
+import pickle
+import runpy
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hypercorn.config import Config
+from hypercorn.metrics import Board, use_slot
+from hypercorn.net.sockets import Sockets
+from hypercorn.supervisor.channel import Channel
+
+ROOT = str(Path(__file__).resolve().parents[2])
+LENGTH = struct.Struct("!Q")
+CODE = "import sys; sys.path.insert(0, {root!r}); from hypercorn.supervisor.launch import spawned; spawned({fd})"
+GROUPS = ("secure_sockets", "insecure_sockets", "quic_sockets")
+
+
+def one_thread() -> bool:
+    """True where this process has no thread but this one, those of libraries included."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return threading.active_count() == 1
+
+
+def may_fork() -> bool:
+    """True on the platforms whose libraries bear a fork without an exec."""
+    return hasattr(os, "fork") and sys.platform not in ("darwin", "win32", "cygwin")
+
+
+def spawn(config: Config, sockets: Sockets, channel: Channel, board: Board, slot: int) -> Any:
+    """Starts a fresh interpreter. Returns its `Popen`. Raises OSError."""
+    fds = {name: [sock.fileno() for sock in getattr(sockets, name)] for name in GROUPS}
+    wanted = {
+        "path": sys.path,
+        "argv": sys.argv,
+        "main": main_path(),
+        "config": pickle.dumps(config),
+        "sockets": fds,
+        "board": board.descriptor,
+        "slot": slot,
+    }
+    code = CODE.format(root=ROOT, fd=channel.fileno())
+    kept = [channel.fileno(), board.descriptor, *(fd for group in fds.values() for fd in group)]
+    flags: list[str] = getattr(subprocess, "_args_from_interpreter_flags", list)()
+    process = subprocess.Popen([sys.executable, *flags, "-c", code], pass_fds=kept)
+    return process, pickle.dumps(wanted)
+
+
+def spawned(fd: int) -> None:
+    """What a fresh interpreter runs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's is for the supervisor
+    sock = socket.socket(fileno=fd)
+    sock.set_inheritable(False)
+    with sock.makefile("rb", buffering=0) as stream:
+        size = LENGTH.unpack(read_exactly(stream, LENGTH.size))[0]
+        wanted = pickle.loads(read_exactly(stream, size))
+    sys.path[:] = wanted["path"]
+    sys.argv[:] = wanted["argv"]
+    if b"__main__" in wanted["config"] and wanted["main"]:
+        load_main(wanted["main"])
+    config: Config = pickle.loads(wanted["config"])
+    sockets = Sockets([], [], [])
+    for name, fds in wanted["sockets"].items():
+        for number in fds:
+            inherited = socket.socket(fileno=number)
+            inherited.set_inheritable(False)
+            getattr(sockets, name).append(inherited)
+    os.set_inheritable(wanted["board"], False)
+    use_slot(Board.attach(wanted["board"]).slot(wanted["slot"]))
+    from hypercorn.supervisor.worker import serve
+
+    sys.exit(serve(config, sockets, Channel(sock)))
+
+
+def read_exactly(stream: Any, size: int) -> bytes:
+    """That many bytes; ends the process where they do not come, as there is nobody to tell."""
+    data = b""
+    while len(data) < size:
+        piece = stream.read(size - len(data))
+        if not piece:
+            os._exit(1)
+        data += piece
+    return data
+
+
+def main_path() -> str | None:
+    """The program that calls `run()`, where a configuration may have classes from it."""
+    main = sys.modules.get("__main__")
+    path = getattr(main, "__file__", None)
+    return None if path is None or getattr(main, "__spec__", None) is not None else os.path.abspath(path)
+
+
+def load_main(path: str) -> None:
+    """Loads that program's names, without its `if __name__ == "__main__"`."""
+    module = types.ModuleType("__mp_main__")
+    module.__dict__.update(runpy.run_path(path, run_name="__mp_main__"))
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = module
+
+
+def fork(work: Callable[[], int], close: Callable[[], None]) -> int:
+    """Forks a process that does `work` and exits with the code that it returns. `close` lets go of what is the
+    parent's alone. Returns the process id. Raises OSError."""
+    flush()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = os.fork()
+        if pid:
+            return pid
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU):
+            signal.signal(number, signal.SIG_IGN)
+        signal.set_wakeup_fd(-1)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    code = 1
+    try:
+        clear: Callable[[], None] = getattr(atexit, "_clear", lambda: None)
+        clear()  # what the parent wants done at its own end
+        close()
+        code = work()
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        end_forked(code)
+    return 0  # never reached
+
+
+def end_forked(code: int) -> None:
+    """Ends this process as an interpreter would, without going through the parent's frames."""
+    try:
+        join: Callable[[], None] = getattr(threading, "_shutdown", lambda: None)
+        join()
+        end: Callable[[], None] = getattr(atexit, "_run_exitfuncs", lambda: None)
+        end()
+        flush()
+    finally:
+        os._exit(code)
+
+
+def flush() -> None:
+    """Nothing buffered is written twice."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass
+
+
+def freeze() -> None:
+    """What was loaded stays out of the collector's way, and so in memory that forks share."""
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,47 @@
+"""A worker without a supervisor, in the process of the command (`workers = 0`): it answers to signals and systemd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.runtime.link import Link
+from hypercorn.supervisor.notify import NEVER, Notifier
+
+if TYPE_CHECKING:
+    from hypercorn.runtime.worker import Worker
+
+
+class SoloLink(Link):
+    """The link of a worker to nobody but the system."""
+
+    def __init__(self) -> None:
+        self.notifier = Notifier()
+        self.worker: Worker | None = None
+
+    def attach(self, worker: Worker, call: Callable[[Callable[[], Any]], Any]) -> None:
+        self.worker = worker
+
+    def signals(self) -> dict[str, Callable[[], None]]:
+        return {"SIGUSR1": self.reopen}
+
+    def reopen(self) -> None:
+        """Opens the log files anew."""
+        reopen = getattr(self.worker.log, "reopen", None)  # type: ignore[union-attr]
+        if reopen is not None:
+            reopen()
+
+    def started(self, addresses: list[str]) -> None:
+        self.notifier.ready()
+        self.notifier.tell(f"Serving on {', '.join(addresses)}")
+        self.beat()
+
+    def beat(self) -> None:
+        """A sign of life, as often as systemd wants one."""
+        if self.notifier.period != NEVER and self.worker is not None:
+            now = self.worker.runtime.now()
+            self.notifier.send("WATCHDOG=1")
+            self.worker.runtime.call_at(now + self.notifier.period, self.beat)
+
+    def stopping(self) -> None:
+        self.notifier.stopping()

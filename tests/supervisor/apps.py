@@ -1,0 +1,124 @@
+"""Applications of the supervisor's tests. The environment says how they start, the path what they do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.live import pause, respond
+
+HOW = os.environ.get("TEST_START", "")
+FILE = os.environ.get("TEST_FILE", "")
+
+
+def first() -> bool:
+    """True for the first process that asks."""
+    try:
+        os.close(os.open(FILE, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
+if HOW == "import error":
+    raise ValueError("no such thing")
+if HOW == "exit":
+    os._exit(7)
+if HOW == "import slowly":
+    print("importing", flush=True)
+    time.sleep(60)
+if HOW == "die once" and first():
+    os._exit(9)
+if HOW == "fork":  # a process of the application's own, which lives on for a while
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    grandchild = os.fork()
+    if not grandchild:
+        time.sleep(60)
+        os._exit(0)
+    Path(FILE).write_text(f"{child.pid} {grandchild}")
+if HOW == "orphan":  # ... whose parent ends, so that somebody else has to bury it
+    subprocess.run([sys.executable, "-c", "import subprocess; subprocess.Popen(['sleep', '0.2'])"], check=True)
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Answers with its process id, after what the path says."""
+    if scope["type"] == "lifespan":
+        await life(receive, send)
+    elif scope["type"] == "websocket":
+        await echo(receive, send)
+    else:
+        await serve(scope, receive, send)
+
+
+async def life(receive: Any, send: Any) -> None:
+    """The lifespan; says when it ends."""
+    await receive()
+    if HOW == "startup fails":
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+        return
+    if HOW == "startup hangs":
+        print("starting", flush=True)
+        await pause(60)
+    if HOW == "dies soon":
+        os.kill(os.getpid(), signal.SIGKILL)
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    if HOW == "shutdown hangs":
+        await pause(60)
+    if HOW == "shutdown fails":
+        await send({"type": "lifespan.shutdown.failed", "message": "still busy"})
+        return
+    print("shutdown complete", flush=True)
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def serve(scope: Any, receive: Any, send: Any) -> None:
+    """One request."""
+    what = scope["path"].strip("/").split("/")
+    if what[0] == "slow":
+        print("inside", flush=True)
+        await pause(float(what[1]))
+    elif what[0] == "block":
+        print("inside", flush=True)
+        time.sleep(float(what[1]))  # noqa: ASYNC251  to stand still is the point
+    elif what[0] == "signal":
+        os.kill(os.getpid(), int(what[1]))
+    elif what[0] == "exit":
+        os._exit(int(what[1]))
+    elif what[0] == "hoard":
+        hoard.append(bytearray(b"x" * int(what[1])))
+    elif what[0] in ("stream", "events"):
+        await stream(receive, send, what[0] == "events")
+        return
+    await respond(send, b"%d" % os.getpid())
+
+
+hoard: list[bytearray] = []
+
+
+async def stream(receive: Any, send: Any, listens: bool) -> None:
+    """Without end; or, where it listens, until it is told."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"tick", "more_body": True})
+    if listens:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        print("told", flush=True)
+        await send({"type": "http.response.body", "body": b"bye"})
+        return
+    while True:
+        await send({"type": "http.response.body", "body": b"tick", "more_body": True})
+        await pause(0.02)
+
+
+async def echo(receive: Any, send: Any) -> None:
+    """A WebSocket that says what it hears."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message["text"]})
