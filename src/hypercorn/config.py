@@ -134,6 +134,16 @@ class Config:
     websockets: bool
     websocket_origins: list[str]
     websocket_compression: dict[str, Any] | None
+    trusted_proxies: list[str]
+    proxy_headers: str
+    proxy_protocol: bool
+    health_path: str | None
+    ready_path: str | None
+    metrics_bind: list[str]
+    limit_connections: int | None
+    limit_concurrency: int | None
+    shed_delay: float | None
+    slow_callback: float | None
     certfile: str | None
     keyfile: str | None
     keyfile_password: str | None
@@ -142,6 +152,11 @@ class Config:
     verify_mode: VerifyMode | None
     verify_flags: VerifyFlags | None
     alpn_protocols: list[str]
+    certificates: list[str]
+    certificate_reload: bool
+    tls_min_version: str
+    tls13_ciphers: str | None
+    crl_file: str | None
     include_date_header: bool
     include_server_header: bool
     alt_svc_headers: list[str]
@@ -149,6 +164,7 @@ class Config:
     h11_pass_raw_headers: bool
     accesslog: logging.Logger | str | None
     access_log_format: str
+    log_format: str
     access_log_client_port: bool
     errorlog: logging.Logger | str | None
     loglevel: str
@@ -299,6 +315,7 @@ class Config:
                 self._set_quic_addresses(sockets)
             else:
                 sockets.insecure_sockets = create_sockets(bind, SOCK_STREAM, options, paths)
+            sockets.metrics_sockets = create_sockets(_as_list(self.metrics_bind), SOCK_STREAM, options, paths)
         except BaseException:
             sockets.close()
             raise

@@ -13,9 +13,12 @@ import logging.config
 import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TextIO
 
+from hypercorn.accessjson import JSON, NAMED, json_line
 from hypercorn.accesslog import AccessLogAtoms
+from hypercorn.logwriter import LineWriter, descriptor_of
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ("AccessLogAtoms", "Logger", "access_writer")
 
 _FORMAT = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
+UNTOUCHED = "none"  # the value of logconfig that leaves all logging to the program
 _DATE_FORMAT = "[%Y-%m-%d %H:%M:%S %z]"
 
 
@@ -39,12 +43,21 @@ class Logger:
     error_logger: logging.Logger
 
     def __init__(self, config: Config) -> None:
-        self.access_log_format = config.access_log_format
-        self.client_port = getattr(config, "access_log_client_port", True)
+        self.json = getattr(config, "log_format", "text") == "json"
+        self.access_log_format = NAMED.get(config.access_log_format, config.access_log_format)
+        named = self.access_log_format != config.access_log_format
+        self.access_json = config.access_log_format == JSON or self.json
+        self.client_port = getattr(config, "access_log_client_port", True) and not named
+        if config.logconfig == UNTOUCHED:
+            # The loggers are as the program has set them up.
+            self.access_logger = logging.getLogger("hypercorn.access")
+            self.error_logger = logging.getLogger("hypercorn.error")
+            return
         # The level is that of the error log: it must not silence access records, which are INFO.
         self.access_logger = create_logger("hypercorn.access", config.accesslog, "INFO", sys.stdout, propagate=False)
         error_logger = create_logger("hypercorn.error", config.errorlog, config.loglevel, sys.stderr)
         self.error_logger = error_logger if error_logger is not None else _silent_logger()
+        self.set_forms(named or self.access_json)
         if config.logconfig is not None:
             configure_from_file(config.logconfig)
         elif config.logconfig_dict is not None:
@@ -55,6 +68,34 @@ class Logger:
     def wants_access(self) -> bool:
         """Whether `log_access` has anything to do. A subclass that counts requests returns True."""
         return self.access_logger is not None
+
+    def set_forms(self, bare: bool) -> None:
+        """How the handlers of this module write: an access record of a named format is a line without anything else."""
+        for logger, formatter in ((self.access_logger, _Bare() if bare else None), (self.error_logger, None)):
+            for handler in logger.handlers if logger is not None else ():
+                if isinstance(handler, _Quiet):
+                    handler.setFormatter(formatter or (_JSONFormatter() if self.json else _formatter_for(handler)))
+
+    @property
+    def dropped(self) -> int:
+        """Lines that were lost because a disk or a pipe did not take them in time."""
+        return sum(writer.dropped for writer in self._writers())
+
+    def flush(self) -> None:
+        """Waits, though not for long, until everything is written."""
+        for writer in self._writers():
+            writer.flush()
+
+    def reopen(self) -> None:
+        """Opens the log files again by their names, for those who rotate them."""
+        for logger in (self.access_logger, self.error_logger):
+            for handler in logger.handlers if logger is not None else ():
+                if isinstance(handler, _FileHandler):
+                    handler.reopen()
+
+    def _writers(self) -> set[LineWriter]:
+        handlers = [*self.error_logger.handlers, *(self.access_logger.handlers if self.access_logger else ())]
+        return {handler.writer for handler in handlers if isinstance(handler, _Quiet) and handler.writer is not None}
 
     def log_access(
         self, scope: Any, status: int | None, response_headers: Headers, body_bytes: int, duration: float
@@ -67,6 +108,19 @@ class Logger:
         if logger is None or not logger.isEnabledFor(logging.INFO):
             return
         try:
+            if self.access_json:
+                text = json_line(scope, status, response_headers, body_bytes, duration)
+                handler = logger.handlers[0] if len(logger.handlers) == 1 else None
+                if (
+                    isinstance(handler, _Quiet)
+                    and handler.writer is not None
+                    and not (logger.filters or handler.filters)
+                ):
+                    handler.writer.put(text + "\n")  # what `logging` would do with it takes longer than the rest
+                    return
+                record = logger.makeRecord(logger.name, logging.INFO, __file__, 0, text, (), None, "log_access")
+                logger.handle(record)
+                return
             response: Any = None
             if status is not None:
                 response = {"status": status, "headers": response_headers, "body_bytes": body_bytes}
@@ -168,7 +222,40 @@ def access_writer(logger: Any, spawn: Callable[[Coroutine[Any, Any, None]], Any]
 
 
 class _Quiet(logging.Handler):
-    """Drops a record that the disk or the pipe does not take, instead of a traceback for each."""
+    """Drops a record that the disk or the pipe does not take, instead of a traceback for each. Where there is a
+    descriptor, lines go through a queue to it, so that nobody waits for it."""
+
+    stream: Any
+    writer: LineWriter | None = None
+
+    def use_writer(self) -> None:
+        """Begins to write to the stream's descriptor."""
+        descriptor = descriptor_of(self.stream)
+        self.writer = None if descriptor is None else LineWriter(descriptor)
+
+    def emit_line(self, record: logging.LogRecord) -> bool:
+        """Queues a record. False where there is no descriptor."""
+        if self.writer is None or descriptor_of(self.stream) is None:
+            return False
+        try:
+            line = self.format(record) + "\n"
+        except Exception:
+            self.handleError(record)
+            return True
+        if record.name == "hypercorn.access":
+            self.writer.put(line)
+        else:
+            self.writer.put_now(line)
+        return True
+
+    def flush(self) -> None:
+        if self.writer is not None:
+            self.writer.flush()
+        elif self.stream is not None:
+            try:
+                self.stream.flush()
+            except (OSError, ValueError):
+                pass
 
     def handleError(self, record: logging.LogRecord) -> None:
         if not isinstance(sys.exc_info()[1], OSError):
@@ -176,16 +263,57 @@ class _Quiet(logging.Handler):
 
 
 class _Formatter(logging.Formatter):
-    """The time to the second, formatted once in each."""
+    """The time to the second, formatted once in each; on a terminal, the level in colour."""
 
     second = -1
     text = ""
+    coloured = False
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         second = int(record.created)
         if second != self.second:
             self.second, self.text = second, super().formatTime(record, datefmt)
         return self.text
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        colour = _COLOURS.get(record.levelname) if self.coloured else None
+        if colour is not None:
+            text = text.replace(f"[{record.levelname}]", f"\x1b[{colour}m[{record.levelname}]\x1b[0m", 1)
+        return text
+
+
+_COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
+
+
+class _Bare(logging.Formatter):
+    """The message alone."""
+
+
+class _JSONFormatter(logging.Formatter):
+    """A record as one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        when = datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds")
+        values: dict[str, Any] = {
+            "time": when.replace("+00:00", "Z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "process": record.process,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            values["exception"] = self.formatException(record.exc_info)
+        return json.dumps(values)
+
+
+def _formatter_for(handler: _Quiet) -> logging.Formatter:
+    """The ordinary form, in colour on a terminal that wants it (https://no-color.org)."""
+    formatter = _Formatter(_FORMAT, _DATE_FORMAT)
+    stream = handler.stream
+    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    formatter.coloured = bool(wanted and descriptor_of(stream) is not None and stream.isatty())
+    return formatter
 
 
 class _StreamHandler(_Quiet, logging.StreamHandler):  # type: ignore[type-arg]  # generic only for checkers
@@ -197,6 +325,7 @@ class _StreamHandler(_Quiet, logging.StreamHandler):  # type: ignore[type-arg]  
     def __init__(self, stream: TextIO, logger: logging.Logger) -> None:
         super().__init__(stream)
         self.logger = logger
+        self.use_writer()
 
     def emit(self, record: logging.LogRecord) -> None:
         above = self.logger.parent if self.logger.propagate else None
@@ -204,11 +333,36 @@ class _StreamHandler(_Quiet, logging.StreamHandler):  # type: ignore[type-arg]  
             if any(getattr(handler, "stream", None) is self.stream for handler in above.handlers):
                 return
             above = above.parent if above.propagate else None
-        super().emit(record)
+        if not self.emit_line(record):
+            super().emit(record)
 
 
 class _FileHandler(_Quiet, logging.FileHandler):
     """A log file, appended to."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, encoding="utf-8")
+        self.use_writer()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self.emit_line(record):
+            super().emit(record)
+
+    def close(self) -> None:
+        self.flush()
+        self.writer = None
+        super().close()
+
+    def reopen(self) -> None:
+        """Goes on in a new file of the same name."""
+        try:
+            fresh = open(self.baseFilename, "ab")  # noqa: SIM115
+        except OSError:
+            return  # the old one is better than none
+        with fresh:
+            descriptor = descriptor_of(self.stream)
+            if descriptor is not None:
+                os.dup2(fresh.fileno(), descriptor, inheritable=False)
 
 
 def create_logger(
@@ -239,8 +393,8 @@ def create_logger(
             logger.removeHandler(handler)
             handler.close()
     if wanted is None and not (target == "-" and logger.handlers):
-        wanted = _StreamHandler(stream, logger) if target == "-" else _FileHandler(target, encoding="utf-8")
-        wanted.setFormatter(_Formatter(_FORMAT, _DATE_FORMAT))
+        wanted = _StreamHandler(stream, logger) if target == "-" else _FileHandler(target)
+        wanted.setFormatter(_formatter_for(wanted))
         logger.addHandler(wanted)
     return logger
 

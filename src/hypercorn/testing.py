@@ -19,8 +19,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from hypercorn.asgi.gate import Health, open_gate, trusted_proxies
 from hypercorn.asgi.streams import StreamContext
 from hypercorn.config import Config
+from hypercorn.metrics.counters import Counters
 from hypercorn.protocol.http1 import HTTP1Connection
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.runtime.deadlines import Deadlines
@@ -212,9 +214,12 @@ class MemoryServer:
     """An application served in memory; `connect` gives a client.
 
     config: as for `serve()`; what concerns sockets, loops and processes has no effect
+    counted: `counters` has what a worker with metrics counts
     """
 
-    def __init__(self, app: Callable[..., Any], config: Config | None = None, *, eager: bool = True) -> None:
+    def __init__(
+        self, app: Callable[..., Any], config: Config | None = None, *, eager: bool = True, counted: bool = False
+    ) -> None:
         self.config = config if config is not None else Config()
         self.runtime = MemoryRuntime(eager=eager)
         self.log = MemoryLog()
@@ -224,6 +229,10 @@ class MemoryServer:
         self.deadlines = Deadlines(self.runtime, self.context)
         self.context.arm_deadline = self.deadlines.arm
         self.context.connection_replaced = self.replaced
+        self.health = Health()
+        self.counters = Counters() if counted else None
+        self.proxies = trusted_proxies(self.config)
+        open_gate(self.context, self.config, self.health, self.counters)
 
     def connect(
         self,
@@ -234,6 +243,7 @@ class MemoryServer:
         """Opens a connection. The arguments are what scopes say of it."""
         transport = MemoryTransport(self, self.config.write_buffer_size)
         transport.client, transport.server, transport.scheme = client, server, scheme
+        transport.trusted = self.proxies is not None and self.proxies.trusts(client)
         transport.connection = HTTP1Connection(transport, self.context)
         self.deadlines.connections.add(transport.connection)
         self.runtime.run()
@@ -247,6 +257,7 @@ class MemoryServer:
     def shutdown(self) -> None:
         """The server goes down: idle connections end, the others take no further request."""
         self.context.terminating = True
+        self.health.draining = True
         for connection in list(self.deadlines.connections):
             connection.shutdown()
         self.runtime.run()

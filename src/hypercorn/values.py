@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 import math
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hypercorn.net.address import parse_bind
+from hypercorn.net.proxies import parse_trusted
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|sec|m|min|h|d)?", re.IGNORECASE)
 _DURATION_UNITS = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
@@ -158,6 +160,28 @@ def _read_binds(value: Any) -> list[str]:
     return texts
 
 
+def _read_proxies(value: Any) -> list[str]:
+    texts = _read_texts(value)
+    for text in texts:
+        parse_trusted(text)
+    return texts
+
+
+def _read_certificates(value: Any) -> list[str]:
+    texts = _read_texts(value)
+    for text in texts:
+        if len(shlex.split(text)) not in (2, 3):
+            raise ValueError
+    return texts
+
+
+def _read_path_part(value: Any) -> str:
+    text = _read_text(value)
+    if not text.startswith("/"):
+        raise ValueError
+    return text
+
+
 def _read_target(value: Any) -> Any:
     if isinstance(value, (logging.Logger, str)) or value is None:
         return value
@@ -166,6 +190,13 @@ def _read_target(value: Any) -> Any:
             raise ValueError
         return None
     return _read_path(value)
+
+
+def _read_logconfig(value: Any) -> Any:
+    """Unlike elsewhere, "none" is a value of its own here: no logging is set up at all."""
+    if isinstance(value, str) and value.strip().lower() == "none":
+        return "none"
+    return PATH.read(value)
 
 
 def _read_level(value: Any) -> str:
@@ -255,7 +286,11 @@ BINDS = Kind(
     "ADDRESS",
     many=True,
 )
+PROXIES = Kind('an address, a network, "unix" or "*" (or a list of these)', _read_proxies, "ADDRESS", many=True)
+CERTIFICATES = Kind('"HOST CERTFILE KEYFILE", or a list of these', _read_certificates, "TEXT", many=True)
+URL_PATH = optional(Kind("a path that begins with /", _read_path_part, "PATH"))
 TARGET = Kind('a path, "-", a logging.Logger, or none', _read_target, "PATH")
+LOGCONFIG = Kind('a path, json:PATH, toml:PATH, or "none"', _read_logconfig, "PATH")
 LEVEL = Kind("the name of a logging level, such as DEBUG, INFO or ERROR", _read_level, "LEVEL")
 UMASK = optional(Kind("a mask such as 0o077 or 077 (octal), or a decimal number", _read_umask, "MASK"))
 VERIFY_MODE = optional(

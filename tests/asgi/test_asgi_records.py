@@ -186,6 +186,7 @@ def test_control_characters_cannot_forge_a_line(tmp_path: Any) -> None:
     client.send(request('/a%0aFAKE%22"?b=%0d', 'user-agent: x\x80\t\\y"'))
     client.send(b"GET /\x1b[31m HTTP/1.1\r\nhost: a\r\n\r\n")
     assert [found.status for found in responses(client)] == [200, 400]
+    settings.log.flush()
     lines = log.read_text().splitlines()
     for handler in list(logger.handlers):
         logger.removeHandler(handler)

@@ -120,6 +120,7 @@ def test_another_file_closes_the_one_before(tmp_path: Path) -> None:
     logger = Logger(Config.from_mapping(errorlog=str(tmp_path / "2.log")))
     assert first.stream is None  # type: ignore[attr-defined]
     logger.log_error("second")
+    logger.flush()
     assert (tmp_path / "1.log").read_text() == ""
     assert "second" in (tmp_path / "2.log").read_text()
 

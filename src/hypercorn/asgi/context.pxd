@@ -9,6 +9,11 @@ cdef class ASGIContext(Context):
     cdef public object request_opened
     cdef public object arm_deadline
     cdef public object connection_replaced
+    cdef public bint gated
+    cdef public object proxy
+    cdef public dict answers
+    cdef public object overload
+    cdef public object busy
     cdef public dict state
     cdef public str root_path
     cdef public Py_ssize_t max_app_queue_size

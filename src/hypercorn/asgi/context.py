@@ -24,15 +24,20 @@ class ASGIContext(Context):
         "access",
         "alt_svc",
         "alt_svc_pairs",
+        "answers",
         "app",
         "arm_deadline",
+        "busy",
         "connection_replaced",
         "date",
         "date_field",
+        "gated",
         "logger",
         "max_app_queue_size",
+        "overload",
         "plain_fields",
         "plain_pairs",
+        "proxy",
         "records",
         "request_opened",
         "root_path",
@@ -50,6 +55,12 @@ class ASGIContext(Context):
         self.request_opened: Callable[[], None] | None = None
         self.arm_deadline: Callable[[float], None] | None = None
         self.connection_replaced: Callable[[Connection, Connection], None] | None = None
+        # What may stand between a request and the application: `asgi.gate` sets it up where options ask for it.
+        self.gated = False
+        self.proxy: Any = None  # net.proxies.ProxyHeaders
+        self.answers: dict[str, Any] | None = None  # contexts of paths that the server itself answers
+        self.overload: Any = None  # asgi.overload.Overload
+        self.busy: Any = None  # the context of requests that are too many
         self.state: dict[str, Any] = {}
         self.root_path = config.root_path
         self.max_app_queue_size = config.max_app_queue_size
@@ -137,6 +148,8 @@ class ASGIContext(Context):
 
     def record(self, stream: HTTPStream | WebSocketStream, duration: float) -> None:
         """One access record, of a request that an application saw. A status of 0 is one that was never sent."""
+        if self.counters is not None:
+            self.counters.ended(stream.status, duration, stream.sent, stream.received)
         if self.access is not None:
             self.access(stream.scope, stream.status or None, stream.headers, stream.sent, duration)
 

@@ -15,6 +15,7 @@ cdef class HTTPStream(ASGIStream):
     cdef public bint half_closed
     cdef public list pieces
     cdef public Py_ssize_t queued
+    cdef public long long received
     cdef public list request_trailers  # or None
     cdef public int state
     cdef public int status

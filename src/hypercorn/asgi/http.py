@@ -40,6 +40,7 @@ class HTTPStream(ASGIStream):
         "over",
         "pieces",
         "queued",
+        "received",
         "request_trailers",
         "scope",
         "sent",
@@ -64,6 +65,7 @@ class HTTPStream(ASGIStream):
         self.half_closed = False
         self.pieces: list[bytes] | None = None
         self.queued = 0
+        self.received = 0
         self.request_trailers: list[tuple[bytes, bytes]] | None = None
         # the response
         self.state = REQUEST
@@ -102,6 +104,7 @@ class HTTPStream(ASGIStream):
                 self.pieces = [b"".join(self.pieces)]  # an object for every few bytes costs more than they do
             self.pieces.append(data)
             self.queued += len(data)
+            self.received += len(data)
         if self.parked:
             self.wake()
         return self.queued < QUEUE_BYTES and (self.pieces is None or len(self.pieces) < self.context.max_app_queue_size)
@@ -114,7 +117,11 @@ class HTTPStream(ASGIStream):
         self.pieces = None
         if status:
             self.answered(status)
-        elif self.state == STARTED:
+            if self.context.counters is not None:
+                self.context.counters.refused(status)
+        elif self.context.counters is not None and not self.over:
+            self.context.counters.requests_aborted += 1
+        if not status and self.state == STARTED:
             self.status = 0  # its head was kept for the body, so nothing was sent
         self.record()
         self.wake()

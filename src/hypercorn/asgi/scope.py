@@ -53,6 +53,8 @@ def http_scope(context: ASGIContext, transport: Transport, head: RequestHead | N
     if version != "1.1":
         scope["http_version"] = version
     scope["extensions"] = extensions_of(version, head.chunked)
+    if transport.tls is not None:
+        scope["extensions"]["tls"] = transport.tls.copy()
     return scope
 
 
@@ -99,6 +101,9 @@ def websocket_scope(
     context: ASGIContext, transport: Transport, head: RequestHead, subprotocols: list[str]
 ) -> dict[str, Any]:
     """The scope of a WebSocket (ASGI WebSocket specification 2.5)."""
+    extensions: dict[str, Any] = {"websocket.http.response": {}}
+    if transport.tls is not None:
+        extensions["tls"] = transport.tls.copy()
     return {
         "type": "websocket",
         "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
@@ -113,5 +118,5 @@ def websocket_scope(
         "server": transport.server,
         "subprotocols": subprotocols,
         "state": context.state.copy(),
-        "extensions": {"websocket.http.response": {}},
+        "extensions": extensions,
     }

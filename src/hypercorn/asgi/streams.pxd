@@ -6,4 +6,4 @@ from hypercorn.protocol.ports cimport Connection, Stream
 from hypercorn.wire.head cimport RequestHead
 
 cdef class StreamContext(ASGIContext):
-    pass
+    cpdef Stream open_gated(self, Connection connection, RequestHead head)

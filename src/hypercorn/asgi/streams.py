@@ -20,6 +20,8 @@ class StreamContext(ASGIContext):
     def open_http(self, connection: Connection, head: RequestHead) -> Stream:
         if self.request_opened is not None:
             self.request_opened()
+        if self.gated:
+            return self.open_gated(connection, head)
         scope = http_scope(self, connection.transport, head)
         return HTTPStream(connection, self, scope, head.complete)
 
@@ -27,14 +29,42 @@ class StreamContext(ASGIContext):
         if self.request_opened is not None:
             self.request_opened()
         scope = websocket_scope(self, connection.transport, head, handshake.subprotocols)
+        if self.gated:
+            if connection.transport.trusted:
+                self.proxy.apply(scope)
+            if self.overload is not None and self.overload.refuses():
+                return WebSocketStream(connection, self.busy, scope, handshake)
+            if self.counters is not None:
+                self.counters.websocket_requests += 1
+                self.counters.requests_started += 1
         return WebSocketStream(connection, self, scope, handshake)
+
+    def open_gated(self, connection: Connection, head: RequestHead) -> Stream:
+        """The stream of a request that has a gate to pass: proxies, the server's own answers, limits, counters."""
+        scope = http_scope(self, connection.transport, head)
+        if connection.transport.trusted:
+            self.proxy.apply(scope)
+        if self.answers is not None:
+            context = self.answers.get(scope["path"])
+            if context is not None:
+                return HTTPStream(connection, context, scope, head.complete)
+        if self.overload is not None and self.overload.refuses():
+            return HTTPStream(connection, self.busy, scope, head.complete)
+        if self.counters is not None:
+            self.counters.started(head.http_version)
+        return HTTPStream(connection, self, scope, head.complete)
 
     def refused(self, connection: Connection, head: RequestHead | None, status: int, reason: str) -> None:
         self.log_refusal(connection, status, reason)
+        if self.counters is not None:
+            self.counters.refused(status)
         if self.access is not None and head is not None:
             target = head.raw_target
             scope = http_scope(self, connection.transport, None)
             scope["http_version"] = head.http_version
             scope["method"] = head.method or "-"
             scope["raw_path"], _, scope["query_string"] = target.partition(b"?")
+            scope["headers"] = getattr(head, "headers", None) or []  # none where they were too large to be read
+            if connection.transport.trusted:
+                self.proxy.apply(scope)
             self.access(scope, status, (), connection.answered, 0.0)

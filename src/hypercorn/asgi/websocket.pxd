@@ -18,6 +18,7 @@ cdef class WebSocketStream(ASGIStream):
     cdef public list arrived
     cdef public list ready
     cdef public Py_ssize_t queued
+    cdef public long long received
     cdef public bint over
     cdef public int code
     cdef public str reason

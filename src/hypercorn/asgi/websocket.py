@@ -51,6 +51,7 @@ class WebSocketStream(ASGIStream):
         "queued",
         "ready",
         "reason",
+        "received",
         "scope",
         "sent",
         "socket",
@@ -72,6 +73,7 @@ class WebSocketStream(ASGIStream):
         self.arrived: list[Any] = []
         self.ready: list[Any] = []
         self.queued = 0  # bytes, or characters, of them
+        self.received = 0
         self.over = False  # the end is next: `code` and `reason`
         self.code = 0
         self.reason = ""
@@ -100,6 +102,7 @@ class WebSocketStream(ASGIStream):
     def message_received(self, message: Any) -> bool:
         self.arrived.append(message)
         self.queued += len(message)
+        self.received += len(message)
         return self.queued < QUEUE_BYTES and len(self.arrived) + len(self.ready) < self.max_queue
 
     def pending(self) -> bool:

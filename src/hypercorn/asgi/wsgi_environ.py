@@ -64,8 +64,27 @@ def build_environ(scope: Any, body: Any, multiprocess: bool = True) -> dict[str,
     if client is not None:
         environ["REMOTE_ADDR"] = client[0]
         environ["REMOTE_PORT"] = str(client[1])
+    if environ["wsgi.url_scheme"] == "https":
+        environ["HTTPS"] = "on"
+        tls = scope.get("extensions", {}).get("tls")
+        if tls is not None:
+            add_tls(environ, tls)
     add_headers(environ, scope["headers"])
     return environ
+
+
+def add_tls(environ: dict[str, Any], tls: dict[str, Any]) -> None:
+    """What Apache's mod_ssl calls by these names, from the ASGI TLS extension."""
+    chain = list(tls["client_cert_chain"])
+    values = {
+        "SSL_PROTOCOL": {0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}.get(tls["tls_version"]),
+        "SSL_CLIENT_VERIFY": "SUCCESS" if tls["client_cert_name"] is not None else "NONE",
+        "SSL_CLIENT_S_DN": tls["client_cert_name"],
+        "SSL_CLIENT_CERT": chain[0] if chain else None,
+        "SSL_SERVER_CERT": tls["server_cert"],
+    }
+    values.update((f"SSL_CLIENT_CERT_CHAIN_{number}", one) for number, one in enumerate(chain[1:]))
+    environ.update((name, value) for name, value in values.items() if value is not None)
 
 
 def add_headers(environ: dict[str, Any], headers: Iterable[tuple[bytes, bytes]]) -> None:

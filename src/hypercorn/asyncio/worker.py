@@ -81,7 +81,7 @@ class AsyncioRuntime(AsyncioLoop, LoopRuntime):
     def call_threadsafe(self, callback: Callable[[], object]) -> None:
         self.loop.call_soon_threadsafe(callback)
 
-    async def listen(self, worker: Worker, sock: socket, tls: Any) -> Listener:
+    async def listen(self, worker: Any, sock: socket, tls: Any) -> Listener:
         if self.reactor is not None:
             listener: Listener = self.reactor.listen(worker, sock, tls, worker.link.shared)
             return listener

@@ -6,6 +6,7 @@ sums over workers, and over workers that are no more, stay right.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 # Upper bounds of the histogram of request durations, in seconds; one more bucket is for everything above.
@@ -47,6 +48,7 @@ _REASON_OF_STATUS = {
     421: "host",
     431: "too_large",
     501: "malformed",
+    503: "connections",
     504: "timeout",
     505: "malformed",
 }
@@ -67,9 +69,11 @@ class Counters:
         "http2_requests",
         "http3_requests",
         "others",
+        "quiet",
         "requests_aborted",
         "requests_ended",
         "requests_started",
+        "stir",
         "websocket_requests",
     )
 
@@ -86,11 +90,16 @@ class Counters:
         self.bytes_sent = 0
         self.duration = 0.0  # seconds
         self.buckets: list[int] = [0] * (len(BOUNDS) + 1)
+        # Set while everything is published: the next change calls `stir`, which sees to the next publication.
+        self.quiet = True
+        self.stir: Callable[[], None] | None = None
         self.others: dict[str, int] = {name: 0 for name in FIELDS if name not in _ATTRIBUTES}
 
     def started(self, version: str) -> None:
         """A request went to the application."""
         self.requests_started += 1
+        if self.quiet and self.stir is not None:
+            self.stir()
         if version == "1.1":
             self.http1_requests += 1
         elif version == "2":
@@ -103,6 +112,8 @@ class Counters:
     def ended(self, status: int, seconds: float, sent: int, received: int) -> None:
         """... and is over, after that time. A status of 0 is one that was never sent."""
         self.requests_ended += 1
+        if self.quiet and self.stir is not None:
+            self.stir()
         self.bytes_sent += sent
         self.bytes_received += received
         self.duration += seconds
@@ -118,6 +129,8 @@ class Counters:
     def count(self, name: str, number: int = 1) -> None:
         """Adds to one of `others`."""
         self.others[name] += number
+        if self.quiet and self.stir is not None:
+            self.stir()
 
     def refused(self, status: int) -> None:
         """A request was answered before any application saw it."""

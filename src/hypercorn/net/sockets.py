@@ -82,11 +82,13 @@ class Sockets:
     insecure_sockets: list[socket.socket]
     quic_sockets: list[socket.socket]
     unix_paths: list[UnixPath] = field(default_factory=list)
+    metrics_sockets: list[socket.socket] = field(default_factory=list)  # for metrics, health and readiness
 
     def __iter__(self) -> Iterator[socket.socket]:
         yield from self.secure_sockets
         yield from self.insecure_sockets
         yield from self.quic_sockets
+        yield from self.metrics_sockets
 
     def close(self) -> None:
         """Closes all sockets, and removes the unix socket files that this process made. Safe to repeat."""

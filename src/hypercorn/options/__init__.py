@@ -5,7 +5,19 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from hypercorn.options import application, binding, limits, logs, responses, timeouts, tls, websocket, workers
+from hypercorn.options import (
+    application,
+    binding,
+    limits,
+    logs,
+    operations,
+    proxy,
+    responses,
+    timeouts,
+    tls,
+    websocket,
+    workers,
+)
 from hypercorn.options.option import ENV_PREFIX, UNSET, Option
 
 __all__ = ["BY_NAME", "ENV_OTHERS", "ENV_PREFIX", "OPTIONS", "STORED_AS", "UNSET", "Option", "nearest"]
@@ -20,6 +32,8 @@ OPTIONS: tuple[Option, ...] = (
     *limits.OPTIONS,
     *timeouts.OPTIONS,
     *websocket.OPTIONS,
+    *proxy.OPTIONS,
+    *operations.OPTIONS,
     *tls.OPTIONS,
     *responses.OPTIONS,
     *logs.OPTIONS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hypercorn.options.option import UNSET, Option
-from hypercorn.values import CLASS, LEVEL, MAPPING, PATH, SWITCH, TARGET, TEXT, optional
+from hypercorn.values import CLASS, LEVEL, LOGCONFIG, MAPPING, SWITCH, TARGET, TEXT, choice, optional
 
 _ACCESS_LOG_FORMAT = '%(h)s %(l)s %(l)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 
@@ -22,9 +22,10 @@ OPTIONS: tuple[Option, ...] = (
         TEXT,
         _ACCESS_LOG_FORMAT,
         "Logging",
-        "form of an access record",
+        "form of an access record: atoms, or one of common, combined and json",
         ("--access-logformat",),
     ),
+    Option("log_format", choice("text", "json"), "text", "Logging", "both logs as lines of JSON"),
     Option("access_log_client_port", SWITCH, True, "Logging", "the atom h is host:port, not the host alone"),
     Option(
         "errorlog",
@@ -38,10 +39,10 @@ OPTIONS: tuple[Option, ...] = (
     Option("loglevel", LEVEL, "INFO", "Logging", "level of the error log", ("--log-level",)),
     Option(
         "logconfig",
-        PATH,
+        LOGCONFIG,
         None,
         "Logging",
-        "logging configuration: PATH, json:PATH or toml:PATH",
+        "logging configuration: PATH, json:PATH or toml:PATH; none: the loggers are left as the program set them up",
         ("--log-config",),
     ),
     Option("logconfig_dict", MAPPING, None, "Logging", "the same as a mapping", flagless=True),

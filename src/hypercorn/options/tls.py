@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from hypercorn.options.option import UNSET, Option
-from hypercorn.values import PATH, TEXT, TEXTS, VERIFY_FLAGS, VERIFY_MODE, number, optional
+from hypercorn.values import (
+    CERTIFICATES,
+    PATH,
+    SWITCH,
+    TEXT,
+    TEXTS,
+    VERIFY_FLAGS,
+    VERIFY_MODE,
+    choice,
+    number,
+    optional,
+)
 
 OPTIONS: tuple[Option, ...] = (
     Option("certfile", PATH, None, "TLS", "certificate chain (PEM)", ("--certfile",)),
@@ -29,6 +40,18 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("verify_flags", VERIFY_FLAGS, None, "TLS", "flags of ssl.SSLContext.verify_flags"),
     Option("alpn_protocols", TEXTS, ["h2", "http/1.1"], "TLS", "protocol to offer; may be repeated"),
+    Option(
+        "certificates",
+        CERTIFICATES,
+        [],
+        "TLS",
+        "another certificate, for clients that name this host (SNI): HOST CERTFILE KEYFILE; may be repeated",
+        ("--certificate",),
+    ),
+    Option("certificate_reload", SWITCH, True, "TLS", "serve a certificate that was replaced on disk"),
+    Option("tls_min_version", choice("1.2", "1.3"), "1.2", "TLS", "oldest version of TLS"),
+    Option("tls13_ciphers", optional(TEXT), None, "TLS", "cipher suites of TLS 1.3, where Python can set them"),
+    Option("crl_file", PATH, None, "TLS", "revoked client certificates (PEM)"),
     Option(
         "cert_reqs",
         number(0, 2),

@@ -15,6 +15,7 @@ EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\n"
 CRLF = b"\r\n"
 CLOSE = b"connection: close\r\n\r\n"
 KEEP_ALIVE = b"connection: keep-alive\r\n"
+RETRY = b"retry-after: 1\r\nconnection: close\r\n\r\n"
 CHUNKED = b"transfer-encoding: chunked\r\n"
 
 
@@ -101,7 +102,7 @@ class ResponseWriter(Connection):
                     STATUS_LINES[status],
                     self.context.server_fields(False, False),
                     b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n" % len(body),
-                    UPGRADE_REQUIRED if status == 426 else CLOSE,
+                    UPGRADE_REQUIRED if status == 426 else RETRY if status == 503 else CLOSE,
                     body,
                 )
             )

@@ -378,6 +378,8 @@ class HTTP2Connection(HTTP2Life):
 
     def stream_reset(self, stream_id: int) -> None:
         """RST_STREAM of the peer."""
+        if self.context.counters is not None:
+            self.context.counters.count("resets")
         stream: Any = self.streams.get(stream_id)
         if stream is None:
             if not stream_id & 1 and stream_id < self.next_push:

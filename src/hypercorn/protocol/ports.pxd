@@ -1,3 +1,4 @@
+from hypercorn.metrics.counters cimport Counters
 from hypercorn.wire.head cimport RequestHead
 from hypercorn.wire.http1 cimport FieldEncoder
 from hypercorn.wire.http2_writer cimport FieldLines
@@ -26,6 +27,8 @@ cdef class Transport:
     cdef public object server
     cdef public str scheme
     cdef public dict scope_template
+    cdef public dict tls
+    cdef public bint trusted
     cpdef write(self, bytes data)
     cpdef bint cork(self) except -1
     cpdef end_turn_soon(self)
@@ -90,6 +93,7 @@ cdef class Context:
     cdef public long long h2_stream_window, h2_max_stream_window, h2_connection_window
     cdef public double h2_ping_interval, h2_ping_timeout
     cdef public bint terminating
+    cdef public Counters counters
     cdef public bint keep_case
     cdef public bytes keep_alive_hint
     cdef public bint http2

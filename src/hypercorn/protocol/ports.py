@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from hypercorn.metrics.counters import Counters
 from hypercorn.wire.head import RequestHead
 from hypercorn.wire.http1 import FieldEncoder
 from hypercorn.wire.http2_writer import FieldLines
@@ -84,6 +85,8 @@ class Transport:
         "scheme",
         "scope_template",
         "server",
+        "tls",
+        "trusted",
     )
 
     def __init__(self, runtime: Runtime) -> None:
@@ -97,6 +100,8 @@ class Transport:
         self.client: tuple[str, int] | None = None
         self.server: tuple[str, int | None] | None = None
         self.scheme = "http"
+        self.tls: dict[str, Any] | None = None  # what scopes say of TLS (ASGI TLS extension)
+        self.trusted = False  # the peer is a proxy whose forwarding fields count
         self.scope_template: dict[str, Any] | None = None  # what the scopes of its requests have in common
 
     def write(self, data: bytes) -> None:
@@ -351,6 +356,7 @@ class Context:
 
     __slots__ = (
         "body_timeout",
+        "counters",
         "encoder",
         "fields",
         "h2_connection_window",
@@ -386,6 +392,7 @@ class Context:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.terminating = False
+        self.counters: Counters | None = None  # where this worker counts
         self.encoder = FieldEncoder()
         self.fields = FieldLines()
         self.server_names: frozenset[bytes] = frozenset()  # lower-case hosts that are served; empty: any

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypercorn.protocol.ports import Runtime, Transport
-
-if TYPE_CHECKING:
-    from hypercorn.runtime.worker import Worker
 
 
 class Listener:
@@ -39,7 +36,7 @@ class LoopRuntime(Runtime):
         """Runs `callback` on the loop; for any thread. Raises RuntimeError when the loop has ended."""
         raise NotImplementedError
 
-    def listen(self, worker: Worker, sock: socket.socket, tls: Any) -> Awaitable[Listener]:
+    def listen(self, worker: Any, sock: socket.socket, tls: Any) -> Awaitable[Listener]:
         """Accepts connections on a bound socket, for `worker.connected`."""
         raise NotImplementedError
 

@@ -12,8 +12,10 @@ cdef class TLSConnection(Connection):
     cdef public object outgoing
     cdef public object ssl_object
     cdef public object engine
+    cdef public bint begun
     cdef public bint handshaken
     cdef public TLSTransport plain
+    cpdef answer_plain(self)
     cpdef bint handshake(self) except -1
     cpdef decrypt(self)
     cpdef hand_up(self, bytes data)

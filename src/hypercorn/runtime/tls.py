@@ -9,6 +9,9 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any
 
+from hypercorn.errors import ProtocolError
+from hypercorn.net.tls import tls_extension
+from hypercorn.protocol.http1 import HTTP1Connection
 from hypercorn.protocol.ports import Connection, Context, Transport
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ class TLSTransport(Transport):
         self.client = lower.client
         self.server = lower.server
         self.scheme = "https"
+        self.trusted = lower.trusted
 
     def send_bytes(self, data: bytes) -> None:
         if not self.closing:
@@ -70,7 +74,7 @@ class TLSTransport(Transport):
 class TLSConnection(Connection):
     """The encrypted side of a TLS session."""
 
-    __slots__ = ("engine", "handshaken", "incoming", "outgoing", "plain", "ssl_object", "worker")
+    __slots__ = ("begun", "engine", "handshaken", "incoming", "outgoing", "plain", "ssl_object", "worker")
 
     def __init__(self, transport: Transport, context: Context, tls: ssl.SSLContext, worker: Worker) -> None:
         super().__init__(transport, context)
@@ -80,6 +84,7 @@ class TLSConnection(Connection):
         self.ssl_object: Any = tls.wrap_bio(self.incoming, self.outgoing, server_side=True)
         # The C object below SSLObject's methods, where it is to be had: two calls of Python less for each request.
         self.engine: Any = getattr(self.ssl_object, "_sslobj", self.ssl_object)
+        self.begun = False
         self.handshaken = False
         self.plain: TLSTransport = TLSTransport(self)
         seconds = worker.config.ssl_handshake_timeout
@@ -97,6 +102,11 @@ class TLSConnection(Connection):
             if plain.connection is not None:
                 plain.connection.data_received(data)
             return None
+        if not self.begun:
+            self.begun = True
+            if 65 <= data[0] <= 90:  # a letter: the method of a plain request, as no record of TLS begins
+                self.answer_plain()
+                return None
         self.incoming.write(data)
         if not self.handshaken and not self.handshake():
             return None
@@ -104,6 +114,16 @@ class TLSConnection(Connection):
         self.decrypt()
         plain.end_turn()
         return None
+
+    def answer_plain(self) -> None:
+        """Says in plain HTTP that this is the wrong port for it."""
+        transport = self.transport
+        transport.scheme = "http"
+        self.deadline = 0.0
+        connection = HTTP1Connection(transport, self.context)
+        transport.connection = connection
+        self.worker.replaced(self, connection)
+        connection.refuse(ProtocolError(400, "plain HTTP on a port that speaks TLS: use https"))
 
     def handshake(self) -> bool:
         """Goes on with the handshake. True once it is complete."""
@@ -116,12 +136,13 @@ class TLSConnection(Connection):
             self.send_encrypted()
             self.plain.closing = True
             self.deadline = 0.0
-            self.worker.runtime.report_handshake_failure(error, self.transport)
+            self.worker.handshake_failed(error, self.transport)
             self.transport.close()
             return False
         self.send_encrypted()
         self.handshaken = True
         self.deadline = 0.0
+        self.plain.tls = tls_extension(self.ssl_object)
         connection = self.worker.open_connection(self.plain)
         self.plain.connection = connection
         self.worker.deadlines.connections.add(connection)
@@ -226,7 +247,7 @@ class TLSConnection(Connection):
     def expired(self, now: float) -> None:
         self.deadline = 0.0
         if not self.handshaken:
-            self.worker.runtime.report_handshake_failure(TimeoutError("TLS handshake timed out"), self.transport)
+            self.worker.handshake_failed(TimeoutError("TLS handshake timed out"), self.transport)
             self.transport.abort()
 
     def shutdown(self) -> None:

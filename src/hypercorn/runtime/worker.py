@@ -20,18 +20,19 @@ from hypercorn.logging import access_writer
 from hypercorn.net.address import url
 from hypercorn.net.forwarding import Place
 from hypercorn.net.sockets import Sockets, listen
+from hypercorn.net.tls import LiveContext
 from hypercorn.protocol.http1 import HTTP1Connection
 from hypercorn.protocol.http2 import HTTP2Connection
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.runtime.deadlines import Deadlines
 from hypercorn.runtime.link import Link
+from hypercorn.runtime.operations import Operations
 from hypercorn.runtime.ports import Listener, LoopRuntime
 from hypercorn.runtime.quic import QUICServer
 from hypercorn.runtime.tls import TLSConnection
 
 HURRY = 0.2  # seconds that cancelled calls get after a second signal
 CANCELLED = 0.5  # seconds that they get otherwise
-SUPPORTED_ALPN = ("h2", "http/1.1")
 
 
 class Worker:
@@ -50,6 +51,7 @@ class Worker:
         self.context = StreamContext(runtime, self.app, config, self.log)
         self.context.access = access_writer(self.log, self.spawn_plain)
         self.context.records = self.context.access is not None
+        self.operations = Operations(self)
         self.deadlines = Deadlines(runtime, self.context)
         self.context.arm_deadline = self.deadlines.arm
         self.context.connection_replaced = self.replaced
@@ -58,6 +60,7 @@ class Worker:
         self.sockets: Sockets | None = None
         self.quic: QUICServer | None = None
         self.place: Place | None = None  # among the workers of the server; set before `start` where there are several
+        self.tls: LiveContext | None = None
         self.addresses: list[str] = []
         self.stopping: Any = None  # waiter of `wait_for_stop`
         self.stop_asked = False
@@ -90,6 +93,20 @@ class Worker:
 
         self.runtime.start(run)
 
+    @property
+    def draining(self) -> bool:
+        """True from the moment that the worker is on its way out: its readiness fails."""
+        return self.operations.health.draining
+
+    @draining.setter
+    def draining(self, value: bool) -> None:
+        self.operations.health.draining = value
+        self.operations.publish()
+
+    def reload_certificates(self) -> bool:
+        """Reads the files of TLS again; connections that are open go on. False where they cannot be used."""
+        return self.tls is None or self.tls.reload()
+
     # -- from start to stop
 
     async def start(self, sockets: Sockets | None = None) -> None:
@@ -101,10 +118,8 @@ class Worker:
         if self.interrupted:
             return
         self.sockets = self.config.create_sockets() if sockets is None else sockets
-        tls = self.config.create_ssl_context() if self.sockets.secure_sockets else None
-        if tls is not None:
-            tls.set_alpn_protocols([name for name in self.config.alpn_protocols if name in SUPPORTED_ALPN])
-        for group, context in ((self.sockets.secure_sockets, tls), (self.sockets.insecure_sockets, None)):
+        self.tls = LiveContext(self.config, self.log) if self.sockets.secure_sockets else None
+        for group, context in ((self.sockets.secure_sockets, self.tls), (self.sockets.insecure_sockets, None)):
             for sock in group:
                 listen(sock, self.config.backlog)
                 self.listeners.append(await self.runtime.listen(self, sock, context))
@@ -113,6 +128,7 @@ class Worker:
                     self.log.log_info("Running on %s (CTRL + C to quit)", self.addresses[-1])
         if self.sockets.quic_sockets:
             await self.start_quic(self.sockets)
+        await self.operations.start(self.sockets)
         self.ready = True
         self.link.started(self.addresses)
 
@@ -207,6 +223,7 @@ class Worker:
 
         Before that, `shutdown_delay` seconds go by in which all is served as ever, and only `ready` is False.
         """
+        self.draining = True
         if self.listeners and self.shutdown_delay:
             await self.pause(self.shutdown_delay)
         self.context.terminating = True
@@ -233,6 +250,7 @@ class Worker:
         self.deadlines.stop()
         if self.threads is not None:
             self.threads.close()
+        self.operations.stop()
         self.link.drained()
 
     def notify(self) -> None:
@@ -267,26 +285,44 @@ class Worker:
     # -- connections
 
     def connected(self, transport: Transport, tls: Any) -> None:
-        """Puts a connection on a new transport."""
+        """Takes a new transport."""
+        if not self.operations.guarded or self.operations.admit(transport, tls):
+            self.begin(transport, tls)
+
+    def begin(self, transport: Transport, tls: Any) -> None:
+        """Puts a connection on a transport."""
         connection: Connection
         if tls is None:
             connection = self.open_connection(transport)
         else:
             transport.scheme = "https"
-            connection = TLSConnection(transport, self.context, tls, self)
+            connection = TLSConnection(transport, self.context, tls.fresh(self.runtime.now()), self)
         transport.connection = connection
         self.deadlines.connections.add(connection)
 
     def open_connection(self, transport: Transport) -> Connection:
         """The connection of the protocol that the peer chose (RFC 7301). Without TLS, its first bytes tell."""
+        connection: Connection
         if transport.scheme == "https" and transport.get_extra_info("alpn") == "h2":
-            return HTTP2Connection(transport, self.context)
-        return HTTP1Connection(transport, self.context)
+            connection = HTTP2Connection(transport, self.context)
+        else:
+            connection = HTTP1Connection(transport, self.context)
+        if self.operations.guarded:
+            self.operations.opened(connection)
+        return connection
+
+    def handshake_failed(self, error: BaseException, transport: Transport) -> None:
+        """A TLS handshake came to nothing."""
+        if self.context.counters is not None:
+            self.context.counters.count("tls_failures")
+        self.runtime.report_handshake_failure(error, transport)
 
     def disconnected(self, connection: Connection) -> None:
         """A transport is gone."""
         self.deadlines.connections.discard(connection)
         connection.connection_lost()
+        if self.operations.guarded:
+            self.operations.closed(connection)
         if self.emptied is not None:
             self.one_less()
 
@@ -294,6 +330,8 @@ class Worker:
         """A connection went on as another (a protocol switch)."""
         self.deadlines.connections.discard(connection)
         self.deadlines.connections.add(successor)
+        if self.operations.guarded:
+            self.operations.replaced(connection, successor)
 
     def count_request(self) -> None:
         """`max_requests`: the worker stops after that many, or goes on until another has taken its place."""

@@ -227,7 +227,7 @@ class TrioRuntime(TrioLoop, LoopRuntime):
 
     # -- listening
 
-    async def listen(self, worker: Worker, sock: socket.socket, tls: Any) -> Listener:
+    async def listen(self, worker: Any, sock: socket.socket, tls: Any) -> Listener:
         if self.reactor is not None:
             listening: Listener = self.reactor.listen(worker, sock, tls, worker.link.shared)
             return listening

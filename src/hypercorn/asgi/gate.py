@@ -1,0 +1,84 @@
+"""What stands between a request and the application: proxies' fields, the server's own answers, limits, counters.
+
+`open_gate` sets a context up for the options that ask for any of it. Without them a request passes no gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hypercorn.asgi.overload import Overload
+from hypercorn.asgi.streams import StreamContext
+from hypercorn.config import Config
+from hypercorn.metrics.counters import Counters
+from hypercorn.net.proxies import ProxyHeaders, TrustedProxies
+
+RETRY_AFTER = (b"retry-after", b"1")  # seconds
+NO_STORE = (b"cache-control", b"no-store")
+PLAIN = (b"content-type", b"text/plain; charset=utf-8")
+HEALTH, READY = "/health", "/ready"  # where no other paths are named
+
+
+class Health:
+    """Whether a worker takes requests: what its readiness answers."""
+
+    def __init__(self) -> None:
+        self.draining = False
+
+    async def alive(self, scope: Any, receive: Any, send: Any) -> None:
+        """The application of the health path."""
+        await respond(scope, send, 200, b"ok\n", NO_STORE)
+
+    async def ready(self, scope: Any, receive: Any, send: Any) -> None:
+        """The application of the readiness path."""
+        if self.draining:
+            await respond(scope, send, 503, b"draining\n", NO_STORE, RETRY_AFTER)
+        else:
+            await respond(scope, send, 200, b"ready\n", NO_STORE)
+
+
+async def refuse(scope: Any, receive: Any, send: Any) -> None:
+    """The application of requests that are too many."""
+    await respond(scope, send, 503, b"too many requests at the moment\n", RETRY_AFTER)
+
+
+async def respond(scope: Any, send: Any, status: int, body: bytes, *fields: tuple[bytes, bytes]) -> None:
+    """A whole response, to a request or to a WebSocket's handshake."""
+    kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
+    headers = [PLAIN, (b"content-length", b"%d" % len(body)), *fields]
+    await send({"type": f"{kind}.start", "status": status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": b"" if scope.get("method") == "HEAD" else body})
+
+
+def trusted_proxies(config: Config) -> TrustedProxies | None:
+    """The proxies that are trusted, or None without any."""
+    return TrustedProxies(config.trusted_proxies) if config.trusted_proxies else None
+
+
+def open_gate(context: StreamContext, config: Config, health: Health, counters: Counters | None) -> None:
+    """Sets up what the requests of a context pass. Call it once the context's log is there."""
+    trusted = trusted_proxies(config)
+    if trusted is not None:
+        context.proxy = ProxyHeaders(trusted, config.proxy_headers)
+    paths: dict[str | None, Callable[..., Any]] = {config.health_path: health.alive, config.ready_path: health.ready}
+    answers = {path: aside(context, config, app) for path, app in paths.items() if path is not None}
+    if answers:
+        context.answers = answers
+    if config.limit_concurrency or config.shed_delay:
+        counters = counters if counters is not None else Counters()
+        limit, target = config.limit_concurrency or 0, config.shed_delay or 0.0
+        context.overload = Overload(context.runtime, counters, limit, target)
+        context.busy = aside(context, config, refuse)
+    if counters is not None:
+        context.counters = counters
+        context.records = True
+    context.gated = bool(trusted or answers or counters is not None)
+
+
+def aside(context: StreamContext, config: Config, app: Callable[..., Any]) -> StreamContext:
+    """A context for requests of the same connections that another application answers."""
+    other = StreamContext(context.runtime, app, config, context.logger)
+    other.access = context.access
+    other.records = context.records
+    return other

@@ -1,0 +1,153 @@
+"""Log lines on their way to a descriptor: a bounded queue and a thread, so that a slow disk or pipe stops nobody.
+
+A line is queued and the thread writes what has gathered, many lines with one call. Past the bound lines are dropped and
+counted, and the log says so once it goes on. Rare lines (the error log's) go out at once where that cannot block.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import threading
+import time
+import weakref
+from collections import deque
+from typing import Any
+
+QUEUE = 4 * 1024 * 1024  # characters that wait at the most
+GATHER = 0.05  # seconds in which lines are gathered for one write
+AT_ONCE = 4096  # bytes that a pipe takes whole where it takes any (PIPE_BUF)
+FLUSH = 1.0  # seconds that a flush waits for a descriptor that takes nothing
+
+_writers: weakref.WeakSet[LineWriter] = weakref.WeakSet()
+
+
+class LineWriter:
+    """Writes lines to a descriptor that somebody else opened and closes."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.dropped = 0
+        self.told = 0  # of them those that the log has told of
+        self.prompt = _is_prompt(descriptor)
+        _writers.add(self)
+        self.reset()
+
+    def reset(self) -> None:
+        """Nothing is queued and no thread runs: at the start, and in a forked child, which has neither."""
+        self.lines: deque[str] = deque()
+        self.queued = 0  # characters, counted by those who put
+        self.taken = 0  # ... and by the thread
+        self.awake = False
+        self.wake = threading.Event()
+        self.hurry = threading.Event()  # nothing more is gathered
+        self.thread: threading.Thread | None = None
+
+    def put(self, line: str) -> None:
+        """Takes a line, with its end. Never blocks, never raises."""
+        if self.queued - self.taken > QUEUE:
+            self.dropped += 1
+            return
+        self.queued += len(line)
+        self.lines.append(line)
+        if not self.awake:
+            self.awake = True
+            self.begin()
+
+    def put_now(self, line: str) -> None:
+        """Takes a line that should be seen at once: it is written here where that cannot block."""
+        if self.prompt and not self.awake:
+            data = line.encode("utf-8", "backslashreplace")
+            if len(data) <= AT_ONCE and self.is_writable():
+                try:
+                    os.write(self.descriptor, data)
+                except OSError:
+                    pass
+                return
+        self.hurry.set()
+        self.put(line)
+
+    def is_writable(self) -> bool:
+        """True where the descriptor takes something now."""
+        try:
+            poll = select.poll()
+        except AttributeError:  # Windows
+            return False
+        poll.register(self.descriptor, select.POLLOUT)
+        return any(event & select.POLLOUT for _, event in poll.poll(0))
+
+    def begin(self) -> None:
+        """There is something to write, for the first time in a while."""
+        if self.thread is None or not self.thread.is_alive():
+            self.thread = threading.Thread(target=self.run, name="hypercorn-log", daemon=True)
+            try:
+                self.thread.start()
+            except RuntimeError:  # no threads any more: the interpreter ends
+                self.write_all()
+                return
+        self.wake.set()
+
+    def run(self) -> None:
+        """The thread."""
+        while True:
+            self.wake.wait()
+            self.wake.clear()
+            while self.lines:
+                self.hurry.wait(GATHER)
+                self.hurry.clear()
+                self.write_all()
+            self.awake = False
+            if self.lines:  # put in between, by somebody who saw it awake
+                self.awake = True
+                self.wake.set()
+
+    def write_all(self) -> None:
+        """Writes what is queued."""
+        lines = [self.lines.popleft() for _ in range(len(self.lines))]
+        self.taken += sum(map(len, lines))
+        if self.dropped > self.told:
+            lines.append(f"... {self.dropped - self.told} lines were dropped here\n")
+            self.told = self.dropped
+        data = memoryview("".join(lines).encode("utf-8", "backslashreplace"))
+        try:
+            while data:
+                try:
+                    data = data[os.write(self.descriptor, data) :]
+                except BlockingIOError:
+                    select.select((), (self.descriptor,), (), FLUSH)
+        except (OSError, ValueError):
+            pass  # a full disk or a closed pipe: there is nobody to tell
+
+    def flush(self, seconds: float = FLUSH) -> None:
+        """Waits until all is written, but not longer than that."""
+        end = time.monotonic() + seconds
+        while self.awake and time.monotonic() < end:
+            self.hurry.set()
+            time.sleep(0.001)
+
+
+def _is_prompt(descriptor: int) -> bool:
+    """True for a terminal, a pipe or a socket, which can tell whether they would block."""
+    try:
+        mode = os.fstat(descriptor).st_mode
+    except OSError:
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def descriptor_of(stream: Any) -> int | None:
+    """The descriptor below a text stream, or None where it has none (a test's, an IDE's)."""
+    try:
+        return int(stream.fileno())
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _after_fork() -> None:
+    for writer in list(_writers):
+        writer.reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,102 @@
+"""Metrics, health and readiness on a bind of their own: a small application of the server's, apart from the other
+connections and their limits, which answers to the very end of a drain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.asgi.gate import HEALTH, READY, respond
+from hypercorn.asgi.streams import StreamContext
+from hypercorn.metrics.openmetrics import CONTENT_TYPE, render
+from hypercorn.net.sockets import listen
+from hypercorn.protocol.http1 import HTTP1Connection
+from hypercorn.protocol.ports import Connection, Transport
+from hypercorn.runtime.deadlines import Deadlines
+from hypercorn.runtime.ports import Listener
+
+if TYPE_CHECKING:
+    from hypercorn.runtime.worker import Worker
+
+CONNECTIONS = 64  # that are open at the same time at the most
+
+
+class Management:
+    """The listeners of `metrics_bind`. To transports it is what a worker is."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.config = worker.config
+        self.log = worker.log
+        self.context = StreamContext(worker.runtime, self.app, worker.config, worker.log)
+        self.context.http2 = False
+        self.context.websocket = None
+        self.deadlines = Deadlines(worker.runtime, self.context)
+        self.context.arm_deadline = self.deadlines.arm
+        self.listeners: list[Listener] = []
+        self.sockets: list[Any] = []
+        self.apps = {
+            "/metrics": self.metrics,
+            worker.config.health_path or HEALTH: worker.operations.health.alive,
+            worker.config.ready_path or READY: worker.operations.health.ready,
+        }
+
+    async def open(self, sockets: list[Any]) -> None:
+        """Accepts connections."""
+        self.sockets = sockets
+        for sock in sockets:
+            listen(sock, CONNECTIONS)
+            self.listeners.append(await self.worker.runtime.listen(self, sock, None))
+
+    def close(self) -> None:
+        """Ends everything."""
+        for listener in self.listeners:
+            listener.close()
+        self.listeners.clear()
+        for sock in self.sockets:
+            sock.close()
+        for connection in list(self.deadlines.connections):
+            connection.abort()
+        self.deadlines.stop()
+
+    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        """The application."""
+        app = self.apps.get(scope["path"])
+        if app is None:
+            await respond(scope, send, 404, b"not found\n")
+        elif scope["method"] not in ("GET", "HEAD"):
+            await respond(scope, send, 405, b"GET and HEAD only\n", (b"allow", b"GET, HEAD"))
+        else:
+            await app(scope, receive, send)
+
+    async def metrics(self, scope: Any, receive: Any, send: Any) -> None:
+        """/metrics: the sums over all workers."""
+        board = self.worker.operations.board
+        if board is None:
+            await respond(scope, send, 404, b"not found\n")
+            return
+        self.worker.operations.publish()
+        body = render(board)
+        headers = [(b"content-type", CONTENT_TYPE), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    # -- from transports
+
+    def connected(self, transport: Transport, tls: Any) -> None:
+        """Puts a connection on a new transport."""
+        connection = HTTP1Connection(transport, self.context)
+        transport.connection = connection
+        full = len(self.deadlines.connections) >= CONNECTIONS
+        self.deadlines.connections.add(connection)
+        if full:
+            connection.abort()
+
+    def disconnected(self, connection: Connection) -> None:
+        """A transport is gone."""
+        self.deadlines.connections.discard(connection)
+        connection.connection_lost()
+
+    def replaced(self, connection: Connection, successor: Connection) -> None:
+        """A connection went on as another."""
+        self.deadlines.connections.discard(connection)
+        self.deadlines.connections.add(successor)

@@ -1,0 +1,182 @@
+"""What a worker does for those who run it: counts, limits on connections, trust in proxies, health, the watchdog.
+
+Nothing of it costs a request anything where no option asks for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.asgi.gate import Health, open_gate, trusted_proxies
+from hypercorn.errors import ProtocolError
+from hypercorn.metrics import Board, Counters, Slot, current_slot
+from hypercorn.net.sockets import Sockets
+from hypercorn.protocol.http1 import HTTP1Connection
+from hypercorn.protocol.http2 import HTTP2Connection
+from hypercorn.protocol.ports import Connection, Transport
+from hypercorn.protocol.websocket import WebSocketConnection
+from hypercorn.runtime.management import Management
+from hypercorn.runtime.proxy import ProxyConnection
+from hypercorn.runtime.tls import TLSTransport
+from hypercorn.runtime.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from hypercorn.runtime.worker import Worker
+
+PUBLISH = 0.25  # seconds between two publications of counts that change
+_PROTOCOLS = {HTTP1Connection: "http1", HTTP2Connection: "http2", WebSocketConnection: "websocket"}
+
+
+class Operations:
+    """The operator's side of one worker."""
+
+    def __init__(self, worker: Worker) -> None:
+        config = worker.config
+        self.worker = worker
+        self.health = Health()
+        self.board: Board | None = None
+        self.own_board = False
+        self.slot: Slot | None = current_slot()
+        if self.slot is not None:
+            self.board = self.slot.board
+        elif config.metrics_bind:
+            self.board = Board.create()
+            self.own_board = True
+            self.slot = self.board.slot(0)
+            self.slot.claim()
+        self.counters = Counters() if self.slot is not None or config.limit_concurrency or config.shed_delay else None
+        open_gate(worker.context, config, self.health, self.counters)
+        self.proxies = trusted_proxies(config)
+        self.proxy_protocol = config.proxy_protocol and self.proxies is not None
+        self.limit = config.limit_connections or 0
+        self.open = 0  # connections, where they are counted
+        self.turned_away: set[Connection] = set()
+        self.guarded = bool(self.limit or self.proxies is not None or self.counters is not None)
+        self.management: Management | None = None
+        self.watchdog: Watchdog | None = None
+        self.timer: Any = None
+        self.due = 0.0
+        if self.slot is not None and self.counters is not None:
+            self.counters.stir = self.stirred
+
+    # -- the worker's life
+
+    async def start(self, sockets: Sockets) -> None:
+        """Opens the listeners of `metrics_bind`, and tells that the worker serves."""
+        if sockets.metrics_sockets:
+            self.management = Management(self.worker)
+            # They outlive the other sockets.
+            own, sockets.metrics_sockets = sockets.metrics_sockets, []
+            await self.management.open(own)
+        if self.worker.config.slow_callback:
+            self.watchdog = Watchdog(self.worker, self.worker.config.slow_callback, self.blocked)
+            self.watchdog.start()
+        self.publish()
+
+    def stop(self) -> None:
+        """The worker has ended."""
+        if self.watchdog is not None:
+            self.watchdog.stop()
+        if self.management is not None:
+            self.management.close()
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.counters is not None:
+            self.counters.quiet = False
+        self.publish("gone")
+        flush = getattr(self.worker.log, "flush", None)
+        if flush is not None:
+            flush()
+        if self.own_board and self.board is not None:
+            self.board.close()
+            self.board = self.slot = None
+
+    # -- counts
+
+    def stirred(self) -> None:
+        """The first change after a publication."""
+        if self.counters is not None:
+            self.counters.quiet = False
+        self.due = self.worker.runtime.now() + PUBLISH
+        self.timer = self.worker.runtime.call_at(self.due, self.tick)
+
+    def tick(self) -> None:
+        """Publishes. How late the loop is with it is a measure of its own."""
+        assert self.counters is not None
+        lag = int((self.worker.runtime.now() - self.due) * 1_000_000)
+        self.counters.others["loop_lag"] = max(0, lag)
+        self.timer = None
+        self.publish()
+        self.counters.quiet = True
+
+    def publish(self, state: str = "") -> None:
+        """Makes the counts seen by others."""
+        if self.slot is not None and self.counters is not None:
+            dropped = getattr(self.worker.log, "dropped", 0)
+            self.counters.others["log_dropped"] = dropped if isinstance(dropped, int) else 0
+            self.slot.publish(self.counters, state or ("draining" if self.health.draining else "serving"))
+
+    def blocked(self) -> None:
+        """The watchdog barked. Called on the loop."""
+        if self.counters is not None:
+            self.counters.count("loop_blocked")
+
+    # -- connections
+
+    def trusts(self, client: tuple[str, int] | None) -> bool:
+        """Whether forwarding fields of that peer count."""
+        return self.proxies is not None and self.proxies.trusts(client)
+
+    def admit(self, transport: Transport, tls: Any) -> bool:
+        """What a new transport passes before it gets its connection. False where it got another one."""
+        worker = self.worker
+        if self.limit and self.open >= self.limit:
+            self.turn_away(transport, tls)
+            return False
+        self.open += 1
+        if self.proxies is not None:
+            transport.trusted = self.proxies.trusts(transport.client)
+            if self.proxy_protocol and transport.trusted:
+                connection = ProxyConnection(transport, worker.context, tls, worker)
+                transport.connection = connection
+                worker.deadlines.connections.add(connection)
+                return False
+        return True
+
+    def turn_away(self, transport: Transport, tls: Any) -> None:
+        """One connection too many: it is told so, where that costs no handshake."""
+        connection = HTTP1Connection(transport, self.worker.context)
+        transport.connection = connection
+        self.worker.deadlines.connections.add(connection)
+        crowded = len(self.turned_away) >= self.limit
+        self.turned_away.add(connection)
+        if tls is not None or crowded:
+            if self.counters is not None:
+                self.counters.refused(503)
+            connection.abort()
+        else:
+            connection.refuse(ProtocolError(503, "too many connections"))
+
+    def opened(self, connection: Connection) -> None:
+        """A connection speaks its protocol."""
+        name = _PROTOCOLS.get(type(connection))
+        if name is not None and self.counters is not None:
+            self.counters.count(f"{name}_opened")
+
+    def closed(self, connection: Connection) -> None:
+        """A connection's transport is gone."""
+        if connection in self.turned_away:
+            self.turned_away.discard(connection)
+            return
+        if not isinstance(connection.transport, TLSTransport):
+            self.open -= 1
+        name = _PROTOCOLS.get(type(connection))
+        if name is not None and self.counters is not None:
+            self.counters.count(f"{name}_closed")
+
+    def replaced(self, connection: Connection, successor: Connection) -> None:
+        """A connection went on as another."""
+        for one, what in ((connection, "closed"), (successor, "opened")):
+            name = _PROTOCOLS.get(type(one))
+            if name is not None and self.counters is not None:
+                self.counters.count(f"{name}_{what}")
