@@ -11,6 +11,8 @@ import pytest
 from tests.docs.pages import PAGES, ROOT
 
 from hypercorn import cli
+from hypercorn.metrics.board import Board
+from hypercorn.metrics.openmetrics import render
 from hypercorn.options import BY_NAME, OPTIONS
 
 MIGRATIONS = sorted((ROOT / "docs" / "migration").glob("*.md"))
@@ -65,3 +67,19 @@ def test_links_of_the_pages_outside_name_files(name: str) -> None:
     page = ROOT / name
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
         assert "://" in target or (page.parent / target).exists(), f"{name} links {target}"
+
+
+def test_metrics_are_documented_by_their_names() -> None:
+    text = (ROOT / "docs" / "guide" / "metrics.md").read_text()
+    table = text[text.index("| Metric (`hypercorn_...`)") : text.index("A question for an alert")]
+    documented = {
+        f"hypercorn_{name}" for row in ROW.findall(table) for name in re.findall(r"`(\w+)`", row.split("|")[0])
+    }
+    board = Board.create(1)
+    try:
+        shown = set(
+            re.findall(r"^(hypercorn_\w+?)(?:_bucket|_sum|_count)?(?:\{.*\})? ", render(board).decode(), re.MULTILINE)
+        )
+    finally:
+        board.close()
+    assert documented == shown
