@@ -17,7 +17,8 @@ PAGE = Path(__file__).with_name("reference") / "options.md"
 SECURITY = Path(__file__).resolve().parents[1] / "SECURITY.md"
 LIMITS = re.compile(r"(?<=\|---\|---\|---\|\n)(?:\| `\w+` \|.*\n)+(?=<!-- end of limits -->)")
 LIMITING = ("Limits", "Timeouts")  # groups whose options all are limits
-NAMES = re.compile(
+# Limits of other groups.
+NAMES = re.compile(r"backlog|max_(requests|worker_\w+)|wsgi_threads|limit_\w+|shed_delay|\w+_(timeout|size)")
     r"backlog|max_(requests|worker_\w+)|wsgi_threads|limit_\w+|shed_delay|\w+_(timeout|size)"
 )  # those of the other groups
 INTRODUCTION = """\
