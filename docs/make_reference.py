@@ -19,8 +19,6 @@ LIMITS = re.compile(r"(?<=\|---\|---\|---\|\n)(?:\| `\w+` \|.*\n)+(?=<!-- end of
 LIMITING = ("Limits", "Timeouts")  # groups whose options all are limits
 # Limits of other groups.
 NAMES = re.compile(r"backlog|max_(requests|worker_\w+)|wsgi_threads|limit_\w+|shed_delay|\w+_(timeout|size)")
-    r"backlog|max_(requests|worker_\w+)|wsgi_threads|limit_\w+|shed_delay|\w+_(timeout|size)"
-)  # those of the other groups
 INTRODUCTION = """\
 # Options
 

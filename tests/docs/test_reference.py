@@ -18,6 +18,7 @@ from hypercorn.options import BY_NAME, OPTIONS
 MIGRATIONS = sorted((ROOT / "docs" / "migration").glob("*.md"))
 OUTSIDE = ["README.md", "SECURITY.md", "CHANGELOG.md", ".github/CONTRIBUTING.md", "bench/README.md"]
 ROW = re.compile(r"^\|(.*)\|$", re.MULTILINE)
+SERIES = re.compile(r"^(hypercorn_\w+?)(?:_bucket|_sum|_count)?(?:\{.*\})? ", re.MULTILINE)
 FLAG = re.compile(r"`(--[\w-]+)[^`]*`")
 ANCHOR = re.compile(r"options\.md#(\w+)\)")
 FLAGS = {flag for action in cli.make_parser()._actions for flag in action.option_strings}
@@ -77,9 +78,7 @@ def test_metrics_are_documented_by_their_names() -> None:
     }
     board = Board.create(1)
     try:
-        shown = set(
-            re.findall(r"^(hypercorn_\w+?)(?:_bucket|_sum|_count)?(?:\{.*\})? ", render(board).decode(), re.MULTILINE)
-        )
+        names = SERIES.findall(render(board).decode())
     finally:
         board.close()
     assert documented == set(names)
