@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import random
 import time
+import zlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 from tests.live import Gate, Live, eventually, lifespan
+from tests.peer import PATIENCE
+from tests.runtime.test_tls import Certificates, certificates
 from tests.websocket import LiveWebSocket, Script
 from tests.wire.websocket_frames import Frame, frame
+
+__all__ = ("certificates",)  # a fixture
 
 Serve = Callable[..., Live]
 ACCEPT = {"type": "websocket.accept"}
@@ -189,4 +195,104 @@ def test_q_ws_2_a_broken_frame_is_told_and_the_rest_is_served(serve_app: Serve) 
     assert bad.peer.ended()
     good.send(1, b"fine")
     assert good.read().payload == b"fine"
+    assert live.errors() == []
+
+
+# -- over TLS
+
+
+def test_ws19_over_tls(serve_app: Serve, certificates: Certificates) -> None:
+    app = Script()
+    live = serve_app(app, lifespan="off", certfile=certificates.certfile, keyfile=certificates.keyfile)
+    ws = open_websocket(live, tls=certificates.client)
+    assert app.scopes[0]["scheme"] == "wss"
+    for size in (0, 125, 16384, 300_000):
+        ws.send(2, b"x" * size)
+        assert ws.read() == Frame(2, b"x" * size, True, 0)
+    ws.send(9, b"there?")
+    assert ws.read() == Frame(10, b"there?", True, 0)
+    ws.close(4000, b"done")
+    assert ws.closing() == (4000, b"")
+    assert eventually(lambda: app.end) == (4000, "done")
+    assert ws.peer.ended()
+    assert live.errors() == []
+
+
+def test_over_tls_the_servers_close_a_lost_socket_and_shutdown(serve_app: Serve, certificates: Certificates) -> None:
+    apps: dict[str, Script] = {}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        name = dict(scope["headers"])[b"x-case"].decode()
+        after = [{"type": "websocket.close", "code": 4001, "reason": "enough"}] if name == "closes" else []
+        apps[name] = Script(after=after)
+        await apps[name](scope, receive, send)
+
+    live = serve_app(app, lifespan="off", certfile=certificates.certfile, keyfile=certificates.keyfile)
+    closes, lost, stays = (
+        open_websocket(live, f"x-case: {name}", tls=certificates.client) for name in ("closes", "lost", "stays")
+    )
+    assert closes.closing() == (4001, b"enough")
+    closes.close(4001)
+    assert closes.peer.ended()
+    lost.peer.reset()
+    assert eventually(lambda: apps["lost"].end) == (1006, "")
+    live.wake()
+    assert stays.closing() == (1012, b"")
+    stays.close(1012)
+    assert stays.peer.ended()
+    live.stop()
+    assert apps["stays"].end == (1012, "")
+    assert live.errors() == []
+
+
+def test_n10_over_tls_a_slow_client_parks_send(serve_app: Serve, certificates: Certificates) -> None:
+    sent: list[int] = []
+
+    async def flood(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(ACCEPT)
+        for _ in range(200):
+            await send({"type": "websocket.send", "bytes": bytes(200_000)})
+            sent.append(1)
+
+    live = serve_app(flood, lifespan="off", certfile=certificates.certfile, keyfile=certificates.keyfile)
+    ws = open_websocket(live, tls=certificates.client, receive_buffer=16384)
+    count = -1
+    while count != len(sent):
+        count = len(sent)
+        time.sleep(0.2)
+    assert count < 40
+    for _ in range(count + 3):
+        assert len(ws.read().payload) == 200_000
+    ws.peer.reset()
+    assert live.errors() == []
+
+
+def test_a_long_compressed_message_does_not_hold_up_the_others(serve_app: Serve) -> None:
+    """While megabytes are compressed for one client, another one is answered."""
+    started = Gate()
+    large = random.Random(1).randbytes(1 << 16) * 128
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(ACCEPT)
+        while (message := await receive())["type"] == "websocket.receive":
+            if message["text"] == "large":
+                started.set()
+                await send({"type": "websocket.send", "bytes": large})
+            else:
+                await send({"type": "websocket.send", "text": message["text"]})
+
+    live = serve_app(app, lifespan="off", websocket_compression="window_bits=15")
+    offered = open_websocket(live, "sec-websocket-extensions: permessage-deflate")
+    other = open_websocket(live)
+    offered.send(1, b"large")
+    assert started.state.wait(PATIENCE)
+    other.send(1, b"small")
+    assert other.read().payload == b"small"
+    frames = [offered.read()]
+    while not frames[-1].fin:
+        frames.append(offered.read())
+    assert zlib.decompressobj(-15).decompress(b"".join(each.payload for each in frames) + b"\0\0\xff\xff") == large
+    assert len(frames) > 10
     assert live.errors() == []

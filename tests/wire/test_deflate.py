@@ -234,3 +234,14 @@ def test_level_9_is_zlibs(compressor: str) -> None:
     """The smallest result, which isal has no level for; the others are isal's where it is there."""
     of_zlib = [isinstance(Compression(level=level).new_compressor(12), type(zlib.compressobj())) for level in (1, 8, 9)]
     assert of_zlib == [compressor == "zlib", compressor == "zlib", True]
+
+
+def test_a_message_that_goes_to_many_is_compressed_once() -> None:
+    """Where no context is taken over; where one is, each connection has its own."""
+    message = "to all " * 100
+    for forgets in (True, False):
+        compression = Compression(no_context_takeover=forgets)
+        agreed = [compression.agree([NAME.encode()]) for _ in range(2)]
+        frames = [each[1].frame(message, message.encode()) for each in agreed if each is not None]
+        assert (frames[0] is frames[1]) == forgets
+        assert all(Peer().unpack(each[4:] if each[1] == 126 else each[2:]) == message.encode() for each in frames)

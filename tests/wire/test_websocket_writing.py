@@ -63,3 +63,17 @@ def test_a_compressed_message_in_fragments(twin: ModuleType) -> None:
     assert twin.encode_fragment(b"ab", False, True, True) == b"\xc2\x02ab"
     assert twin.encode_fragment(b"", True, False, False) == b"\x00\x00"
     assert twin.encode_fragment(b"x" * 126, False, False, True) == b"\x80\x7e\x00\x7e" + b"x" * 126
+
+
+def test_a_message_that_goes_to_many_is_encoded_once(twin: ModuleType) -> None:
+    text, data = "to all " * 20, b"\0" * 200
+    assert twin.encode_message(text) is twin.encode_message(text)
+    assert twin.encode_message(data) is twin.encode_message(data)
+    assert read_frames(twin.encode_message(text)) == [Frame(1, text.encode(), True, 0)]
+    large = bytes(65537)
+    assert twin.encode_message(large) is not twin.encode_message(large), "nothing large is kept"
+    for _ in range(2):
+        with pytest.raises(TypeError):
+            twin.encode_message(None)
+        with pytest.raises(UnicodeEncodeError):
+            twin.encode_message("\ud800")

@@ -18,13 +18,14 @@ cdef class Awaitable:
     cdef public ASGIStream stream
     cdef public object waiter
     cdef public object inner
+    cdef public dict message  # of Receive: here, so that its objects come from the same free list
     cpdef bint ready(self) except -1
     cdef int step(self, value, PyObject** out) except -1
     cpdef result(self)
     cpdef send(self, value)
 
 cdef class Receive(Awaitable):
-    cdef public dict message
+    pass
 
 cdef class Drain(Awaitable):
     pass

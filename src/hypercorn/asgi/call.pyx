@@ -6,6 +6,7 @@ the whole difference, and the reason for a twin: it is a fifth of the cost of a 
 
 from collections.abc import Coroutine
 
+cimport cython
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF
 
@@ -14,8 +15,13 @@ from hypercorn.protocol.ports cimport Connection, Runtime, Stream, Transport
 
 cdef extern from "Python.h":
     ctypedef PyObject* (*iternextfunc)(PyObject*)
+    ctypedef PyObject* (*unaryfunc)(PyObject*) except NULL
+    ctypedef struct PyAsyncMethods:
+        unaryfunc am_await
     ctypedef struct PyTypeObject:
         iternextfunc tp_iternext
+        PyAsyncMethods* tp_as_async
+    PyTypeObject* Py_TYPE(PyObject* value)
     int PyIter_Send(object iterator, object value, PyObject** result) except -1
     void PyErr_SetObject(object kind, object value)
 
@@ -73,6 +79,15 @@ cdef class ASGIStream(Stream):
                 self.runtime.resume(waiter)
 
 
+cdef iterator_of(waiter):
+    """`waiter.__await__()`, without looking the method up. Every waiter has one: the runtime makes them."""
+    cdef PyObject* found = Py_TYPE(<PyObject*>waiter).tp_as_async.am_await(<PyObject*>waiter)
+    inner = <object>found
+    Py_DECREF(inner)
+    return inner
+
+
+@cython.freelist(64)
 cdef class Awaitable:
     """An awaitable without a coroutine behind it: it ends when `ready`, and waits for the stream until then."""
 
@@ -93,7 +108,7 @@ cdef class Awaitable:
                 if self.ready():
                     return RETURNED
                 self.waiter = self.stream.park()
-                self.inner = self.waiter.__await__()
+                self.inner = iterator_of(self.waiter)
             if PyIter_Send(self.inner, value, &yielded) == SUSPENDED:
                 out[0] = yielded
                 return SUSPENDED

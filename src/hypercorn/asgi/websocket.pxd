@@ -6,6 +6,7 @@ from hypercorn.protocol.websocket cimport WebSocketConnection
 cdef int CONNECTING, DENYING, CONNECTED, CLOSED
 cdef Py_ssize_t QUEUE_BYTES
 cdef object DONE, CoroutineType
+cdef dict RECEIVE
 
 cdef class WebSocketStream(ASGIStream):
     cdef public ASGIContext context

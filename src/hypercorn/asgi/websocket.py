@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 CONNECTING, DENYING, CONNECTED, CLOSED = range(4)
 STATE_NAMES = ("HANDSHAKE", "RESPONSE", "CONNECTED", "CLOSED")
 QUEUE_BYTES = 262144  # of messages that wait for the application before no more are taken
+RECEIVE: dict[str, Any] = {"type": "websocket.receive", "bytes": None, "text": None}  # copied for each message
 OWN_FIELDS = frozenset(
     (
         b"connection",
@@ -154,14 +155,18 @@ class WebSocketStream(ASGIStream):
 
     def take_message(self) -> dict[str, Any]:
         """The oldest message that waits."""
-        if not self.ready:
+        if self.ready:
+            data = self.ready.pop()
+        elif len(self.arrived) == 1:
+            data = self.arrived.pop()
+        else:
             self.arrived.reverse()
             self.arrived, self.ready = self.ready, self.arrived
-        message = self.ready.pop()
-        self.queued -= len(message)
-        if type(message) is str:
-            return {"type": "websocket.receive", "bytes": None, "text": message}
-        return {"type": "websocket.receive", "bytes": message, "text": None}
+            data = self.ready.pop()
+        self.queued -= len(data)
+        message = RECEIVE.copy()
+        message["text" if type(data) is str else "bytes"] = data
+        return message
 
     def send(self, message: dict[str, Any]) -> Any:
         """The ASGI `send`. Raises `ClientDisconnected` (an OSError) when the client is gone,

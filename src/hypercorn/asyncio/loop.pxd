@@ -1,9 +1,12 @@
+cimport cython
+
 from hypercorn.protocol.ports cimport Runtime
 
 cdef object Task, monotonic
 
 cdef object CancelledError, current_task
 
+@cython.freelist(64)
 cdef class Parking:
     cdef public object loop
     cdef public object callback
@@ -25,3 +28,7 @@ cdef class AsyncioLoop(Runtime):
     cdef public object variables
     cdef public bint eager
     cpdef call_done(self, task)
+    @cython.locals(place=Parking)
+    cpdef parking(self)
+    @cython.locals(place=Parking)
+    cpdef resume(self, waiter)

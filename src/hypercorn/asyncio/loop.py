@@ -178,10 +178,15 @@ class AsyncioLoop(Runtime):
             waiter.set_result(None)
 
     def parking(self) -> Any:
-        return Parking(self.loop)
+        place = Parking.__new__(Parking)  # as Parking(self.loop), without the call
+        place.loop = self.loop
+        place.callback = place.context = place.message = None
+        place.ended = place.is_cancelled = place._asyncio_future_blocking = False
+        return place
 
-    def resume(self, waiter: Parking) -> None:
-        if waiter.callback is None or current_task(self.loop) is not None:
-            self.wake(waiter)
+    def resume(self, waiter: Any) -> None:
+        place: Parking = waiter
+        if place.callback is None or current_task(self.loop) is not None:
+            self.wake(place)
         else:
-            waiter.step()
+            place.step()

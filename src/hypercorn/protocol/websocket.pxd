@@ -1,7 +1,7 @@
 from hypercorn.protocol.limits cimport WebSocketSettings
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
 from hypercorn.wire.websocket cimport (
-    FrameParser, encode_close, encode_compressed, encode_message, encode_ping, encode_pong,
+    FrameParser, encode_close, encode_message, encode_ping, encode_pong,
 )
 
 cdef int OPEN, CLOSING, LINGERING, ENDED

@@ -27,7 +27,6 @@ from hypercorn.wire.websocket import (
     PING,
     FrameParser,
     encode_close,
-    encode_compressed,
     encode_message,
     encode_ping,
     encode_pong,
@@ -250,7 +249,8 @@ class WebSocketConnection(Connection):
                 self.pack_later(LongMessage(self.extension, data, data is not message))
                 return b""
             if len(data) >= self.extension.threshold:
-                return encode_compressed(self.extension.deflate(data), data is not message)
+                made: bytes = self.extension.frame(message, data)
+                return made
         return encode_message(message)
 
     def pack_later(self, message: LongMessage) -> None:

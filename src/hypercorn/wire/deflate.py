@@ -52,6 +52,7 @@ class Compression:
         self.no_context_takeover = no_context_takeover
         self.threshold = threshold
         self.shared: dict[int, Any] = {}
+        self.last: dict[int, tuple[Any, bytes]] = {}  # the last message and its frame, where nothing is taken over
 
     @classmethod
     def of(cls, settings: Mapping[str, Any] | None) -> Compression | None:
@@ -165,6 +166,18 @@ class Deflate:
             mode = zlib.Z_SYNC_FLUSH
         packed: bytes = compressor.compress(data) + compressor.flush(mode)
         return packed[:-4]
+
+    def frame(self, message: Any, data: bytes) -> bytes:
+        """The frame of a message (str or bytes) whose bytes are `data`. Where no context is taken over, a message that
+        goes to many connections is compressed once."""
+        if not self.deflate_forgets:
+            return encode_compressed(self.deflate(data), data is not message)
+        last = self.compression.last.get(self.deflate_bits)
+        if last is not None and last[0] is message:
+            return last[1]
+        made = encode_compressed(self.deflate(data), data is not message)
+        self.compression.last[self.deflate_bits] = message, made
+        return made
 
     def deflate_piece(self, data: memoryview, last: bool) -> bytes:
         """A piece of a message's payload, compressed; no other message may come between."""

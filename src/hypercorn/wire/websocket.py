@@ -45,6 +45,7 @@ NEED_DATA, MESSAGE, PING, PONG, CLOSE, ERROR, HELD = range(7)
 _FIN, _RSV, _RSV1, _CONTROL = 0x80, 0x70, 0x40, 8
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING = 0, 1, 2, 8, 9
 _EVENTS = {8: CLOSE, 9: PING, 10: PONG}
+_KEEP = 65536  # bytes up to which the last message is kept
 _INFLATE = 65536  # bytes of a compressed message that are decompressed before its end
 _Decoder = getincrementaldecoder("utf-8")
 
@@ -324,13 +325,24 @@ def _frame(first: int, payload: bytes) -> bytes:
     return b"".join((bytes((first, 127)), size.to_bytes(8, "big"), payload))
 
 
+_last: list[tuple[Any, bytes]] = [(None, b"")]  # the message that was encoded last: a broadcast sends it again
+
+
 def encode_message(message: str | bytes) -> bytes:
-    """A message in one frame. Raises TypeError, and UnicodeEncodeError for lone surrogates."""
+    """A message in one frame: the same bytes where it is the same object as before. Raises TypeError, and
+    UnicodeEncodeError for lone surrogates."""
+    last, made = _last[0]
+    if message is last and message is not None:
+        return made
     if type(message) is str:
-        return _frame(_FIN | _TEXT, message.encode())
-    if type(message) is not bytes:
+        made = _frame(_FIN | _TEXT, message.encode())
+    elif type(message) is bytes:
+        made = _frame(_FIN | _BINARY, message)
+    else:
         raise TypeError("encode_message() takes str or bytes")
-    return _frame(_FIN | _BINARY, message)
+    if len(made) <= _KEEP:
+        _last[0] = message, made
+    return made
 
 
 def encode_compressed(data: bytes, text: bool) -> bytes:

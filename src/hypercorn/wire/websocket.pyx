@@ -26,9 +26,12 @@ cdef enum:
     _TEXT = 1, _BINARY = 2, _OP_CLOSE = 8, _OP_PING = 9
     _SMALL = 4096  # bytes of text that are unmasked on the stack
     _ROOM = 65536  # bytes of a message that are allocated before they have arrived
+    _KEEP = 65536  # bytes up to which the last message is kept
     _INFLATE = 65536  # bytes of a compressed message that are decompressed before its end
 
 cdef bytes _EMPTY = b""
+cdef object _last = None  # the message that was encoded last, and its frame: a broadcast sends it again
+cdef bytes _last_frame = None
 
 
 cdef class FrameParser:
@@ -364,14 +367,24 @@ cdef bytes frame(int first, const char* payload, Py_ssize_t size):
 
 
 cpdef bytes encode_message(message):
+    global _last, _last_frame
     cdef Py_ssize_t size
     cdef const char* text
+    cdef bytes made
+    if message is _last and message is not None:
+        return _last_frame
     if type(message) is str:
         text = PyUnicode_AsUTF8AndSize(message, &size)
-        return frame(0x81, text, size)
-    if type(message) is not bytes:
+        made = frame(0x81, text, size)
+    elif type(message) is bytes:
+        size = PyBytes_GET_SIZE(<bytes>message)
+        made = frame(0x82, PyBytes_AS_STRING(<bytes>message), size)
+    else:
         raise TypeError("encode_message() takes str or bytes")
-    return frame(0x82, PyBytes_AS_STRING(<bytes>message), PyBytes_GET_SIZE(<bytes>message))
+    if size <= _KEEP:
+        _last = message
+        _last_frame = made
+    return made
 
 
 cpdef bytes encode_compressed(bytes data, bint text):
