@@ -61,6 +61,8 @@ def main(build: str) -> None:
     drivers = ["loop"] if build == "pure" or os.name == "nt" else ["loop", "reactor"]
     for driver in drivers:
         assert serve("--runtime", driver) == "200 hello /there"
+    if os.name != "nt":
+        assert serve("--workers", "2") == "200 hello /there"
     print(said.strip(), "serves")
 
 
