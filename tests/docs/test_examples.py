@@ -6,7 +6,9 @@ import asyncio
 import configparser
 import contextlib
 import http.client
+import os
 import shlex
+import shutil
 import ssl
 import subprocess
 import sys
@@ -225,6 +227,19 @@ def commands_in(value: Any) -> Iterator[list[str]]:
     if isinstance(value, list):
         for item in value:
             yield from commands_in(item)
+
+
+@pytest.mark.parametrize("block", of("nginx"), ids=shown)
+def test_nginx_takes_its_configuration(block: Block, folder: Path) -> None:
+    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if nginx is None:
+        pytest.skip("nginx is not installed")
+    servers = block.text.replace("listen 443", f"listen unix:{folder}/socket")  # the test opens what it listens on
+    text = f"pid {folder}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{servers}}}\n"
+    (folder / "nginx.conf").write_text(text)
+    command = [nginx, "-t", "-q", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
 
 
 def test_every_block_says_its_language() -> None:
