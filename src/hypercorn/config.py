@@ -315,7 +315,7 @@ class Config:
                 self._set_quic_addresses(sockets)
             else:
                 sockets.insecure_sockets = create_sockets(bind, SOCK_STREAM, options, paths)
-            sockets.metrics_sockets = create_sockets(_as_list(self.metrics_bind), SOCK_STREAM, options, paths)
+            sockets.metrics_sockets = self.create_metrics_sockets(paths)
         except BaseException:
             sockets.close()
             raise
@@ -338,6 +338,11 @@ class Config:
                 sock.close()
             raise
         return found
+
+    def create_metrics_sockets(self, paths: list[UnixPath]) -> list[socket]:
+        """Binds `metrics_bind`. Raises as `create_sockets`."""
+        options = SocketOptions(False, self.umask, self.user, self.group)
+        return create_sockets(_as_list(self.metrics_bind), SOCK_STREAM, options, paths)
 
     def _set_quic_addresses(self, sockets: Sockets) -> None:
         self._quic_addresses = []

@@ -23,7 +23,8 @@ HEALTH, READY = "/health", "/ready"  # where no other paths are named
 class Health:
     """Whether a worker takes requests: what its readiness answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_ready: Callable[[], bool] = lambda: True) -> None:
+        self.is_ready = is_ready
         self.draining = False
 
     async def alive(self, scope: Any, receive: Any, send: Any) -> None:
@@ -32,8 +33,8 @@ class Health:
 
     async def ready(self, scope: Any, receive: Any, send: Any) -> None:
         """The application of the readiness path."""
-        if self.draining:
-            await respond(scope, send, 503, b"draining\n", NO_STORE, RETRY_AFTER)
+        if self.draining or not self.is_ready():
+            await respond(scope, send, 503, b"not ready\n", NO_STORE, RETRY_AFTER)
         else:
             await respond(scope, send, 200, b"ready\n", NO_STORE)
 

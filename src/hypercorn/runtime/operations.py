@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hypercorn.asgi.gate import Health, open_gate, trusted_proxies
 from hypercorn.errors import ProtocolError
 from hypercorn.metrics import Board, Counters, Slot, current_slot
+from hypercorn.net.address import url
 from hypercorn.net.sockets import Sockets
 from hypercorn.protocol.http1 import HTTP1Connection
 from hypercorn.protocol.http2 import HTTP2Connection
@@ -33,7 +34,7 @@ class Operations:
     def __init__(self, worker: Worker) -> None:
         config = worker.config
         self.worker = worker
-        self.health = Health()
+        self.health = Health(lambda: worker.ready)
         self.board: Board | None = None
         self.own_board = False
         self.slot: Slot | None = current_slot()
@@ -68,6 +69,9 @@ class Operations:
             # They outlive the other sockets.
             own, sockets.metrics_sockets = sockets.metrics_sockets, []
             await self.management.open(own)
+            if self.worker.link.speaks:
+                for sock in own:
+                    self.worker.log.log_info("Metrics, health and readiness on %s", url("http", sock.getsockname()))
         if self.worker.config.slow_callback:
             self.watchdog = Watchdog(self.worker, self.worker.config.slow_callback, self.blocked)
             self.watchdog.start()
@@ -114,7 +118,7 @@ class Operations:
         if self.slot is not None and self.counters is not None:
             dropped = getattr(self.worker.log, "dropped", 0)
             self.counters.others["log_dropped"] = dropped if isinstance(dropped, int) else 0
-            self.slot.publish(self.counters, state or ("draining" if self.health.draining else "serving"))
+            self.slot.publish(self.counters, state or ("serving" if self.worker.ready else "draining"))
 
     def blocked(self) -> None:
         """The watchdog barked. Called on the loop."""

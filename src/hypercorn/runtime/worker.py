@@ -128,8 +128,8 @@ class Worker:
                     self.log.log_info("Running on %s (CTRL + C to quit)", self.addresses[-1])
         if self.sockets.quic_sockets:
             await self.start_quic(self.sockets)
-        await self.operations.start(self.sockets)
         self.ready = True
+        await self.operations.start(self.sockets)
         self.link.started(self.addresses)
 
     async def start_quic(self, sockets: Sockets) -> None:

@@ -20,7 +20,7 @@ from hypercorn.net.sockets import Sockets, UnixPath
 
 FIRST = 3  # systemd's first descriptor
 HANDOVER = "HYPERCORN_HANDOVER"
-GROUPS = ("secure_sockets", "insecure_sockets", "quic_sockets")
+GROUPS = ("secure_sockets", "insecure_sockets", "quic_sockets", "metrics_sockets")
 
 
 def from_systemd(config: Config, environ: MutableMapping[str, str] = os.environ) -> Sockets | None:
@@ -43,6 +43,7 @@ def from_systemd(config: Config, environ: MutableMapping[str, str] = os.environ)
             sockets.secure_sockets.append(sock)
         else:
             sockets.insecure_sockets.append(sock)
+    sockets.metrics_sockets = config.create_metrics_sockets(sockets.unix_paths)
     return sockets
 
 

@@ -31,7 +31,7 @@ from hypercorn.supervisor.channel import Channel
 ROOT = str(Path(__file__).resolve().parents[2])
 LENGTH = struct.Struct("!Q")
 CODE = "import sys; sys.path.insert(0, {root!r}); from hypercorn.supervisor.launch import spawned; spawned({fd})"
-GROUPS = ("secure_sockets", "insecure_sockets", "quic_sockets")
+GROUPS = ("secure_sockets", "insecure_sockets", "quic_sockets", "metrics_sockets")
 
 
 def one_thread() -> bool:
