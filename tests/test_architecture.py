@@ -47,6 +47,7 @@ FLOORS = {
     "testing": RUNTIME,
     "__main__": PROCESS,
     "cli": PROCESS,
+    "completion": PROCESS,
     "run": PROCESS,
     "supervisor": PROCESS,
 }

@@ -8,20 +8,36 @@ import traceback
 import warnings
 
 from hypercorn import cli
+from hypercorn.completion import script
 from hypercorn.config import Config
 from hypercorn.errors import ConfigError, ConfigWarning
-from hypercorn.run import EXIT_USAGE, run
+from hypercorn.run import EXIT_USAGE, check, run
+from hypercorn.sources import UNKNOWN, find_config, read_env_file
 
 
 def _load_config(source: str | None) -> Config:
     """What `--config` names: a TOML file, `file:` a Python file, or `python:` a module or object."""
-    if source is None:
+    if source is None or source == "none":
         return Config()
     if source.startswith("python:"):
         return Config.from_object(source[len("python:") :])
     if source.startswith("file:"):
         return Config.from_pyfile(source[len("file:") :])
     return Config.from_toml(source)
+
+
+def load_env_file(path: str | None) -> None:
+    """Sets the variables of that file that are not set yet. Raises ConfigError."""
+    if path is None:
+        return
+    try:
+        values = read_env_file(path)
+    except OSError as error:
+        raise ConfigError(f"env_file {path!r} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ConfigError(f"env_file {path!r} cannot be read: {error}") from None
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
 
 
 def main(sys_args: list[str] | None = None) -> int:
@@ -31,19 +47,27 @@ def main(sys_args: list[str] | None = None) -> int:
     configuration raise SystemExit with code 2.
     """
     parser = cli.make_parser()
-    with cli.brief_warnings():
+    with cli.brief_warnings() as said:
         arguments = parser.parse_args(cli.expand(sys.argv[1:] if sys_args is None else sys_args))
+        if arguments.completion:
+            print(script(parser, arguments.completion))
+            return 0
         source = arguments.config or os.environ.get("HYPERCORN_CONFIG") or None
 
         def load() -> Config:
             config = _load_config(source)
+            load_env_file(getattr(arguments, "env_file", None) or config.env_file)
             config.update_from_environ()
             cli.apply_flags(config, arguments)
             config.validate()
             return config
 
         try:
+            source = source or find_config()
             config = load()
+            unknown = [message for message in said if message.startswith(UNKNOWN)]
+            if unknown and (config.strict or arguments.check_config):
+                raise ConfigError(unknown[0])
         except ConfigError as error:
             parser.error(str(error))
         except OSError as error:
@@ -56,6 +80,8 @@ def main(sys_args: list[str] | None = None) -> int:
         if arguments.version or arguments.print_config:
             print(cli.version_text(config) if arguments.version else cli.config_text(config))
             return 0
+        if arguments.check_config:
+            return check(config)
         if not hasattr(config, "application_path"):
             parser.error("no application given; for example: hypercorn module:app")
     with warnings.catch_warnings():

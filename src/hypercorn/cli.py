@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hypercorn import __version__, build
+from hypercorn.completion import SHELLS
 from hypercorn.errors import ConfigWarning
 from hypercorn.options import OPTIONS, UNSET, Option, nearest
 
@@ -73,9 +74,20 @@ def make_parser() -> argparse.ArgumentParser:
         help="where the application is: module:app, file.py:app, asgi: or wsgi: before it",
     )
     parser.add_argument("--version", action="store_true", help="say version, build, Python and event loop")
-    parser.add_argument("--print-config", action="store_true", help="say the value of every option, as TOML")
     parser.add_argument(
-        "-c", "--config", help="configuration: a TOML file, file:PATH of a Python file, or python:MODULE"
+        "--print-config", action="store_true", help="say the value of every option and where it comes from, as TOML"
+    )
+    parser.add_argument(
+        "--check-config",
+        action="store_true",
+        help="say whether configuration, certificates and application are in order",
+    )
+    parser.add_argument("--completion", choices=SHELLS, help="write a script that completes this command in a shell")
+    parser.add_argument(
+        "-c",
+        "--config",
+        help="configuration: a TOML file, file:PATH of a Python file, python:MODULE, or none; without it,"
+        " ./hypercorn.toml or [tool.hypercorn] of ./pyproject.toml",
     )
     groups: dict[str, Any] = {}
     for option in OPTIONS:
@@ -120,9 +132,8 @@ def expand(arguments: Sequence[str]) -> list[str]:
     New flags must not make an abbreviation of earlier releases ambiguous.
     """
     old = {flag for option in OPTIONS for flag in (*option.flags, *option.deprecated_flags)}
-    known = (
-        old | {flag for option in OPTIONS for flag in option.all_flags} | {"--config", "--version", "--print-config"}
-    )
+    own = {"--config", "--version", "--print-config", "--check-config", "--completion"}
+    known = old | {flag for option in OPTIONS for flag in option.all_flags} | own
     old.add("--config")
     result: list[str] = []
     for position, argument in enumerate(arguments):
@@ -173,9 +184,9 @@ def config_text(config: Config) -> str:
             text = None
         if text is None:
             shown = "not set" if value is None else "***" if option.secret else repr(value)
-            lines.append(f"# {option.name}: {shown}")
+            lines.append(f"# {option.name}: {shown}  ({config.origin(option.name)})")
         else:
-            lines.append(f"{option.name} = {_toml(text)}")
+            lines.append(f"{option.name} = {_toml(text)}  # {config.origin(option.name)}")
     return "\n".join(lines)
 
 
@@ -186,14 +197,16 @@ def _toml(value: Any) -> str:
 
 
 @contextmanager
-def brief_warnings() -> Iterator[None]:
-    """Warnings about the configuration in one line each, without a place in the code."""
+def brief_warnings() -> Iterator[list[str]]:
+    """Warnings about the configuration in one line each, without a place in the code. Gives what they said."""
+    said: list[str] = []
 
     def show(message: Warning | str, *args: Any, **kwargs: Any) -> None:
+        said.append(str(message))
         print(f"hypercorn: warning: {message}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.filterwarnings("always", r"The --\S+ argument is deprecated", DeprecationWarning)
         warnings.filterwarnings("always", category=ConfigWarning)
         warnings.showwarning = show
-        yield
+        yield said

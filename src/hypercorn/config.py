@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from wsgiref.handlers import format_date_time
 
 from hypercorn import sources
-from hypercorn.errors import ConfigWarning
+from hypercorn.errors import ConfigError, ConfigWarning
 from hypercorn.logging import Logger
 from hypercorn.net.address import client_address
 from hypercorn.net.sockets import (
@@ -58,6 +58,10 @@ class Config:
     """
 
     application_path: str
+    factory: bool
+    app_dir: str | None
+    env_file: str | None
+    strict: bool
     lifespan: str
     startup_timeout: float
     shutdown_timeout: float
@@ -180,6 +184,8 @@ class Config:
     _quic_bind: list[str]
     _root_path: str
     _log: Logger | None = None
+    _origins: dict[str, str]
+    _unknown: list[str]
     _quic_addresses: list[tuple[Any, ...]] = []
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -189,6 +195,8 @@ class Config:
             value = getattr(cls, name)
             if isinstance(value, list):
                 self.__dict__[name] = list(value)
+        self._origins = {}
+        self._unknown = []
         older = getattr(cls, "h11_max_incomplete_size")  # noqa: B009  a property, or a default set on the class
         if not isinstance(older, property):
             self.max_header_size = older
@@ -443,11 +451,21 @@ class Config:
             if option is not None:
                 value = option.convert(value, source)
             elif not hasattr(type(self), name) and (strict or nearest(name, cutoff=sources.LIKELY)):
-                sources.warn_unknown(name, source)
+                self._unknown.append(sources.warn_unknown(name, source))
+            self._origins[name] = source
             try:
                 setattr(self, name, value)
             except AttributeError:
                 pass  # a property that only reads: log, ssl_enabled
+
+    def origin(self, name: str) -> str:
+        """Where the value of an option comes from: "file x.toml", "flag --workers", "default", "Config" (code)."""
+        stored = STORED_AS.get(name, name)
+        if name in self._origins:
+            return self._origins[name]
+        if stored in self.__dict__ and self.__dict__[stored] != _DEFAULTS.get(stored, UNSET):
+            return _FROM_CODE
+        return "default" if getattr(type(self), stored, UNSET) == _DEFAULTS.get(stored, UNSET) else _FROM_CODE
 
     def validate(self) -> None:
         """Checks and converts every option, and warns about settings that have no effect.
@@ -461,6 +479,8 @@ class Config:
             converted = option.convert(value, _FROM_CODE)
             if converted != value or type(converted) is not type(value):
                 setattr(self, option.name, converted)
+        if self.strict and self._unknown:
+            raise ConfigError(self._unknown[0])
         if not self.ssl_enabled:
             for name in ("certfile", "keyfile"):
                 other = "keyfile" if name == "certfile" else "certfile"

@@ -70,6 +70,21 @@ def run(config: Config, *, load: Callable[[], Config] | None = None, plain: bool
         return complain(str(error), EXIT_STARTUP)
 
 
+def check(config: Config) -> int:
+    """Whether a server with this configuration could start, as an exit code: its certificates, its worker class and,
+    where one is named, its application. Nothing is bound. Says what is wrong on stderr."""
+    try:
+        find_worker(config.worker_class)
+        config.create_ssl_context()
+        if hasattr(config, "application_path"):
+            loading = importlib.import_module(_LOADING)
+            loading.load_configured(config)
+    except Exception as error:
+        return report(error, config)
+    print("hypercorn: the configuration is in order")
+    return EXIT_OK
+
+
 def run_here(worker: Callable[..., None], config: Config) -> int:
     """Serves in this process. Raises PidFileError."""
     from hypercorn.supervisor.inherit import from_systemd

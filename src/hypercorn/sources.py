@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import types
 import warnings
@@ -15,13 +16,23 @@ from hypercorn.options import BY_NAME, ENV_OTHERS, ENV_PREFIX, nearest
 
 # How alike a name must be to count as a misspelt option where other names are to be expected.
 LIKELY = 0.8
+UNKNOWN = "unknown option"
+PROJECT = "pyproject.toml"
+TABLE = re.compile(rb"^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*hypercorn[ \t]*[.\]]", re.MULTILINE)
+_VARIABLE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
+_QUOTED = re.compile(r"""(?:'([^']*)'|"((?:[^"\\]|\\.)*)")\s*(?:\#.*)?""")
 
 
 def read_toml(path: str) -> dict[str, Any]:
-    """The top-level keys of a TOML file. Raises OSError and tomllib.TOMLDecodeError (a ValueError)."""
+    """The top-level keys of a TOML file; of a pyproject.toml, those of [tool.hypercorn].
+
+    Raises OSError and tomllib.TOMLDecodeError (a ValueError).
+    """
     toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     with open(path, "rb") as file:
         values: dict[str, Any] = toml.load(file)
+    if os.path.basename(path) == PROJECT:
+        values = values.get("tool", {}).get("hypercorn", {})
     return values
 
 
@@ -101,10 +112,56 @@ def read_environ(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
             yield option.name, text, f"env {variable}"
 
 
-def warn_unknown(name: str, source: str) -> None:
-    """Warns about an option that does not exist, and names the nearest that does."""
+def warn_unknown(name: str, source: str) -> str:
+    """Warns about an option that does not exist, and names the nearest that does. Returns what it said."""
     near = nearest(name)
-    warn(f"unknown option {name} ({source})" + (f"; did you mean {near}?" if near else ""))
+    message = f"{UNKNOWN} {name} ({source})" + (f"; did you mean {near}?" if near else "")
+    warn(message)
+    return message
+
+
+def find_config(folder: str = "") -> str | None:
+    """The configuration that a folder has: its hypercorn.toml, or its pyproject.toml with a table [tool.hypercorn].
+
+    Raises OSError.
+    """
+    own = os.path.join(folder, "hypercorn.toml")
+    if os.path.isfile(own):
+        return own
+    project = os.path.join(folder, PROJECT)
+    if os.path.isfile(project):
+        with open(project, "rb") as file:
+            if TABLE.search(file.read()):  # other people's files are not to be parsed, let alone complained of
+                return project
+    return None
+
+
+def read_env_file(path: str) -> dict[str, str]:
+    """Variables of a file: `NAME=value` lines, with `export` before them or not, quotes, and # comments.
+
+    Raises OSError, ValueError for a line that is none of these.
+    """
+    values = {}
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            text = line.strip()
+            if not text or text.startswith("#"):
+                continue
+            match = _VARIABLE.fullmatch(text)
+            if match is None:
+                raise ValueError(f"line {number} is not NAME=value")
+            name, value = match.groups()
+            if value[:1] in ("'", '"'):
+                quoted = _QUOTED.fullmatch(value)
+                if quoted is None:
+                    raise ValueError(f"line {number} has a quote without an end")
+                value = quoted[1]
+                if value is None:
+                    value = re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t"}.get(found[1], found[1]), quoted[2])
+            else:
+                value = re.split(r"\s#", value)[0].strip()
+            values[name] = value
+    return values
 
 
 def warn(message: str) -> None:

@@ -30,6 +30,10 @@ DEFAULTS: dict[str, Any] = {
     "tls13_ciphers": None,
     "crl_file": None,
     "log_format": "text",
+    "factory": False,
+    "app_dir": None,
+    "env_file": None,
+    "strict": False,
     "trusted_proxies": [],
     "proxy_headers": "x-forwarded",
     "proxy_protocol": False,
@@ -152,7 +156,7 @@ def test_defaults(name: str, value: object) -> None:
 def test_table_and_class_agree() -> None:
     assert set(DEFAULTS) == set(BY_NAME) - {"application_path", "cert_reqs"}
     annotated = set(Config.__annotations__)
-    assert annotated - {"_log", "_quic_addresses"} == {
+    assert annotated - {"_log", "_origins", "_quic_addresses", "_unknown"} == {
         STORED_AS.get(option.name, option.name) for option in OPTIONS if not option.alias_of
     }
 

@@ -10,10 +10,13 @@ import sys
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypercorn.asgi.wsgi import WSGIWrapper
 from hypercorn.errors import NoAppError
+
+if TYPE_CHECKING:
+    from hypercorn.config import Config
 
 _MODES = ("asgi", "wsgi")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
@@ -36,17 +39,32 @@ class ASGIWrapper:
         await self.app(scope, receive, send)
 
 
-def load_application(path: str, wsgi_max_body_size: int) -> ASGIWrapper | WSGIWrapper:
+def load_configured(config: Config) -> ASGIWrapper | WSGIWrapper:
+    """The application of a configuration. Raises as `load_application`."""
+    return load_application(
+        config.application_path, config.wsgi_max_body_size, factory=config.factory, app_dir=config.app_dir
+    )
+
+
+def load_application(
+    path: str, wsgi_max_body_size: int, *, factory: bool = False, app_dir: str | None = None
+) -> ASGIWrapper | WSGIWrapper:
     """The application that `path` names, wrapped.
 
     `path` is `module` (then its `app`), `module:expression`, or `asgi:` or `wsgi:` before
     `module:expression`; the module may be a path to a file. The expression is any Python expression over the
-    module's names: `app`, `create_app()`, `apps["x"]`. Raises NoAppError if module or name do not exist or
-    are no application, ValueError for another mode, and whatever the module or the expression raises.
+    module's names: `app`, `create_app()`, `apps["x"]`. With `factory` it is called for the application. `app_dir` is
+    where the module is looked for, in place of the working directory. Raises NoAppError if module or name do not
+    exist or are no application, ValueError for another mode, and whatever the module or the expression raises.
     """
     mode, module_name, expression = split_path(path)
-    module = _import(path, module_name)
-    return wrap_app(_evaluate(path, expression, vars(module)), wsgi_max_body_size, mode, path)
+    module = _import(path, module_name, app_dir or "")
+    app = _evaluate(path, expression, vars(module))
+    if factory:
+        if not callable(app):
+            raise NoAppError(f"Cannot load application from '{path}', it is no factory (not callable).")
+        app = app()
+    return wrap_app(app, wsgi_max_body_size, mode, path)
 
 
 def split_path(path: str) -> tuple[str | None, str, str]:
@@ -77,11 +95,11 @@ def _is_expression(text: str) -> bool:
     return True
 
 
-def _import(path: str, name: str) -> Any:
+def _import(path: str, name: str, app_dir: str) -> Any:
     missing = NoAppError(f"Cannot load application from '{path}', module not found.")
     if not name:
         raise missing
-    place = Path(name).resolve()
+    place = Path(app_dir, name).resolve()
     folder = str(place.parent)
     if folder not in sys.path[:1]:
         sys.path.insert(0, folder)

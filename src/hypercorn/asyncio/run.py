@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from hypercorn.asgi.loading import load_application
+from hypercorn.asgi.loading import load_configured
 from hypercorn.asyncio.worker import AsyncioRuntime, run_worker
 from hypercorn.config import Config
 from hypercorn.net.sockets import Sockets
@@ -58,7 +58,7 @@ def run_process(
     """Loads the application before any loop runs, as an import may take long, then serves it."""
     app = None if link is None else link.app
     if app is None:
-        app = load_application(config.application_path, config.wsgi_max_body_size)
+        app = load_configured(config)
     trigger = None if shutdown_event is None else event_trigger(shutdown_event)
     main = worker_serve(app, config, sockets=sockets, shutdown_trigger=trigger, link=link)
     loop = asyncio.new_event_loop() if new_loop is None else new_loop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hypercorn.options.option import UNSET, Option
-from hypercorn.values import TEXT, choice, number, optional, seconds, size
+from hypercorn.values import PATH, SWITCH, TEXT, choice, number, optional, seconds, size
 
 OPTIONS: tuple[Option, ...] = (
     Option(
@@ -14,6 +14,10 @@ OPTIONS: tuple[Option, ...] = (
         "module:app, as the command line has it",
         flagless=True,
     ),
+    Option("factory", SWITCH, False, "Application", "what module:app names is called, without arguments, for the app"),
+    Option("app_dir", PATH, None, "Application", "folder to import from, in place of the working directory"),
+    Option("env_file", PATH, None, "Application", "file of KEY=VALUE lines, for variables that are not set"),
+    Option("strict", SWITCH, False, "Application", "an unknown option is an error, not a warning"),
     Option("root_path", TEXT, "", "Application", "path under which the application is mounted", ("--root-path",)),
     Option("lifespan", choice("auto", "on", "off"), "auto", "Application", "ASGI lifespan: on makes it mandatory"),
     Option("startup_timeout", seconds(), 60.0, "Application", "time for lifespan startup"),

@@ -37,10 +37,10 @@ class Crew:
 
     def preload(self) -> None:
         """Loads the application here, for all workers. Raises what that raises."""
-        from hypercorn.asgi.loading import load_application
+        from hypercorn.asgi.loading import load_configured
 
         find_worker(self.config.worker_class)
-        self.app = load_application(self.config.application_path, self.config.wsgi_max_body_size)
+        self.app = load_configured(self.config)
         freeze()
 
     def reloaded(self, config: Config, log: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import trio
 
-from hypercorn.asgi.loading import load_application
+from hypercorn.asgi.loading import load_configured
 from hypercorn.config import Config
 from hypercorn.net.sockets import Sockets
 from hypercorn.runtime.link import Link
@@ -43,7 +43,7 @@ def trio_worker(
     """Loads the application before trio runs, as an import may take long, then serves it."""
     app = None if link is None else link.app
     if app is None:
-        app = load_application(config.application_path, config.wsgi_max_body_size)
+        app = load_configured(config)
 
     async def main() -> None:
         trigger = None if shutdown_event is None else event_trigger(shutdown_event)
