@@ -23,6 +23,7 @@ FREE_THREADED = os.environ.get("HYPERCORN_FREE_THREADED") == "1"
 
 # Twins: a .pyx beside a .py of the same name and contract, with the C files that it needs.
 TWINS = {
+    "clock": [],
     "wire.http1": ["csrc/http1.c"],
     "wire.hpack": ["csrc/hpack.c", "csrc/http1.c"],
     "wire.websocket": ["csrc/websocket.c"],

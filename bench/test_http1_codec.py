@@ -170,14 +170,16 @@ HEADERS = [
     (b"cache-control", b"max-age=3600"),
     (b"etag", b'"0123456789abcdef"'),
 ]
-TAIL = b"date: Sun, 06 Nov 1994 08:49:37 GMT\r\nserver: hypercorn\r\n\r\n"
+SERVER_FIELDS = b"date: Sun, 06 Nov 1994 08:49:37 GMT\r\nserver: hypercorn\r\n"
 
 
 def respond(module: ModuleType) -> Callable[[], bytes]:
     encoder = module.FieldEncoder()
 
     def run() -> bytes:
-        response: bytes = module.encode_response(module.STATUS_LINES[200], encoder.encode(HEADERS), TAIL, b"hello")
+        response: bytes = module.encode_response(
+            module.STATUS_LINES[200], encoder.encode(HEADERS), SERVER_FIELDS, b"", b"\r\n", b"hello"
+        )
         return response
 
     return run

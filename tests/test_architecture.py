@@ -20,6 +20,7 @@ FLOORS = {
     "_build": GROUND,
     "accessjson": GROUND,
     "accesslog": GROUND,
+    "clock": GROUND,
     "config": GROUND,
     "cpus": GROUND,
     "errors": GROUND,

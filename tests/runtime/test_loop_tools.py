@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import trio
-from tests.live import hello, in_trio, library, respond, run
+from tests.live import eventually, hello, in_trio, library, respond, run
 from tests.runtime.serving import config_for
 from tests.runtime.test_serve import get_body, in_thread
 
@@ -197,3 +197,79 @@ def test_asyncio_eager_task_factory() -> None:
             assert await in_thread("asyncio", get_body, port) == b"hello"
 
     run("asyncio", main)
+
+
+@asyncio_only
+@pytest.mark.parametrize("when", ["first step", "later"])
+def test_asyncio_task_that_is_asked_for_everything(serve_app: Any, when: str) -> None:
+    """The task of a call that may end in its first step is like any other."""
+    names, ended = [], []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        task: Any = asyncio.current_task()
+        if when == "later":
+            await asyncio.sleep(0)
+        assert isinstance(task, asyncio.Task)
+        assert not task.done()
+        assert not task.cancelled()
+        assert task.cancelling() == 0 if sys.version_info >= (3, 11) else True
+        assert task.get_loop() is asyncio.get_running_loop()
+        assert task.get_coro() is not None
+        task.set_name(scope["path"])
+        names.append(task.get_name())
+        with pytest.raises(asyncio.InvalidStateError):
+            task.result()
+        with pytest.raises(asyncio.InvalidStateError):
+            task.exception()
+        task.add_done_callback(ended.append)
+        task.add_done_callback(print)
+        assert task.remove_done_callback(print) == 1
+        await respond(send)
+
+    with serve_app(app, lifespan="off").connect() as peer:
+        for path in ("/one", "/two"):
+            assert peer.get(path).status == 200
+    eventually(lambda: len(ended) == 2)
+    assert names == ["/one", "/two"]
+    assert all(task.done() and task.exception() is None for task in ended)
+
+
+@asyncio_only
+def test_asyncio_task_that_is_awaited_by_another(serve_app: Any) -> None:
+    """Who keeps the task of a call that ends in its first step sees it end."""
+    others = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        task: Any = asyncio.current_task()
+
+        async def watch() -> bool:
+            await asyncio.wait([task])
+            return bool(task.done())
+
+        others.append(asyncio.create_task(watch()))
+        await respond(send)
+
+    with serve_app(app, lifespan="off").connect() as peer:
+        for _ in range(2):
+            assert peer.get().status == 200
+    eventually(lambda: [task.done() and task.result() for task in others] == [True, True])
+
+
+@asyncio_only
+def test_asyncio_cancelled_before_it_waits(serve_app: Any) -> None:
+    """A call that cancels itself in its first step is cancelled where it first waits, and may go on."""
+
+    async def tools(scope: Any, receive: Any, send: Any) -> bytes:
+        inner = asyncio.create_task(asyncio.sleep(5))
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        try:
+            await inner
+        except asyncio.CancelledError:
+            return f"inner cancelled: {inner.cancelled()}".encode()
+        return b"not cancelled"
+
+    with serve_app(answering(tools), lifespan="off").connect() as peer:
+        for _ in range(2):
+            assert peer.get().body == b"inner cancelled: True"

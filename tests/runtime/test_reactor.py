@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import socket
 import struct
 import subprocess
@@ -398,3 +399,29 @@ def test_nothing_wakes_up_while_connections_are_idle(backend: str) -> None:
         [sys.executable, "-c", IDLE, backend, root], capture_output=True, text=True, timeout=60, check=True
     )
     assert int(done.stdout) == 0
+
+
+def test_a_closed_socket_that_somebody_else_still_has_is_not_watched(stand: Stand) -> None:
+    """As after a fork, until the child becomes another program: the transport may be gone, so no event may name it."""
+    peer, connection = stand.connect()
+    copy = os.dup(connection.transport.get_extra_info("fd"))
+    try:
+        connection.transport.abort()
+        stand.turn_until(lambda: "lost" in connection.events)
+        peer.sendall(b"more")
+        assert select.select([copy], [], [], 5)[0] == [copy]
+        assert select.select([stand.reactor.fd], [], [], 0)[0] == []
+    finally:
+        os.close(copy)
+
+
+def test_output_of_one_turn_leaves_in_it(stand: Stand) -> None:
+    """What waits for the output of other sockets leaves in the same turn, also beyond the number that may wait."""
+    pairs = [stand.connect() for _ in range(70)]
+    for peer, connection in pairs:
+        connection.on_data = lambda c, data: c.transport.write(data.upper())
+        peer.sendall(b"abc")
+    stand.turn_until(lambda: all(connection.events for _, connection in pairs))
+    for peer, _ in pairs:
+        peer.setblocking(False)
+        assert peer.recv(10) == b"ABC"

@@ -36,6 +36,12 @@ cdef class Done:
 cdef class AppCall:
     cdef public ASGIStream stream
     cdef public object coroutine
+    cdef public object context
+    cdef public object held
+    cdef public bint holding
+    cdef public bint over
+    cdef public object failure
+    cpdef bint start(self, context) except -1
     cdef int step(self, value, PyObject** out) except -1
     cpdef send(self, value)
     cpdef ended(self, error, bint began)

@@ -12,6 +12,7 @@ without suspending, and compiled coroutines are slower than plain ones.
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterator
+from contextvars import Context
 from typing import Any
 
 from hypercorn.errors import ClientDisconnected
@@ -202,11 +203,27 @@ class AppCall:
     The application is called in the first step, so that nothing of it runs outside of its own task and context.
     """
 
-    __slots__ = ("coroutine", "stream")
+    __slots__ = ("context", "coroutine", "failure", "held", "holding", "over", "stream")
 
     def __init__(self, stream: ASGIStream) -> None:
         self.stream = stream
         self.coroutine: Any = None
+        self.context: Any = None
+        self.held: Any = None  # what the first step waits for, until a task asks
+        self.holding = False
+        self.over = False
+        self.failure: BaseException | None = None  # the end, where it is no application error
+
+    def start(self, context: Context) -> bool:
+        """The first step, in `context`, before there is a task to do it. Returns True where the call has ended in it;
+        else the task's first step gives what this one waits for. Raises what is no application error."""
+        self.context = context
+        try:
+            self.held = context.run(self.send, None)
+        except StopIteration:
+            return True
+        self.holding = True
+        return False
 
     def __await__(self) -> Iterator[Any]:
         return self
@@ -218,6 +235,13 @@ class AppCall:
         return self.send(None)
 
     def send(self, value: Any) -> Any:
+        if self.holding:
+            held = self.held
+            self.holding = False
+            self.held = None
+            return held
+        if self.over:
+            raise StopIteration if self.failure is None else self.failure
         transport = self.stream.connection.transport
         began = transport.cork()
         try:
@@ -231,6 +255,7 @@ class AppCall:
             self.ended(error, began)
             if isinstance(error, APP_ERRORS):
                 raise StopIteration from None
+            self.failure = error
             raise
         if began:
             transport.end_turn()
@@ -238,6 +263,14 @@ class AppCall:
 
     def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
         thrown = value if value is not None else kind
+        if self.holding:
+            # The task was cancelled before it knew what it waits for: so that is cancelled, as the task would have.
+            if hasattr(self.held, "cancel") and self.held.cancel():
+                return self.send(None)
+            self.holding = False
+            self.held = None
+        if self.over:
+            raise thrown
         transport = self.stream.connection.transport
         began = transport.cork()
         try:
@@ -257,12 +290,17 @@ class AppCall:
         return result
 
     def close(self) -> None:
+        if self.over:
+            return
+        self.holding = False
+        self.held = None
         if self.coroutine is not None:
             self.coroutine.close()
         self.ended(GeneratorExit(), False)
 
     def ended(self, error: BaseException | None, began: bool) -> None:
         """The call is over."""
+        self.over = True
         stream = self.stream
         stream.call_ended(error)
         if began:

@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 
 cimport cython
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF
+from cpython.ref cimport Py_DECREF, Py_INCREF
 
 from hypercorn.errors import ClientDisconnected
 from hypercorn.protocol.ports cimport Connection, Runtime, Stream, Transport
@@ -24,6 +24,8 @@ cdef extern from "Python.h":
     PyTypeObject* Py_TYPE(PyObject* value)
     int PyIter_Send(object iterator, object value, PyObject** result) except -1
     void PyErr_SetObject(object kind, object value)
+    int PyContext_Enter(object context) except -1
+    int PyContext_Exit(object context) except -1
 
 cdef enum:
     RETURNED = 0  # PYGEN_RETURN
@@ -215,12 +217,42 @@ cdef class AppCall:
     def __init__(self, ASGIStream stream):
         self.stream = stream
 
+    cpdef bint start(self, context) except -1:
+        """The first step, in `context` (contextvars), before there is a task to do it. Returns True where the call has
+        ended in it; else the task's first step gives what this one waits for. Raises what is no application error."""
+        cdef PyObject* out = NULL
+        cdef int kind
+        self.context = context
+        PyContext_Enter(context)
+        try:
+            kind = self.step(None, &out)
+        finally:
+            PyContext_Exit(context)
+        if kind == RETURNED:
+            return True
+        self.held = <object>out
+        Py_DECREF(self.held)
+        self.holding = True
+        return False
+
     cdef int step(self, value, PyObject** out) except -1:
         """One step: SUSPENDED with what the application waits for in `out`, or RETURNED."""
         cdef PyObject* yielded = NULL
-        cdef Transport transport = self.stream.connection.transport
-        cdef bint began = transport.cork()
+        cdef Transport transport
+        cdef bint began
         cdef int kind
+        if self.holding:
+            Py_INCREF(self.held)
+            out[0] = <PyObject*>self.held
+            self.holding = False
+            self.held = None
+            return SUSPENDED
+        if self.over:
+            if self.failure is not None:
+                raise self.failure
+            return RETURNED
+        transport = self.stream.connection.transport
+        began = transport.cork()
         try:
             if self.coroutine is None:
                 self.coroutine = self.stream.call()
@@ -229,6 +261,7 @@ cdef class AppCall:
             self.ended(error, began)
             if isinstance(error, APP_ERRORS):
                 return RETURNED
+            self.failure = error
             raise
         if kind == SUSPENDED:
             out[0] = yielded
@@ -257,9 +290,20 @@ cdef class AppCall:
         return result
 
     def throw(self, kind, value=None, traceback=None):
-        cdef Transport transport = self.stream.connection.transport
-        cdef bint began = transport.cork()
+        cdef Transport transport
+        cdef bint began
         thrown = value if value is not None else kind
+        if self.holding:
+            # The task was cancelled before it knew what it waits for: so that is cancelled, as the task would have.
+            held = self.held
+            if hasattr(held, "cancel") and held.cancel():
+                return self.send(None)
+            self.holding = False
+            self.held = None
+        if self.over:
+            raise thrown
+        transport = self.stream.connection.transport
+        began = transport.cork()
         try:
             if self.coroutine is None:
                 raise thrown
@@ -277,6 +321,10 @@ cdef class AppCall:
         return result
 
     def close(self):
+        if self.over:
+            return
+        self.holding = False
+        self.held = None
         if self.coroutine is not None:
             self.coroutine.close()
         self.ended(GeneratorExit(), False)
@@ -284,6 +332,7 @@ cdef class AppCall:
     cpdef ended(self, error, bint began):
         """The call is over."""
         cdef ASGIStream stream = self.stream
+        self.over = True
         stream.call_ended(error)
         if began:
             stream.connection.transport.end_turn()

@@ -1,3 +1,4 @@
+from hypercorn.clock cimport unix_seconds
 from hypercorn.protocol.ports cimport Connection, Context, Runtime, Stream, Transport
 from hypercorn.wire.head cimport RequestHead
 

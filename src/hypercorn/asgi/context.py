@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from email.utils import formatdate
-from time import time
 from typing import TYPE_CHECKING, Any
 
+from hypercorn.clock import unix_seconds
 from hypercorn.protocol.limits import WebSocketSettings
 from hypercorn.protocol.ports import Connection, Context, Runtime
 from hypercorn.wire.deflate import Compression
@@ -125,7 +125,7 @@ class ASGIContext(Context):
         ]
 
     def server_pairs(self, has_date: bool, has_server: bool) -> list[tuple[bytes, bytes]]:
-        now = int(time())
+        now = unix_seconds()
         if now != self.date:
             self.renew_date(now)
         if not has_date and not has_server:
@@ -134,7 +134,7 @@ class ASGIContext(Context):
         return [pair for pair in self.plain_pairs if not absent.get(pair[0])]
 
     def server_fields(self, has_date: bool, has_server: bool) -> bytes:
-        now = int(time())
+        now = unix_seconds()
         if now != self.date:
             self.renew_date(now)
         if not has_date and not has_server:

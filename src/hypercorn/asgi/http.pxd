@@ -1,3 +1,5 @@
+cimport cython
+
 from hypercorn.asgi.call cimport AppCall, ASGIStream, Drain, Receive, Done
 from hypercorn.asgi.context cimport ASGIContext
 from hypercorn.protocol.ports cimport Connection
@@ -29,7 +31,9 @@ cdef class HTTPStream(ASGIStream):
     cdef public bint logged
     cdef public double started_at
     cpdef answered(self, int status)
+    cpdef open(self, Connection connection, ASGIContext context, dict scope, bint complete)
     cpdef dict last_message(self, bytes data)
+    cpdef take_message(self, dict message)
     cpdef send_start(self, dict message)
     cpdef send_body(self, dict message)
     cpdef overrun(self, bytes rest)
@@ -37,3 +41,6 @@ cdef class HTTPStream(ASGIStream):
     cpdef ended(self)
     cpdef response_sent(self)
     cpdef record(self)
+
+@cython.locals(stream=HTTPStream)
+cpdef HTTPStream open_stream(Connection connection, ASGIContext context, dict scope, bint complete)

@@ -51,8 +51,8 @@ class HTTPStream(ASGIStream):
         "trailers_wanted",
     )
 
-    def __init__(self, connection: Connection, context: ASGIContext, scope: dict[str, Any], complete: bool) -> None:
-        # Set here rather than by the base classes: this runs for every request.
+    def open(self, connection: Connection, context: ASGIContext, scope: dict[str, Any], complete: bool) -> None:
+        """Sets all up. In place of `__init__`, which would cost a tuple of arguments at every request."""
         self.connection = connection
         self.runtime = context.runtime
         self.gone = False
@@ -184,6 +184,10 @@ class HTTPStream(ASGIStream):
             message = as_dict(message)
         if self.gone:
             raise ClientDisconnected("the client is gone")
+        return self.take_message(message)
+
+    def take_message(self, message: dict[str, Any]) -> Any:
+        """Does what a message asks for."""
         kind = message.get("type")
         state = self.state
         if kind == "http.response.body":
@@ -343,6 +347,13 @@ class HTTPStream(ASGIStream):
         if not self.logged:
             self.logged = True
             self.context.record(self, self.runtime.now() - self.started_at)
+
+
+def open_stream(connection: Connection, context: ASGIContext, scope: dict[str, Any], complete: bool) -> HTTPStream:
+    """The stream of a request."""
+    stream = HTTPStream.__new__(HTTPStream)
+    stream.open(connection, context, scope, complete)
+    return stream
 
 
 def as_dict(message: Any) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 from hypercorn.asgi.context cimport ASGIContext
-from hypercorn.asgi.http cimport HTTPStream
+from hypercorn.asgi.http cimport open_stream
 from hypercorn.asgi.scope cimport http_scope, websocket_scope
 from hypercorn.asgi.websocket cimport WebSocketStream
 from hypercorn.protocol.ports cimport Connection, Stream

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hypercorn.asgi.context import ASGIContext
-from hypercorn.asgi.http import HTTPStream
+from hypercorn.asgi.http import open_stream
 from hypercorn.asgi.scope import http_scope, websocket_scope
 from hypercorn.asgi.websocket import WebSocketStream
 from hypercorn.protocol.ports import Connection, Stream
@@ -23,7 +23,7 @@ class StreamContext(ASGIContext):
         if self.gated:
             return self.open_gated(connection, head)
         scope = http_scope(self, connection.transport, head)
-        return HTTPStream(connection, self, scope, head.complete)
+        return open_stream(connection, self, scope, head.complete)
 
     def open_websocket(self, connection: Connection, head: RequestHead, handshake: Any) -> Stream:
         if self.request_opened is not None:
@@ -47,12 +47,12 @@ class StreamContext(ASGIContext):
         if self.answers is not None:
             context = self.answers.get(scope["path"])
             if context is not None:
-                return HTTPStream(connection, context, scope, head.complete)
+                return open_stream(connection, context, scope, head.complete)
         if self.overload is not None and self.overload.refuses():
-            return HTTPStream(connection, self.busy, scope, head.complete)
+            return open_stream(connection, self.busy, scope, head.complete)
         if self.counters is not None:
             self.counters.started(head.http_version)
-        return HTTPStream(connection, self, scope, head.complete)
+        return open_stream(connection, self, scope, head.complete)
 
     def refused(self, connection: Connection, head: RequestHead | None, status: int, reason: str) -> None:
         self.log_refusal(connection, status, reason)

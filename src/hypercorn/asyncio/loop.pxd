@@ -2,7 +2,13 @@ cimport cython
 
 from hypercorn.protocol.ports cimport Runtime
 
-cdef object Task, monotonic
+cimport cython
+
+from hypercorn.asgi.call cimport AppCall
+from hypercorn.clock cimport monotonic
+
+cdef object Task, CallTask, new_task, swap_current_task, register_task, unregister_task, getrefcount
+cdef Py_ssize_t KNOWN_HERE
 
 cdef object CancelledError, current_task
 
@@ -27,6 +33,9 @@ cdef class AsyncioLoop(Runtime):
     cdef public object ended
     cdef public object variables
     cdef public bint eager
+    cdef public bint lazy
+    @cython.locals(ended=cython.bint)
+    cpdef first_step(self, AppCall call)
     cpdef call_done(self, task)
     @cython.locals(place=Parking)
     cpdef parking(self)

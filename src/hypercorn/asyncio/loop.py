@@ -6,15 +6,30 @@ import asyncio
 import sys
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from time import monotonic
+from sys import getrefcount
 from typing import Any
 
+from hypercorn.asyncio.calltask import LAZY, CallTask
+from hypercorn.clock import monotonic
 from hypercorn.protocol.ports import Runtime
 
 Task = asyncio.Task
 CancelledError = asyncio.CancelledError
 current_task = asyncio.current_task
 EAGER = sys.version_info >= (3, 12)
+new_task = CallTask.__new__
+swap_current_task: Any = getattr(asyncio.tasks, "_swap_current_task", None)
+register_task: Any = getattr(asyncio.tasks, "_register_eager_task", None)
+unregister_task: Any = getattr(asyncio.tasks, "_unregister_eager_task", None)
+
+
+def references_here() -> int:
+    """What `getrefcount` says of an object that only a local variable has."""
+    task = object()
+    return getrefcount(task)
+
+
+KNOWN_HERE = references_here()
 
 
 class Parking:
@@ -121,7 +136,7 @@ class Parking:
 class AsyncioLoop(Runtime):
     """A running asyncio loop, or uvloop's."""
 
-    __slots__ = ("calls", "eager", "ended", "loop", "variables")
+    __slots__ = ("calls", "eager", "ended", "lazy", "loop", "variables")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -130,6 +145,7 @@ class AsyncioLoop(Runtime):
         # Requests start from the variables of the server's start, never from another request's.
         self.variables: Context = copy_context()
         self.eager = EAGER and loop.get_task_factory() is None
+        self.lazy = self.eager and LAZY and swap_current_task is not None and register_task is not None
 
     def now(self) -> float:
         return monotonic()
@@ -141,17 +157,47 @@ class AsyncioLoop(Runtime):
         return self.loop.call_later(max(0.0, when - monotonic()), callback)
 
     def spawn(self, coroutine: Any) -> Any:
-        if self.eager:
+        if self.lazy:
+            task = self.first_step(coroutine)
+            if task is None:
+                return None
+        elif self.eager:
             task = Task(coroutine, loop=self.loop, eager_start=True, context=self.variables.copy())  # type: ignore[call-arg, unused-ignore]  # since 3.12
             if task.done():
                 if not task.cancelled() and task.exception() is not None:
-                    self.report(task)
+                    self.report(task.exception())
                 return None
         else:
             task = self.variables.copy().run(self.loop.create_task, coroutine)
         self.calls.add(task)
         task.add_done_callback(self.call_done)
         return task
+
+    def first_step(self, call: Any) -> Any:
+        """Does the first step of a call. Returns its task, or None where it has ended."""
+        task = new_task(CallTask)
+        task.call = call
+        register_task(task)
+        before = swap_current_task(self.loop, task)
+        try:
+            ended = call.start(self.variables.copy())
+        except CancelledError:
+            ended = True
+        except KeyboardInterrupt:  # the loop's, as from a task
+            raise
+        except BaseException as error:
+            call.failure = None  # told here
+            self.report(error)
+            ended = True
+        finally:
+            swap_current_task(self.loop, before)
+            unregister_task(task)
+        if not ended:
+            task.set_up(True)
+            return task
+        if getrefcount(task) > KNOWN_HERE:
+            task.set_up()  # somebody kept it: let it end
+        return None
 
     def cancel(self, call: Any) -> None:
         call.cancel()
@@ -160,15 +206,13 @@ class AsyncioLoop(Runtime):
         """An application call has ended."""
         self.calls.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            self.report(task)
+            self.report(task.exception())
         if self.ended is not None:
             self.ended()
 
-    def report(self, task: asyncio.Task[Any]) -> None:
+    def report(self, error: BaseException | None) -> None:
         """What a call let through that is no application error: it ends this call and nothing else."""
-        self.loop.call_exception_handler(
-            {"message": "A request ended in an internal error", "exception": task.exception()}
-        )
+        self.loop.call_exception_handler({"message": "A request ended in an internal error", "exception": error})
 
     def waiter(self) -> Any:
         return self.loop.create_future()

@@ -1,7 +1,7 @@
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
-from hypercorn.wire.http1 cimport FieldEncoder, RequestParser, encode_chunk, encode_last_chunk
+from hypercorn.wire.http1 cimport FieldEncoder, RequestParser, encode_chunk, encode_last_chunk, encode_response
 
-cdef dict STATUS_LINES
+cdef tuple STATUS_LINES
 cdef bytes EARLY_HINTS, CRLF, CLOSE, KEEP_ALIVE, CHUNKED
 
 cdef object UPGRADE_REQUIRED

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from hypercorn.protocol.ports import Connection, Context, Stream, Transport
 from hypercorn.protocol.upgrade import UPGRADE_REQUIRED
-from hypercorn.wire.http1 import STATUS_LINES, RequestParser, encode_chunk, encode_last_chunk
+from hypercorn.wire.http1 import STATUS_LINES, RequestParser, encode_chunk, encode_last_chunk, encode_response
 
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\n"
 CRLF = b"\r\n"
@@ -197,14 +197,12 @@ class ResponseWriter(Connection):
         elif self.chunked:
             data = encode_chunk(data, last)
         server = self.context.server_fields(self.has_date, self.has_server)
-        line = STATUS_LINES.get(self.status)
-        if line is None:
-            line = b"HTTP/1.1 %d \r\n" % self.status
+        line = STATUS_LINES[self.status]
         if len(data) > 16384:  # too long to copy again
-            self.transport.write(b"".join((line, self.fields, server, framing, ending)))
+            self.transport.write(encode_response(line, self.fields, server, framing, ending, b""))
             self.transport.write(data)
         else:
-            self.transport.write(b"".join((line, self.fields, server, framing, ending, data)))
+            self.transport.write(encode_response(line, self.fields, server, framing, ending, data))
 
     def body_stays_unread(self) -> bool:
         """True where the rest of the request is more than the server would read just to keep the connection."""

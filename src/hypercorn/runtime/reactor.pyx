@@ -23,6 +23,9 @@ from posix.types cimport off_t
 
 from hypercorn.runtime.poller cimport *
 
+cdef extern from "clock.h":
+    double hc_monotonic() nogil
+
 cdef extern from "Python.h":
     PyObject* PyBytes_FromStringAndSize(const char* data, Py_ssize_t size) except NULL
     int _PyBytes_Resize(PyObject** data, Py_ssize_t size) except -1
@@ -34,7 +37,10 @@ cdef enum:
     FILE_PIECE = 1048576  # bytes of a file sent to one socket in a turn
     BULK = 32768  # bytes in one read that tell of more to come
     JOIN = 4096  # bytes up to which joining pieces is cheaper than a list of them
+    LATE = 32  # transports whose output may wait for that of others in the same turn
+    LATE_BYTES = 16384  # more than that leaves at once
 
+cdef double LATE_SECONDS = 0.0001  # what any of it waits
 cdef bint HAS_SENDFILE = sys.platform == "linux"
 ACCEPT_PAUSE = 1.0  # seconds without accepting when descriptors have run out
 
@@ -56,6 +62,7 @@ cdef class Reactor:
     cdef readonly set open  # every transport, so that it lives while its socket is open
     cdef list dead  # transports whose connections have not been told yet
     cdef list waiting  # transports whose own turn is to end soon
+    cdef list late  # transports whose output leaves later in this turn
     cdef bint ending, turning, burying
     cdef char* buffer
     cdef hc_event events[HC_MAX_EVENTS]
@@ -72,6 +79,7 @@ cdef class Reactor:
         self.open = set()
         self.dead = []
         self.waiting = []
+        self.late = []
         self.fd = hc_poller_open()
         if self.fd < 0:
             raise OSError(errno, os.strerror(errno))
@@ -84,9 +92,11 @@ cdef class Reactor:
     def turn(self):
         """Serves the sockets that are ready, once each."""
         cdef int n, i
+        cdef double now, since
         if self.turning or self.fd < 0:
             return
         self.turning = True
+        since = hc_monotonic()
         try:
             n = hc_poller_ready(self.fd, self.events, HC_MAX_EVENTS)
             for i in range(n):
@@ -98,12 +108,31 @@ cdef class Reactor:
                         (<ReactorListener>handler).accept()
                 except Exception as error:
                     self.failed(handler, error)
+                if self.late:
+                    now = hc_monotonic()
+                    # Slow applications gain nothing from it, and nobody's answer should wait for theirs.
+                    if now - since > LATE_SECONDS or len(self.late) >= LATE:
+                        self.flush_late()
+                        since = hc_monotonic()
+            if self.late:
+                self.flush_late()
             if self.waiting:
                 self.end_turns()
         finally:
             self.turning = False
         if self.dead:
             self.bury()
+
+    cdef flush_late(self):
+        """Sends what waited for the output of others."""
+        cdef ReactorTransport transport
+        for transport in self.late:
+            transport.scheduled = False
+            try:
+                transport.flush()
+            except Exception as error:
+                self.failed(transport, error)
+        self.late.clear()
 
     cpdef end_turns(self):
         """Ends the turns of the transports that were written to outside of one: one callback of the loop for all of
@@ -255,346 +284,4 @@ cdef address_of(sockaddr_storage* address):
     return ((<bytes>(<char*>text)).decode("ascii"), port)
 
 
-cdef class FileRange:
-    """A range of a file that waits to be sent, with a descriptor of its own."""
-
-    cdef int fd
-    cdef off_t offset
-    cdef long long left
-
-    def __cinit__(self, int fd, long long offset, long long left):
-        self.fd = os.dup(fd)
-        self.offset = offset
-        self.left = left
-
-    def __dealloc__(self):
-        if self.fd >= 0:
-            close(self.fd)
-
-
-cdef class ReactorTransport(Transport):
-    """One accepted socket."""
-
-    cdef object __weakref__
-    cdef Reactor reactor
-    cdef object worker
-    cdef int fd
-    cdef int what  # what the poller watches it for
-    cdef list pending  # pieces that the kernel refused, or None
-    cdef Py_ssize_t offset  # bytes of the first one that are sent
-    cdef Py_ssize_t pending_size
-    cdef Py_ssize_t high_water
-    cdef bint paused_writing
-    cdef bint paused_reading
-    cdef bint bulk  # the last read was a large one
-    cdef bint at_end  # the peer sends no more
-    cdef bint closing  # closes when `pending` is sent
-    cdef bint eof_wanted  # half-closes when `pending` is sent
-
-    cdef open_socket(self, Reactor reactor, worker, int fd):
-        Transport.__init__(self, reactor.runtime)
-        self.reactor = reactor
-        self.worker = worker
-        self.fd = fd
-        self.what = HC_READ
-        self.high_water = worker.config.write_buffer_size
-
-    # -- from the poller
-
-    cdef ready(self, int what):
-        if self.fd < 0:
-            return  # closed by another socket's handler in this turn
-        if what & HC_WRITE:
-            self.send_pending()
-        if self.fd >= 0 and what & (HC_READ | HC_GONE):
-            if self.at_end or self.paused_reading:
-                if what & HC_GONE:
-                    self.shut()
-            else:
-                self.read()
-
-    cdef read(self):
-        """One read, and all that follows from it."""
-        cdef Connection connection = self.connection
-        cdef Connection successor
-        cdef PyObject* data = NULL
-        cdef ssize_t n
-        cdef int error
-        if self.bulk:
-            # A body is streaming in: the kernel copies into what the application will get.
-            data = PyBytes_FromStringAndSize(NULL, BUFFER)
-            n = hc_receive(self.fd, PyBytes_AS_STRING(<object>data), BUFFER)
-            error = errno
-            self.bulk = n >= BULK
-            if n > 0:
-                _PyBytes_Resize(&data, n)
-            else:
-                Py_DECREF(<object>data)
-        else:
-            n = hc_receive(self.fd, self.reactor.buffer, BUFFER)
-            error = errno
-            if n > 0:
-                self.bulk = n >= BULK
-                data = PyBytes_FromStringAndSize(self.reactor.buffer, n)
-        if n > 0:
-            received = <object>data
-            Py_DECREF(received)
-            if connection is None:
-                return
-            self.corked = True
-            successor = connection.data_received(<bytes>received)
-            if successor is not None:
-                self.connection = successor
-                self.worker.replaced(connection, successor)
-            self.end_turn()
-        elif n == 0:
-            self.at_end = True
-            self.watch()
-            if connection is not None:
-                self.corked = True
-                connection.eof_received()
-                self.end_turn()
-        elif not hc_would_block(error):
-            self.shut()
-
-    cdef watch(self):
-        """Tells the poller what matters now."""
-        cdef int what = 0
-        if self.fd < 0:
-            return
-        if not self.paused_reading and not self.at_end:
-            what |= HC_READ
-        if self.pending:
-            what |= HC_WRITE
-        if what != self.what:
-            if hc_poller_change(self.reactor.fd, self.fd, self.what, what, <void*>self) < 0:
-                self.shut()
-                return
-            self.what = what
-
-    # -- writing
-
-    cpdef end_turn_soon(self):
-        cdef Reactor reactor = self.reactor
-        if self.corked or self.scheduled:
-            return
-        self.scheduled = True
-        reactor.waiting.append(self)
-        if not reactor.turning and not reactor.ending:
-            reactor.ending = True
-            self.runtime.call_soon(reactor.end_turns)
-
-    cpdef flush(self):
-        cdef list out = self.out
-        cdef Py_ssize_t size = self.out_size
-        cdef Py_ssize_t sent = 0
-        cdef bytes data
-        if not out:
-            return
-        if self.fd < 0 or self.closing or self.eof_wanted:
-            out.clear()
-            self.out_size = 0
-            return
-        if self.pending:
-            self.pending += out
-            out.clear()
-        else:
-            if len(out) == 1:
-                data = <bytes>out[0]
-                out.clear()
-            elif size <= JOIN:
-                data = b"".join(out)
-                out.clear()
-            else:
-                data = None
-            if data is not None:
-                sent = hc_send(self.fd, PyBytes_AS_STRING(data), size)
-                if sent == size:
-                    self.out_size = 0
-                    return
-                self.pending = [data]
-            else:
-                self.pending = out
-                self.out = []
-                sent = self.send_pieces()
-            if sent < 0:
-                if not hc_would_block(errno):
-                    self.out_size = 0
-                    self.shut()
-                    return
-                sent = 0
-            self.skip(sent)
-        self.out_size = 0
-        self.pending_size += size - sent
-        if self.pending:
-            self.watch()
-            self.check_high_water()
-
-    cdef check_high_water(self):
-        """Asks the connection to pause when too much waits."""
-        if not self.paused_writing and self.pending_size > self.high_water:
-            self.paused_writing = True
-            if self.connection is not None:
-                self.connection.pause_writing()
-
-    cdef ssize_t send_pieces(self):
-        """Sends from `pending` what the kernel takes in one call."""
-        cdef iovec pieces[PIECES]
-        cdef Py_ssize_t i, count = len(self.pending)
-        cdef Py_ssize_t offset = self.offset
-        cdef bytes piece
-        cdef FileRange file
-        if isinstance(self.pending[0], FileRange):
-            file = <FileRange>self.pending[0]
-            return hc_send_file(self.fd, file.fd, &file.offset, FILE_PIECE if file.left > FILE_PIECE else file.left)
-        if count > PIECES:
-            count = PIECES
-        for i in range(count):
-            if isinstance(self.pending[i], FileRange):
-                count = i
-                break
-            piece = <bytes>self.pending[i]
-            pieces[i].iov_base = PyBytes_AS_STRING(piece) + offset
-            pieces[i].iov_len = PyBytes_GET_SIZE(piece) - offset
-            offset = 0
-        return hc_send_many(self.fd, pieces, count)
-
-    cdef skip(self, Py_ssize_t sent):
-        """Forgets bytes at the front of `pending`."""
-        cdef Py_ssize_t done = 0, left
-        cdef list pending = self.pending
-        if isinstance(pending[0], FileRange):
-            (<FileRange>pending[0]).left -= sent
-            if (<FileRange>pending[0]).left > 0:
-                return
-            sent = 0
-            done = 1
-        while done < len(pending):
-            if isinstance(pending[done], FileRange):
-                break
-            left = PyBytes_GET_SIZE(<bytes>pending[done]) - self.offset
-            if sent < left:
-                self.offset += sent
-                break
-            sent -= left
-            self.offset = 0
-            done += 1
-        if done == len(pending):
-            self.pending = None
-        elif done:
-            del pending[:done]
-
-    cdef send_pending(self):
-        """Sends what the kernel refused before."""
-        cdef ssize_t sent
-        if self.pending:
-            sent = self.send_pieces()
-            if sent < 0:
-                if not hc_would_block(errno):
-                    self.shut()
-                return
-            if sent == 0:
-                self.shut()  # the file is shorter than it was: nothing can make the response whole
-                return
-            self.pending_size -= sent
-            self.skip(sent)
-        if self.paused_writing and self.pending_size <= self.high_water // 4:
-            self.paused_writing = False
-            if self.connection is not None:
-                self.corked = True
-                self.connection.resume_writing()
-                self.end_turn()
-        if not self.pending:
-            if self.closing:
-                self.shut()
-            elif self.eof_wanted:
-                self.half_close()
-        self.watch()
-
-    # -- from the connection
-
-    cpdef bint send_file(self, int fd, long long offset, long long count) except -1:
-        if not HAS_SENDFILE:
-            return False
-        if count and self.fd >= 0 and not self.closing and not self.eof_wanted:
-            self.flush()
-            if self.fd < 0:
-                return True
-            if self.pending is None:
-                self.pending = []
-            self.pending.append(FileRange(fd, offset, count))
-            self.pending_size += count
-            if len(self.pending) == 1:
-                self.send_pending()
-            if self.pending:
-                self.watch()
-                self.check_high_water()
-        return True
-
-    cpdef send_bytes(self, bytes data):
-        self.write(data)
-        self.flush()
-
-    cpdef Py_ssize_t unsent(self) except -1:
-        return self.pending_size
-
-    cpdef close(self):
-        self.flush()
-        self.closing = True
-        if not self.pending:
-            self.shut()
-
-    cpdef abort(self):
-        self.shut()
-
-    cpdef write_eof(self):
-        self.flush()
-        self.eof_wanted = True
-        if not self.pending:
-            self.half_close()
-
-    cdef half_close(self):
-        if self.fd >= 0 and shutdown(self.fd, SHUT_WR) < 0:
-            self.shut()
-
-    cdef shut(self):
-        """Closes the socket. The connection hears of it when the turn has ended."""
-        if self.fd < 0:
-            return
-        close(self.fd)
-        self.fd = -1
-        self.pending = None
-        if self.connection is not None and not self.paused_writing:
-            # Until it is told: whoever sends on has to wait, and so lets the loop run that tells it.
-            self.paused_writing = True
-            self.connection.pause_writing()
-        self.pending_size = 0
-        self.reactor.dead.append(self)
-        if not self.reactor.turning and not self.reactor.burying:
-            self.reactor.burying = True
-            self.runtime.call_soon(self.reactor.bury)
-
-    cdef tell_lost(self):
-        """Tells the connection."""
-        cdef Connection connection = self.connection
-        self.connection = None
-        self.out.clear()
-        if connection is not None:
-            self.worker.disconnected(connection)
-
-    cpdef pause_reading(self):
-        self.paused_reading = True
-        self.watch()
-
-    cpdef resume_reading(self):
-        self.paused_reading = False
-        self.watch()
-
-    cpdef get_extra_info(self, str name):
-        if name == "peername":
-            return self.client
-        if name == "sockname":
-            return self.server
-        if name == "fd":
-            return self.fd
-        return None
+include "reactor_transport.pxi"

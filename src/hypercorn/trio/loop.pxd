@@ -1,6 +1,6 @@
 from hypercorn.protocol.ports cimport Runtime
 
-cdef object monotonic
+from hypercorn.clock cimport monotonic
 
 cdef class TrioLoop(Runtime):
     cdef public object token

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from time import monotonic
 from typing import Any
 
+from hypercorn.clock import monotonic
 from hypercorn.protocol.ports import Runtime
 
 

@@ -72,4 +72,6 @@ cdef class FieldEncoder:
 
 cpdef bytes encode_chunk(bytes data, bint last=*)
 cpdef bytes encode_last_chunk(bytes trailers)
-cpdef bytes encode_response(bytes status_line, bytes fields, bytes tail, bytes body)
+cpdef bytes encode_response(
+    bytes status_line, bytes fields, bytes server_fields, bytes framing, bytes ending, bytes body
+)

@@ -108,17 +108,28 @@ cpdef bytes encode_last_chunk(bytes trailers):
     return b"0\r\n" + trailers + b"\r\n"
 
 
-cpdef bytes encode_response(bytes status_line, bytes fields, bytes tail, bytes body):
+cpdef bytes encode_response(
+    bytes status_line, bytes fields, bytes server_fields, bytes framing, bytes ending, bytes body
+):
     cdef bytes made
     cdef char* p
-    if status_line is None or fields is None or tail is None or body is None:
+    if (
+        status_line is None or fields is None or server_fields is None
+        or framing is None or ending is None or body is None
+    ):
         raise TypeError("encode_response() takes bytes")
-    made = PyBytes_FromStringAndSize(NULL, len(status_line) + len(fields) + len(tail) + len(body))
-    p = PyBytes_AS_STRING(made)
-    memcpy(p, PyBytes_AS_STRING(status_line), len(status_line))
-    p += len(status_line)
-    memcpy(p, PyBytes_AS_STRING(fields), len(fields))
-    p += len(fields)
-    memcpy(p, PyBytes_AS_STRING(tail), len(tail))
-    memcpy(p + len(tail), PyBytes_AS_STRING(body), len(body))
+    made = PyBytes_FromStringAndSize(
+        NULL, len(status_line) + len(fields) + len(server_fields) + len(framing) + len(ending) + len(body)
+    )
+    p = put(PyBytes_AS_STRING(made), status_line)
+    p = put(p, fields)
+    p = put(p, server_fields)
+    p = put(p, framing)
+    p = put(p, ending)
+    put(p, body)
     return made
+
+
+cdef inline char* put(char* p, bytes part):
+    memcpy(p, PyBytes_AS_STRING(part), PyBytes_GET_SIZE(part))
+    return p + PyBytes_GET_SIZE(part)

@@ -111,9 +111,10 @@ _PHRASES: Final[dict[int, str]] = {
 }
 
 # The space after an unknown code stays (RFC 9112 section 4).
-STATUS_LINES: Final[dict[int, bytes]] = {
-    code: f"HTTP/1.1 {code} {_PHRASES.get(code, '')}\r\n".encode("ascii") for code in range(100, 600)
-}
+# By status, up to the last that three digits can say.
+STATUS_LINES: Final[tuple[bytes, ...]] = tuple(
+    f"HTTP/1.1 {code:03} {_PHRASES.get(code, '')}\r\n".encode("ascii") for code in range(1000)
+)
 
 # Names of the indexes into ERRORS, as in csrc/http1.h.
 (

@@ -105,6 +105,8 @@ def encode_last_chunk(trailers: bytes) -> bytes:
     return b"0\r\n%b\r\n" % trailers
 
 
-def encode_response(status_line: bytes, fields: bytes, tail: bytes, body: bytes) -> bytes:
-    """Joins the parts of a response; `tail` holds the server's own fields and the empty line."""
-    return b"".join((status_line, fields, tail, body))
+def encode_response(
+    status_line: bytes, fields: bytes, server_fields: bytes, framing: bytes, ending: bytes, body: bytes
+) -> bytes:
+    """Joins the parts of a response; `ending` holds the last fields of the head and the empty line."""
+    return b"".join((status_line, fields, server_fields, framing, ending, body))

@@ -1,0 +1,39 @@
+/* The clocks that every request reads.
+ *
+ * hc_monotonic: seconds, the clock of Python's time.monotonic on the platform, so that both may be compared.
+ * hc_unix_seconds: whole seconds since 1970. */
+#ifndef HYPERCORN_CLOCK_H
+#define HYPERCORN_CLOCK_H
+
+#include <time.h>
+
+#if defined(_WIN32)
+#include <windows.h>
+
+static inline double hc_monotonic(void)
+{
+    LARGE_INTEGER count, frequency;
+    QueryPerformanceFrequency(&frequency);
+    QueryPerformanceCounter(&count);
+    return (double)count.QuadPart / (double)frequency.QuadPart;
+}
+#else
+
+static inline double hc_monotonic(void)
+{
+    struct timespec now;
+#if defined(__APPLE__)
+    clock_gettime(CLOCK_UPTIME_RAW, &now);
+#else
+    clock_gettime(CLOCK_MONOTONIC, &now);
+#endif
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+#endif
+
+static inline long long hc_unix_seconds(void)
+{
+    return (long long)time(NULL);
+}
+
+#endif

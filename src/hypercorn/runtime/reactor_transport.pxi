@@ -1,0 +1,363 @@
+# The transports of the reactor: part of reactor.pyx.
+
+cdef class FileRange:
+    """A range of a file that waits to be sent, with a descriptor of its own."""
+
+    cdef int fd
+    cdef off_t offset
+    cdef long long left
+
+    def __cinit__(self, int fd, long long offset, long long left):
+        self.fd = os.dup(fd)
+        self.offset = offset
+        self.left = left
+
+    def __dealloc__(self):
+        if self.fd >= 0:
+            close(self.fd)
+
+
+cdef class ReactorTransport(Transport):
+    """One accepted socket."""
+
+    cdef object __weakref__
+    cdef Reactor reactor
+    cdef object worker
+    cdef int fd
+    cdef int what  # what the poller watches it for
+    cdef list pending  # pieces that the kernel refused, or None
+    cdef Py_ssize_t offset  # bytes of the first one that are sent
+    cdef Py_ssize_t pending_size
+    cdef Py_ssize_t high_water
+    cdef bint paused_writing
+    cdef bint paused_reading
+    cdef bint bulk  # the last read was a large one
+    cdef bint at_end  # the peer sends no more
+    cdef bint closing  # closes when `pending` is sent
+    cdef bint eof_wanted  # half-closes when `pending` is sent
+
+    cdef open_socket(self, Reactor reactor, worker, int fd):
+        Transport.__init__(self, reactor.runtime)
+        self.reactor = reactor
+        self.worker = worker
+        self.fd = fd
+        self.what = HC_READ
+        self.high_water = worker.config.write_buffer_size
+
+    # -- from the poller
+
+    cdef ready(self, int what):
+        if self.fd < 0:
+            return  # closed by another socket's handler in this turn
+        if what & HC_WRITE:
+            self.send_pending()
+        if self.fd >= 0 and what & (HC_READ | HC_GONE):
+            if self.at_end or self.paused_reading:
+                if what & HC_GONE:
+                    self.shut()
+            else:
+                self.read()
+
+    cdef read(self):
+        """One read, and all that follows from it."""
+        cdef Connection connection = self.connection
+        cdef Connection successor
+        cdef PyObject* data = NULL
+        cdef ssize_t n
+        cdef int error
+        if self.bulk:
+            # A body is streaming in: the kernel copies into what the application will get.
+            data = PyBytes_FromStringAndSize(NULL, BUFFER)
+            n = hc_receive(self.fd, PyBytes_AS_STRING(<object>data), BUFFER)
+            error = errno
+            self.bulk = n >= BULK
+            if n > 0:
+                _PyBytes_Resize(&data, n)
+            else:
+                Py_DECREF(<object>data)
+        else:
+            n = hc_receive(self.fd, self.reactor.buffer, BUFFER)
+            error = errno
+            if n > 0:
+                self.bulk = n >= BULK
+                data = PyBytes_FromStringAndSize(self.reactor.buffer, n)
+        if n > 0:
+            received = <object>data
+            Py_DECREF(received)
+            if connection is None:
+                return
+            self.corked = True
+            successor = connection.data_received(<bytes>received)
+            if successor is not None:
+                self.connection = successor
+                self.worker.replaced(connection, successor)
+            self.end_turn_late()
+        elif n == 0:
+            self.at_end = True
+            self.watch()
+            if connection is not None:
+                self.corked = True
+                connection.eof_received()
+                self.end_turn()
+        elif not hc_would_block(error):
+            self.shut()
+
+    cdef end_turn_late(self):
+        """Ends a turn of the reactor's own: the output leaves with that of the sockets after this one. A peer on the same
+        machine is woken by the first of them, and the code of one layer stays in the cache for all of them."""
+        cdef Connection connection = self.connection
+        self.scheduled = False
+        if connection is not None:
+            self.corked = True
+            connection.turn_ended()
+        self.corked = False
+        if self.out:
+            if self.out_size > LATE_BYTES:
+                self.flush()
+            else:
+                self.scheduled = True
+                self.reactor.late.append(self)
+
+    cdef watch(self):
+        """Tells the poller what matters now."""
+        cdef int what = 0
+        if self.fd < 0:
+            return
+        if not self.paused_reading and not self.at_end:
+            what |= HC_READ
+        if self.pending:
+            what |= HC_WRITE
+        if what != self.what:
+            if hc_poller_change(self.reactor.fd, self.fd, self.what, what, <void*>self) < 0:
+                self.shut()
+                return
+            self.what = what
+
+    # -- writing
+
+    cpdef end_turn_soon(self):
+        cdef Reactor reactor = self.reactor
+        if self.corked or self.scheduled:
+            return
+        self.scheduled = True
+        reactor.waiting.append(self)
+        if not reactor.turning and not reactor.ending:
+            reactor.ending = True
+            self.runtime.call_soon(reactor.end_turns)
+
+    cpdef flush(self):
+        cdef list out = self.out
+        cdef Py_ssize_t size = self.out_size
+        cdef Py_ssize_t sent = 0
+        cdef bytes data
+        if not out:
+            return
+        if self.fd < 0 or self.closing or self.eof_wanted:
+            out.clear()
+            self.out_size = 0
+            return
+        if self.pending:
+            self.pending += out
+            out.clear()
+        else:
+            if len(out) == 1:
+                data = <bytes>out[0]
+                out.clear()
+            elif size <= JOIN:
+                data = b"".join(out)
+                out.clear()
+            else:
+                data = None
+            if data is not None:
+                sent = hc_send(self.fd, PyBytes_AS_STRING(data), size)
+                if sent == size:
+                    self.out_size = 0
+                    return
+                self.pending = [data]
+            else:
+                self.pending = out
+                self.out = []
+                sent = self.send_pieces()
+            if sent < 0:
+                if not hc_would_block(errno):
+                    self.out_size = 0
+                    self.shut()
+                    return
+                sent = 0
+            self.skip(sent)
+        self.out_size = 0
+        self.pending_size += size - sent
+        if self.pending:
+            self.watch()
+            self.check_high_water()
+
+    cdef check_high_water(self):
+        """Asks the connection to pause when too much waits."""
+        if not self.paused_writing and self.pending_size > self.high_water:
+            self.paused_writing = True
+            if self.connection is not None:
+                self.connection.pause_writing()
+
+    cdef ssize_t send_pieces(self):
+        """Sends from `pending` what the kernel takes in one call."""
+        cdef iovec pieces[PIECES]
+        cdef Py_ssize_t i, count = len(self.pending)
+        cdef Py_ssize_t offset = self.offset
+        cdef bytes piece
+        cdef FileRange file
+        if isinstance(self.pending[0], FileRange):
+            file = <FileRange>self.pending[0]
+            return hc_send_file(self.fd, file.fd, &file.offset, FILE_PIECE if file.left > FILE_PIECE else file.left)
+        if count > PIECES:
+            count = PIECES
+        for i in range(count):
+            if isinstance(self.pending[i], FileRange):
+                count = i
+                break
+            piece = <bytes>self.pending[i]
+            pieces[i].iov_base = PyBytes_AS_STRING(piece) + offset
+            pieces[i].iov_len = PyBytes_GET_SIZE(piece) - offset
+            offset = 0
+        return hc_send_many(self.fd, pieces, count)
+
+    cdef skip(self, Py_ssize_t sent):
+        """Forgets bytes at the front of `pending`."""
+        cdef Py_ssize_t done = 0, left
+        cdef list pending = self.pending
+        if isinstance(pending[0], FileRange):
+            (<FileRange>pending[0]).left -= sent
+            if (<FileRange>pending[0]).left > 0:
+                return
+            sent = 0
+            done = 1
+        while done < len(pending):
+            if isinstance(pending[done], FileRange):
+                break
+            left = PyBytes_GET_SIZE(<bytes>pending[done]) - self.offset
+            if sent < left:
+                self.offset += sent
+                break
+            sent -= left
+            self.offset = 0
+            done += 1
+        if done == len(pending):
+            self.pending = None
+        elif done:
+            del pending[:done]
+
+    cdef send_pending(self):
+        """Sends what the kernel refused before."""
+        cdef ssize_t sent
+        if self.pending:
+            sent = self.send_pieces()
+            if sent < 0:
+                if not hc_would_block(errno):
+                    self.shut()
+                return
+            if sent == 0:
+                self.shut()  # the file is shorter than it was: nothing can make the response whole
+                return
+            self.pending_size -= sent
+            self.skip(sent)
+        if self.paused_writing and self.pending_size <= self.high_water // 4:
+            self.paused_writing = False
+            if self.connection is not None:
+                self.corked = True
+                self.connection.resume_writing()
+                self.end_turn()
+        if not self.pending:
+            if self.closing:
+                self.shut()
+            elif self.eof_wanted:
+                self.half_close()
+        self.watch()
+
+    # -- from the connection
+
+    cpdef bint send_file(self, int fd, long long offset, long long count) except -1:
+        if not HAS_SENDFILE:
+            return False
+        if count and self.fd >= 0 and not self.closing and not self.eof_wanted:
+            self.flush()
+            if self.fd < 0:
+                return True
+            if self.pending is None:
+                self.pending = []
+            self.pending.append(FileRange(fd, offset, count))
+            self.pending_size += count
+            if len(self.pending) == 1:
+                self.send_pending()
+            if self.pending:
+                self.watch()
+                self.check_high_water()
+        return True
+
+    cpdef send_bytes(self, bytes data):
+        self.write(data)
+        self.flush()
+
+    cpdef Py_ssize_t unsent(self) except -1:
+        return self.pending_size
+
+    cpdef close(self):
+        self.flush()
+        self.closing = True
+        if not self.pending:
+            self.shut()
+
+    cpdef abort(self):
+        self.shut()
+
+    cpdef write_eof(self):
+        self.flush()
+        self.eof_wanted = True
+        if not self.pending:
+            self.half_close()
+
+    cdef half_close(self):
+        if self.fd >= 0 and shutdown(self.fd, SHUT_WR) < 0:
+            self.shut()
+
+    cdef shut(self):
+        """Closes the socket. The connection hears of it when the turn has ended."""
+        if self.fd < 0:
+            return
+        # By hand: a child that was forked a moment ago may still have the socket, and so would the poller.
+        hc_poller_remove(self.reactor.fd, self.fd, self.what)
+        close(self.fd)
+        self.fd = -1
+        self.pending = None
+        if self.connection is not None and not self.paused_writing:
+            # Until it is told: whoever sends on has to wait, and so lets the loop run that tells it.
+            self.paused_writing = True
+            self.connection.pause_writing()
+        self.pending_size = 0
+        self.reactor.dead.append(self)
+        if not self.reactor.turning and not self.reactor.burying:
+            self.reactor.burying = True
+            self.runtime.call_soon(self.reactor.bury)
+
+    cdef tell_lost(self):
+        """Tells the connection."""
+        cdef Connection connection = self.connection
+        self.connection = None
+        self.out.clear()
+        if connection is not None:
+            self.worker.disconnected(connection)
+
+    cpdef pause_reading(self):
+        self.paused_reading = True
+        self.watch()
+
+    cpdef resume_reading(self):
+        self.paused_reading = False
+        self.watch()
+
+    cpdef get_extra_info(self, str name):
+        if name == "peername":
+            return self.client
+        if name == "sockname":
+            return self.server
+        if name == "fd":
+            return self.fd
+        return None
