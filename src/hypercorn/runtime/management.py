@@ -27,6 +27,7 @@ class Management:
         self.worker = worker
         self.config = worker.config
         self.log = worker.log
+        self.link = worker.link
         self.context = StreamContext(worker.runtime, self.app, worker.config, worker.log)
         self.context.http2 = False
         self.context.websocket = None
