@@ -111,7 +111,9 @@ class Answer:
 class Client:
     """A client on the wire of a `Server`. Nothing moves but in `Server.settle`."""
 
-    def __init__(self, server: Server | Wire, address: Any = ("10.0.0.1", 5000), **options: Any) -> None:
+    def __init__(
+        self, server: Server | Wire, address: Any = ("10.0.0.1", 5000), parameters: bytes = b"", **options: Any
+    ) -> None:
         self.server = server
         self.address = address
         settings: dict[str, Any] = {"is_client": True, "alpn_protocols": ["h3"], "server_name": "localhost", **options}
@@ -127,6 +129,9 @@ class Client:
         self.lose: Callable[[bytes], bool] = lambda _: False  # datagrams that do not arrive, either way
         self.sent: list[bytes] = []
         self.sizes: list[int] = []  # of the datagrams that came
+        if parameters:
+            own = self.quic._serialize_transport_parameters
+            self.quic._serialize_transport_parameters = lambda: own() + parameters
         self.quic.connect(("127.0.0.1", 443), server.now())
 
     def start(self) -> Client:
@@ -346,6 +351,8 @@ class Server:
         by_address = {client.address: client for client in self.clients}
         for data, address in sent:
             moved = True
+            if address not in by_address:
+                continue
             client = by_address[address]
             client.sizes.append(len(data))
             if not client.lose(data):
@@ -355,7 +362,7 @@ class Server:
         return moved
 
     def settle(self, seconds: float = 0.2) -> None:
-        """Lets everything happen that happens within some seconds of the clock; loops that stand still cost none."""
+        """Moves the clock by some seconds, and lets everything happen that happens meanwhile."""
         end = self.now() + seconds
         for _ in range(ROUND_TRIPS):
             if self.exchange():
@@ -363,6 +370,7 @@ class Server:
             timers = [client.quic.get_timer() for client in self.clients]
             due = [when for when in (*timers, *self.pending()) if when is not None and when <= end]
             if not due:
+                self.advance(max(0.0, end - self.now()))
                 return
             self.advance(max(0.0, min(due) - self.now()) + 0.0001)
         raise AssertionError("it does not come to rest")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -24,6 +25,8 @@ from hypercorn.wire.http3 import (
     frame,
     varint,
 )
+
+OLD_CLIENT = tuple(int(part) for part in version("aioquic").split(".")[:2]) < (1, 5)
 
 
 def test_a_request() -> None:
@@ -125,6 +128,7 @@ def test_trailers_of_requests() -> None:
     assert got[0]["trailers"] == [(b"checksum", b"1")]
 
 
+@pytest.mark.skipif(OLD_CLIENT, reason="this release of the client takes an interim head for the final one")
 def test_early_hints_and_100_continue() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload"]})
@@ -181,13 +185,13 @@ def test_malformed_requests_end_no_more_than_their_stream(fields: Any) -> None:
 
 
 def test_other_hosts_large_bodies_and_large_heads_are_refused() -> None:
-    server = Server(echo, server_names=["localhost"], max_body_size=1000)
+    server = Server(echo, server_names=["localhost"], max_body_size=1000, h2_max_header_list_size=16384)
     client = server.client()
     fields = [*request()[:2], (b":authority", b"elsewhere"), request()[3]]
     assert client.ask(fields).status == 421
     assert client.ask(request(b"/", b"POST", (b"content-length", b"1001")), b"x" * 1001).status == 413
     assert client.ask(request(b"/", b"POST"), b"x" * 5000).status == 413
-    assert client.ask(request(b"/", b"GET", *((b"name%d" % number, b"x" * 8000) for number in range(9)))).status == 431
+    assert client.ask(request(b"/", b"GET", *((b"name%d" % number, b"x" * 3000) for number in range(6)))).status == 431
     many = [(b"n%d" % number, b"v") for number in range(200)]
     assert client.ask(request(b"/", b"GET", *many)).status == 431
     assert client.ask(request(b"/", b"POST"), b"fine").body == b"fine"

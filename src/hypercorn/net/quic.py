@@ -9,8 +9,6 @@ from hypercorn.errors import ConfigError
 if TYPE_CHECKING:
     from hypercorn.config import Config
 
-DATAGRAM = 1350  # octets of a datagram once the path has shown that it takes them
-
 
 def create_quic_configuration(config: Config) -> Any:
     """aioquic's configuration from the options of TLS, with certificate and key as they are on disk now.

@@ -14,7 +14,6 @@ from aioquic.quic import events
 
 from hypercorn.protocol.budgets import CONTROLS, EMPTY, GLITCHES, RESETS, USEFUL
 from hypercorn.protocol.flow import read_priority
-from hypercorn.protocol.http2 import REASONS
 from hypercorn.protocol.http3_control import HTTP3Control
 from hypercorn.protocol.http3_life import Endpoint, QUICTransport
 from hypercorn.protocol.http3_stream import HTTP3Stream
@@ -35,6 +34,15 @@ from hypercorn.wire.http3 import (
     FrameReader,
 )
 
+REASONS = {
+    400: "malformed request target",
+    405: "method not supported",
+    413: "the request body is larger than this server accepts",
+    417: "expectation not supported",
+    421: "not served on this connection",
+    431: "the header fields are too large",
+    501: "protocol not supported",
+}
 INDEXED_SECTION = 16384  # octets of a section that refers to the dynamic table, each octet to a whole entry of it
 
 

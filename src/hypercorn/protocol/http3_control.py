@@ -66,7 +66,8 @@ class HTTP3Control(HTTP3Life):
         self.open_control(wire.settings_frame(settings))
 
     def cancel_section(self, stream_id: int) -> None:
-        instructions = self.decoder.cancel_stream(stream_id)
+        cancel = getattr(self.decoder, "cancel_stream", None)  # since pylsqpack 1.0
+        instructions = cancel(stream_id) if cancel is not None else b""
         if instructions and self.decoder_id >= 0:
             self.send(self.decoder_id, instructions, False)
 

@@ -41,6 +41,7 @@ from hypercorn.wire.http3 import (
 
 HANDSHAKE_WAIT = 10.0  # seconds for a handshake
 SLACK = 4096  # octets beyond the congestion window that QUIC is given, so that its packets are full
+FED = 32  # streams that are remembered to have given octets to QUIC, before it is asked what became of them
 MAX_REQUEST_ID = LARGEST_VARINT - 3  # the highest id of a request's stream
 # What the code shared with HTTP/2 says, in the words of RFC 9114 section 8.1.
 CODES = {
@@ -191,7 +192,7 @@ class HTTP3Life(HTTP2Life):
             self.make_room()
             self.pump()
         self.endpoint.transmit(now)
-        if self.waiting or self.send_window <= 0:
+        if self.waiting or self.send_window <= 0 or len(self.feeding) > FED:
             self.make_room()
 
     def make_room(self) -> None:

@@ -33,12 +33,13 @@ from hypercorn.protocol.budgets import Budget
 from hypercorn.protocol.http3 import HTTP3Connection
 from hypercorn.protocol.http3_life import QUICTransport
 from hypercorn.protocol.ports import Connection, Context
-from hypercorn.protocol.quic_server import ID_LENGTH, ConnectionIds, ServerConnection
+from hypercorn.protocol.quic_server import ID_LENGTH, PROBES, ConnectionIds, ServerConnection
 from hypercorn.wire.http3 import H3_INTERNAL_ERROR, FieldPairs
 
 LONG = 0x80  # the header form bit
 RESET_FLOOR = 43  # octets of a packet that a stateless reset may answer (RFC 9000 section 10.3.3)
 STRAY_BURST, STRAY_RATE = 200.0, 100.0  # answers to datagrams that belong to no connection: at once, and in a second
+TICK = 0.005  # seconds
 REPEATS = 16  # times that CONNECTION_CLOSE is repeated at the most (RFC 9000 section 10.2.1)
 
 Datagram = tuple[bytes, Any]  # and the address that it came from
@@ -139,6 +140,8 @@ class Peer:
             self.endpoint.parked[self] = None
             return
         datagrams = self.quic.datagrams_to_send(now)
+        if self.quic.probes < PROBES or self.quic.stalled:
+            datagrams += self.quic.probe(now)
         if self.quic.closing and datagrams:
             self.last_words = datagrams
         self.send(datagrams)
@@ -374,6 +377,8 @@ class QUICEndpoint:
         self.peers.discard(peer)
         self.half_open.discard(peer)
         self.parked.pop(peer, None)
+        if not self.peers:
+            self.stop_timer()
 
     # -- times
 
@@ -381,6 +386,9 @@ class QUICEndpoint:
         """Sees to it that a connection's timer runs at `when` at the latest."""
         if when is None or (peer.scheduled and peer.scheduled <= when):
             return  # an entry that is due too early looks again then
+        now = self.context.runtime.now()
+        if when <= now:
+            when = now + TICK  # QUIC could not do what was due, as where an address is not proven: no need to hurry
         peer.scheduled = when
         self.entries += 1
         heapq.heappush(self.heap, (when, self.entries, peer))
@@ -431,6 +439,10 @@ class QUICEndpoint:
         for peer in list(self.peers):
             peer.ended()
             peer.forget()
+        self.stop_timer()
+
+    def stop_timer(self) -> None:
+        """Nothing is waited for."""
         self.heap.clear()
         if self.timer is not None:
             self.timer.cancel()

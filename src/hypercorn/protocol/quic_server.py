@@ -17,6 +17,7 @@ from hashlib import sha256
 from typing import Any
 
 from aioquic import tls
+from aioquic._buffer import Buffer
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import (
     CONNECTION_LIMIT_FRAME_CAPACITY,
@@ -24,8 +25,8 @@ from aioquic.quic.connection import (
     QuicConnection,
     QuicConnectionId,
 )
-from aioquic.quic.packet import QuicErrorCode, QuicFrameType
-from aioquic.quic.packet_builder import QuicPacketBuilder
+from aioquic.quic.packet import QuicErrorCode, QuicFrameType, QuicPacketType, pull_quic_transport_parameters
+from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 
@@ -37,6 +38,9 @@ UNI_WINDOW = 65536
 SEAL = 16  # octets of a token that prove it
 TOKEN_LIFE = 30.0  # seconds: clients send a token back at once
 HOST_IDS = 8  # connection ids that a peer gets at the most
+SHORT, LONG = 1200, 1452  # octets of a datagram: on every path, and on most (RFC 9000 section 14)
+PROBES = 3  # attempts to find out
+BLACK_HOLE = 3  # timeouts in a row after which long datagrams are taken for lost
 LONGEST_FLIGHT = 4194304  # octets that are kept for a peer that has not acknowledged them
 
 
@@ -101,13 +105,17 @@ class ServerConnection(QuicConnection):
         self.issued = issued  # told of each id under which packets may come
         self.read = 0  # octets that came in order and were not given back to the connection's window
         self.window = context.h2_connection_window
+        self.probes = 0
+        self.probing = False
+        self.peer_limit = 65527  # octets of a datagram that the peer takes
         first = ids.new()
         self._host_cids[0] = QuicConnectionId(
             cid=first, sequence_number=0, stateless_reset_token=ids.reset_token(first), was_sent=True
         )
         self.host_cid = first
         self._local_initial_source_connection_id = first
-        self._local_max_streams_bidi.value = self._local_max_streams_bidi.sent = context.h2_max_concurrent_streams
+        self.most_streams = context.h2_max_concurrent_streams
+        self._local_max_streams_bidi.value = self._local_max_streams_bidi.sent = self.most_streams
         self._local_max_streams_uni.value = self._local_max_streams_uni.sent = UNI_STREAMS
         self._local_max_stream_data_uni = UNI_WINDOW
 
@@ -200,6 +208,69 @@ class ServerConnection(QuicConnection):
         self.close(QuicErrorCode.CRYPTO_ERROR + alert, QuicFrameType.CRYPTO, "client certificate")
         return False
 
+    # -- how long a datagram may be
+
+    @property
+    def stalled(self) -> bool:
+        """Nothing gets through, and it may be that datagrams are too long."""
+        return self._loss._pto_count >= BLACK_HOLE
+
+    def probe(self, now: float) -> list[tuple[bytes, Any]]:
+        """Finds out whether the path takes longer datagrams (RFC 9000 section 14.4, RFC 8899): what to send for it.
+        Goes back to what every path takes where they get lost later."""
+        loss = self._loss
+        if self._max_datagram_size > SHORT and loss._pto_count >= BLACK_HOLE:
+            self.set_datagram_size(SHORT)
+            self.probes = PROBES
+        path = self._network_paths[0]
+        if self.probes >= PROBES or self.probing or not self._handshake_confirmed or not path.is_validated:
+            return []
+        if self.closing or self.room() < 2 * LONG:
+            return []
+        size = min(LONG, self.peer_limit)
+        if size <= SHORT:
+            self.probes = PROBES
+            return []
+        builder = QuicPacketBuilder(
+            host_cid=self.host_cid,
+            is_client=False,
+            max_datagram_size=size,
+            packet_number=self._packet_number,
+            peer_cid=self._peer_cid.cid,
+            peer_token=b"",
+            spin_bit=self._spin_bit,
+            version=self._version or 0,
+        )
+        builder.start_packet(QuicPacketType.ONE_RTT, self._cryptos[tls.Epoch.ONE_RTT])
+        buffer = builder.start_frame(QuicFrameType.PING, handler=self._probed, handler_args=(size,))
+        buffer.push_bytes(bytes(builder.remaining_flight_space))
+        self.probing = True
+        self.probes += 1
+        datagrams, packets = builder.flush()
+        self._packet_number = builder.packet_number
+        for packet in packets:
+            packet.sent_time = now
+            self._loss.on_packet_sent(packet=packet, space=self._spaces[packet.epoch])
+        return [(datagram, path.addr) for datagram in datagrams]
+
+    def _probed(self, delivery: QuicDeliveryState, size: int) -> None:
+        """What became of a probe."""
+        self.probing = False
+        if delivery == QuicDeliveryState.ACKED:
+            self.probes = PROBES
+            self.set_datagram_size(size)
+
+    def set_datagram_size(self, size: int) -> None:
+        """Datagrams have at most so many octets from now on."""
+        self._max_datagram_size = size
+        self._loss._pacer._max_datagram_size = size
+
+    def _parse_transport_parameters(self, data: bytes, from_session_ticket: bool = False) -> None:
+        super()._parse_transport_parameters(data, from_session_ticket)
+        told = pull_quic_transport_parameters(Buffer(data=data)).max_udp_payload_size
+        if told is not None:
+            self.peer_limit = told
+
     # -- where aioquic would do otherwise
 
     def _initialize(self, peer_cid: bytes) -> None:
@@ -222,12 +293,16 @@ class ServerConnection(QuicConnection):
             self.issued(fresh)
 
     def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
-        data = self._local_max_data
-        for limit in (data, self._local_max_streams_bidi, self._local_max_streams_uni):
+        bidi, uni = self._local_max_streams_bidi, self._local_max_streams_uni
+        for limit, most, kind in ((bidi, self.most_streams, 0), (uni, UNI_STREAMS, 2)):
+            if (limit.sent - limit.used) * 2 <= most:  # the peer may open a new stream for each that is over
+                open_now = sum(number & 3 == kind for number in self._streams)
+                limit.value = max(limit.sent, limit.used - open_now + most)
+            else:
+                limit.value = limit.sent
+        for limit in (self._local_max_data, bidi, uni):
             if limit.value == limit.sent:
                 continue
-            if limit is not data and limit.sent - limit.used >= limit.value - limit.sent:
-                continue  # MAX_STREAMS once the peer has fewer left than it would get
             buffer = builder.start_frame(
                 limit.frame_type,
                 capacity=CONNECTION_LIMIT_FRAME_CAPACITY,
