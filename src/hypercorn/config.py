@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from socket import SOCK_DGRAM, SOCK_STREAM
 from socket import SocketKind as _SocketKind
 from time import time
@@ -25,7 +26,6 @@ from hypercorn.net.sockets import (
     SocketTypeError,
     UnixPath,
     bind_text,
-    copies_of,
     create_sockets,
     steers_datagrams,
 )
@@ -337,10 +337,7 @@ class Config:
         found: list[socket] = []
         try:
             for bind in dict.fromkeys(binds):
-                found += create_sockets([bind], SOCK_DGRAM, options, paths)
-            if options.reuse_port and steers_datagrams():
-                for sock in list(found):
-                    found += copies_of(sock, self.workers - 1)
+                found += create_sockets([bind], SOCK_DGRAM, replace(options, reuse_port=steers_datagrams()), paths)
         except BaseException:
             for sock in found:
                 sock.close()

@@ -12,7 +12,7 @@ from aioquic.quic.packet import QuicPacketType, pull_quic_header
 from tests.http3 import Client, Server, request
 from tests.live import echo, hello, respond
 
-from hypercorn.net.forwarding import create_places, pack, unpack
+from hypercorn.net.forwarding import Place, pack, unpack
 from hypercorn.protocol.quic_server import ID_LENGTH, ConnectionIds
 from hypercorn.runtime.udp import Inbox
 
@@ -287,13 +287,17 @@ class TwoWorkers:
     """Two servers at one address. `steer` says which of them the kernel gives a datagram to."""
 
     def __init__(self) -> None:
-        self.places = create_places(2)
-        self.servers = [Server(hello, place) for place in self.places]
+        key = os.urandom(32)
+        self.serving = [0, 1]
+        self.places = [Place(index, key, lambda: self.serving) for index in range(2)]
+        self.servers = []
         self.inboxes = []
-        for place, server in zip(self.places, self.servers, strict=True):
-            assert place.inbox is not None
+        for place in self.places:
+            place.open()
+            server = Server(hello, place)
             ports: Any = [server.port]
-            self.inboxes.append(Inbox(place.inbox, ports, server.endpoint))
+            self.servers.append(server)
+            self.inboxes.append(Inbox(place, ports, server.endpoint))
         self.steer = 0
 
     def settle(self, client: Client) -> None:
@@ -341,14 +345,44 @@ def test_h3_06_q_p_16_packets_reach_the_worker_that_owns_them() -> None:
         workers.close()
 
 
-def test_an_inbox_that_is_full_or_gone_loses_datagrams_and_no_more() -> None:
-    places = create_places(2)
+def test_a_worker_that_drains_passes_new_clients_on() -> None:
+    workers = TwoWorkers()
     try:
-        for _ in range(20000):
-            places[0].forward(1, 0, ADDRESS, os.urandom(100))
+        old = Client(workers.servers[0])
+        workers.settle(old)
+        workers.serving = [1]
+        workers.servers[0].context.terminating = True
+        new = Client(workers.servers[0], ("10.50.0.1", 5050))
+        workers.settle(new)
+        assert new.connected
+        for client in (new, old):
+            stream = client.send(request())
+            workers.settle(client)
+            assert client.answer(stream).body == b"hello"
+        assert [len(server.endpoint.peers) for server in workers.servers] == [1, 1]
+    finally:
+        workers.close()
+
+
+def test_an_inbox_takes_only_what_a_worker_of_this_server_sent() -> None:
+    key = os.urandom(32)
+    places = [Place(index, key) for index in range(2)]
+    try:
+        assert not places[0].forward(1, 0, ADDRESS, b"x"), "it has no inbox yet"
+        for place in places:
+            place.open()
+        assert places[0].forward(1, 0, ADDRESS, b"data")
         assert places[1].inbox is not None
-        places[1].inbox.close()
-        places[0].forward(1, 0, ADDRESS, b"x")
+        sealed = places[1].inbox.recv(2000)
+        assert places[1].received(sealed) == (0, ADDRESS, b"data")
+        for wrong in (b"", sealed[:10], sealed[:-1], bytes(16) + sealed[16:]):
+            with pytest.raises(ValueError):
+                places[1].received(wrong)
+        for _ in range(20000):  # it is full at some time, which is no error
+            places[0].forward(1, 0, ADDRESS, os.urandom(100))
+        places[1].close()
+        assert not places[0].forward(1, 0, ADDRESS, b"x")
+        assert not places[0].forward(0, 0, ADDRESS, b"x"), "to itself"
     finally:
         for place in places:
             place.close()

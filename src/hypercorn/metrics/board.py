@@ -22,7 +22,7 @@ from typing import Any
 from hypercorn.metrics.counters import FIELDS, GAUGES, Counters
 
 MAGIC = 0x68797065  # "hype"
-_HEADER = ("magic", "slots", "fields", "restarts", "started_at", "spare_1", "spare_2", "spare_3")
+_HEADER = ("magic", "slots", "fields", "restarts", "started_at", "secret_1", "secret_2", "spare")
 _SLOT = ("pid", "started_at", "updated_at", "state")
 _WIDTH = len(_SLOT) + len(FIELDS)
 STATES = ("empty", "starting", "serving", "draining", "gone")
@@ -49,6 +49,8 @@ class Board:
         board = cls(descriptor, mmap.mmap(descriptor, size))
         board._numbers[0:3] = array("q", (MAGIC, slots, len(FIELDS)))
         board._numbers[_HEADER.index("started_at")] = int(time.time())
+        secret = _HEADER.index("secret_1")
+        board._numbers[secret : secret + 2] = array("q", os.urandom(16))
         return board
 
     @classmethod
@@ -77,6 +79,12 @@ class Board:
     def started_at(self) -> int:
         """When the board was made, in seconds since 1970."""
         return int(self._numbers[4])
+
+    @property
+    def secret(self) -> bytes:
+        """What the workers of this server know and nobody else does."""
+        secret = _HEADER.index("secret_1")
+        return self._numbers[secret : secret + 2].tobytes()
 
     def slot(self, number: int) -> Slot:
         """The slot of a worker, counted from 0. Raises IndexError."""

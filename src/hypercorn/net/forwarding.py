@@ -1,68 +1,107 @@
 """Datagrams between the workers of one server: a packet that reached one worker goes on to the one whose it is.
 
-    places = create_places(4)         in the parent, before the workers are there
-    worker.place = places[index]      in each of them
-
-Every worker has an inbox, a unix datagram socket, and can write to all others. On Linux it has UDP sockets of its own
-too, among which the kernel chooses by the addresses of a packet; then only what has migrated goes through an inbox.
+Every worker has an inbox, a unix datagram socket; its name follows from the server's key and the worker's number, which
+is in its connection ids. On Linux each place among the workers has UDP sockets of its own too, between which the kernel
+chooses by the addresses of a packet; then only what has migrated, or belongs to a worker that drains, goes this way.
 """
 
 from __future__ import annotations
 
+import hmac
 import os
 import socket
 import struct
-from dataclasses import dataclass, field
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
 from typing import Any
 
-LARGEST = 65535 + 64  # octets of a forwarded datagram
+LARGEST = 65535 + 96  # octets of a forwarded datagram
+SEAL = 16  # octets that prove that a worker of this server sent it
 _HEAD = struct.Struct("!BHIIB")  # number of the UDP socket, port, flow, scope, length of the host
 _ROOM = 4194304  # octets that an inbox may hold, where the system allows as many
 
 
-@dataclass
 class Place:
-    """One worker among its siblings. `key`: what the reset tokens of all of them are made from."""
+    """One worker among its siblings.
 
-    index: int = 0
-    count: int = 1
-    key: bytes = field(default_factory=lambda: os.urandom(32))
-    inbox: socket.socket | None = None
-    outboxes: list[socket.socket] = field(default_factory=list)
+    index: its number, in its connection ids; key: the server's secret, the same for all of its workers
+    siblings: the numbers of the workers that take new connections
+    """
 
-    def forward(self, worker: int, port: int, address: Any, data: bytes) -> None:
-        """Hands a datagram to another worker. It is lost where that one's inbox is full, or the worker is gone."""
+    def __init__(self, index: int = 0, key: bytes | None = None, siblings: Callable[[], list[int]] = list) -> None:
+        self.index = index
+        self.key = os.urandom(32) if key is None else key
+        self.siblings = siblings
+        self.inbox: socket.socket | None = None
+        self.outbox: socket.socket | None = None
+
+    def open(self) -> None:
+        """Binds the inbox. Raises OSError, where the system has no such sockets too."""
+        if not hasattr(socket, "AF_UNIX"):
+            raise OSError("no unix sockets here")
+        inbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
-            self.outboxes[worker].send(pack(port, address, data))
+            inbox.setblocking(False)
+            with suppress(OSError):
+                inbox.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ROOM)
+            name = self.name(self.index)
+            if isinstance(name, str):
+                with suppress(FileNotFoundError):
+                    os.unlink(name)
+            inbox.bind(name)
         except OSError:
-            pass
+            inbox.close()
+            raise
+        self.inbox = inbox
+        self.outbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.outbox.setblocking(False)
+        with suppress(OSError):
+            self.outbox.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
+
+    def name(self, worker: int) -> str | bytes:
+        """The address of a worker's inbox: on Linux one that is in no folder."""
+        secret = hmac.digest(self.key, b"inbox", sha256)[:12].hex()
+        name = f"hypercorn.{secret}.{worker}"
+        return b"\0" + name.encode() if sys.platform.startswith("linux") else os.path.join(tempfile.gettempdir(), name)
+
+    def forward(self, worker: int, port: int, address: Any, data: bytes) -> bool:
+        """Hands a datagram to another worker. False where there is none of that number. Where its inbox is full the
+        datagram is lost, as datagrams are."""
+        if self.outbox is None or worker == self.index:
+            return False
+        packet = pack(port, address, data)
+        try:
+            self.outbox.sendto(self.seal(packet) + packet, self.name(worker))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def received(self, sealed: bytes) -> tuple[int, Any, bytes]:
+        """Number of the socket, address and datagram of what came into the inbox. Raises ValueError for anything that
+        no worker of this server has sent."""
+        packet = sealed[SEAL:]
+        if not hmac.compare_digest(sealed[:SEAL], self.seal(packet)):
+            raise ValueError("not of this server")
+        return unpack(packet)
+
+    def seal(self, packet: bytes) -> bytes:
+        return hmac.digest(self.key, packet, sha256)[:SEAL]
 
     def close(self) -> None:
-        """Closes this process's ends. Safe to repeat."""
-        if self.inbox is not None:
-            self.inbox.close()
-        for outbox in self.outboxes:
-            outbox.close()
-
-
-def create_places(count: int) -> list[Place]:
-    """The places of `count` workers; their sockets are inheritable. Raises OSError."""
-    key = os.urandom(32)
-    if count < 2 or not hasattr(socket, "AF_UNIX"):
-        return [Place(index, count, key) for index in range(count)]
-    inboxes, outboxes = [], []
-    for _ in range(count):
-        inbox, outbox = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        for sock, option in ((inbox, socket.SO_RCVBUF), (outbox, socket.SO_SNDBUF)):
-            sock.setblocking(False)
-            sock.set_inheritable(True)
-            try:
-                sock.setsockopt(socket.SOL_SOCKET, option, _ROOM)
-            except OSError:
-                pass  # it is as large as the system makes it
-        inboxes.append(inbox)
-        outboxes.append(outbox)
-    return [Place(index, count, key, inbox, outboxes) for index, inbox in enumerate(inboxes)]
+        """Closes the inbox. Safe to repeat."""
+        for sock in (self.inbox, self.outbox):
+            if sock is not None:
+                sock.close()
+        name = self.name(self.index)
+        if self.inbox is not None and isinstance(name, str):
+            with suppress(OSError):
+                os.unlink(name)
+        self.inbox = self.outbox = None
 
 
 def pack(port: int, address: Any, data: bytes) -> bytes:

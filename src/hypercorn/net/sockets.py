@@ -150,26 +150,6 @@ def steers_datagrams() -> bool:
     return sys.platform.startswith("linux") and hasattr(socket, "SO_REUSEPORT")
 
 
-def copies_of(sock: socket.socket, count: int) -> list[socket.socket]:
-    """More sockets at the address of one that was bound with SO_REUSEPORT. Raises OSError."""
-    copies: list[socket.socket] = []
-    try:
-        for _ in range(count if sock.family in (socket.AF_INET, socket.AF_INET6) else 0):
-            copy = socket.socket(sock.family, sock.type)
-            copies.append(copy)
-            copy.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            if sock.family == socket.AF_INET6:
-                only_v6 = sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
-                copy.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_v6)
-            copy.bind(sock.getsockname())
-            _finish(copy)
-    except OSError:
-        for copy in copies:
-            copy.close()
-        raise
-    return copies
-
-
 def waiting(sock: socket.socket, most: int = 4096) -> Iterator[socket.socket]:
     """Accepts the connections that wait on a listening, non-blocking socket, up to `most` of them."""
     for _ in range(most):

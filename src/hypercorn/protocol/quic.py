@@ -269,6 +269,8 @@ class QUICEndpoint:
                 return None
             if header.token and self.forwarded(port, data, address, destination):
                 return None
+            if self.context.terminating and self.passed_on(port, data, address, destination):
+                return None
             return self.admit(port, header, address, now)
         if header.packet_type == QuicPacketType.HANDSHAKE:
             self.forwarded(port, data, address, destination)
@@ -277,10 +279,15 @@ class QUICEndpoint:
     def forwarded(self, port: DatagramPort, data: bytes, address: Any, connection_id: bytes) -> bool:
         """Hands a datagram on where its id names another worker."""
         owner = self.ids.owner(connection_id)
-        if owner < 0 or owner == self.place.index or owner >= self.place.count:
+        return owner >= 0 and self.place.forward(owner, port.number, address, data)
+
+    def passed_on(self, port: DatagramPort, data: bytes, address: Any, connection_id: bytes) -> bool:
+        """While this worker drains, another one takes new connections, the same one for all packets of a client."""
+        siblings = sorted(self.place.siblings())
+        if not siblings:
             return False
-        self.place.forward(owner, port.number, address, data)
-        return True
+        chosen = siblings[sum(connection_id) % len(siblings)]
+        return self.place.forward(chosen, port.number, address, data)
 
     def stray(self, port: DatagramPort, data: bytes, address: Any, connection_id: bytes, now: float) -> None:
         """A packet of a connection that is not here: another worker's, or one that is gone (RFC 9000 section 10.3)."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from hypercorn.metrics import current_slot
 from hypercorn.net.address import address_text, client_address
+from hypercorn.net.forwarding import Place
 from hypercorn.net.quic import create_quic_configuration, is_self_signed
+
+LOOK = 0.2  # seconds between two looks at the board
 
 if TYPE_CHECKING:
     from hypercorn.runtime.ports import Listener
@@ -24,6 +28,7 @@ class QUICServer:
         self.config = worker.config
         self.listeners: list[Listener] = []
         self.sockets = sockets
+        self.place = new_place(worker)
         configuration = create_quic_configuration(self.config)
         from hypercorn.protocol.quic import QUICEndpoint
 
@@ -33,7 +38,7 @@ class QUICServer:
             worker.log,
             worker.deadlines.connections.add,
             worker.disconnected,
-            worker.place,
+            self.place,
         )
         self.endpoint.max_connections = self.config.quic_max_connections
         self.endpoint.retry_threshold = self.config.quic_retry_threshold
@@ -44,27 +49,15 @@ class QUICServer:
         """Reads the sockets. Returns their URLs."""
         from hypercorn.runtime.udp import Inbox, UDPPort
 
-        runtime, place = self.worker.runtime, self.worker.place
-        ports = [UDPPort(sock, number, self.endpoint) for number, sock in self.own()]
+        runtime, place = self.worker.runtime, self.place
+        ports = [UDPPort(sock, number, self.endpoint) for number, sock in enumerate(self.sockets)]
+        if place is not None:
+            place.open()
+            inbox = Inbox(place, ports, self.endpoint)
+            self.listeners.append(await runtime.listen_datagrams(inbox.sock, inbox))
         for port in ports:
             self.listeners.append(await runtime.listen_datagrams(port.sock, port))
-        if place is not None and place.inbox is not None:
-            self.listeners.append(await runtime.listen_datagrams(place.inbox, Inbox(place.inbox, ports, self.endpoint)))
         return list(dict.fromkeys(f"https://{address_text(port.sock.getsockname())}" for port in ports))
-
-    def own(self) -> list[tuple[int, socket.socket]]:
-        """The sockets that are this worker's, numbered by their addresses. Where there is one for each worker, the
-        kernel chooses; else all read the same."""
-        place = self.worker.place
-        by_address: dict[Any, list[socket.socket]] = {}
-        for sock in self.sockets:
-            by_address.setdefault(sock.getsockname(), []).append(sock)
-        mine: list[tuple[int, socket.socket]] = []
-        for number, copies in enumerate(by_address.values()):
-            if place is not None and len(copies) == place.count:
-                copies = [copies[place.index]]
-            mine.extend((number, sock) for sock in copies)
-        return mine
 
     def alt_svc(self) -> list[str]:
         """What the answers of other versions say of this one."""
@@ -82,5 +75,26 @@ class QUICServer:
         for listener in self.listeners:
             listener.close()
         self.listeners.clear()
+        if self.place is not None:
+            self.place.close()
         for sock in self.sockets:
             sock.close()
+
+
+def new_place(worker: Worker) -> Place | None:
+    """The worker's place among those of its supervisor; None where it has no siblings."""
+    slot = current_slot()
+    if slot is None or not worker.link.supervised:
+        return None
+    seen: tuple[float, list[int]] = (0.0, [])
+
+    def siblings() -> list[int]:
+        """The workers that take new connections, as the board says."""
+        nonlocal seen
+        now = worker.runtime.now()
+        if now - seen[0] > LOOK:
+            others = (one for one in slot.board.slots() if one["state"] == "serving" and one["slot"] != slot.number)
+            seen = (now, [one["slot"] for one in others])
+        return seen[1]
+
+    return Place(slot.number, slot.board.secret, siblings)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hypercorn.net.address import server_address
-from hypercorn.net.forwarding import LARGEST, unpack
+from hypercorn.net.forwarding import LARGEST, Place
 from hypercorn.protocol.quic import DatagramPort, QUICEndpoint
 
 BATCH = 64  # datagrams read before the loop gets its turn
@@ -123,18 +123,21 @@ class UDPPort(DatagramPort):
 class Inbox:
     """What other workers hand over, as if it had come through the sockets of this one."""
 
-    def __init__(self, sock: socket.socket, ports: list[UDPPort], endpoint: QUICEndpoint) -> None:
-        self.sock = sock
+    def __init__(self, place: Place, ports: list[UDPPort], endpoint: QUICEndpoint) -> None:
+        assert place.inbox is not None
+        self.place = place
+        self.sock = place.inbox
+        self.closed = False
         self.ports = {port.number: port for port in ports}
         self.endpoint = endpoint
-        sock.setblocking(False)
+        self.wait_writable: Callable[[], None] = lambda: None
 
     def readable(self) -> None:
         """Reads what there is, up to a batch."""
         batches: dict[int, list[tuple[bytes, Any]]] = {}
         for _ in range(BATCH):
             try:
-                number, address, data = unpack(self.sock.recv(LARGEST))
+                number, address, data = self.place.received(self.sock.recv(LARGEST))
             except ValueError:
                 continue
             except OSError:

@@ -18,7 +18,6 @@ from hypercorn.asgi.wsgi_threads import ThreadedWSGI, wsgi_settings
 from hypercorn.config import Config
 from hypercorn.logging import access_writer
 from hypercorn.net.address import url
-from hypercorn.net.forwarding import Place
 from hypercorn.net.sockets import Sockets, listen
 from hypercorn.net.tls import LiveContext
 from hypercorn.protocol.http1 import HTTP1Connection
@@ -59,7 +58,6 @@ class Worker:
         self.listeners: list[Listener] = []
         self.sockets: Sockets | None = None
         self.quic: QUICServer | None = None
-        self.place: Place | None = None  # among the workers of the server; set before `start` where there are several
         self.tls: LiveContext | None = None
         self.addresses: list[str] = []
         self.stopping: Any = None  # waiter of `wait_for_stop`

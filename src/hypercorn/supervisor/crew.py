@@ -7,11 +7,12 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from hypercorn.config import Config
 from hypercorn.metrics import Board, use_slot
-from hypercorn.net.sockets import Sockets
+from hypercorn.net.sockets import Sockets, steers_datagrams
 from hypercorn.run import find_worker
 from hypercorn.supervisor.channel import channel_pair
 from hypercorn.supervisor.child import Child
@@ -29,6 +30,7 @@ class Crew:
         self.children: dict[int, Child] = {}
         self.app: Any = None
         self.own_sockets: dict[int, Sockets] = {}  # by place, with `reuse_port`
+        self.own_datagrams: dict[int, list[socket.socket]] = {}  # by place: UDP sockets, where the kernel chooses
 
     @property
     def preloaded(self) -> bool:
@@ -86,6 +88,10 @@ class Crew:
                         if other is not sockets:
                             for sock in other:
                                 sock.close()
+                    for number, datagrams in self.own_datagrams.items():
+                        if number != place:
+                            for sock in datagrams:
+                                sock.close()
                     sockets.unix_paths.clear()
 
                 find_worker(config.worker_class)
@@ -125,8 +131,14 @@ class Crew:
     def sockets_of(self, place: int) -> Sockets:
         """The sockets to serve on: those of all, or with `reuse_port` those of the place. A worker inherits them from
         the one whose place it takes, and with them the connections that wait there."""
-        if not self.config.reuse_port or not hasattr(socket, "SO_REUSEPORT") or place == 0:
+        if place == 0:
             return self.sockets
+        if not self.config.reuse_port or not hasattr(socket, "SO_REUSEPORT"):
+            if not self.sockets.quic_sockets or not steers_datagrams():
+                return self.sockets
+            if place not in self.own_datagrams:
+                self.own_datagrams[place] = [twin(sock) for sock in self.sockets.quic_sockets]
+            return replace(self.sockets, quic_sockets=self.own_datagrams[place])
         if place not in self.own_sockets:
             own = Sockets([], [], [])
             for name in ("secure_sockets", "insecure_sockets", "quic_sockets"):
@@ -139,6 +151,9 @@ class Crew:
         taken = {child.place for child in self.children.values()}
         for place in [place for place in self.own_sockets if place >= target and place not in taken]:
             self.own_sockets.pop(place).close()
+        for place in [place for place in self.own_datagrams if place >= target and place not in taken]:
+            for sock in self.own_datagrams.pop(place):
+                sock.close()
 
     def reap(self, in_charge: bool) -> Iterator[tuple[Child, int]]:
         """The workers that have ended, and their exit codes (negative: a signal). In charge of the process, it buries
@@ -190,6 +205,9 @@ class Crew:
         self.sockets.close()
         for own in self.own_sockets.values():
             own.close()
+        for datagrams in self.own_datagrams.values():
+            for sock in datagrams:
+                sock.close()
 
     def close(self) -> None:
         """Lets go of everything."""
