@@ -87,3 +87,12 @@ def test_a_wheel_serves_in_a_bare_environment() -> None:
     compiled, pure = wheels.main([sys.executable])
     assert compiled.build == "compiled"
     assert pure.wheel.name.endswith("-py3-none-any.whl")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="CC is not asked there")
+def test_where_nothing_can_be_compiled_the_sdist_installs_as_the_pure_build(tmp_path: Path) -> None:
+    sdist = wheels.build_sdist(tmp_path / "sdist")
+    bare = wheels.environment(sys.executable, tmp_path / "bare")
+    wheels.run(bare, "-m", "pip", "install", "-q", sdist, CC="false", CXX="false")
+    wheels.run(bare, "-I", wheels.SMOKE, "pure")
