@@ -82,3 +82,19 @@ def test_metrics_are_documented_by_their_names() -> None:
     finally:
         board.close()
     assert documented == set(names)
+
+
+def test_the_fixed_bounds_are_those_of_the_code() -> None:
+    """By their values in the sources: the compiled twin has no such names."""
+    text = " ".join((ROOT / "SECURITY.md").read_text().partition("Fixed bounds:")[2].partition("### ")[0].split())
+    for path, name, words in (
+        ("wire/http1", "_MAX_EMPTY", "{} bytes of empty lines"),
+        ("wire/http1", "_MAX_METHOD", "a method of {} bytes"),
+        ("wire/http1", "_MAX_TRAILERS", "{} trailer fields"),
+        ("wire/http2_events", "MAX_CONTINUATIONS", "{} CONTINUATION frames"),
+        ("protocol/budgets", "CONTROL_FRAMES", "{} frames waiting"),
+    ):
+        source = (ROOT / "src" / "hypercorn" / f"{path}.py").read_text()
+        found = re.search(rf"^{name} = (\d+)", source, re.MULTILINE)
+        assert found is not None, name
+        assert words.format(found[1]) in text, name
