@@ -57,3 +57,6 @@ SETTING
 
 # For people: screenshots of pages.
 _.screenshot
+
+# Run by a worker that was spawned.
+spawned

@@ -40,15 +40,29 @@ def load_env_file(path: str | None) -> None:
         os.environ.setdefault(name, value)
 
 
+def _subcommand(name: str, arguments: list[str]) -> int:
+    """`hypercorn ctl` and `hypercorn top`: for servers that run already."""
+    if name == "ctl":
+        from hypercorn.supervisor.client import ctl
+
+        return ctl(arguments)
+    from hypercorn.supervisor.top import top
+
+    return top(arguments)
+
+
 def main(sys_args: list[str] | None = None) -> int:
     """Runs the command with these arguments (by default the process's own) and returns its exit code.
 
     0 after a clean end, 1 after a crash, 3 if the server could not start. Wrong arguments and a wrong
     configuration raise SystemExit with code 2.
     """
+    given = sys.argv[1:] if sys_args is None else sys_args
+    if given and given[0] in ("ctl", "top") and sys.platform != "win32":
+        return _subcommand(given[0], given[1:])
     parser = cli.make_parser()
     with cli.brief_warnings() as said:
-        arguments = parser.parse_args(cli.expand(sys.argv[1:] if sys_args is None else sys_args))
+        arguments = parser.parse_args(cli.expand(given))
         if arguments.completion:
             print(script(parser, arguments.completion))
             return 0

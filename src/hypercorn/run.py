@@ -59,7 +59,7 @@ def run(config: Config, *, load: Callable[[], Config] | None = None, plain: bool
         log = config.log
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         return complain(f"logging cannot be set up: {error}", EXIT_STARTUP)
-    alone = config.workers == 0
+    alone = config.workers == 0 and not config.use_reloader
     if sys.platform == "win32":
         if config.workers > 1 or config.use_reloader:
             log.log_warning("This platform has no worker processes: one worker serves, and nothing reloads")

@@ -48,7 +48,7 @@ def test_a_reload_brings_new_code_and_configuration(tmp_path: Path) -> None:
     module.write_text(SOURCE.format(answer="old"))
     settings = tmp_path / "settings.toml"
     settings.write_text("workers = 1\n")
-    with Server("-c", str(settings), app="changing:app", cwd=tmp_path, PYTHONDONTWRITEBYTECODE="1") as server:
+    with Server("-c", str(settings), app="changing:app", cwd=tmp_path, PYTHONDONTWRITEBYTECODE="1", **GRACE) as server:
         with server.connect() as peer:
             response = peer.get()
             assert (response.body, response.header("server") is None) == (b"old", False)
@@ -71,7 +71,7 @@ def test_a_reload_with_broken_code_changes_nothing(tmp_path: Path) -> None:
     """F-22: the workers of before go on, one record says so, and a later reload works."""
     module = tmp_path / "changing.py"
     module.write_text(SOURCE.format(answer="old"))
-    with Server(*TWO, app="changing:app", cwd=tmp_path, PYTHONDONTWRITEBYTECODE="1") as server:
+    with Server(*TWO, app="changing:app", cwd=tmp_path, PYTHONDONTWRITEBYTECODE="1", **GRACE) as server:
         server.address()
         eventually(lambda: len(server.workers()) == 2, WAIT)
         before = server.workers()

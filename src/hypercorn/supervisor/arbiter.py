@@ -12,7 +12,7 @@ import selectors
 import signal
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Any
 
 from hypercorn.config import Config
@@ -28,6 +28,7 @@ from hypercorn.supervisor.watch import Watch
 
 MOST_WORKERS = 256  # that SIGTTIN or `scale` can bring it to
 AFTER_DRAIN = 0.7  # seconds that a worker gets beyond `graceful_timeout` before it is killed
+RELOAD_GRACE = 0.5  # seconds of `graceful_timeout` at the most, with the reloader
 FORCED = 0.6  # seconds that it gets after a second signal
 
 
@@ -40,6 +41,7 @@ class Arbiter:
         """`load` reads the configuration anew. `plain`: only this package's code has run in this process, so that it
         may fork. `quiet`: what goes wrong at the start is not printed."""
         self.config = config
+        self.shorten(config)
         self.load = load
         self.log = config.log
         self.target = max(config.workers, 1)
@@ -62,7 +64,11 @@ class Arbiter:
         self.code = EXIT_OK
         self.first_failure: Message | None = None
         self.finished = False
-        self.extras = ExitStack()  # what lives as long as the arbiter: the control socket, the reloader
+
+    def shorten(self, config: Config) -> None:
+        """While somebody develops, open streams do not hold up a reload."""
+        if config.use_reloader:
+            config.graceful_timeout = min(config.graceful_timeout, RELOAD_GRACE)
 
     @property
     def children(self) -> dict[int, Child]:
@@ -83,7 +89,8 @@ class Arbiter:
             self.fail(text)
             self.crew.close()
             return code
-        with self.extras, self.signals:
+        with self.signals:
+            self.watch.open()
             self.selector.register(self.signals.waker, selectors.EVENT_READ, self.signals.clear)
             try:
                 self.balance(time.monotonic())
@@ -91,6 +98,7 @@ class Arbiter:
                     self.turn()
             finally:
                 self.crew.kill_all()
+                self.watch.close()
                 self.selector.close()
                 self.crew.close()
         return self.code
@@ -120,7 +128,7 @@ class Arbiter:
     def next_time(self, now: float) -> float:
         """When something is due."""
         times = [child.kill_at for child in self.children.values()]
-        times += [self.close_at, self.watch.next, self.watch.notifier.beat_at]
+        times += [self.close_at, self.watch.next_time()]
         if not self.stopping and self.backoff.until > now:
             times.append(self.backoff.until)
         if any(not child.open for child in self.children.values()):
@@ -178,7 +186,6 @@ class Arbiter:
         """In a forked worker: lets go of what is the arbiter's."""
         self.selector.close()
         self.signals.close()
-        self.extras.pop_all()
         self.watch.forget()
 
     def retire(self, child: Child, now: float) -> None:
@@ -265,7 +272,6 @@ class Arbiter:
             self.selector.unregister(child.channel)
         self.crew.forget(child)
         self.crew.give_up_places(self.target)
-        self.watch.ended(child)
         if child.failure is not None and child.state != STARTING:
             self.fail(child.failure["text"])
         if child.state == STARTING and not self.stopping:
@@ -304,6 +310,9 @@ class Arbiter:
             one.generation == self.generation and one.active for one in self.children.values()
         ):
             self.go_back()
+            return
+        if self.watch.waits_for_changes:
+            self.backoff.until = NEVER
             return
         wait = self.backoff.crashed(now, 0)
         self.log.log_error("A worker failed to start, trying again in %.1f seconds", wait)
@@ -410,6 +419,7 @@ class Arbiter:
             try:
                 config = self.load()
                 config.validate()
+                self.shorten(config)
                 log = config.log
             except (Exception, SystemExit) as error:
                 self.log.log_error("The configuration cannot be read; the one of before stays: %s", error)

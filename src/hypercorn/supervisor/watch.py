@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from hypercorn.supervisor.channel import Message
 from hypercorn.supervisor.child import NEVER, Child, resident_memory
+from hypercorn.supervisor.control import Control, control_path
 from hypercorn.supervisor.inherit import Upgrade
 from hypercorn.supervisor.notify import Notifier
+from hypercorn.supervisor.reloader import Reloader
 
 if TYPE_CHECKING:
     from hypercorn.supervisor.arbiter import Arbiter
@@ -31,7 +33,55 @@ class Watch:
         self.notifier = Notifier()
         self.on_serving: list[Callable[[], None]] = []
         self.upgrading: Upgrade | None = None
+        self.control: Control | None = None
+        self.reloader: Reloader | None = None
         self.plan(0.0)
+
+    def open(self) -> None:
+        """Opens the control socket and starts the reloader, as the configuration wants."""
+        arbiter = self.arbiter
+        config = arbiter.config
+        try:
+            path = control_path(config.control)
+            if path is not None:
+                self.control = Control(arbiter, path)
+        except OSError as error:  # a read-only system, for example; nobody asked for this one by name
+            level = arbiter.log.log_debug if config.control == "auto" else arbiter.log.log_error
+            level("There is no control socket: %s", error)
+        if config.use_reloader:
+            self.waits_for_changes = True
+            self.reloader = Reloader(config.reload_include, config.reload_exclude, self.changed)
+            arbiter.selector.register(self.reloader, selectors.EVENT_READ, self.read_reloader)
+
+    def close(self) -> None:
+        """Ends what `open` began."""
+        if self.control is not None:
+            self.control.close()
+        if self.reloader is not None:
+            self.reloader.close()
+        self.notifier.close()
+
+    def read_reloader(self) -> None:
+        """The reloader says something."""
+        reloader = self.reloader
+        if reloader is not None and not reloader.read():
+            self.arbiter.selector.unregister(reloader)
+            reloader.close()
+            self.reloader = None
+            self.arbiter.log.log_error("The reloader has ended; changes go unnoticed")
+
+    def changed(self, paths: list[str]) -> None:
+        """Source files have changed."""
+        here = os.getcwd()
+        names = [os.path.relpath(path, here) for path in paths[:3]]
+        more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+        self.arbiter.log.log_info("Changed: %s%s", ", ".join(names), more)
+        self.arbiter.reload()
+
+    def next_time(self) -> float:
+        """When something of this is due."""
+        control = NEVER if self.control is None else self.control.next_time()
+        return min(self.next, self.notifier.beat_at, control)
 
     def plan(self, now: float) -> None:
         """When to look next."""
@@ -48,6 +98,8 @@ class Watch:
     def look(self, now: float, late: bool) -> None:
         """Looks at every worker that serves. `late`: this process was held up itself, so silence proves nothing."""
         self.tell(now)
+        if self.control is not None:
+            self.control.pass_times(now)
         if now < self.next:
             return
         config = self.arbiter.config
@@ -104,9 +156,8 @@ class Watch:
 
     def answered(self, child: Child, message: Message) -> None:
         """A worker answers a question."""
-
-    def ended(self, child: Child) -> None:
-        """A worker is gone."""
+        if self.control is not None:
+            self.control.answered(child, message)
 
     # -- another program
 
@@ -148,6 +199,9 @@ class Watch:
     def forget(self) -> None:
         """In a forked worker: all this is not its own."""
         self.notifier.close()
+        for other in (self.control, self.reloader):
+            if other is not None:
+                other.let_go()
         if self.upgrading is not None:
             os.close(self.upgrading.bell)
 

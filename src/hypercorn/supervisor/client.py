@@ -1,0 +1,188 @@
+"""`hypercorn ctl`: asks a running server by its control socket, and shows the answer to people or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hypercorn.supervisor.control import control_folder
+
+COMMANDS = {
+    "status": "how the server fares",
+    "workers": "every worker",
+    "connections": "the open connections [of one worker: PID]",
+    "reload": "new configuration, certificates and code, as SIGHUP",
+    "scale": "change the number of workers: N, +N or -N",
+    "drain": "end the server gracefully, or replace one worker: PID",
+    "log-level": "change the level of the error log: debug, info, warning, error, critical",
+    "stack": "where the threads [of one worker: PID] are",
+}
+PATIENCE = 10.0
+
+
+class ControlError(Exception):
+    """The server cannot be reached, or refuses."""
+
+
+def find_socket(path: str | None, pid: int | None) -> str:
+    """The control socket that is meant. Raises ControlError where there is none, or more than one."""
+    if path is not None:
+        return path
+    folder = control_folder()
+    if pid is not None:
+        return str(folder / f"{pid}.sock")
+    found = sorted(one for one in folder.glob("*.sock") if answers(one))
+    if len(found) == 1:
+        return str(found[0])
+    if not found:
+        raise ControlError(f"no server has its control socket in {folder}; name one by --socket")
+    pids = ", ".join(one.stem for one in found)
+    raise ControlError(f"several servers run ({pids}): choose one by --pid")
+
+
+def answers(path: Path) -> bool:
+    """True where somebody listens."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(1.0)
+        try:
+            sock.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def ask(path: str, question: dict[str, Any]) -> Any:
+    """Asks, and gives the answer. Raises ControlError."""
+    try:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(PATIENCE)
+            sock.connect(path)
+            sock.sendall(json.dumps(question).encode() + b"\n")
+            with sock.makefile("rb") as stream:
+                line = stream.readline()
+    except OSError as error:
+        raise ControlError(f"{path}: {error.strerror or error}") from error
+    if not line:
+        raise ControlError(f"{path}: the server hung up; only its owner may ask")
+    answer = json.loads(line)
+    if isinstance(answer, dict) and "error" in answer:
+        raise ControlError(str(answer["error"]))
+    return answer
+
+
+def add_socket_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which server."""
+    parser.add_argument("--socket", metavar="PATH", help="the server's control socket (its option `control`)")
+    parser.add_argument("--pid", type=int, help="the server's process id, where several run")
+
+
+def ctl(arguments: Sequence[str]) -> int:
+    """Runs the command. Returns the exit code."""
+    lines = [f"  {name:<12} {text}" for name, text in COMMANDS.items()]
+    parser = argparse.ArgumentParser(
+        prog="hypercorn ctl",
+        description="Asks a running server.",
+        epilog="commands:\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=COMMANDS, metavar="command")
+    parser.add_argument("value", nargs="?")
+    parser.add_argument("--json", action="store_true", help="the answer as JSON")
+    add_socket_arguments(parser)
+    options = parser.parse_args(arguments)
+    try:
+        answer = ask(find_socket(options.socket, options.pid), {"do": options.command, "value": options.value})
+    except ControlError as error:
+        print(f"hypercorn ctl: error: {error}", file=sys.stderr)
+        return 1
+    try:
+        print(json.dumps(answer, indent=2) if options.json else text_of(options.command, answer))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
+    return 0
+
+
+def text_of(command: str, answer: Any) -> str:
+    """An answer for people."""
+    if command == "status":
+        return status_text(answer)
+    if command == "workers":
+        return table(WORKER_COLUMNS, [worker_row(one) for one in answer])
+    if command == "connections":
+        rows = [
+            (str(worker["pid"]), one["protocol"], address(one["client"]), str(one["streams"]), str(one["unsent"]))
+            for worker in answer
+            for one in worker.get("value", [])
+        ]
+        return table(("WORKER", "PROTOCOL", "CLIENT", "STREAMS", "UNSENT"), rows)
+    if command == "stack":
+        return "\n".join(
+            f"worker {worker['pid']}, thread {one['thread']}\n{one['stack']}"
+            for worker in answer
+            for one in worker.get("value", [{"thread": "-", "stack": worker.get("error", "")}])
+        )
+    return f"{answer['target']} workers" if "target" in answer else "done"
+
+
+WORKER_COLUMNS = ("PID", "STATE", "GENERATION", "AGE", "MEMORY", "CONNECTIONS", "IN FLIGHT", "REQUESTS", "RETIRES")
+
+
+def worker_row(worker: dict[str, Any]) -> tuple[str, ...]:
+    """One worker in a table."""
+    counts = worker["counts"]
+    opened = sum(value for name, value in counts.items() if name.endswith("_opened"))
+    closed = sum(value for name, value in counts.items() if name.endswith("_closed"))
+    started = counts.get("requests_started", 0)
+    return (
+        str(worker["pid"]),
+        worker["state"],
+        str(worker["generation"]),
+        duration(worker["age"]),
+        f"{worker['memory'] / 1048576:.1f} MiB",
+        str(opened - closed),
+        str(started - counts.get("requests_ended", 0)),
+        str(started),
+        worker["retire"] or "-",
+    )
+
+
+def status_text(status: dict[str, Any]) -> str:
+    """How the server fares, for people."""
+    head = [
+        f"{status['application']} on hypercorn {status['version']} ({status['build']}, {status['worker_class']})",
+        f"process {status['pid']}, {status['state']} for {duration(status['uptime'])}, "
+        f"{status['ready']} of {status['target']} workers ready, {status['restarts']} restarts",
+        *status["addresses"],
+        "",
+    ]
+    return "\n".join(head) + table(WORKER_COLUMNS, [worker_row(one) for one in status["workers"]])
+
+
+def address(client: Any) -> str:
+    """A client in a table."""
+    return "-" if not client else f"{client[0]}:{client[1]}"
+
+
+def duration(seconds: float) -> str:
+    """A time in two units."""
+    whole = int(seconds)
+    for size, name, smaller, lesser in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            return f"{whole // size}{name} {whole % size // smaller}{lesser}"
+    return f"{seconds:.1f}s"
+
+
+def table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Columns as wide as they need to be."""
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    lines = []
+    for row in (columns, *rows):
+        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return "\n".join(lines)

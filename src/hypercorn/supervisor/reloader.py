@@ -1,0 +1,178 @@
+"""Watches source files in a process of its own, which never sees the application, and tells of changes through a pipe.
+
+With `watchfiles` (the extra `reload`) the system reports changes; without it the files are looked at from time to time,
+as seldom as it takes to cost next to nothing.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+SHORTEST = 0.25  # seconds between two looks
+SHARE = 400  # a look may take up one part in so many of the time
+SETTLE = 0.05  # seconds in which changes that belong together come in
+NOT_CODE = ("__pycache__", "node_modules", "site-packages")
+
+
+class Rules:
+    """Which files matter. Patterns are matched against a file's name and against its path below the folder."""
+
+    def __init__(self, include: list[str], exclude: list[str]) -> None:
+        self.folders = [os.path.abspath(one) for one in include if os.path.isdir(one)]
+        self.include = [one for one in include if not os.path.isdir(one)] or ["*.py"]
+        self.exclude = [one.rstrip("/") for one in exclude]
+        if not self.folders:
+            self.folders = [os.getcwd()]
+        elif not any(os.getcwd() == one for one in self.folders):
+            self.folders.insert(0, os.getcwd())
+
+    def leaves_out(self, path: str, name: str) -> bool:
+        """True for a file or a folder that does not matter."""
+        return name.startswith(".") or name in NOT_CODE or self.matches(self.exclude, path, name)
+
+    def takes(self, path: str) -> bool:
+        """True for a file that matters; no folder on the way to it is left out."""
+        name = os.path.basename(path)
+        if not self.matches(self.include, path, name):
+            return False
+        for folder in self.folders:
+            below = os.path.relpath(path, folder)
+            if not below.startswith(".."):
+                walked = folder
+                for part in below.split(os.sep):
+                    walked = os.path.join(walked, part)
+                    if self.leaves_out(walked, part):
+                        return False
+                return True
+        return False
+
+    def matches(self, patterns: list[str], path: str, name: str) -> bool:
+        """True where one of the patterns fits."""
+        for pattern in patterns:
+            if fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(path, os.path.abspath(pattern)):
+                return True
+        return False
+
+    def files(self) -> dict[str, tuple[int, int]]:
+        """Time of change and size of every file that matters."""
+        found: dict[str, tuple[int, int]] = {}
+        for folder in self.folders:
+            self.scan(folder, found)
+        return found
+
+    def scan(self, folder: str, found: dict[str, tuple[int, int]]) -> None:
+        """Adds those of one folder and all below."""
+        try:
+            entries = list(os.scandir(folder))
+        except OSError:
+            return
+        if any(entry.name == "pyvenv.cfg" for entry in entries):
+            return  # a virtual environment
+        for entry in entries:
+            if self.leaves_out(entry.path, entry.name):
+                continue
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    self.scan(entry.path, found)
+                elif self.matches(self.include, entry.path, entry.name):
+                    status = entry.stat()
+                    found[entry.path] = (status.st_mtime_ns, status.st_size)
+            except OSError:
+                pass  # it has gone meanwhile
+
+
+def polled(rules: Rules, alive: Callable[[], bool]) -> Iterator[list[str]]:
+    """The files that changed, each time that some did."""
+    before = rules.files()
+    pause = SHORTEST
+    while alive():
+        time.sleep(pause)
+        began = time.monotonic()
+        now = rules.files()
+        pause = max(SHORTEST, SHARE * (time.monotonic() - began))
+        pause = min(pause, 5.0)
+        if now != before:
+            time.sleep(SETTLE)
+            now = rules.files()
+            changed = {path for path, _ in now.items() ^ before.items()}
+            before = now
+            yield sorted(changed)
+
+
+def reported(rules: Rules, alive: Callable[[], bool], watch: Any) -> Iterator[list[str]]:
+    """The same, as the system tells of it."""
+    options = {"yield_on_timeout": True, "rust_timeout": 1000, "step": int(SETTLE * 1000), "debounce": 400}
+    for changes in watch(*rules.folders, watch_filter=None, **options):
+        if not alive():
+            return
+        changed = sorted({path for _, path in changes if rules.takes(path)})
+        if changed:
+            yield changed
+
+
+def main(include: list[str], exclude: list[str], parent: int) -> None:
+    """The watching process: a line of JSON on stdout for each change, until its parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's is for the parent
+    rules = Rules(include, exclude)
+
+    def alive() -> bool:
+        return os.getppid() == parent
+
+    try:
+        watch = importlib.import_module("watchfiles").watch
+    except ImportError:
+        changes = polled(rules, alive)
+    else:
+        changes = reported(rules, alive, watch)
+    print(json.dumps("watching"), flush=True)
+    for changed in changes:
+        print(json.dumps(changed), flush=True)
+
+
+class Reloader:
+    """The watching process, as the supervisor sees it."""
+
+    def __init__(self, include: list[str], exclude: list[str], changed: Callable[[list[str]], None]) -> None:
+        self.changed = changed
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        work = f"from hypercorn.supervisor.reloader import main; main({include!r}, {exclude!r}, {os.getpid()})"
+        code = f"import sys; sys.path.insert(0, {root!r}); {work}"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, bufsize=0
+        )
+        self.rest = b""
+
+    def fileno(self) -> int:
+        """What to watch."""
+        assert self.process.stdout is not None
+        return self.process.stdout.fileno()
+
+    def read(self) -> bool:
+        """Tells of changes. False where the process has ended."""
+        data = os.read(self.fileno(), 65536)
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        for line in lines:
+            found = json.loads(line)
+            if isinstance(found, list):
+                self.changed(found)
+        return bool(data)
+
+    def close(self) -> None:
+        """Ends the process."""
+        self.process.kill()
+        self.process.wait()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Closes this end of the pipe."""
+        if self.process.stdout is not None:
+            self.process.stdout.close()

@@ -1,0 +1,238 @@
+"""`hypercorn ctl`, `hypercorn top`, and the Python API."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.live import eventually
+from tests.peer import Peer, request
+from tests.process.command import ROOT, environment
+from tests.supervisor.servers import WAIT, Server, children_of, is_alive
+
+from hypercorn.config import Config
+from hypercorn.supervisor import Supervisor, SupervisorError
+from hypercorn.supervisor.client import ControlError, ask, duration
+from hypercorn.supervisor.control import control_folder, control_path
+from hypercorn.supervisor.top import Numbers, sparkline
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no worker processes on Windows")
+
+
+@pytest.fixture(name="path", scope="module")
+def _path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("c") / "control")
+
+
+@pytest.fixture(name="server", scope="module")
+def _server(path: str) -> Iterator[Server]:
+    with Server("-w", "2", HYPERCORN_CONTROL=path, HYPERCORN_IDLE_GRACE="1") as server:
+        server.serving(2)
+        yield server
+        assert server.end() == 0
+        assert not os.path.exists(path)
+
+
+def hypercorn(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """A command that ends by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "hypercorn", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=WAIT,
+        cwd=ROOT,
+        env=environment(COLUMNS="120", **variables),
+        check=False,
+    )
+
+
+def test_only_its_owner_may_ask(server: Server, path: str) -> None:
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    assert ask(path, {"do": "status"})["pid"] == server.process.pid
+
+
+def test_status(server: Server, path: str) -> None:
+    status = ask(path, {"do": "status"})
+    assert (status["state"], status["target"], status["ready"]) == ("serving", 2, 2)
+    assert {one["pid"] for one in status["workers"]} == server.workers()
+    assert all(one["memory"] > 1_000_000 for one in status["workers"]) or sys.platform != "linux"
+    text = hypercorn("ctl", "--socket", path, "status").stdout
+    assert "2 of 2 workers ready" in text
+    assert "http://127.0.0.1:" in text
+
+
+def test_connections(server: Server, path: str) -> None:
+    with server.connect() as peer:
+        pid = int(peer.get().body)
+        found = {one["pid"]: one["value"] for one in ask(path, {"do": "connections"})}
+        assert [one["protocol"] for one in found[pid]] == ["http1"]
+        assert found[pid][0]["client"] == list(peer.sock.getsockname())
+        assert hypercorn("ctl", "--socket", path, "connections", str(pid)).stdout.count("http1") == 1
+
+
+def test_the_stack_of_a_worker_that_stands_still(server: Server, path: str) -> None:
+    """The question is answered though its loop does not turn; one to the loop itself is given up."""
+    with server.connect() as peer:
+        peer.send(request("/block/4"))
+        server.await_line(re.compile("inside"), server.output)
+        assert "time.sleep" in hypercorn("ctl", "--socket", path, "stack").stdout
+        answers = ask(path, {"do": "connections"})
+        assert sorted("error" in one for one in answers) == [False, True]
+        assert peer.response().status == 200
+
+
+def test_scale_reload_and_drain(server: Server, path: str) -> None:
+    before = server.serving(2)
+    done = hypercorn("ctl", "--socket", path, "--json", "scale", "+1")
+    assert json.loads(done.stdout) == {"target": 3}
+    server.serving(3)
+    assert ask(path, {"do": "scale", "value": "2"}) == {"target": 2}
+    server.serving(2)
+    assert hypercorn("ctl", "--socket", path, "reload").stdout == "done\n"
+    eventually(lambda: not any(map(is_alive, before)), WAIT)
+    victim = min(server.serving(2))
+    ask(path, {"do": "drain", "value": str(victim)})
+    eventually(lambda: not is_alive(victim), WAIT)
+    server.serving(2)
+
+
+def test_log_level(server: Server, path: str) -> None:
+    ask(path, {"do": "log-level", "value": "debug"})
+    victim = min(server.serving(2))
+    ask(path, {"do": "drain", "value": str(victim)})
+    server.await_said("DEBUG.*Started worker")
+    ask(path, {"do": "log-level", "value": "info"})
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ({"do": "dance"}, "there is no dance"),
+        ({"do": "scale", "value": "many"}, "needs a number"),
+        ({"do": "scale", "value": "0"}, "there has to be a worker"),
+        ({"do": "drain", "value": "1"}, "no worker 1"),
+        ({"do": "log-level", "value": "loud"}, "a level is one of"),
+        ({}, "not a question"),
+        ([], "not a question"),
+    ],
+)
+def test_what_cannot_be_done(server: Server, path: str, question: Any, words: str) -> None:
+    with pytest.raises(ControlError, match=words):
+        ask(path, question)
+
+
+def test_nonsense_ends_only_its_own_connection(server: Server, path: str) -> None:
+    for data in (b"\xff\xfe\n", b"{\n", b"x" * 100_000):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(WAIT)
+            sock.connect(path)
+            try:
+                sock.sendall(data)
+                sock.recv(1000)
+            except ConnectionError:
+                pass
+    idle = [socket.socket(socket.AF_UNIX) for _ in range(5)]
+    for sock in idle:
+        sock.connect(path)
+    assert ask(path, {"do": "status"})["state"] == "serving"
+    for sock in idle:
+        sock.close()
+
+
+def test_top(server: Server, path: str) -> None:
+    pytest.importorskip("rich")
+    text = hypercorn("top", "--once", "--socket", path).stdout
+    assert "2/2 workers" in text
+    assert "requests/s" in text
+
+
+def test_servers_are_found(tmp_path: Path) -> None:
+    variables = {"HYPERCORN_CONTROL": "auto", "XDG_RUNTIME_DIR": str(tmp_path)}
+    assert hypercorn("ctl", "status", **variables).returncode == 1
+    with Server(**variables) as server:
+        server.address()
+        assert f"process {server.process.pid}" in hypercorn("ctl", "status", **variables).stdout
+        folder = tmp_path / "hypercorn"
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        server.process.kill()
+        server.process.wait()
+        assert len(list(folder.iterdir())) == 1
+        with Server(**variables) as other:
+            other.address()
+            assert [one.name for one in folder.iterdir()] == [f"{other.process.pid}.sock"]  # the stale one is gone
+            other.end()
+
+
+def test_where_the_control_socket_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert control_path("none") is None
+    assert control_path("/some/where") == "/some/where"
+    assert control_folder({"RUNTIME_DIRECTORY": str(tmp_path)}) == tmp_path
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    assert control_path("auto") == str(tmp_path / "hypercorn" / f"{os.getpid()}.sock")
+    (tmp_path / "hypercorn").chmod(0o777)
+    with pytest.raises(PermissionError, match="others may write"):
+        control_path("auto")
+
+
+def test_numbers_of_top() -> None:
+    numbers = Numbers()
+    fields = {"requests_ended": 0, "duration_0": 0, "duration_3": 0}
+    status = {"total": fields, "workers": [{"pid": 7, "counts": {"requests_ended": 0}}]}
+    numbers.take(status, 100.0)
+    assert numbers.percentile(50) == "-"
+    later = {"requests_ended": 100, "duration_0": 90, "duration_3": 10}
+    numbers.take({"total": later, "workers": [{"pid": 7, "counts": {"requests_ended": 100}}]}, 102.0)
+    assert numbers.rates["requests_ended"] == 50
+    assert numbers.worker_rates == {7: 50}
+    assert numbers.percentile(50) == "0.6 ms"
+    assert numbers.percentile(99) == "9.5 ms"
+    assert sparkline([0, 1, 2]) == " ▄█"
+    assert [duration(seconds) for seconds in (1.25, 75, 3700, 90000)] == ["1.2s", "1m 15s", "1h 1m", "1d 1h"]
+
+
+# -- the Python API
+
+
+def supervised(**options: Any) -> Config:
+    """A configuration for the tests' application."""
+    return Config.from_mapping(
+        application_path="tests.supervisor.apps:app", bind=["127.0.0.1:0"], control="none", idle_grace=0.0, **options
+    )
+
+
+def test_a_supervisor_in_a_program(capfd: pytest.CaptureFixture[str]) -> None:
+    before = children_of(os.getpid())
+    with Supervisor(supervised(workers=1)) as supervisor:
+        host, _, port = supervisor.addresses[0].removeprefix("http://").rpartition(":")
+        with Peer((host, int(port))) as peer:
+            (worker,) = supervisor.workers
+            assert int(peer.get().body) == worker
+        supervisor.scale(2)
+        eventually(lambda: len(supervisor.workers) == 2, WAIT)
+        os.kill(worker, signal.SIGKILL)
+        eventually(lambda: len(supervisor.workers) == 2 and worker not in supervisor.workers, WAIT)
+        first = set(supervisor.workers)
+        supervisor.reload()
+        eventually(lambda: len(supervisor.workers) == 2 and first.isdisjoint(supervisor.workers), WAIT)
+        assert supervisor.stop() == 0
+    assert children_of(os.getpid()) == before
+
+
+def test_a_supervisor_that_cannot_start(capfd: pytest.CaptureFixture[str]) -> None:
+    config = supervised()
+    config.application_path = "tests.supervisor.nowhere:app"
+    with pytest.raises(SupervisorError) as caught:
+        Supervisor(config).start()
+    assert caught.value.code == 3
+    assert "module not found" in capfd.readouterr().err

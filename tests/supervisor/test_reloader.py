@@ -1,0 +1,169 @@
+"""The reloader: what it notices, and what comes of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.live import eventually
+from tests.peer import request
+from tests.supervisor.servers import WAIT, Server
+
+from hypercorn.supervisor.reloader import Rules, polled, reported
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no worker processes on Windows")
+HAS_WATCHFILES = importlib.util.find_spec("watchfiles") is not None
+FRESH = {"PYTHONDONTWRITEBYTECODE": "1", "HYPERCORN_IDLE_GRACE": "1"}
+SOURCE = """
+import os, sys
+from tests.live import lifespan, respond
+from tests.supervisor.apps import stream
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+    elif scope["path"] == "/stream":
+        await stream(receive, send, False)
+    else:
+        await respond(send, b"{answer}")
+"""
+
+
+@pytest.fixture(name="folder")
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in (
+        "app.py",
+        "page.html",
+        "sub/inner.py",
+        ".git/hook.py",
+        "__pycache__/a.py",
+        "env/pyvenv.cfg",
+        "env/b.py",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("1")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "found"),
+    [
+        (["*.py"], [], {"app.py", "sub/inner.py"}),
+        (["*.py", "*.html"], [], {"app.py", "sub/inner.py", "page.html"}),
+        (["*.html"], [], {"page.html"}),
+        (["*.py"], ["sub"], {"app.py"}),
+        (["*.py"], ["sub/*"], {"app.py"}),
+        (["*.py"], ["in*.py"], {"app.py"}),
+        (["sub"], [], {"app.py", "sub/inner.py"}),
+    ],
+)
+def test_which_files_matter(folder: Path, include: list[str], exclude: list[str], found: set[str]) -> None:
+    rules = Rules(include, exclude)
+    assert {str(Path(path).relative_to(folder)) for path in rules.files()} == found
+    for name in found:
+        assert rules.takes(str(folder / name))
+    assert not rules.takes(str(folder / ".git" / "hook.py"))
+    assert not rules.takes(str(folder / "__pycache__" / "a.py"))
+
+
+def listen(changes: Iterator[list[str]]) -> list[str]:
+    """Collects what an iterator of changes gives, in a thread."""
+    seen: list[str] = []
+
+    def run() -> None:
+        for one in changes:
+            seen.extend(one)
+
+    threading.Thread(target=run, daemon=True).start()
+    return seen
+
+
+@pytest.mark.parametrize("how", ["poll", "system"])
+def test_changes_are_noticed(folder: Path, how: str) -> None:
+    """Edited, new, moved and deleted files; not those that do not matter."""
+    going_on = [True]
+    alive: Callable[[], bool] = lambda: going_on[0]  # noqa: E731
+    rules = Rules(["*.py"], [])
+    if how == "poll":
+        seen = listen(polled(rules, alive))
+    elif HAS_WATCHFILES:
+        seen = listen(reported(rules, alive, importlib.import_module("watchfiles").watch))
+    else:
+        seen = listen(reported(rules, alive, fake_watch(folder)))
+    time.sleep(0.4)  # it has taken its first look
+    try:
+        (folder / "page.html").write_text("2")
+        for path, action in (
+            ("app.py", lambda path: path.write_text("22")),
+            ("new.py", lambda path: path.write_text("3")),
+            ("sub/inner.py", lambda path: path.unlink()),
+        ):
+            action(folder / path)
+            eventually(lambda path=path: str(folder / path) in seen, WAIT)  # type: ignore[misc]
+        assert not any("html" in path for path in seen)
+    finally:
+        going_on[0] = False
+
+
+def fake_watch(folder: Path) -> Any:
+    """What `watchfiles.watch` does, for where it is not installed: says that all files have changed."""
+
+    def watch(*folders: str, **_: Any) -> Iterator[set[tuple[int, str]]]:
+        assert folders == (str(folder),)
+        known = {path for path in folder.rglob("*") if path.is_file()}
+        while True:
+            known |= {path for path in folder.rglob("*") if path.is_file()}
+            yield {(1, str(path)) for path in known}
+            time.sleep(0.02)
+
+    return watch
+
+
+def test_a_change_reloads(tmp_path: Path) -> None:
+    """N30, Q-P-15: new code is served while old streams are open; an error is shown, and the next change waited for."""
+    module = tmp_path / "changing.py"
+    module.write_text(SOURCE.format(answer="one"))
+    arguments = ("--reload", "--graceful-timeout", "60")
+    with Server(*arguments, app="changing:app", cwd=tmp_path, **FRESH) as server:
+
+        def answers(body: bytes) -> bool:
+            with server.connect() as peer:
+                return peer.get().body == body
+
+        assert answers(b"one")
+        with server.connect() as stream:
+            stream.send(request("/stream"))
+            stream.until(b"tick")
+            time.sleep(0.5)  # the reloader has taken its first look
+            module.write_text(SOURCE.format(answer="the second"))
+            eventually(lambda: answers(b"the second"), WAIT)
+            assert server.said("Changed: changing.py")
+            try:
+                stream.rest()
+            except ConnectionError:
+                pass
+        module.write_text("def broken(:\n")
+        server.await_said("SyntaxError")
+        assert answers(b"the second")
+        module.write_text(SOURCE.format(answer="and mended"))
+        eventually(lambda: answers(b"and mended"), WAIT)
+        assert server.end() == 0
+
+
+def test_a_first_start_that_fails_waits_for_a_change(tmp_path: Path) -> None:
+    module = tmp_path / "changing.py"
+    module.write_text("import nowhere_to_be_found\n")
+    with Server("--reload", app="changing:app", cwd=tmp_path, **FRESH) as server:
+        server.await_said("ModuleNotFoundError")
+        time.sleep(0.5)
+        module.write_text(SOURCE.format(answer="here"))
+        with server.connect() as peer:
+            assert peer.get().body == b"here"
+        assert server.end() == 0
