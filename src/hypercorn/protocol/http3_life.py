@@ -407,7 +407,12 @@ class HTTP3Life(HTTP2Life):
             self.wait_until(self.heard_at + silence)
 
     def shutdown(self) -> None:
-        if not self.streams:
+        now = self.context.runtime.now()
+        if not self.established:
+            self.opened_at = min(self.opened_at, now + DRAIN_WAIT - HANDSHAKE_WAIT)  # it may still become something
+            self.wait_until(now + DRAIN_WAIT)
+            return
+        if not self.streams and 0 <= self.idle_at < now - self.context.idle_grace:
             self.close()
             return
         self.drain()

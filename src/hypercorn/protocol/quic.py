@@ -197,13 +197,14 @@ class QUICEndpoint:
         place: Place | None = None,
     ) -> None:
         self.context = context
-        self.configuration = configuration  # of connections to come: a new certificate is a new configuration
+        self.configuration = configuration  # `fresh` gives that of the next connection: its files may be new
         self.log = log
         self.opened = opened
         self.closed = closed
         self.place = Place() if place is None else place
         self.ids = ConnectionIds(self.place.index, self.place.key)
         self.pairs = FieldPairs()
+        self.fresh: Callable[[float], QuicConfiguration] = lambda _: self.configuration
         self.max_connections = 10000
         self.retry_threshold = 100
         self.table: dict[bytes, Peer] = {}
@@ -267,8 +268,8 @@ class QUICEndpoint:
         if header.packet_type == QuicPacketType.INITIAL:
             if len(data) < SMALLEST_MAX_DATAGRAM_SIZE:
                 return None
-            if header.token and self.forwarded(port, data, address, destination):
-                return None
+            if self.forwarded(port, data, address, destination):
+                return None  # after the first one, and after a Retry, it names the worker that has answered
             if self.context.terminating and self.passed_on(port, data, address, destination):
                 return None
             return self.admit(port, header, address, now)
@@ -341,7 +342,7 @@ class QUICEndpoint:
         if len(header.destination_cid) < 8:
             return None  # RFC 9000 section 7.2
         peer = Peer(self, port)
-        quic = ServerConnection(self.configuration, self.context, self.ids, original, retry, peer.issued)
+        quic = ServerConnection(self.fresh(now), self.context, self.ids, original, retry, peer.issued)
         transport = QUICTransport(self.context.runtime, quic, (address[0], address[1]), port.server)
         connection = HTTP3Connection(transport, self.context, quic, peer)
         transport.connection = connection

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from hypercorn.errors import ConfigError
 from hypercorn.metrics import current_slot
 from hypercorn.net.address import address_text, client_address
 from hypercorn.net.forwarding import Place
@@ -40,6 +41,8 @@ class QUICServer:
             worker.disconnected,
             self.place,
         )
+        self.endpoint.fresh = self.fresh
+        self.seen: Any = None if worker.tls is None else worker.tls.current  # the TLS context of the same files
         self.endpoint.max_connections = self.config.quic_max_connections
         self.endpoint.retry_threshold = self.config.quic_retry_threshold
         if is_self_signed(configuration):
@@ -65,9 +68,16 @@ class QUICServer:
         ports = dict.fromkeys(name[1] for name in names if client_address(name) is not None)
         return [f'h3=":{port}"; ma={int(self.config.alt_svc_max_age)}' for port in ports]
 
-    def reload(self) -> None:
-        """Takes certificate and key from their files again, for connections to come. Raises ConfigError."""
-        self.endpoint.configuration = create_quic_configuration(self.config)
+    def fresh(self, now: float) -> Any:
+        """The configuration for a client that comes at `now`: where TCP has taken new certificates, so does this."""
+        tls = self.worker.tls
+        if tls is not None and tls.fresh(now) is not self.seen:
+            self.seen = tls.current
+            try:
+                self.endpoint.configuration = create_quic_configuration(self.config)
+            except ConfigError as error:
+                self.worker.log.log_error("The certificates could not be reloaded, the old ones stay: %s", error)
+        return self.endpoint.configuration
 
     def close(self) -> None:
         """Ends everything, sockets included."""
