@@ -47,6 +47,9 @@ _.max_allowed_table_size
 _.private_key
 _.trust_env
 _._check_content_length
+_.congestion_control_algorithm
+_.max_datagram_size
+_.sent_time
 
 # Tables of a wire format, whole.
 CONNECT_ERROR

@@ -28,6 +28,7 @@ import hypercorn.trio
 from hypercorn import cli
 from hypercorn.config import Config
 from hypercorn.sources import read_toml
+from hypercorn.supervisor import client
 
 PYTHON_PAGES = sorted({block.page for block in of("python")})
 LANGUAGES = {"python", "sh", "toml", "ini", "yaml", "text", "nginx", "caddyfile", "dockerfile", "json", "promql"}
@@ -149,7 +150,12 @@ def ask_either(address: str) -> None:
 
 
 def take_flags(arguments: list[str]) -> Config:
-    """The configuration that a command line makes. Its file is not read."""
+    """The configuration that a command line makes. Its file is not read. `ctl` and `top` have none."""
+    if arguments and arguments[0] == "ctl":
+        assert arguments[1] in client.COMMANDS
+        assert set(arguments[2:]) <= {"--json", *(word for word in arguments[2:] if not word.startswith("-"))}
+    if arguments and arguments[0] in ("ctl", "top"):
+        return Config()
     config = Config()
     parsed = cli.make_parser().parse_args(cli.expand(arguments))
     cli.apply_flags(config, parsed)
