@@ -1,7 +1,8 @@
-"""WSGI applications on every loop: Flask, and a plain one held to the specification by `wsgiref.validate`."""
+"""WSGI applications on every loop: Flask, Django, Bottle, and a plain one held to PEP 3333 by `wsgiref.validate`."""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
 
+import bottle
 import flask
 import httpx
+from tests.frameworks import app_django
 from tests.live import Live, eventually
 from tests.peer import request
 
@@ -52,6 +55,44 @@ def test_flask(serve_app: Any) -> None:
         assert client.get("/error").status_code == 500
         assert client.head("/").content == b""
         assert client.post("/upload", content=b"x" * (16 * 1024 * 1024 + 1)).status_code == 413
+    assert live.errors() == []
+
+
+def test_django(serve_app: Any, tmp_path: Path) -> None:
+    """The views of the grid, over WSGI."""
+    file = tmp_path / "file.bin"
+    file.write_bytes(os.urandom(300_000))
+    live = serve_app(app_django.make_wsgi(file), mode=None)
+    with httpx.Client(base_url=live.url, trust_env=False) as client:
+        assert client.get("/hello", params={"name": "é"}).text == "hello é"
+        assert client.post("/json", json={"a": 1}).json() == {"got": {"a": 1}}
+        assert client.post("/upload", content=b"x" * 1_000_000).text == "1000000"
+        assert client.get("/sync-stream").text == "0 1 2 3 4 "
+        assert client.get("/file").content == file.read_bytes()  # by wsgi.file_wrapper
+        assert client.get("/error").status_code == 500
+        head = client.head("/hello", params={"name": "x"})
+        assert (head.status_code, head.content) == (200, b"")
+    assert live.errors() == []
+
+
+def test_bottle(serve_app: Any, tmp_path: Path) -> None:
+    (tmp_path / "file.bin").write_bytes(b"0123456789")
+    app = bottle.Bottle()
+    app.get("/hello/<name>", callback=lambda name: f"hello {name}")
+    app.post("/json", callback=lambda: {"got": bottle.request.json})
+    app.post("/upload", callback=lambda: str(len(bottle.request.body.read())))
+    app.get("/stream", callback=lambda: (f"{number} ".encode() for number in range(5)))
+    app.get("/file", callback=lambda: bottle.static_file("file.bin", root=str(tmp_path), download=True))
+    live = serve_app(app, mode="wsgi")
+    with httpx.Client(base_url=live.url, trust_env=False) as client:
+        assert client.get("/hello/é").text == "hello é"
+        assert client.post("/json", json={"a": 1}).json() == {"got": {"a": 1}}
+        assert client.post("/upload", content=iter([b"x" * 10_000] * 5)).text == "50000"
+        assert client.post("/upload", content=b"x" * 200_000).text == "200000"
+        assert client.get("/stream").text == "0 1 2 3 4 "
+        assert client.get("/file").content == b"0123456789"
+        assert client.get("/file", headers={"range": "bytes=2-4"}).content == b"234"
+        assert client.get("/missing").status_code == 404
     assert live.errors() == []
 
 

@@ -341,11 +341,13 @@ def test_headers_that_could_stand_in_for_others_are_dropped() -> None:
             (b"cookie", b"a=1"),
             (b"cookie", b"b=2"),
             (b"Proxy", b"http://evil"),
+            (b"Transfer-Encoding", b"chunked"),
         ]
     )
     assert environ["HTTP_X_FORWARDED_FOR"] == "1.1.1.1,2.2.2.2"
     assert environ["HTTP_COOKIE"] == "a=1; b=2"
     assert "HTTP_PROXY" not in environ
+    assert "HTTP_TRANSFER_ENCODING" not in environ
 
 
 @pytest.mark.parametrize(

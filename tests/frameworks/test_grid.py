@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.frameworks.grid import CELLS, EXCHANGES, FRAMEWORKS, Site
 
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of theirs
     # Some leave their generators behind when the client goes, and trio says so.
@@ -28,3 +32,10 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.mark.parametrize("exchange", EXCHANGES)
 def test_grid(site: Site, exchange: str) -> None:
     EXCHANGES[exchange](site)
+
+
+def test_the_page_shows_the_grid() -> None:
+    """docs/frameworks.md has each framework, loop and exchange, and no failure."""
+    command = [sys.executable, str(ROOT / "docs" / "make_frameworks.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -10,8 +10,9 @@ from hypercorn import __version__
 from hypercorn.asgi.wsgi_response import FileWrapper
 
 SOFTWARE = f"hypercorn/{__version__}"
-# `Proxy` would become HTTP_PROXY, which many programs take for their own proxy setting (CVE-2016-5385).
-DROPPED = frozenset({"PROXY"})
+# `Proxy` would become HTTP_PROXY, which many programs take for their own proxy setting (CVE-2016-5385). The chunks are
+# gone from the body, but Bottle would look for them.
+DROPPED = frozenset({"PROXY", "TRANSFER_ENCODING"})
 UNPREFIXED = frozenset({"CONTENT_LENGTH", "CONTENT_TYPE"})
 NAMES_KEPT = 1024  # field names whose key is remembered
 

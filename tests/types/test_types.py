@@ -1,0 +1,49 @@
+"""Type checkers accept what users write: `serve(app, config)` with an application of each framework."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+FILE = Path(__file__).with_name("serving.py")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project of a user's."""
+    shutil.copy(FILE, tmp_path)
+    return tmp_path
+
+
+def check(*command: str, folder: Path) -> str:
+    """What a checker, given as a module and its arguments, says."""
+    done = subprocess.run([sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, timeout=300)
+    return done.stdout + done.stderr
+
+
+def test_mypy_strict(folder: Path) -> None:
+    """Frameworks without types of their own (Bottle, Django) count as `Any`."""
+    (folder / "mypy.ini").write_text(
+        f"[mypy]\nstrict = True\nfollow_imports = silent\ndisable_error_code = import-untyped\nmypy_path = {SOURCE}\n"
+    )
+    assert check("mypy", "--cache-dir", "cache", FILE.name, folder=folder).startswith("Success: no issues found")
+    with (folder / FILE.name).open("a") as file:
+        file.write("\nhypercorn.asyncio.serve('app', Config())\n")
+    assert "incompatible type" in check("mypy", "--cache-dir", "cache", FILE.name, folder=folder)
+
+
+@pytest.mark.slow  # it brings a runtime for JavaScript
+def test_pyright(folder: Path) -> None:
+    config = {"include": [FILE.name], "extraPaths": [str(SOURCE)], "typeCheckingMode": "standard"}
+    (folder / "pyrightconfig.json").write_text(json.dumps(config))
+    said = check("pyright", "--pythonpath", sys.executable, folder=folder)
+    assert "0 errors" in said, said
+    with (folder / FILE.name).open("a") as file:
+        file.write("\nhypercorn.asyncio.serve('app', Config())\n")
+    assert "1 error" in check("pyright", "--pythonpath", sys.executable, folder=folder)
