@@ -1,7 +1,7 @@
 """WebSocket broadcast and memory, by the server's own CPU time and resident memory.
 
     python -m bench.websockets broadcast COMMAND...    one message of 1 KiB to 1,000 connections, over and over
-    python -m bench.websockets idle COMMAND...         10,000 that say nothing; --deflate before it: agreed on
+    python -m bench.websockets idle COMMAND...         10,000 that say nothing; with --deflate before it, agreed on
 
 COMMAND starts a server of `bench.websockets:app`, with PORT where the port belongs:
 

@@ -9,6 +9,7 @@ import gc
 import os
 import sys
 import threading
+from typing import Any
 
 from tests.live import hello, library, run
 from tests.runtime.serving import Trigger
@@ -39,6 +40,17 @@ def talk(trigger: Trigger) -> None:
     trigger.set()
 
 
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Says hello; a WebSocket is accepted, and then just read."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] == "websocket.receive":
+            continue
+    else:
+        await hello(scope, receive, send)
+
+
 async def main(backend: str, driver: str) -> None:
     """Serves until `talk` ends."""
     config = Config()
@@ -48,7 +60,7 @@ async def main(backend: str, driver: str) -> None:
     config.keep_alive_timeout = 60.0
     config.runtime = driver
     trigger = Trigger(backend)
-    async with library(backend).server(hello, config) as running:
+    async with library(backend).server(app, config) as running:
         print(running.addresses[0].rsplit(":", 1)[1], flush=True)
         threading.Thread(target=talk, args=(trigger,)).start()
         await trigger.wait()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.peer import Peer
+from tests.websocket import LiveWebSocket
 
 import hypercorn
 
@@ -90,6 +91,27 @@ def test_memory_of_an_idle_connection(backend: str) -> None:
         for peer in peers:
             peer.close()
     assert cost <= 8192, f"{cost:.0f} bytes"
+
+
+@pytest.mark.skipif(hypercorn.build() != "compiled", reason="the figure is that of the compiled build")
+@pytest.mark.usefixtures("descriptors")
+@pytest.mark.parametrize(("offer", "most"), [((), 8192), (("sec-websocket-extensions: permessage-deflate",), 12288)])
+def test_memory_of_an_idle_websocket(backend: str, offer: tuple[str, ...], most: int) -> None:
+    """A WebSocket that says nothing costs at most 8 KiB, and 12 where compression was agreed on and not used."""
+
+    def opened(port: int, count: int) -> list[LiveWebSocket]:
+        sockets = [LiveWebSocket(Peer(("127.0.0.1", port)), *offer) for _ in range(count)]
+        assert {each.status for each in sockets} == {101}
+        return sockets
+
+    with Child(backend, "auto") as child:
+        sockets = opened(child.port, 200)  # caches fill, and the allocator settles
+        before = child.ask("memory")
+        more = opened(child.port, CONNECTIONS)
+        cost = (child.ask("memory") - before) / CONNECTIONS
+        for each in sockets + more:
+            each.peer.close()
+    assert cost <= most, f"{cost:.0f} bytes"
 
 
 def test_no_wake_ups_while_idle(backend: str, driver: str) -> None:
