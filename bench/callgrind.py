@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import itertools
 import os
 import re
@@ -41,11 +42,15 @@ async def play(cases: Sequence[str]) -> None:
     # A new second costs a new Date field: here the time stands still, and asking for it is still a call of C.
     vars(hypercorn.asgi.context)["time"] = itertools.repeat(1_800_000_000.0).__next__
     harnesses = {case: Harness(asyncio.get_running_loop()) for case in cases}
+    for case, harness in harnesses.items():
+        extra = case.partition("+")[2]
+        if extra:
+            importlib.import_module("bench.operations").set_up(harness, extra)
     gc.collect()
     gc.freeze()
     os.getloadavg()
     for case, harness in harnesses.items():
-        exchange = EXCHANGES[case]
+        exchange = EXCHANGES[case.partition("+")[0]]
         await harness.check(exchange)
         await harness.play(exchange, WARM)
         os.getloadavg()

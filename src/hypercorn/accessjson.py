@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json.encoder
-from collections.abc import Iterable
 from time import gmtime, strftime, time
 from typing import Any
 
-Headers = Iterable[tuple[bytes, bytes]]
 # As nginx writes them: the address alone, the path with its query.
 NAMED = {
     "common": '%(h)s - %(u)s %(t)s "%(R)s" %(s)s %(B)s',
@@ -15,51 +13,74 @@ NAMED = {
 }
 JSON = "json"
 _quote: Any = json.encoder.encode_basestring_ascii
-_second = 0
-_stamp = ""
+_NULL = "null"
 
 
-def json_line(scope: dict[str, Any], status: Any, response_headers: Headers, sent: int, duration: float) -> str:
-    """The record of one request; a `status` of None is one that was never sent, `duration` is seconds."""
-    global _second, _stamp
-    now = time()
-    second = int(now)
-    if second != _second:
-        _stamp = strftime("%Y-%m-%dT%H:%M:%S", gmtime(second))
-        _second = second
-    quote = _quote
-    host = agent = referer = request_id = None
-    for name, value in scope["headers"]:
-        if name == b"host":
-            host = value
-        elif name == b"user-agent":
-            agent = value
-        elif name == b"referer":
-            referer = value
-        elif name == b"x-request-id":
-            request_id = value
-    if request_id is None:
-        for name, value in response_headers:
-            if name == b"x-request-id":
-                request_id = value
-    client = scope["client"]
-    query = scope["query_string"]
-    return (
-        f'{{"time":"{_stamp}.{int((now - second) * 1000):03d}Z"'
-        f',"client":{"null" if client is None else quote(client[0])}'
-        f',"method":{quote(scope.get("method", "GET"))}'
-        f',"scheme":"{scope["scheme"]}"'
-        f',"host":{"null" if host is None else quote(host.decode("latin-1"))}'
-        f',"path":{quote(scope["raw_path"].decode("latin-1"))}'
-        f',"query":{quote(query.decode("latin-1")) if query else _EMPTY}'
-        f',"protocol":"HTTP/{scope["http_version"]}"'
-        f',"status":{"null" if status is None else status}'
-        f',"bytes":{sent}'
-        f',"duration":{duration:.6f}'
-        f',"referer":{"null" if referer is None else quote(referer.decode("latin-1"))}'
-        f',"user_agent":{"null" if agent is None else quote(agent.decode("latin-1"))}'
-        f',"request_id":{"null" if request_id is None else quote(request_id.decode("latin-1"))}}}'
-    )
+class JSONLines:
+    """Makes the lines. The time is formatted once a second."""
+
+    __slots__ = ("second", "stamp")
+
+    def __init__(self) -> None:
+        self.second = 0
+        self.stamp = ""
+
+    def line(self, scope: dict[str, Any], status: Any, response_headers: Any, sent: int, duration: float) -> str:
+        """The record of one request; a `status` of None is one that was never sent, `duration` is seconds."""
+        now = time()
+        second = int(now)
+        if second != self.second:
+            self.stamp = strftime('{"time":"%Y-%m-%dT%H:%M:%S.', gmtime(second))
+            self.second = second
+        milliseconds = int((now - second) * 1000)
+        seconds = int(duration)
+        microseconds = int((duration - seconds) * 1_000_000)
+        host = agent = referer = request_id = _NULL
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host = quoted(value)
+            elif name == b"user-agent":
+                agent = quoted(value)
+            elif name == b"referer":
+                referer = quoted(value)
+            elif name == b"x-request-id":
+                request_id = quoted(value)
+        if request_id is _NULL:
+            for name, value in response_headers:
+                if name == b"x-request-id":
+                    request_id = quoted(value)
+        client = scope["client"]
+        return "".join(
+            (
+                self.stamp,
+                f'{milliseconds:03d}Z","client":',
+                _NULL if client is None else _quote(client[0]),
+                ',"method":',
+                _quote(scope.get("method", "GET")),
+                ',"scheme":"',
+                scope["scheme"],
+                '","host":',
+                host,
+                ',"path":',
+                quoted(scope["raw_path"]),
+                ',"query":',
+                quoted(scope["query_string"]),
+                ',"protocol":"HTTP/',
+                scope["http_version"],
+                '","status":',
+                _NULL if status is None else str(status),
+                f',"bytes":{sent},"duration":{seconds}.{microseconds:06d},"referer":',
+                referer,
+                ',"user_agent":',
+                agent,
+                ',"request_id":',
+                request_id,
+                "}",
+            )
+        )
 
 
-_EMPTY = '""'
+def quoted(value: bytes) -> str:
+    """Bytes of a peer between quotes, all but printable ASCII escaped."""
+    text: str = _quote(value.decode("latin-1"))
+    return text

@@ -12,11 +12,12 @@ import logging
 import logging.config
 import os
 import sys
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TextIO
 
-from hypercorn.accessjson import JSON, NAMED, json_line
+from hypercorn.accessjson import JSON, NAMED, JSONLines
 from hypercorn.accesslog import AccessLogAtoms
 from hypercorn.logwriter import LineWriter, descriptor_of
 
@@ -46,6 +47,10 @@ class Logger:
         self.json = getattr(config, "log_format", "text") == "json"
         self.access_log_format = NAMED.get(config.access_log_format, config.access_log_format)
         named = self.access_log_format != config.access_log_format
+        self.lines = JSONLines()
+        self.handler: logging.Handler | None = None  # that `direct` has looked at
+        self.writer: LineWriter | None = None
+        self.line_prefix: _Prefix | None = None
         self.access_json = config.access_log_format == JSON or self.json
         self.client_port = getattr(config, "access_log_client_port", True) and not named
         if config.logconfig == UNTOUCHED:
@@ -108,32 +113,44 @@ class Logger:
         if logger is None or not logger.isEnabledFor(logging.INFO):
             return
         try:
+            writer = self.direct(logger)
+            message: str = self.access_log_format
+            arguments: tuple[Any, ...] = ()
             if self.access_json:
-                text = json_line(scope, status, response_headers, body_bytes, duration)
-                handler = logger.handlers[0] if len(logger.handlers) == 1 else None
-                if (
-                    isinstance(handler, _Quiet)
-                    and handler.writer is not None
-                    and not (logger.filters or handler.filters)
-                ):
-                    handler.writer.put(text + "\n")  # what `logging` would do with it takes longer than the rest
-                    return
-                record = logger.makeRecord(logger.name, logging.INFO, __file__, 0, text, (), None, "log_access")
-                logger.handle(record)
+                message = self.lines.line(scope, status, response_headers, body_bytes, duration)
+            else:
+                response: Any = None
+                if status is not None:
+                    response = {"status": status, "headers": response_headers, "body_bytes": body_bytes}
+                atoms = self.atoms(scope, response, duration)
+                if writer is None:
+                    arguments = (atoms,)
+                else:
+                    message = message % atoms
+            if writer is not None:
+                # What `logging` would do with the record takes longer than all the rest.
+                writer.put(message + "\n" if self.line_prefix is None else f"{self.line_prefix.text()}{message}\n")
                 return
-            response: Any = None
-            if status is not None:
-                response = {"status": status, "headers": response_headers, "body_bytes": body_bytes}
-            atoms = self.atoms(scope, response, duration)
             # Not logger.info(): it would walk the stack for a place in the code that no access record shows.
-            record = logger.makeRecord(
-                logger.name, logging.INFO, __file__, 0, self.access_log_format, (atoms,), None, "log_access"
-            )
+            record = logger.makeRecord(logger.name, logging.INFO, __file__, 0, message, arguments, None, "log_access")
             logger.handle(record)
         except OSError:
             pass  # a full disk or a closed pipe is no reason to fail a request
         except Exception:
             self.log_error("The access record cannot be written", exc_info=True)
+
+    def direct(self, logger: logging.Logger) -> LineWriter | None:
+        """Where lines can go without a detour: a logger with one handler, which is one of ours, and no filters."""
+        if len(logger.handlers) != 1 or logger.filters or logger.propagate:
+            return None
+        handler = logger.handlers[0]
+        if handler is not self.handler:
+            self.handler = handler
+            self.writer = None
+            if isinstance(handler, (_StreamHandler, _FileHandler)) and not handler.filters:
+                self.writer = handler.writer if type(handler.formatter) in (_Bare, _Formatter) else None
+            self.line_prefix = _Prefix(handler.formatter) if type(handler.formatter) is _Formatter else None
+        return self.writer
 
     def atoms(self, request: Any, response: Any, request_time: float) -> AccessLogAtoms:
         """The values for `access_log_format`, computed when asked for. Subclasses may add to them."""
@@ -284,6 +301,24 @@ class _Formatter(logging.Formatter):
 
 
 _COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
+
+
+class _Prefix:
+    """What stands before an access record in text: the same for all records of a second."""
+
+    def __init__(self, formatter: _Formatter) -> None:
+        self.formatter = formatter
+        self.second = -1
+        self.shown = ""
+
+    def text(self) -> str:
+        """The prefix of now."""
+        second = int(time.time())
+        if second != self.second:
+            self.second = second
+            record = logging.LogRecord("hypercorn.access", logging.INFO, __file__, 0, "", (), None)
+            self.shown = self.formatter.format(record)
+        return self.shown
 
 
 class _Bare(logging.Formatter):

@@ -26,4 +26,5 @@ cdef class ASGIContext(Context):
     cdef public bytes plain_fields
     cdef public list plain_pairs
     cdef public list alt_svc_pairs
+    cpdef record(self, stream, double duration)
     cpdef renew_date(self, long long now)

@@ -148,8 +148,6 @@ class ASGIContext(Context):
 
     def record(self, stream: HTTPStream | WebSocketStream, duration: float) -> None:
         """One access record, of a request that an application saw. A status of 0 is one that was never sent."""
-        if self.counters is not None:
-            self.counters.ended(stream.status, duration, stream.sent, stream.received)
         if self.access is not None:
             self.access(stream.scope, stream.status or None, stream.headers, stream.sent, duration)
 

@@ -346,7 +346,12 @@ class HTTPStream(ASGIStream):
         """Writes the one access record of this request."""
         if not self.logged:
             self.logged = True
-            self.context.record(self, self.runtime.now() - self.started_at)
+            duration = self.runtime.now() - self.started_at
+            counters = self.context.counters
+            if counters is not None:
+                counters.ended(self.status, duration, self.sent, self.received)
+            if self.context.access is not None:
+                self.context.record(self, duration)
 
 
 def open_stream(connection: Connection, context: ASGIContext, scope: dict[str, Any], complete: bool) -> HTTPStream:

@@ -16,6 +16,8 @@ PATIENCE = 0.1  # seconds that the wait may be too long before requests are turn
 class Overload:
     """The state of both measures. limit: requests at the same time, 0 for any number; target: seconds, 0 for any."""
 
+    __slots__ = ("batch_at", "counters", "late_since", "limit", "runtime", "target")
+
     def __init__(self, runtime: Runtime, counters: Counters, limit: int, target: float) -> None:
         self.runtime = runtime
         self.counters = counters

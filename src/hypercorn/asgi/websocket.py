@@ -340,7 +340,12 @@ class WebSocketStream(ASGIStream):
             self.logged = True
             if self.socket is not None:
                 self.sent = self.socket.sent
-            self.context.record(self, self.runtime.now() - self.started_at)
+            duration = self.runtime.now() - self.started_at
+            counters = self.context.counters
+            if counters is not None:
+                counters.ended(self.status, duration, self.sent, self.received)
+            if self.context.access is not None:
+                self.context.record(self, duration)
 
 
 def to_text(data: Any) -> str:

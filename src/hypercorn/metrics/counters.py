@@ -100,9 +100,7 @@ class Counters:
         self.requests_started += 1
         if self.quiet and self.stir is not None:
             self.stir()
-        if version == "1.1":
-            self.http1_requests += 1
-        elif version == "2":
+        if version == "2":
             self.http2_requests += 1
         elif version == "3":
             self.http3_requests += 1
