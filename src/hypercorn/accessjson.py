@@ -14,6 +14,8 @@ NAMED = {
 JSON = "json"
 _quote: Any = json.encoder.encode_basestring_ascii
 _NULL = "null"
+KNOWN, LONGEST = 1024, 256  # texts that are kept as they are written, and the bytes of one
+_known: dict[bytes, str] = {}
 
 
 class JSONLines:
@@ -81,6 +83,12 @@ class JSONLines:
 
 
 def quoted(value: bytes) -> str:
-    """Bytes of a peer between quotes, all but printable ASCII escaped."""
-    text: str = _quote(value.decode("latin-1"))
+    """Bytes of a peer between quotes, all but printable ASCII escaped. Most are those of a request before."""
+    text: str | None = _known.get(value)
+    if text is None:
+        text = _quote(value.decode("latin-1"))
+        if len(value) <= LONGEST:
+            if len(_known) >= KNOWN:
+                _known.clear()
+            _known[value] = text
     return text
