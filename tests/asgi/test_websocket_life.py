@@ -357,6 +357,22 @@ def test_close_codes_that_nobody_may_send(code: Any) -> None:
     assert ws.closing()[0] == 1011
 
 
+@pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, *range(1007, 1015), 3000, 3999, 4000, 4999])
+def test_close_codes_that_an_application_may_send(code: int) -> None:
+    app = Script(after=[{"type": "websocket.close", "code": code, "reason": "because"}])
+    ws = websocket(app).opened()
+    assert ws.closing() == (code, b"because")
+    ws.send(close(code))
+    assert ws.client.closed
+    assert [entry.status for entry in ws.client.access] == [101]
+
+
+def test_a_reason_is_cut_between_two_characters() -> None:
+    """A control frame has room for 123 bytes of it (RFC 6455 section 5.5)."""
+    app = Script(after=[{"type": "websocket.close", "code": 4000, "reason": "é" * 100}])
+    assert websocket(app).opened().closing() == (4000, "é".encode() * 61)
+
+
 def test_close_without_code_and_with_none() -> None:
     assert websocket(Script(after=[{"type": "websocket.close"}])).opened().closing() == (1000, b"")
     message = {"type": "websocket.close", "code": None, "reason": None}
