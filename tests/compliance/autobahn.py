@@ -125,7 +125,7 @@ def table(results: dict[str, dict[str, Any]], date: str) -> str:
         "",
         "The last run of the Autobahn test suite (fuzzing client) against a server that echoes. NON-STRICT and FAILED",
         "would stand here by name; INFORMATIONAL are cases for which the suite knows no wrong answer. Where there are",
-        "fewer than 500 cases, it is a sample of chapters 12 and 13, which take nearly all of the time, and all others.",
+        "fewer than 500 cases, it is a sample of chapters 12 and 13, which take nearly all the time, and all others.",
         "",
         f"{date}; autobahntestsuite 0.8.2, Python {platform.python_version()}, uvloop {version('uvloop')},"
         f" trio {version('trio')}.",
