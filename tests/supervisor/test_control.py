@@ -83,7 +83,7 @@ def test_connections(server: Server, path: str) -> None:
 def test_the_stack_of_a_worker_that_stands_still(server: Server, path: str) -> None:
     """The question is answered though its loop does not turn; one to the loop itself is given up."""
     with server.connect() as peer:
-        peer.send(request("/block/4"))
+        peer.send(request("/block/3"))
         server.await_line(re.compile("inside"), server.output)
         assert "time.sleep" in hypercorn("ctl", "--socket", path, "stack").stdout
         answers = ask(path, {"do": "connections"})

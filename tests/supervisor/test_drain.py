@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no worker proce
 INSIDE = re.compile("inside")
 
 
-@pytest.mark.parametrize("worker_class", ["asyncio", "uvloop", "trio"])
+@pytest.mark.parametrize("worker_class", ["asyncio", pytest.param("uvloop", marks=pytest.mark.slow), "trio"])
 def test_with_everything_open(worker_class: str) -> None:
     """F-19, F-20, N2, Q-P-4, Q-P-7: idle, half a request, an endless stream, a slow response, an idle WebSocket, HTTP/2
     with three streams."""

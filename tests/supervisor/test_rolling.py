@@ -26,7 +26,7 @@ async def app(scope, receive, send):
 """
 
 
-@pytest.mark.parametrize("worker_class", ["asyncio", "uvloop", "trio"])
+@pytest.mark.parametrize("worker_class", ["asyncio", pytest.param("uvloop", marks=pytest.mark.slow), "trio"])
 def test_reload_under_load(worker_class: str) -> None:
     """F-21, Q-P-6, N17: every worker is new, and no request failed."""
     with Server(*TWO, "-k", worker_class, **GRACE) as server:
@@ -141,7 +141,7 @@ def test_more_and_fewer_workers() -> None:
         assert server.complaint == ""
 
 
-@pytest.mark.parametrize("worker_class", ["asyncio", "trio"])
+@pytest.mark.parametrize("worker_class", ["asyncio", pytest.param("trio", marks=pytest.mark.slow)])
 def test_max_requests_under_load(worker_class: str) -> None:
     """Q-P-22, Q-P-1, F-41, LC-16, N23: every worker is replaced again and again, and no request fails."""
     arguments = "--max-requests", "50", "--max-requests-jitter", "20", "-k", worker_class

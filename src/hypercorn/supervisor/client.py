@@ -82,8 +82,8 @@ def add_socket_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pid", type=int, help="the server's process id, where several run")
 
 
-def ctl(arguments: Sequence[str]) -> int:
-    """Runs the command. Returns the exit code."""
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
     lines = [f"  {name:<12} {text}" for name, text in COMMANDS.items()]
     parser = argparse.ArgumentParser(
         prog="hypercorn ctl",
@@ -95,7 +95,12 @@ def ctl(arguments: Sequence[str]) -> int:
     parser.add_argument("value", nargs="?")
     parser.add_argument("--json", action="store_true", help="the answer as JSON")
     add_socket_arguments(parser)
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def ctl(arguments: Sequence[str]) -> int:
+    """Runs the command. Returns the exit code."""
+    options = make_parser().parse_args(arguments)
     try:
         answer = ask(find_socket(options.socket, options.pid), {"do": options.command, "value": options.value})
     except ControlError as error:

@@ -23,7 +23,13 @@ class SoloLink(Link):
         self.worker = worker
 
     def signals(self) -> dict[str, Callable[[], None]]:
-        return {"SIGUSR1": self.reopen}
+        return {"SIGUSR1": self.reopen, "SIGHUP": self.reload}
+
+    def reload(self) -> None:
+        """Without a supervisor only what can change under a running application: log files and certificates."""
+        self.reopen()
+        if self.worker is not None:
+            self.worker.reload_certificates()
 
     def reopen(self) -> None:
         """Opens the log files anew."""

@@ -117,11 +117,6 @@ class WorkerLink(Link):
             worker.shutdown_delay = message.get("delay", 0)
             worker.interrupt()
 
-    def on_unready(self, _: Message) -> None:
-        """The server will stop soon: readiness probes fail, all else goes on."""
-        if self.worker is not None:
-            self.worker.ready = False
-
     def on_hurry(self, _: Message) -> None:
         """Ends at once."""
         if self.worker is not None:
