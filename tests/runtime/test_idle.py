@@ -97,7 +97,8 @@ def test_memory_of_an_idle_connection(backend: str) -> None:
 @pytest.mark.usefixtures("descriptors")
 @pytest.mark.parametrize(("offer", "most"), [((), 8192), (("sec-websocket-extensions: permessage-deflate",), 12288)])
 def test_memory_of_an_idle_websocket(backend: str, offer: tuple[str, ...], most: int) -> None:
-    """A WebSocket that says nothing costs at most 8 KiB, and 12 where compression was agreed on and not used."""
+    """A WebSocket that says nothing costs at most 8 KiB, and 12 where compression was agreed on and not used. Frames
+    and tasks of Pythons before 3.12 are larger."""
 
     def opened(port: int, count: int) -> list[LiveWebSocket]:
         sockets = [LiveWebSocket(Peer(("127.0.0.1", port)), *offer) for _ in range(count)]
@@ -111,7 +112,7 @@ def test_memory_of_an_idle_websocket(backend: str, offer: tuple[str, ...], most:
         cost = (child.ask("memory") - before) / CONNECTIONS
         for each in sockets + more:
             each.peer.close()
-    assert cost <= most, f"{cost:.0f} bytes"
+    assert cost <= (most if sys.version_info >= (3, 12) else most * 3 // 2), f"{cost:.0f} bytes"
 
 
 def test_no_wake_ups_while_idle(backend: str, driver: str) -> None:
