@@ -71,7 +71,7 @@ def make(notes: list[str], file: Path) -> Any:
                 pieces.append(message["body"])
             more = message["more_body"]
         body = {
-            "/hello": lambda: b"hello " + parse_qs(scope["query_string"])[b"name"][0],
+            "/hello": lambda: f"hello {parse_qs(scope['query_string'].decode())['name'][0]}".encode(),
             "/json": lambda: json.dumps({"got": json.loads(b"".join(pieces))}).encode(),
             "/upload": lambda: b"%d" % size,
             "/background": lambda: b"working",
