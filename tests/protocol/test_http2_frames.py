@@ -62,7 +62,7 @@ async def waits(scope: Any, receive: Any, send: Any) -> None:
 def test_the_server_begins_with_settings() -> None:
     h2 = H2(Answers(), start=START)
     assert h2.reader.frames[0][:3] == (SETTINGS, 0, 0)
-    assert h2.reader.settings == {3: 100, 4: 65535, 5: 16384, 6: 65536, 9: 1}
+    assert h2.reader.settings == {3: 100, 4: 65535, 5: 16384, 6: 65536, 8: 1, 9: 1}
     assert [one.flags for one in h2.reader.frames if one.kind == SETTINGS] == [0, ACK]
 
 

@@ -44,4 +44,4 @@ cdef class AppCall:
     cpdef bint start(self, context) except -1
     cdef int step(self, value, PyObject** out) except -1
     cpdef send(self, value)
-    cpdef ended(self, error, bint began)
+    cpdef ended(self, error, Transport transport)

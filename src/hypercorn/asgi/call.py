@@ -16,7 +16,7 @@ from contextvars import Context
 from typing import Any
 
 from hypercorn.errors import ClientDisconnected
-from hypercorn.protocol.ports import Connection, Runtime, Stream
+from hypercorn.protocol.ports import Connection, Runtime, Stream, Transport
 
 # What an application may raise without ending more than its own call.
 APP_ERRORS = (Exception, SystemExit)
@@ -249,10 +249,10 @@ class AppCall:
                 self.coroutine = self.stream.call()
             result = self.coroutine.send(value)
         except StopIteration:
-            self.ended(None, began)
+            self.ended(None, transport if began else None)
             raise
         except BaseException as error:
-            self.ended(error, began)
+            self.ended(error, transport if began else None)
             if isinstance(error, APP_ERRORS):
                 raise StopIteration from None
             self.failure = error
@@ -278,10 +278,10 @@ class AppCall:
                 raise thrown
             result = self.coroutine.throw(thrown)
         except StopIteration:
-            self.ended(None, began)
+            self.ended(None, transport if began else None)
             raise
         except BaseException as error:
-            self.ended(error, began)
+            self.ended(error, transport if began else None)
             if isinstance(error, APP_ERRORS):
                 raise StopIteration from None
             raise
@@ -296,15 +296,14 @@ class AppCall:
         self.held = None
         if self.coroutine is not None:
             self.coroutine.close()
-        self.ended(GeneratorExit(), False)
+        self.ended(GeneratorExit(), None)
 
-    def ended(self, error: BaseException | None, began: bool) -> None:
-        """The call is over."""
+    def ended(self, error: BaseException | None, transport: Transport | None) -> None:
+        """The call is over, and with it the turn of `transport` that this step began."""
         self.over = True
-        stream = self.stream
-        stream.call_ended(error)
-        if began:
-            stream.connection.transport.end_turn()
+        self.stream.call_ended(error)
+        if transport is not None:
+            transport.end_turn()
 
     # What debuggers and `asyncio.Task.get_stack` look for.
 

@@ -258,7 +258,7 @@ cdef class AppCall:
                 self.coroutine = self.stream.call()
             kind = PyIter_Send(self.coroutine, value, &yielded)
         except BaseException as error:
-            self.ended(error, began)
+            self.ended(error, transport if began else None)
             if isinstance(error, APP_ERRORS):
                 return RETURNED
             self.failure = error
@@ -269,7 +269,7 @@ cdef class AppCall:
                 transport.end_turn()
             return SUSPENDED
         Py_DECREF(<object>yielded)
-        self.ended(None, began)
+        self.ended(None, transport if began else None)
         return RETURNED
 
     def __await__(self):
@@ -309,10 +309,10 @@ cdef class AppCall:
                 raise thrown
             result = self.coroutine.throw(thrown)
         except StopIteration:
-            self.ended(None, began)
+            self.ended(None, transport if began else None)
             raise
         except BaseException as error:
-            self.ended(error, began)
+            self.ended(error, transport if began else None)
             if isinstance(error, APP_ERRORS):
                 raise StopIteration from None
             raise
@@ -327,15 +327,14 @@ cdef class AppCall:
         self.held = None
         if self.coroutine is not None:
             self.coroutine.close()
-        self.ended(GeneratorExit(), False)
+        self.ended(GeneratorExit(), None)
 
-    cpdef ended(self, error, bint began):
-        """The call is over."""
-        cdef ASGIStream stream = self.stream
+    cpdef ended(self, error, Transport transport):
+        """The call is over, and with it the turn of `transport` that this step began."""
         self.over = True
-        stream.call_ended(error)
-        if began:
-            stream.connection.transport.end_turn()
+        self.stream.call_ended(error)
+        if transport is not None:
+            transport.end_turn()
 
     # What debuggers and `asyncio.Task.get_stack` look for.
 

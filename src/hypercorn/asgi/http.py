@@ -87,6 +87,7 @@ class HTTPStream(ASGIStream):
         return self.runtime.spawn(AppCall(self))
 
     def call(self) -> Any:
+        self.connection.began(self)
         try:
             coroutine = self.context.app(self.scope, self.receive, self.send)
             if type(coroutine) is not CoroutineType and not hasattr(coroutine, "send"):
@@ -210,7 +211,19 @@ class HTTPStream(ASGIStream):
         elif kind == "http.response.zerocopysend":
             if state == STARTED or state == BODY:
                 return self.send_file(*open_range(message), not message.get("more_body", False))
+        elif kind == "http.response.push":
+            if state < COMPLETE and "http.response.push" in self.scope["extensions"]:
+                self.send_push(message)
+                return DONE
         raise UnexpectedMessageError(kind, STATE_NAMES[state])
+
+    def send_push(self, message: dict[str, Any]) -> None:
+        """Promises a response of this server to a request that the client has not made."""
+        path, headers = message["path"], message.get("headers", ())
+        if not isinstance(path, str) or path[:1] != "/":
+            raise ValueError(f"not a path: {path!r}")
+        authority = next((value for name, value in self.scope["headers"] if name == b"host"), b"")
+        self.connection.push(self, authority, path, list(headers))
 
     def send_start(self, message: dict[str, Any]) -> None:
         """Checks the head and keeps it: it leaves with the first piece of the body."""

@@ -55,6 +55,8 @@ def http_scope(context: ASGIContext, transport: Transport, head: RequestHead | N
     scope["extensions"] = extensions_of(version, head.chunked)
     if transport.tls is not None:
         scope["extensions"]["tls"] = transport.tls.copy()
+    if head.may_push:
+        scope["extensions"]["http.response.push"] = {}
     return scope
 
 

@@ -88,10 +88,11 @@ class WebSocketStream(ASGIStream):
 
     # -- towards the connection
 
-    def begin(self) -> None:
-        self.runtime.spawn(AppCall(self))
+    def begin(self) -> Any:
+        return self.runtime.spawn(AppCall(self))
 
     def call(self) -> Any:
+        self.connection.began(self)
         try:
             coroutine = self.context.app(self.scope, self.receive, self.send)
             if type(coroutine) is not CoroutineType and not hasattr(coroutine, "send"):
@@ -312,6 +313,7 @@ class WebSocketStream(ASGIStream):
         return self.connection.writing_blocked(self)
 
     def call_ended(self, error: BaseException | None) -> None:
+        self.connection.finished(self)
         if error is None:
             if self.state != CLOSED and not self.gone:
                 self.context.log_error("The application returned without closing its WebSocket (%s)", self.name())

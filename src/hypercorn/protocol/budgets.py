@@ -19,6 +19,7 @@ ALIVE_PING = b"are here"
 LARGEST_WINDOW = 2147483647
 USEFUL = 1024  # octets from which a DATA frame was worth its window updates
 PIECE = 16384  # octets of a DATA frame, so that others get their turn
+SEPARATE = 4096  # octets from which a payload is handed on as it is, rather than copied behind its frame's head
 GATHER = 65536  # octets of frames that leave before their turn ends
 DEFAULT_URGENCY = 3
 HIGH_WATER = 65536  # octets of a response that wait before the application does

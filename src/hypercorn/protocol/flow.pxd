@@ -5,7 +5,7 @@ from hypercorn.protocol.ports cimport Connection, Context, Transport
 from hypercorn.wire.http2_writer cimport FieldLines, FrameWriter
 
 cdef int UPDATES
-cdef Py_ssize_t USEFUL, PIECE, GATHER
+cdef Py_ssize_t USEFUL, PIECE, GATHER, SEPARATE
 
 cdef class Sender(Connection):
     cdef public unsigned int id
@@ -27,9 +27,12 @@ cdef class Multiplexer(Connection):
     cdef public Py_ssize_t waiting
     cdef public dict streams
     cdef public Py_ssize_t zombies
+    cdef public Py_ssize_t starting
     @cython.locals(transport=Transport)
     cpdef written(self)
     cpdef flush_frames(self)
+    @cython.locals(writer=FrameWriter)
+    cpdef write_data(self, unsigned int stream_id, bytes data, bint end)
     cpdef enqueue(self, Sender sender)
     cpdef dequeue(self, Sender sender)
     cpdef most_urgent(self)
@@ -37,5 +40,6 @@ cdef class Multiplexer(Connection):
     cpdef pump(self)
     cpdef stream_ended(self, Sender sender)
     cpdef reset_stream(self, Sender sender, unsigned int code)
+    cpdef promise(self, Sender sender, bytes authority, str path, headers)
     cpdef long long grow(self, Sender sender) except -1
     cpdef wait_until(self, double when)

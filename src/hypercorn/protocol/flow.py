@@ -7,8 +7,9 @@ first; within one, streams that said `i=?0` go one after the other, all others i
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
-from hypercorn.protocol.budgets import GATHER, PIECE, UPDATES, USEFUL, Allowance
+from hypercorn.protocol.budgets import GATHER, PIECE, SEPARATE, UPDATES, USEFUL, Allowance
 from hypercorn.protocol.ports import Connection, Context, Transport
 from hypercorn.wire.http2_writer import FieldLines, FrameWriter
 
@@ -39,6 +40,7 @@ class Multiplexer(Connection):
         "lost",
         "queues",
         "send_window",
+        "starting",
         "streams",
         "waiting",
         "writer",
@@ -57,6 +59,7 @@ class Multiplexer(Connection):
         self.queues: list[deque[Sender] | None] = [None] * 8
         self.waiting = 0  # streams in the queues
         self.streams: dict[int, Sender] = {}
+        self.starting = 0  # calls that were spawned and have not begun: what others answer waits for them
         self.zombies = 0  # calls that go on after their stream was reset
 
     def written(self) -> None:
@@ -72,6 +75,16 @@ class Multiplexer(Connection):
         """Hands what was written to the transport."""
         if self.writer.out and not self.lost:
             self.transport.write(self.writer.take())
+
+    def write_data(self, stream_id: int, data: bytes, end: bool) -> None:
+        """Writes a DATA frame; the caller keeps to the windows."""
+        writer = self.writer
+        if len(data) < SEPARATE:
+            writer.data(stream_id, data, end)
+            return
+        writer.frame(len(data), 0, 1 if end else 0, stream_id)
+        self.transport.write(writer.take())
+        self.transport.write(data)
 
     def enqueue(self, sender: Sender) -> None:
         """A stream has something to send, and may."""
@@ -129,6 +142,10 @@ class Multiplexer(Connection):
 
     def reset_stream(self, sender: Sender, code: int) -> None:
         """Sends RST_STREAM and forgets it."""
+        raise NotImplementedError
+
+    def promise(self, sender: Sender, authority: bytes, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Promises a response that the client has not asked for."""
         raise NotImplementedError
 
     def grow(self, sender: Sender) -> int:

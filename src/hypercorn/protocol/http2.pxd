@@ -19,7 +19,7 @@ cdef Py_ssize_t LINGER_BYTES
 
 cdef class HTTP2Connection(HTTP2Life):
     cdef public FrameParser parser
-    cdef public long long first_window, requests
+    cdef public long long first_window, max_pushes, requests
     cdef public HTTP2Stream fresh
     cdef public dict priorities
     cdef public bint allow_push
@@ -33,11 +33,13 @@ cdef class HTTP2Connection(HTTP2Life):
     @cython.locals(head=HTTP2Head, stream=HTTP2Stream, context=Context, limit="long long", verdict=int)
     cpdef new_request(self, unsigned int stream_id, FrameParser parser)
     @cython.locals(stream=HTTP2Stream)
+    cpdef new_websocket(self, unsigned int stream_id, HTTP2Head head)
+    @cython.locals(stream=HTTP2Stream)
     cpdef HTTP2Stream open_stream(self, unsigned int stream_id, HTTP2Head head)
     cpdef refuse_request(self, unsigned int stream_id, HTTP2Head head, int verdict)
     cpdef refuse_stream(self, unsigned int stream_id, int code)
     @cython.locals(stream=HTTP2Stream)
-    cpdef answer_early(self, unsigned int stream_id, HTTP2Head head, int status, bint complete)
+    cpdef answer_early(self, unsigned int stream_id, HTTP2Head head, int status, bint complete, str reason=*)
     @cython.locals(stream=HTTP2Stream)
     cpdef trailers_received(self, stream, FrameParser parser)
     @cython.locals(length=Py_ssize_t, stream_id="unsigned int")

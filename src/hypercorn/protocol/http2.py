@@ -10,8 +10,11 @@ reset counts as open until its application call has ended.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from hypercorn.errors import ProtocolError
+from hypercorn.protocol import http2_push
 from hypercorn.protocol.budgets import (
     ALIVE_PING,
     CONTROLS,
@@ -25,9 +28,11 @@ from hypercorn.protocol.budgets import (
     UPDATES,
     USEFUL,
 )
-from hypercorn.protocol.flow import read_priority
+from hypercorn.protocol.flow import Sender, read_priority
+from hypercorn.protocol.handshake import read_handshake
 from hypercorn.protocol.http2_life import HTTP2Life
 from hypercorn.protocol.http2_stream import HTTP2Stream
+from hypercorn.protocol.http2_tunnel import Tunnel
 from hypercorn.protocol.ports import Connection, Context, Transport
 from hypercorn.wire import http2_events as frames
 from hypercorn.wire.http2 import FrameParser
@@ -72,7 +77,7 @@ REASONS = {
 class HTTP2Connection(HTTP2Life):
     """The HTTP/2 state of one transport."""
 
-    __slots__ = ("allow_push", "first_window", "fresh", "parser", "priorities", "requests")
+    __slots__ = ("allow_push", "first_window", "fresh", "max_pushes", "parser", "priorities", "requests")
 
     def __init__(self, transport: Transport, context: Context) -> None:
         super().__init__(transport, context)
@@ -83,6 +88,7 @@ class HTTP2Connection(HTTP2Life):
         self.fresh: HTTP2Stream | None = None  # its application starts with the next event
         self.priorities: dict[int, bytes] = {}  # of streams that are not open yet
         self.allow_push = True  # the peer takes pushed responses
+        self.max_pushes = LARGEST_ID  # at the same time
         self.send_preface()
 
     def upgraded(self, head: HTTP2Head, settings: dict[int, int]) -> None:
@@ -97,13 +103,15 @@ class HTTP2Connection(HTTP2Life):
     def send_preface(self) -> None:
         """The server's SETTINGS, and a window for the whole connection."""
         context = self.context
-        settings = [
+        settings: list[tuple[int, int]] = [
             (frames.MAX_CONCURRENT_STREAMS, context.h2_max_concurrent_streams),
             (frames.INITIAL_WINDOW_SIZE, min(context.h2_stream_window, LARGEST_WINDOW)),
             (frames.MAX_FRAME_SIZE, context.h2_max_frame_size),
             (frames.MAX_HEADER_LIST_SIZE, context.h2_max_header_list_size),
             (frames.NO_RFC7540_PRIORITIES, 1),
         ]
+        if context.websocket is not None:
+            settings.append((frames.ENABLE_CONNECT_PROTOCOL, 1))
         self.writer.settings(settings)
         if self.recv_window > 65535:
             self.writer.window_update(0, self.recv_window - 65535)
@@ -123,6 +131,7 @@ class HTTP2Connection(HTTP2Life):
             event = parser.next_event()
             fresh = self.fresh
             if fresh is not None and event != RESET and (event != DATA or parser.stream_id != fresh.id):
+                self.fresh = None
                 self.begin_call(fresh)
             if event == HEADERS:
                 self.headers_received(parser)
@@ -140,10 +149,10 @@ class HTTP2Connection(HTTP2Life):
     def begin_call(self, stream: HTTP2Stream) -> None:
         """Starts the application of a stream. It had to wait for one event: a request that is taken back in the same
         breath costs no call."""
-        self.fresh = None
         if stream.over:
             return
-        stream.calling = True
+        stream.calling = stream.starting = True
+        self.starting += 1
         exchange: Any = stream.stream
         call = exchange.begin()
         if stream.calling:
@@ -173,7 +182,7 @@ class HTTP2Connection(HTTP2Life):
         limit = context.keep_alive_max_requests
         if (limit and self.requests >= limit) or stream_id > LARGEST_ID - 2:
             self.drain()
-        if len(self.streams) + self.zombies >= context.h2_max_concurrent_streams:
+        if len(self.streams) - self.pushes + self.zombies >= context.h2_max_concurrent_streams:
             self.refuse_stream(stream_id, REFUSED_STREAM)
             return
         head = HTTP2Head()
@@ -182,7 +191,8 @@ class HTTP2Connection(HTTP2Life):
             return
         verdict = judge_request(parser.fields or [], head)
         head.complete = parser.end_stream
-        if verdict != GOOD or (head.complete and head.content_length > 0) or head.protocol:
+        head.may_push = self.allow_push
+        if verdict != GOOD or (head.complete and head.content_length > 0):
             self.refuse_request(stream_id, head, verdict)
             return
         if context.server_names and not context.serves(head.host):
@@ -191,9 +201,40 @@ class HTTP2Connection(HTTP2Life):
         if context.max_body_size and head.content_length > context.max_body_size:
             self.answer_early(stream_id, head, 413, head.complete)
             return
+        if head.protocol:
+            self.new_websocket(stream_id, head)
+            return
         stream = self.open_stream(stream_id, head)
         stream.stream = context.open_http(stream, head)
         self.fresh = stream
+
+    def new_websocket(self, stream_id: int, head: HTTP2Head) -> None:
+        """An extended CONNECT (RFC 8441): a WebSocket's handshake, or a protocol that is not known."""
+        settings = self.context.websocket
+        if settings is None or head.protocol.lower() != b"websocket":
+            self.answer_early(stream_id, head, 501, head.complete)
+            return
+        if head.complete:
+            self.answer_early(stream_id, head, 400, True, "a WebSocket needs both directions of its stream")
+            return
+        try:
+            handshake = read_handshake(head.headers, settings.origins, with_key=False)
+        except ProtocolError as error:
+            self.answer_early(stream_id, head, error.status, False, error.reason)
+            return
+        head.content_length = -1
+        head.expect_continue = False
+        stream = self.open_stream(stream_id, head)
+        stream.deadline = 0.0
+        stream.connect = True
+        if settings.handshake_timeout:
+            stream.deadline = self.context.runtime.now() + settings.handshake_timeout
+            self.wait_until(stream.deadline)
+        stream.stream = Tunnel(stream, self.context.open_websocket(stream, head, handshake))
+        self.fresh = stream
+
+    def promise(self, sender: Sender, authority: bytes, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        http2_push.promise(self, sender, authority, path, headers)  # type: ignore[arg-type]  # senders are its streams
 
     def open_stream(self, stream_id: int, head: HTTP2Head) -> HTTP2Stream:
         """The record of a new stream."""
@@ -220,9 +261,6 @@ class HTTP2Connection(HTTP2Life):
         if verdict > 0:
             self.answer_early(stream_id, head, verdict, head.complete)
             return
-        if verdict == GOOD and head.protocol:
-            self.answer_early(stream_id, head, 501, head.complete)
-            return
         self.context.refused(self, head, 400, "malformed request")
         self.refuse_stream(stream_id, PROTOCOL_ERROR)
 
@@ -233,14 +271,14 @@ class HTTP2Connection(HTTP2Life):
         self.control_written()
         self.spend(RESETS)
 
-    def answer_early(self, stream_id: int, head: HTTP2Head, status: int, complete: bool) -> None:
+    def answer_early(self, stream_id: int, head: HTTP2Head, status: int, complete: bool, reason: str = "") -> None:
         """Answers a request that no application sees."""
         head.complete = complete
         stream = HTTP2Stream(self, stream_id, self.first_window, 0)
         self.streams[stream_id] = stream
         stream.remote_done = complete
         stream.bodyless = head.method == "HEAD"
-        reason = REASONS.get(status, "refused")
+        reason = reason or REASONS.get(status, "refused")
         stream.answer(status, reason)
         self.answered = stream.answered
         self.context.refused(self, head, status, reason)
@@ -251,7 +289,7 @@ class HTTP2Connection(HTTP2Life):
         if stream.remote_done:
             self.fault(stream, STREAM_CLOSED)
             return
-        trailers = judge_trailers(parser.fields or [])
+        trailers = None if stream.connect else judge_trailers(parser.fields or [])
         if not parser.end_stream or trailers is None or parser.oversize:
             self.fault(stream, PROTOCOL_ERROR)
             return
@@ -315,7 +353,7 @@ class HTTP2Connection(HTTP2Life):
             self.fault(stream, PROTOCOL_ERROR)
             return
         limit = self.context.max_body_size
-        if limit and stream.received > limit:
+        if limit and stream.received > limit and not stream.connect:
             self.too_large(stream)
             return
         if parser.end_stream:
@@ -389,7 +427,7 @@ class HTTP2Connection(HTTP2Life):
             else:
                 self.spend(GLITCHES)
             return
-        early = not stream.head_sent
+        early = not stream.head_sent and stream_id & 1 != 0
         self.withdraw(stream)
         self.drop(stream)
         if early:
@@ -420,6 +458,9 @@ class HTTP2Connection(HTTP2Life):
         value = settings.get(frames.ENABLE_PUSH)
         if value is not None:
             self.allow_push = value == 1
+        value = settings.get(frames.MAX_CONCURRENT_STREAMS)
+        if value is not None:
+            self.max_pushes = value
         value = settings.get(frames.INITIAL_WINDOW_SIZE)
         return value is None or self.change_windows(value - self.first_window)
 

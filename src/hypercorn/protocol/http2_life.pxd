@@ -13,7 +13,7 @@ cdef int RESETS, ENHANCE_YOUR_CALM, NO_ERROR, PROTOCOL_ERROR, SETTINGS_TIMEOUT
 cdef class HTTP2Life(Multiplexer):
     cdef public list calls_due, cut_order
     cdef public set cut
-    cdef public Py_ssize_t controls, unread, unsent
+    cdef public Py_ssize_t controls, pushes, unread, unsent
     cdef public long long recv_window, unacked, grown
     cdef public unsigned int last_id, next_push
     cdef public bint draining, final, eof, lingering, peer_leaving, settled

@@ -42,6 +42,7 @@ class HTTP2Life(Multiplexer):
         "partial_at",
         "peer_leaving",
         "pinged_at",
+        "pushes",
         "recv_window",
         "settings_at",
         "settled",
@@ -63,6 +64,7 @@ class HTTP2Life(Multiplexer):
         self.settled = False  # the peer's first frames came
         self.calls_due: list[tuple[float, Any]] = []
         self.next_push = 2
+        self.pushes = 0  # pushed streams that are open
         self.controls = 0  # frames written while the peer does not read
         self.eof = False
         self.lingering = False
@@ -117,6 +119,8 @@ class HTTP2Life(Multiplexer):
         """The peer of a stream is gone."""
         exchange = stream.stream
         stream.over = True
+        if not stream.id & 1:
+            self.pushes -= 1
         stream.stream = None
         stream.pieces = None
         stream.pending = 0
@@ -146,7 +150,8 @@ class HTTP2Life(Multiplexer):
             stream.stream.writable()
 
     def turn_ended(self) -> None:
-        if self.writer.out:
+        # Where calls begin in a later step of the loop, the answers of one batch still leave together.
+        if self.writer.out and not self.starting:
             self.flush_frames()
         if self.idle_at < 0 and not self.streams and not self.lost and not self.lingering:
             self.idle_at = self.context.runtime.now()
@@ -164,6 +169,8 @@ class HTTP2Life(Multiplexer):
         if stream.calling and not answered:
             stream.zombie = True
             self.zombies += 1
+            if stream.socket is not None:
+                return  # it is told by a message, as over HTTP/1.1
             runtime = self.context.runtime
             if not self.calls_due:
                 runtime.call_at(runtime.now() + CANCEL_AFTER, self.cancel_calls)
@@ -204,6 +211,8 @@ class HTTP2Life(Multiplexer):
     def stream_ended(self, sender: Sender) -> None:
         stream: Any = sender
         stream.over = True
+        if not stream.id & 1:
+            self.pushes -= 1
         stream.stream = None
         self.streams.pop(stream.id, None)
         self.idle_at = -1.0
@@ -334,11 +343,14 @@ class HTTP2Life(Multiplexer):
             return
         self.check_peer(now)
         for stream in list(self.streams.values()):
-            if stream.deadline:
-                if stream.deadline <= now:
-                    stream.expired(now)
-                if stream.deadline and not self.lost:
-                    self.wait_until(stream.deadline)
+            waiting: Any = stream
+            if waiting.socket is not None:
+                waiting = waiting.socket
+            if waiting.deadline:
+                if waiting.deadline <= now:
+                    waiting.expired(now)
+                if waiting.deadline and not self.lost:
+                    self.wait_until(waiting.deadline)
 
     def check_progress(self, now: float) -> None:
         """Has the peer read anything since the output piled up?"""
@@ -404,6 +416,10 @@ class HTTP2Life(Multiplexer):
     def shutdown(self) -> None:
         if self.streams or self.idle_at < 0 or self.context.runtime.now() - self.idle_at < self.context.idle_grace:
             self.drain()
+            for stream in list(self.streams.values()):
+                one: Any = stream
+                if one.socket is not None:
+                    one.socket.shutdown()
         elif not self.lingering:
             self.close()
 

@@ -11,7 +11,9 @@ cdef class HTTP2Stream(Sender):
     cdef public Multiplexer mux
     cdef public Stream stream
     cdef public object call
-    cdef public bint calling, over, zombie
+    cdef public bint calling, starting, over, zombie
+    cdef public bint connect
+    cdef public Connection socket
     cdef public bint remote_done, expect
     cdef public long long content_length, received, recv_window, recv_size, unacked
     cdef public bint head_sent, bodyless

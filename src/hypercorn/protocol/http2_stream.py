@@ -10,7 +10,7 @@ from typing import Any
 
 from hypercorn.protocol.budgets import DEFAULT_URGENCY, HIGH_WATER, LOW_WATER
 from hypercorn.protocol.flow import Multiplexer, Sender
-from hypercorn.protocol.ports import Stream
+from hypercorn.protocol.ports import Connection, Stream
 from hypercorn.wire.http2_tables import CANCEL, INTERNAL_ERROR, NO_ERROR
 from hypercorn.wire.http2_writer import FieldLine
 
@@ -23,6 +23,7 @@ class HTTP2Stream(Sender):
         "bodyless",
         "call",
         "calling",
+        "connect",
         "content_length",
         "end_queued",
         "expect",
@@ -40,6 +41,8 @@ class HTTP2Stream(Sender):
         "recv_size",
         "recv_window",
         "remote_done",
+        "socket",
+        "starting",
         "status",
         "stream",
         "trailer_lines",
@@ -59,8 +62,11 @@ class HTTP2Stream(Sender):
         self.stream: Stream | None = None
         self.call: Any = None  # the application's call, while it runs: what the runtime cancels
         self.calling = False
+        self.starting = False  # ... it has not begun
         self.over = False  # removed from the connection
         self.zombie = False  # ... while its call goes on
+        self.connect = False  # an extended CONNECT (RFC 8441)
+        self.socket: Connection | None = None  # ... that was accepted: the WebSocket on it
         # the request
         self.remote_done = False
         self.expect = False
@@ -138,7 +144,7 @@ class HTTP2Stream(Sender):
             and not mux.waiting
             and not mux.writing_paused
         ):
-            mux.writer.data(self.id, data, last)
+            mux.write_data(self.id, data, last)
             self.send_window -= size
             mux.send_window -= size
             mux.written()
@@ -196,7 +202,7 @@ class HTTP2Stream(Sender):
         self.pending -= size
         self.send_window -= size
         last = not self.pending and self.end_queued
-        self.mux.writer.data(self.id, data, last and self.trailer_lines is None)
+        self.mux.write_data(self.id, data, last and self.trailer_lines is None)
         if self.pending:
             self.wait_for_window()
         elif last:
@@ -239,6 +245,9 @@ class HTTP2Stream(Sender):
             self.mux.writer.headers(self.id, fields.status(103), lines, [], False)
             self.mux.written()
 
+    def push(self, stream: Stream, authority: bytes, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.mux.promise(self, authority, path, headers)
+
     def wanted(self, stream: Stream) -> None:
         if self.expect and not self.over:
             self.expect = False
@@ -270,7 +279,23 @@ class HTTP2Stream(Sender):
         self.answer(500, "Internal Server Error")
         return 500
 
+    def accept(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], extension: Any) -> Connection:
+        tunnel: Any = self.stream
+        self.start(stream, 200, headers, False)
+        self.send_head(False)
+        accepted: Connection = tunnel.accept(extension)
+        return accepted
+
+    def began(self, stream: Stream) -> None:
+        if self.starting:
+            self.starting = False
+            mux = self.mux
+            mux.starting -= 1
+            if not mux.starting and mux.writer.out:
+                mux.written()
+
     def finished(self, stream: Stream) -> None:
+        self.began(stream)
         self.calling = False
         self.call = None
         if self.zombie:
@@ -285,8 +310,9 @@ class HTTP2Stream(Sender):
         length = len(body)
         if self.bodyless:
             body = b""
+        more = [(b"sec-websocket-version", b"13")] if status == 426 else []
         self.lines = self.mux.fields.check(
-            [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % length)]
+            [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % length), *more]
         )
         self.has_date = self.has_server = self.with_trailers = False
         self.status = status
@@ -306,6 +332,8 @@ class HTTP2Stream(Sender):
         """The response is on its way to the transport, END_STREAM and all."""
         self.local_done = True
         self.deadline = 0.0
+        if self.socket is not None and not self.remote_done:
+            return  # the peer ends its half itself
         if not self.remote_done:
             # The rest of the request is of no use (RFC 9113 section 8.1).
             self.mux.reset_stream(self, NO_ERROR)
@@ -319,6 +347,8 @@ class HTTP2Stream(Sender):
 
     def wait_for_body(self) -> None:
         """Sets the deadline for the rest of the request: until the response begins, and while the peer may send."""
+        if self.connect:
+            return
         timeout = self.context.body_timeout
         if timeout and not self.remote_done and not self.head_sent and not self.expect and self.recv_window > 0:
             self.deadline = self.context.runtime.now() + timeout
@@ -342,4 +372,7 @@ class HTTP2Stream(Sender):
             else:
                 self.mux.reset_stream(self, CANCEL)
         elif not self.head_sent and stream is not None:
-            self.give_up(408, "the request body did not arrive in time")
+            if self.connect:
+                self.give_up(504, "the application did not answer the handshake in time")
+            else:
+                self.give_up(408, "the request body did not arrive in time")

@@ -66,10 +66,12 @@ cdef class Connection:
     cpdef bint send_file(self, Stream stream, int fd, long long offset, long long count, bint end) except -1
     cpdef trailers(self, Stream stream, headers, bint end)
     cpdef hint(self, Stream stream, headers)
+    cpdef push(self, Stream stream, bytes authority, str path, headers)
     cpdef int reset(self, Stream stream) except -1
     cpdef Connection accept(self, Stream stream, headers, extension)
     cpdef wanted(self, Stream stream)
     cpdef taken(self, Stream stream, Py_ssize_t size)
+    cpdef began(self, Stream stream)
     cpdef finished(self, Stream stream)
 
 cdef class Stream:

@@ -6,7 +6,7 @@ opens. They are classes rather than typing protocols so that, compiled, a call a
     transport -> connection   data_received  eof_received  connection_lost  pause_writing  resume_writing
     connection -> transport   write  close  abort  write_eof  pause_reading  resume_reading  get_extra_info
     connection -> stream      body_received  disconnected  writable  message_received  closed
-    stream -> connection      start  body  trailers  hint  reset  wanted  accept  taken  finished
+    stream -> connection      start  body  trailers  hint  push  reset  wanted  accept  taken  began  finished
 
 No method of these blocks, and none raises because of a peer.
 """
@@ -275,6 +275,11 @@ class Connection:
         """Sends a 103 (Early Hints)."""
         raise NotImplementedError
 
+    def push(self, stream: Stream, authority: bytes, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Promises a response that the client has not asked for, where it takes such ones. Raises TypeError or
+        ValueError for a malformed request."""
+        raise NotImplementedError
+
     def reset(self, stream: Stream) -> int:
         """Gives the exchange up: answers 500 if nothing was sent yet, else makes sure that the peer cannot take the
         response for complete. Returns the status that the peer saw."""
@@ -291,6 +296,9 @@ class Connection:
 
     def taken(self, stream: Stream, size: int) -> None:
         """The application took bytes of the body: the peer may send as many more, where the version counts them."""
+
+    def began(self, stream: Stream) -> None:
+        """The application's first step begins."""
 
     def finished(self, stream: Stream) -> None:
         """The application's call has ended."""

@@ -12,6 +12,7 @@ class RequestHead:
     content_length: bytes, -1 where unknown, 0 without a body; chunked: the body's length is unknown
     complete: nothing follows the head, or all of it was received
     expect_continue: the client waits for 100 (Continue); upgrade: the protocol it would switch to
+    may_push: the client takes responses that it did not ask for
     """
 
     __slots__ = (
@@ -22,6 +23,7 @@ class RequestHead:
         "headers",
         "host",
         "http_version",
+        "may_push",
         "method",
         "path",
         "query_string",
@@ -36,4 +38,4 @@ class RequestHead:
         self.raw_target = self.raw_path = self.query_string = self.upgrade = self.host = b""
         self.headers: list[tuple[bytes, bytes]] = []
         self.content_length = 0
-        self.chunked = self.complete = self.expect_continue = False
+        self.chunked = self.complete = self.expect_continue = self.may_push = False

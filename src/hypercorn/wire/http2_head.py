@@ -59,7 +59,7 @@ class HTTP2Head(RequestHead):
         self.http_version = "2"
         self.raw_target = self.raw_path = self.query_string = self.upgrade = self.host = b""
         self.content_length = -1
-        self.chunked = self.complete = self.expect_continue = self.takes_trailers = False
+        self.chunked = self.complete = self.expect_continue = self.may_push = self.takes_trailers = False
         self.protocol = b""
         self.priority = b""
         self.scheme = b""

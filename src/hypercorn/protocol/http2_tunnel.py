@@ -1,0 +1,184 @@
+"""A WebSocket on one stream of an HTTP/2 connection (RFC 8441): DATA frames as the pipe that `websocket` needs.
+
+    HTTP2Stream -> Tunnel: the stream's exchange -> WebSocketOnStream -> StreamTransport -> HTTP2Stream
+
+What comes before the handshake is answered, or while the application does not read, waits here; the peer gets credit
+for it when it is taken, so the stream's window bounds it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypercorn.protocol.http2_stream import HTTP2Stream
+from hypercorn.protocol.ports import Stream, Transport
+from hypercorn.protocol.websocket import WebSocketConnection
+from hypercorn.wire.http2_tables import CANCEL, NO_ERROR
+
+
+class StreamTransport(Transport):
+    """The DATA of one stream as a transport. A turn of it is a turn of the connection's transport too."""
+
+    __slots__ = ("below", "ended", "held", "outer", "reading", "stream", "tunnel")
+
+    def __init__(self, stream: HTTP2Stream, tunnel: Stream) -> None:
+        below = stream.transport
+        super().__init__(below.runtime)
+        self.below: Transport = below
+        self.stream = stream
+        self.tunnel = tunnel
+        self.client = below.client
+        self.server = below.server
+        self.scheme = below.scheme
+        self.held = bytearray()  # what was received and not taken yet
+        self.reading = False
+        self.ended = False  # the peer sends no more
+        self.outer = False  # this turn began the one below
+
+    def cork(self) -> bool:
+        if self.corked:
+            return False
+        self.corked = True
+        self.outer = self.below.cork()
+        return True
+
+    def end_turn(self) -> None:
+        outer = self.outer or self.below.cork()
+        self.outer = False
+        super().end_turn()
+        if outer:
+            self.below.end_turn()
+
+    def send_bytes(self, data: bytes) -> None:
+        stream = self.stream
+        if stream.over or stream.local_done or stream.end_queued:
+            return
+        stream.body(self.tunnel, data, False)
+        if stream.blocked and self.connection is not None:
+            self.connection.pause_writing()
+
+    def unsent(self) -> int:
+        return self.stream.pending
+
+    def write_eof(self) -> None:
+        """END_STREAM, on the last of what was written."""
+        stream = self.stream
+        data = b"".join(self.out)
+        self.out.clear()
+        self.out_size = 0
+        if not stream.over and not stream.local_done and not stream.end_queued:
+            stream.body(self.tunnel, data, True)
+
+    def close(self) -> None:
+        self.write_eof()
+
+    def abort(self) -> None:
+        stream = self.stream
+        if not stream.over:
+            stream.mux.reset_stream(stream, NO_ERROR if stream.local_done else CANCEL)
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        if not self.reading:
+            self.reading = True
+            if self.held or self.ended:
+                self.runtime.call_soon(self.deliver)
+
+    def get_extra_info(self, name: str) -> Any:
+        return self.below.get_extra_info(name)
+
+    # -- from the stream
+
+    def receive(self, data: bytes, complete: bool) -> None:
+        """DATA of the peer."""
+        self.held += data
+        self.ended = complete
+        self.deliver()
+
+    def deliver(self) -> None:
+        """Hands up what may be, and gives credit for it."""
+        connection = self.connection
+        if not self.reading or connection is None:
+            return
+        began = self.cork()
+        if self.held:
+            data = bytes(self.held)
+            self.held.clear()
+            self.stream.taken(self.tunnel, len(data))
+            connection.data_received(data)
+        if self.ended and self.reading and not self.held:
+            self.connection = None
+            connection.eof_received()
+            self.end_of_stream()
+        if began:
+            self.end_turn()
+
+    def end_of_stream(self) -> None:
+        """Both sides have ended."""
+        stream = self.stream
+        if stream.local_done and not stream.over:
+            stream.mux.stream_ended(stream)
+
+
+class WebSocketOnStream(WebSocketConnection):
+    """A WebSocket whose deadlines are among those of the HTTP/2 connection."""
+
+    __slots__ = ()
+
+    def set_deadline(self) -> None:
+        super().set_deadline()
+        if self.deadline:
+            pipe: Any = self.transport
+            pipe.stream.mux.wait_until(self.deadline)
+
+    def finished(self, stream: Stream) -> None:
+        pipe: Any = self.transport
+        pipe.stream.finished(stream)
+
+
+class Tunnel(Stream):
+    """What is on the stream of an extended CONNECT: the WebSocket's handshake, then the WebSocket."""
+
+    __slots__ = ("exchange", "pipe", "socket", "stream")
+
+    def __init__(self, stream: HTTP2Stream, exchange: Stream) -> None:
+        super().__init__(stream)
+        self.stream = stream
+        self.exchange: Stream = exchange
+        self.pipe = StreamTransport(stream, self)
+        self.socket: WebSocketConnection | None = None
+
+    def begin(self) -> Any:
+        return self.exchange.begin()
+
+    def accept(self, extension: Any) -> WebSocketConnection:
+        """The handshake has succeeded: its 200 is on the way."""
+        socket = WebSocketOnStream(self.pipe, self.stream.context, self.exchange, extension)
+        socket.accepted = 200
+        self.socket = self.stream.socket = socket
+        self.pipe.connection = socket
+        self.pipe.resume_reading()
+        return socket
+
+    def body_received(self, data: bytes, complete: bool) -> bool:
+        self.pipe.receive(data, complete)
+        return True
+
+    def disconnected(self, status: int) -> None:
+        self.pipe.connection = None
+        if self.socket is None:
+            self.exchange.disconnected(status)
+        else:
+            self.socket.connection_lost()
+
+    def peer_closed(self) -> None:
+        """The connection is half-closed, and so was the stream."""
+
+    def writable(self) -> None:
+        socket = self.socket
+        if socket is None:
+            self.exchange.writable()
+        elif socket.writing_paused and not self.stream.blocked:
+            socket.resume_writing()
