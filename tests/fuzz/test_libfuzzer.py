@@ -55,10 +55,15 @@ def test_websocket(tmp_path: Path, vectors: str) -> None:
     fuzz(tmp_path, "websocket", vectors, SECONDS // 6)
 
 
-def fuzz(tmp_path: Path, name: str, vectors: str, seconds: int) -> None:
+def test_hpack(tmp_path: Path) -> None:
+    """Header blocks: representations, integers, Huffman codes."""
+    fuzz(tmp_path, "hpack", "vectors", SECONDS // 6, "http1.c")
+
+
+def fuzz(tmp_path: Path, name: str, vectors: str, seconds: int, *more: str) -> None:
     """Builds a target and runs it."""
     target = tmp_path / f"{name}_fuzz"
-    sources = [str(ROOT / "csrc" / path) for path in (f"{name}.c", f"fuzz/{name}_fuzz.c")]
+    sources = [str(ROOT / "csrc" / path) for path in (f"{name}.c", f"fuzz/{name}_fuzz.c", *more)]
     command = [compiler(tmp_path), *FLAGS, *SCALAR[vectors], f"-I{ROOT / 'csrc'}", *sources, "-o", str(target)]
     subprocess.run(command, check=True)
     run = subprocess.run(
