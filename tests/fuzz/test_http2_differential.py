@@ -24,12 +24,15 @@ Op = tuple[Any, ...]
 NAMES = st.sampled_from(["a", "x-long-name", "accept", "user-agent", "cache-control", "x-id"])
 VALUES = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=40)
 FIELDS = st.lists(st.tuples(NAMES, VALUES), max_size=5)
-STREAMS = st.integers(0, 7)
+TRAILERS = st.lists(st.tuples(st.sampled_from(["a", "x-b"]), VALUES), max_size=3)
+STREAMS = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 3])
 OCTETS = st.binary(max_size=3000)
 SENSIBLE: list[st.SearchStrategy[Op]] = [
+    st.tuples(st.just("open"), FIELDS, st.just(False)),
     st.tuples(st.just("open"), FIELDS, st.booleans()),
     st.tuples(st.just("data"), STREAMS, OCTETS, st.booleans(), st.one_of(st.none(), st.integers(0, 255))),
-    st.tuples(st.just("trailers"), STREAMS, FIELDS),
+    st.tuples(st.just("data"), STREAMS, OCTETS, st.just(True), st.none()),
+    st.tuples(st.just("trailers"), STREAMS, TRAILERS),
     st.tuples(st.just("reset"), STREAMS),
     st.tuples(st.just("ping"), st.binary(min_size=8, max_size=8)),
     st.tuples(st.just("window"), STREAMS, st.integers(1, 100_000)),
@@ -182,7 +185,7 @@ def converse(ops: list[Op]) -> tuple[Application, Library, H2, Client]:
 
 
 @settings(max_examples=120)
-@given(st.lists(st.one_of(SENSIBLE), max_size=40))
+@given(st.lists(st.one_of(SENSIBLE), min_size=15, max_size=50))
 def test_sensible_conversations(ops: list[Op]) -> None:
     """Both servers see the same, and every whole request is answered."""
     app, library, ours, client = converse(ops)
@@ -196,7 +199,7 @@ def test_sensible_conversations(ops: list[Op]) -> None:
 
 
 @settings(max_examples=250)
-@given(st.lists(st.one_of(*SENSIBLE, RAW, RAW), max_size=25))
+@given(st.lists(st.one_of(*SENSIBLE, RAW), min_size=8, max_size=25))
 def test_conversations_with_raw_frames(ops: list[Op]) -> None:
     """Nothing reaches the application that h2 would not have let pass, and nothing breaks the server."""
     app, library, ours, _ = converse(ops)
