@@ -59,7 +59,7 @@ async def waits(scope: Any, receive: Any, send: Any) -> None:
 # -- 3.4: the preface, and 6.5: settings
 
 
-def test_the_server_begins_with_settings() -> None:
+def test_q_h2_12_the_server_begins_with_settings() -> None:
     h2 = H2(Answers(), start=START)
     assert h2.reader.frames[0][:3] == (SETTINGS, 0, 0)
     assert h2.reader.settings == {3: 100, 4: 65535, 5: 16384, 6: 65536, 8: 1, 9: 1}
@@ -263,6 +263,7 @@ IGNORED = {
     "5.1 A15 H2-08 WINDOW_UPDATE on a closed stream": headers(1) + window_update(1, 1),
     "5.1 H2-08 PRIORITY on a closed stream": headers(1) + frame(PRIORITY, 0, 1, bytes(5)),
     "5.3 A12 PRIORITY on an idle stream": frame(PRIORITY, 0, 99, bytes(5)),
+    "Q-H2-13 PRIORITY on many streams": b"".join(frame(PRIORITY, 0, n, bytes(5)) for n in range(103, 5103, 2)),
     "5.3.1 C11 a stream that depends on itself": frame(PRIORITY, 0, 3, (3).to_bytes(4, "big") + b"\x10"),
     "6.2 HEADERS with a priority": frame(
         HEADERS, END_STREAM | END_HEADERS | PRIORITIZED, 1, (1).to_bytes(4, "big") + b"\x10" + block(GET)
@@ -345,6 +346,25 @@ def test_d05_too_many_fields_are_answered_431() -> None:
     h2.send(headers(1, [*GET, *((b"a", b"") for _ in range(21))]))
     assert h2.answer().status == 431
     assert h2.alive()
+
+
+def test_d18_trailers_that_are_too_large() -> None:
+    """They have the limits of a head; the table stays in step, and the connection goes on."""
+    h2 = H2(Reads(), max_header_count=20)
+    h2.send(headers(1, POST, end=False), headers(1, [(b"a", b"")] * 21))
+    assert h2.answer(1).reset == PROTOCOL_ERROR
+    text = block((b"x-%d" % number, b"v" * 1000) for number in range(80)) + literal(b"kept", b"yes", 0x40)
+    pieces = [text[at : at + 16000] for at in range(0, len(text), 16000)]
+    h2.send(
+        headers(3, POST, end=False),
+        frame(HEADERS, END_STREAM, 3, pieces[0]),
+        *(frame(CONTINUATION, 0, 3, piece) for piece in pieces[1:-1]),
+        frame(CONTINUATION, END_HEADERS, 3, pieces[-1]),
+        frame(HEADERS, END_STREAM | END_HEADERS, 5, block(GET) + b"\xbe"),
+    )
+    assert h2.answer(3).reset == PROTOCOL_ERROR
+    assert h2.answer(5).status == 200
+    assert h2.client.errors == []
 
 
 def test_d14_crumbs_of_a_cookie_are_joined() -> None:

@@ -243,8 +243,10 @@ def test_f22_an_application_that_does_not_read_asks_for_nothing() -> None:
 # -- responses
 
 
-def test_head_and_first_data_in_one_write() -> None:
-    h2 = H2(Answers(start(), body(b"hello")))
+@EAGERNESS
+def test_head_and_first_data_in_one_write(eager: bool) -> None:
+    """So do the answers of one batch, also where calls begin in a later step of the loop."""
+    h2 = H2(Answers(start(), body(b"hello")), eager=eager)
     before = len(h2.client.writes)
     h2.send(headers(1), headers(3), headers(5))
     assert len(h2.client.writes) == before + 1
@@ -329,6 +331,21 @@ def test_trailers_that_the_client_does_not_take() -> None:
     h2 = H2(Answers(*messages))
     h2.send(headers(1))
     assert (h2.answer().body, h2.answer().trailers, h2.answer().ended) == (b"x", None, True)
+
+
+def test_q_h2_18_calls_that_never_begin_hold_nothing_back() -> None:
+    """Where calls begin later, those of streams that are reset meanwhile count as begun."""
+    h2 = H2(Answers(start(), body(b"hello")), eager=False)
+    h2.send(headers(1), headers(3), reset(3), headers(5), reset(1))
+    assert h2.answer(5).body == b"hello"
+    assert h2.connection.starting == 0
+
+
+def test_q_h2_17_te_in_any_case() -> None:
+    app = Answers(start(trailers=True), body(b"a"), {"type": "http.response.trailers", "headers": [(b"x", b"y")]})
+    h2 = H2(app)
+    h2.send(headers(1, [*GET, (b"te", b"Trailers")]))
+    assert h2.answer().trailers == [(b"x", b"y")]
 
 
 def test_early_hints() -> None:

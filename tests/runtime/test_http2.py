@@ -128,6 +128,25 @@ def test_h2_off_is_not_offered(serve_app: Any, certificates: Certificates) -> No
     assert live.connect(tls=context).sock.selected_alpn_protocol() == "http/1.1"
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("old", ["TLS 1.1", "a cipher without forward secrecy"])
+def test_g05_transport_that_is_too_weak(serve_app: Any, certificates: Certificates, old: str) -> None:
+    live = serve_app(hello, lifespan="off", certfile=certificates.certfile, keyfile=certificates.keyfile)
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    if old == "TLS 1.1":
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+        context.set_ciphers("ALL:@SECLEVEL=0")
+    else:
+        context.set_ciphers("AES128-SHA256:AES128-SHA")
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        live.connect(tls=context)
+
+
 def test_an_upload_and_its_echo(connect: Any) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await respond(send, await body_of(receive))
