@@ -116,12 +116,20 @@ async def messages(receive: Any) -> Any:
 
 
 async def grpc_app(scope: Any, receive: Any, send: Any) -> None:
-    """/test/Echo and its streaming kinds give messages back; /test/Fail says why it does not."""
+    """/test/Echo gives every message back, /test/Join all of them as one, /test/Count as many as it is told;
+    /test/Fail says why it does not."""
     fields = [(b"content-type", b"application/grpc")]
     await send({"type": "http.response.start", "status": 200, "headers": fields, "trailers": True})
     status = [(b"grpc-status", b"0")]
     if scope["path"] == "/test/Fail":
         status = [(b"grpc-status", b"5"), (b"grpc-message", b"nothing here")]
+    elif scope["path"] == "/test/Join":
+        joined = b"".join([message async for message in messages(receive)])
+        await send({"type": "http.response.body", "body": framed(joined), "more_body": True})
+    elif scope["path"] == "/test/Count":
+        (times,) = [int(message) async for message in messages(receive)]
+        for number in range(times):
+            await send({"type": "http.response.body", "body": framed(b"%d" % number), "more_body": True})
     else:
         async for message in messages(receive):
             await send({"type": "http.response.body", "body": framed(message), "more_body": True})
@@ -149,6 +157,12 @@ def test_grpc(serve_app: Any) -> None:
 
         both = channel.stream_stream("/test/Echo", **kinds)
         assert list(both(questions(), timeout=20)) == list(questions())
+        assert channel.stream_unary("/test/Join", **kinds)(questions(), timeout=20) == b"".join(questions())
+        count = channel.unary_stream("/test/Count", **kinds)
+        assert list(count(b"1000", timeout=20)) == [b"%d" % number for number in range(1000)]
+        endless = count(b"1000000", timeout=20)
+        assert next(endless) == b"0"
+        endless.cancel()
         with pytest.raises(grpc.RpcError) as failed:
             channel.unary_unary("/test/Fail", **kinds)(b"", timeout=20)
         assert failed.value.code() == grpc.StatusCode.NOT_FOUND

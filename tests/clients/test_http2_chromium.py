@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
-import signal
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.browser import Browser
 from tests.live import BACKENDS, DRIVERS, Live, body_of, eventually, lifespan, pause, respond
 from tests.runtime.test_tls import Certificates, certificates
 
 __all__ = ("certificates",)  # a fixture
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--no-proxy-server",
-    "--ignore-certificate-errors",
-)
-STARTUP = 60.0  # seconds; a browser is a large program
 
 PAGE = b"""<!doctype html><title>test</title><script>
 const WITH = {credentials: "include"}  // so that requests and WebSockets may share a connection
@@ -68,17 +47,16 @@ async function attempt(origin) {
   for (const origin of origins) {
     try { report[origin] = await attempt(origin) } catch (error) { report[origin] = {error: String(error)} }
   }
-  await fetch("/report", {method: "POST", body: JSON.stringify(report)})
+  window.report = report
 })()
 </script>"""
 
 
 class Site:
-    """The pages, on each server; the report comes to the first."""
+    """The pages, on each server."""
 
     def __init__(self) -> None:
         self.origins: list[str] = []
-        self.report: dict[str, dict[str, Any]] = {}
         self.versions: set[tuple[str, str]] = set()
         self.left: list[str] = []
 
@@ -100,9 +78,6 @@ class Site:
         if path == "/":
             page = PAGE.replace(b"ORIGINS", json.dumps(self.origins).encode())
             await respond(send, page, headers=[(b"content-type", b"text/html")])
-        elif path == "/report":
-            self.report = json.loads(await body_of(receive))
-            await respond(send)
         elif path == "/length":
             await respond(send, b"%d" % len(await body_of(receive)), headers=open_to_all)
         elif path == "/large":
@@ -131,35 +106,7 @@ class Site:
                 await send({"type": "websocket.send", "text": message["text"]})
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Any]:
-    command = next(filter(None, map(shutil.which, NAMES)), None)
-    if command is None:
-        pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
-    started: list[subprocess.Popen[bytes]] = []
-
-    def visit(url: str) -> None:
-        profile = f"--user-data-dir={tmp_path}/profile"
-        started.append(
-            subprocess.Popen(
-                (command, *FLAGS, profile, url),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        )
-
-    yield visit
-    for process in started:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def test_chromium(browser: Any, certificates: Certificates) -> None:
+def test_chromium(certificates: Certificates) -> None:
     """Requests side by side, uploads, downloads, server-sent events that are left, and WebSockets: all over HTTP/2."""
     site = Site()
     files = {"certfile": certificates.certfile, "keyfile": certificates.keyfile}
@@ -168,11 +115,10 @@ def test_chromium(browser: Any, certificates: Certificates) -> None:
     ]
     try:
         site.origins = [live.url for live in servers]
-        browser(site.origins[0] + "/")
-        eventually(lambda: site.report, STARTUP)
+        with Browser.start() as browser:
+            report = browser.open(site.origins[0] + "/").wait("window.report")
         for origin in site.origins:
-            found = site.report[origin]
-            assert found == {
+            assert report[origin] == {
                 "many": ",".join(map(str, range(60))),
                 "upload": 1_000_000,
                 "large": 3_000_000,
