@@ -45,7 +45,7 @@ class StreamTransport(Transport):
     def end_turn(self) -> None:
         outer = self.outer or self.below.cork()
         self.outer = False
-        super().end_turn()
+        Transport.end_turn(self)  # super() fails in a compiled method that overrides a C one
         if outer:
             self.below.end_turn()
 
@@ -128,7 +128,7 @@ class WebSocketOnStream(WebSocketConnection):
     __slots__ = ()
 
     def set_deadline(self) -> None:
-        super().set_deadline()
+        WebSocketConnection.set_deadline(self)
         if self.deadline:
             pipe: Any = self.transport
             pipe.stream.mux.wait_until(self.deadline)
