@@ -14,6 +14,7 @@ __all__ = ("certificates",)  # a fixture
 PAGE = b"""<!doctype html><title>test</title><script>
 const WITH = {credentials: "include"}  // so that requests and WebSockets may share a connection
 const LARGE = "x".repeat(1000000)
+performance.setResourceTimingBufferSize(10000)
 async function attempt(origin) {
   const found = {}
   const text = (path, options) => fetch(origin + path, {...WITH, ...options}).then(answer => answer.text())
