@@ -78,6 +78,31 @@ def test_prior_knowledge(connect: Any) -> None:
     assert [client.answer(stream).body for stream in range(1, 65, 2)] == [b"hello"] * 32
 
 
+def test_calls_of_one_batch_do_not_wait_for_each_other(connect: Any) -> None:
+    """Calls begin one behind the other; one that waits, or fails, holds none of the rest."""
+    gate = Gate()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/wait":
+            await gate.wait()
+        elif scope["path"] == "/fail":
+            raise OSError("broken")
+        await respond(send, scope["path"].encode())
+
+    client = connect(app)
+    paths = [(b"/wait", b"/now", b"/fail", b"/now")[number % 4] for number in range(40)]
+    client.send(*(headers(2 * number + 1, path(each)) for number, each in enumerate(paths)))
+    for number, each in enumerate(paths):
+        if each == b"/now":
+            assert client.answer(2 * number + 1).body == b"/now"
+        elif each == b"/fail":
+            assert client.answer(2 * number + 1).status == 500
+    gate.set()
+    for number, each in enumerate(paths):
+        if each == b"/wait":
+            assert client.answer(2 * number + 1).body == b"/wait"
+
+
 def test_octet_by_octet(connect: Any) -> None:
     client = connect(hello)
     for octet in headers(1):

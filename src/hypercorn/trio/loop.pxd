@@ -1,3 +1,4 @@
+from hypercorn.asgi.call cimport AppCall
 from hypercorn.protocol.ports cimport Runtime
 
 from hypercorn.clock cimport monotonic
@@ -12,3 +13,22 @@ cdef class TrioLoop(Runtime):
     cdef public object cancel_call
     cdef public list idle
     cdef public object reschedule
+    cdef public object aborted
+    cdef public object queue
+    cdef public bint waking
+    cdef public dict running
+    cdef public Py_ssize_t calls
+    cdef public object ended
+
+    cpdef wake_task(self)
+    cpdef call_ended(self)
+
+cdef class Place:
+    cdef public TrioLoop loop
+    cdef public object task, scope, scopes
+    cdef public AppCall call
+
+    cpdef bint spoilt(self) except -1
+    cpdef send(self, value)
+    cpdef AppCall begin_calls(self)
+    cpdef over(self)

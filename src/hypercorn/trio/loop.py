@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
 from typing import Any
 
+from hypercorn.asgi.call import AppCall
 from hypercorn.clock import monotonic
 from hypercorn.protocol.ports import Runtime
 
@@ -14,15 +16,21 @@ class TrioLoop(Runtime):
     """A trio run."""
 
     __slots__ = (
+        "aborted",
+        "calls",
         "cancel_call",
+        "ended",
         "idle",
         "new_waiter",
+        "queue",
         "reschedule",
         "run_call",
+        "running",
         "start_call",
         "start_timer",
         "token",
         "variables",
+        "waking",
     )
 
     def __init__(self, token: Any, new_waiter: Callable[[], Any]) -> None:
@@ -34,7 +42,13 @@ class TrioLoop(Runtime):
         self.run_call: Any = None
         self.start_timer: Any = None
         self.cancel_call: Any = None
-        self.idle: list[Any] = []  # places of parked tasks
+        self.aborted: Any = None  # what trio is told when a parked task is cancelled
+        self.idle: list[Place] = []  # of parked tasks
+        self.queue: deque[Any] = deque()  # calls that have not begun
+        self.waking = False  # a task is on its way to them
+        self.running: dict[Any, Place] = {}  # calls that wait for something
+        self.calls = 0  # that have begun and not ended
+        self.ended: Callable[[], None] | None = None
         self.reschedule: Any = None
 
     def now(self) -> float:
@@ -47,14 +61,24 @@ class TrioLoop(Runtime):
         return self.start_timer(max(0.0, when - monotonic()), callback)
 
     def spawn(self, coroutine: Any) -> Any:
-        if self.idle:
-            place = self.idle.pop()
-            place.coroutine = coroutine
-            place.task.context = self.variables.copy()
-            self.reschedule(place.task)
-        else:
-            self.variables.copy().run(self.start_call, self.run_call, coroutine)
+        self.queue.append(coroutine)
+        if not self.waking:
+            self.wake_task()
         return coroutine
+
+    def wake_task(self) -> None:
+        """Has one task take what is in the queue: a parked one, or a new one."""
+        self.waking = True
+        if self.idle:
+            self.reschedule(self.idle.pop().task)
+        else:
+            self.variables.copy().run(self.start_call, self.run_call)
+
+    def call_ended(self) -> None:
+        """A call has ended, in whatever way."""
+        self.calls -= 1
+        if self.ended is not None:
+            self.ended()
 
     def cancel(self, call: Any) -> None:
         self.cancel_call(call)
@@ -64,3 +88,108 @@ class TrioLoop(Runtime):
 
     def wake(self, waiter: Any) -> None:
         waiter.wake()
+
+
+class Place:
+    """What a task for application calls awaits: it begins the calls of the queue, one after the other, each with a
+    fresh context. Those that end in their first step, as most do, share one step of one task. One that waits for
+    something keeps the task until it has ended; another task takes the rest of the queue.
+
+    scope: around the task, cancelled to cancel the call
+    """
+
+    __slots__ = ("call", "loop", "scope", "scopes", "task")
+
+    def __init__(self, loop: TrioLoop, task: Any, scope: Any) -> None:
+        self.loop = loop
+        self.task = task
+        self.scope = scope
+        # Not public; without it a scope left open is noticed only when the task ends.
+        self.scopes = getattr(task, "_cancel_status", None)
+        self.call: AppCall | None = None
+
+    def abort(self, _: Any) -> Any:
+        """Cancelled while parked."""
+        if self in self.loop.idle:
+            self.loop.idle.remove(self)
+        return self.loop.aborted
+
+    def spoilt(self) -> bool:
+        """A call left a scope or a nursery of its own open: the task can serve no other."""
+        return getattr(self.task, "_cancel_status", None) is not self.scopes
+
+    def __await__(self) -> Any:
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: Any) -> Any:
+        while True:
+            call = self.call
+            if call is None:
+                call = self.begin_calls()
+                if call is None:
+                    raise StopIteration
+                value = None
+            try:
+                return call.send(value)
+            except StopIteration:
+                self.over()
+            except BaseException:
+                self.over()
+                raise
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
+        call = self.call
+        if call is None:
+            raise kind if value is None else value
+        try:
+            return call.throw(kind if value is None else value)
+        except StopIteration:
+            self.over()
+        except BaseException:
+            self.over()
+            raise
+        return self.send(None)
+
+    def close(self) -> None:
+        if self.call is not None:
+            self.call.close()
+            self.over()
+
+    def begin_calls(self) -> AppCall | None:
+        """Takes calls from the queue until one has to wait: that one, or None where none does."""
+        loop = self.loop
+        try:
+            while loop.queue and not self.spoilt():
+                call: AppCall = loop.queue.popleft()
+                context = loop.variables.copy()
+                loop.calls += 1
+                ended = True
+                try:
+                    ended = call.start(context)
+                finally:
+                    if ended:
+                        loop.call_ended()
+                if not ended:
+                    self.call = call
+                    self.task.context = context
+                    loop.running[call] = self
+                    return call
+        finally:
+            loop.waking = False
+            if loop.queue:
+                loop.wake_task()
+        return None
+
+    def over(self) -> None:
+        """The call that waited has ended."""
+        loop = self.loop
+        del loop.running[self.call]
+        self.call = None
+        self.task.context = loop.variables  # lets go of the call's own
+        loop.call_ended()

@@ -17,7 +17,7 @@ from hypercorn.protocol.ports import Transport
 from hypercorn.runtime.choice import new_reactor
 from hypercorn.runtime.ports import Listener, LoopRuntime
 from hypercorn.runtime.worker import Worker
-from hypercorn.trio.loop import TrioLoop
+from hypercorn.trio.loop import Place, TrioLoop
 from hypercorn.trio.transport import TrioTransport
 from hypercorn.trio.udp import UDPListener
 
@@ -61,24 +61,6 @@ class TrioWaiter:
                 trio.lowlevel.reschedule(task)
 
 
-class Place:
-    """Where a parked task waits for its next application call."""
-
-    __slots__ = ("coroutine", "idle", "scope", "task")
-
-    def __init__(self, task: Any, idle: list[Any]) -> None:
-        self.scope = trio.CancelScope()  # around the task
-        self.task = task
-        self.idle = idle
-        self.coroutine: Any = None
-
-    def abort(self, _: Any) -> trio.lowlevel.Abort:
-        """Cancelled while parked."""
-        if self in self.idle:
-            self.idle.remove(self)
-        return trio.lowlevel.Abort.SUCCEEDED
-
-
 class TrioListener(Listener):
     """The task that accepts on one socket."""
 
@@ -103,8 +85,6 @@ class TrioRuntime(TrioLoop, LoopRuntime):
         super().__init__(trio.lowlevel.current_trio_token(), TrioWaiter)
         self.quiet = quiet  # under the command line: handshake failures only at DEBUG
         self.log: Any = None
-        self.ended: Callable[[], None] | None = None
-        self.calls = 0
         self.call_nursery: Any = None
         self.background: Any = None
         self.reactor: Any = None  # drives the sockets where it is there, else a task for each does
@@ -112,7 +92,7 @@ class TrioRuntime(TrioLoop, LoopRuntime):
         self.run_call = self.run_app
         self.start_timer = self.begin_timer
         self.cancel_call = self.end_call
-        self.running: dict[Any, Place] = {}
+        self.aborted = trio.lowlevel.Abort.SUCCEEDED
 
     def open(self, worker: Worker) -> None:
         """Gets ready to serve a worker's sockets."""
@@ -133,43 +113,29 @@ class TrioRuntime(TrioLoop, LoopRuntime):
             trio.lowlevel.notify_closing(reactor.fd)
             reactor.close()
 
-    async def run_app(self, coroutine: Any) -> None:
+    async def run_app(self) -> None:
         """A task for application calls. The scope around them mends what a call does that leaves one of its own open,
         which would otherwise end the nursery and so the server."""
-        place = Place(trio.lowlevel.current_task(), self.idle)
-        place.coroutine, coroutine = coroutine, None  # this frame must not keep the call alive
+        scope = trio.CancelScope()
         try:
-            with place.scope:
+            with scope:
+                place = Place(self, trio.lowlevel.current_task(), scope)
                 await self.run_apps(place)
         except RuntimeError as error:
             self.log.log_error("The application left a cancel scope or a nursery open", exc_info=error)
 
     async def run_apps(self, place: Place) -> None:
-        """Runs one application call after the other, parked in between: waking a task is a good deal less work than
-        making one. Each call has a fresh context, as it would in a task of its own."""
-        task = place.task
-        # Not public; without it a scope left open is noticed only when this task ends.
-        scopes = getattr(task, "_cancel_status", None)
+        """Runs application calls, parked in between: waking a task is a good deal less work than making one."""
         while True:
-            coroutine, place.coroutine = place.coroutine, None
-            self.calls += 1
-            self.running[coroutine] = place
             try:
-                await coroutine
+                await place
             except (trio.Cancelled, KeyboardInterrupt):
                 raise
             except BaseException as error:  # whatever it is, it ends this call and nothing else
                 if not only_cancelled(error):
                     self.log.log_error("A request ended in an internal error", exc_info=error)
-            finally:
-                self.calls -= 1
-                del self.running[coroutine]
-                if self.ended is not None:
-                    self.ended()
-            coroutine = None
-            if len(self.idle) >= PARKED or getattr(task, "_cancel_status", None) is not scopes:
+            if len(self.idle) >= PARKED or place.spoilt():
                 return
-            task.context = self.variables  # lets go of the call's own
             self.idle.append(place)
             await trio.lowlevel.wait_task_rescheduled(place.abort)
 
