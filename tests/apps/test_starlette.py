@@ -22,6 +22,8 @@ from starlette.routing import Route
 from tests.live import Live, eventually
 from tests.peer import request
 
+from hypercorn.testing import TestServer
+
 
 class Shop:
     """One application and what happened in it."""
@@ -170,12 +172,12 @@ def test_disconnect_in_an_upload(live: Live, shop: Shop) -> None:
     eventually(lambda: "upload ended" in shop.events)
 
 
-def test_gzip(serve_app: Any) -> None:
+def test_gzip(backend: Any) -> None:
     async def text(_: Request) -> Response:
         return PlainTextResponse("word " * 1000)
 
     app = Starlette(routes=[Route("/", text)], middleware=[Middleware(GZipMiddleware)])
-    live = serve_app(app)
-    response = httpx.get(live.url, trust_env=False)
+    with TestServer(app, backend=backend) as url:
+        response = httpx.get(url, trust_env=False)
     assert response.headers["content-encoding"] == "gzip"
     assert response.text == "word " * 1000
