@@ -104,14 +104,15 @@ class Browser:
         self.numbers = itertools.count(1)
 
     @classmethod
-    def start(cls, *flags: str) -> Browser:
+    def start(cls, *flags: str, quic: bool = False) -> Browser:
         """Starts one in a folder of its own; `flags` are Chromium's. Skips the test where there is none."""
+        own = [flag for flag in FLAGS if not (quic and flag == "--disable-quic")]
         program = chromium()
         client = pytest.importorskip("websockets.sync.client")
         with ExitStack() as ends:
             folder = ends.enter_context(tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True))
             process = subprocess.Popen(
-                [program, *FLAGS, *flags, f"--user-data-dir={folder}", "about:blank"],
+                [program, *own, *flags, f"--user-data-dir={folder}", "about:blank"],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,

@@ -122,6 +122,7 @@ class HTTP3Life(HTTP2Life):
         self.established = False
         self.opened_at = context.runtime.now()
         self.feeding: set[int] = set()  # streams of which QUIC may hold octets that were not sent
+        self.answered_early: dict[int, float] = {}  # streams answered before their requests ended: when that is cut off
         self.readers: dict[int, Any] = {}  # frames of the streams that the peer has not ended
         self.control_id = self.encoder_id = self.decoder_id = -1
         self.next_id = 0  # requests below this one have begun, but for those in `gaps`
@@ -182,6 +183,8 @@ class HTTP3Life(HTTP2Life):
             self.idle_at = now
             if self.context.keep_alive_timeout:
                 self.wait_until(now + self.context.keep_alive_timeout)
+        if self.answered_early:
+            self.stop_early(now)
         if self.closing:
             self.close_if_done()
         self.transmit(now)
@@ -246,9 +249,32 @@ class HTTP3Life(HTTP2Life):
         stream: Any = sender
         if stream.over:
             return
+        if code == NO_ERROR and stream.local_done and not stream.remote_done:
+            self.answer_was_early(stream.id)
+            self.drop(stream)
+            self.close_if_done()
+            return
         self.cut_stream(stream.id, CODES.get(code, code), stream.local_done, stream.remote_done)
         self.drop(stream)
         self.close_if_done()
+
+    def answer_was_early(self, stream_id: int) -> None:
+        """The rest of a request is of no use once its response was sent (RFC 9114 section 4.1.2). But a browser that is
+        told so before it has sent all takes the request for failed, and repeats it: so some more is read and dropped."""
+        self.readers.pop(stream_id, None)
+        context = self.context
+        now = context.runtime.now()
+        self.answered_early[stream_id] = now + context.linger_timeout
+        self.wait_until(now + context.linger_timeout)
+        if context.max_unread_body:
+            self.credit(stream_id, context.max_unread_body)
+
+    def stop_early(self, now: float) -> None:
+        """Asks for no more of what is not read."""
+        for stream_id, when in list(self.answered_early.items()):
+            if now >= when or self.quic.exhausted(stream_id):
+                del self.answered_early[stream_id]
+                self.stop_reading(stream_id, H3_NO_ERROR)
 
     def cut_stream(self, stream_id: int, code: int, local_done: bool, remote_done: bool) -> None:
         """Ends the directions of a stream that have not ended."""
@@ -356,6 +382,9 @@ class HTTP3Life(HTTP2Life):
                 self.wait_until(self.opened_at + HANDSHAKE_WAIT)
             return
         self.check_heads(now)
+        self.stop_early(now)
+        for when in self.answered_early.values():
+            self.wait_until(when)
         if self.drain_at and now >= self.drain_at:
             self.finish_drain()
         elif self.drain_at:

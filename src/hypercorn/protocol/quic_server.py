@@ -163,6 +163,13 @@ class ServerConnection(QuicConnection):
         """True where the peer has acknowledged every response."""
         return all(number & 3 or stream.sender.is_finished for number, stream in self._streams.items())
 
+    def exhausted(self, stream_id: int) -> bool:
+        """True where the peer may not send any more on a stream, or has nothing left to send, and has the response."""
+        stream = self._streams.get(stream_id)
+        if stream is None or stream.receiver.is_finished:
+            return True
+        return stream.sender.is_finished and stream.receiver.highest_offset >= stream.max_stream_data_local
+
     def took(self, size: int) -> None:
         """Octets came in order: the connection's window opens again by half of its size at a time."""
         self.read += size

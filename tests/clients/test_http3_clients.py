@@ -1,0 +1,148 @@
+"""HTTP/3 clients that people use, against every loop: qh3, which niquests has inside, and Chromium on an example."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import select
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from qh3.h3.connection import H3Connection
+from qh3.h3.events import DataReceived, HeadersReceived
+from qh3.quic.configuration import QuicConfiguration
+from qh3.quic.connection import QuicConnection
+from qh3.quic.events import ConnectionTerminated, HandshakeCompleted
+from tests.browser import Browser
+from tests.live import DRIVERS, Live, echo, eventually
+from tests.peer import PATIENCE
+from tests.runtime.test_tls import Certificates, certificates
+
+__all__ = ("certificates",)  # a fixture
+poll = pytest.importorskip("examples.poll", reason="the examples are not beside the tests")
+
+
+@pytest.fixture(params=DRIVERS[:1])
+def driver(request: pytest.FixtureRequest) -> str:
+    """UDP is the loop's, whoever moves the bytes of TCP."""
+    return str(request.param)
+
+
+@pytest.fixture
+def serve(serve_app: Any, certificates: Certificates) -> Callable[..., Live]:
+    def start(app: Any, **options: Any) -> Live:
+        files = {"certfile": certificates.certfile, "keyfile": certificates.keyfile}
+        live: Live = serve_app(app, http3=True, graceful_timeout=0.2, **files, **options)
+        return live
+
+    return start
+
+
+class QH3:
+    """A connection of qh3's, driven by hand."""
+
+    def __init__(self, port: int) -> None:
+        configuration = QuicConfiguration(is_client=True, alpn_protocols=["h3"], server_name="localhost")
+        configuration.verify_mode = 0
+        configuration.verify_hostname = False
+        self.quic = QuicConnection(configuration=configuration)
+        self.address = ("127.0.0.1", port)
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.http: Any = None
+        self.status = 0
+        self.body = bytearray()
+        self.over = False
+        self.quic.connect(self.address, time.monotonic())
+
+    def turn(self) -> None:
+        for data, _ in self.quic.datagrams_to_send(time.monotonic()):
+            self.sock.sendto(data, self.address)
+        if select.select([self.sock], [], [], 0.01)[0]:
+            self.quic.receive_datagram(self.sock.recv(65536), self.address, time.monotonic())
+        timer = self.quic.get_timer()
+        if timer is not None and timer <= time.monotonic():
+            self.quic.handle_timer(time.monotonic())
+        while (event := self.quic.next_event()) is not None:
+            assert not isinstance(event, ConnectionTerminated), event
+            if isinstance(event, HandshakeCompleted):
+                self.http = H3Connection(self.quic)
+            if self.http is not None:
+                for one in self.http.handle_event(event):
+                    if isinstance(one, HeadersReceived):
+                        self.status = int(dict(one.headers)[b":status"])
+                    if isinstance(one, DataReceived):
+                        self.body += one.data
+                        self.over = one.stream_ended
+
+    def until(self, condition: Callable[[], Any]) -> None:
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end, "it did not come about in time"
+            self.turn()
+
+    def post(self, data: bytes) -> bytes:
+        """An upload, and the body of its answer."""
+        stream = self.quic.get_next_available_stream_id()
+        names = (b":method", b":scheme", b":authority", b":path")
+        self.http.send_headers(stream, list(zip(names, (b"POST", b"https", b"localhost", b"/"), strict=True)))
+        self.http.send_data(stream, data, True)
+        self.body.clear()
+        self.over = False
+        self.until(lambda: self.over)
+        return bytes(self.body)
+
+
+def test_qh3(serve: Callable[..., Live]) -> None:
+    live = serve(echo, lifespan="off")
+    client = QH3(live.port)
+    client.until(lambda: client.http)
+    for size in (1, 5000, 500000):
+        assert client.post(b"x" * size) == b"x" * size
+        assert client.status == 200
+    client.quic.close()
+    client.sock.close()
+    assert not live.errors()
+
+
+def fingerprint(certfile: str) -> str:
+    """What Chromium's flag for a certificate that it shall trust wants of it."""
+    certificate = x509.load_pem_x509_certificate(Path(certfile).read_bytes())
+    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(key).digest()).decode()
+
+
+@pytest.fixture
+def browser(serve: Callable[..., Live], certificates: Certificates) -> Iterator[tuple[Browser, Live]]:
+    live = serve(poll.app)
+    flags = (
+        f"--origin-to-force-quic-on=localhost:{live.port}",
+        f"--ignore-certificate-errors-spki-list={fingerprint(certificates.certfile)}",
+        "--host-resolver-rules=MAP localhost 127.0.0.1",
+    )
+    with Browser.start(*flags, quic=True) as browser:
+        yield browser, live
+
+
+def test_chromium_on_the_poll(browser: tuple[Browser, Live], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page, an endless stream of events beside it, and requests with and without a body."""
+    program, live = browser
+    monkeypatch.setattr(poll, "poll", poll.Poll())
+    page = program.open(f"https://localhost:{live.port}/")
+    assert page.run("performance.getEntriesByType('navigation')[0].nextHopProtocol") == "h3"
+    page.wait("document.querySelectorAll('button').length === 3")
+    page.run("document.querySelectorAll('button')[1].click()")
+    eventually(lambda: poll.poll.votes["uvloop"] == 1)
+    other = program.open(f"https://localhost:{live.port}/")
+    assert other.run("performance.getEntriesByType('navigation')[0].nextHopProtocol") == "h3"
+    eventually(lambda: len(poll.poll.windows) == 2)
+    other.close()
+    eventually(lambda: len(poll.poll.windows) == 1)  # the stream that was stopped has told its application
+    missing = page.run("fetch('/nothing', {method: 'POST', body: 'x'.repeat(100000)}).then(answer => answer.status)")
+    assert missing == 404
+    assert not live.errors()
