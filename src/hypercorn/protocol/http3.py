@@ -12,8 +12,11 @@ from typing import Any
 import pylsqpack
 from aioquic.quic import events
 
+from hypercorn.errors import ProtocolError as HandshakeError
 from hypercorn.protocol.budgets import CONTROLS, EMPTY, GLITCHES, RESETS, USEFUL
 from hypercorn.protocol.flow import read_priority
+from hypercorn.protocol.handshake import read_handshake
+from hypercorn.protocol.http2_tunnel import Tunnel
 from hypercorn.protocol.http3_control import HTTP3Control
 from hypercorn.protocol.http3_life import Endpoint, QUICTransport
 from hypercorn.protocol.http3_stream import HTTP3Stream
@@ -240,8 +243,6 @@ class HTTP3Connection(HTTP3Control):
         verdict = judge_request(fields, head)
         head.http_version = "3"
         head.complete = complete
-        if verdict == GOOD and head.protocol:
-            verdict = 501
         if verdict > 0:
             self.answer_early(stream_id, head, verdict, complete)
         elif verdict != GOOD or (complete and head.content_length > 0):
@@ -253,10 +254,37 @@ class HTTP3Connection(HTTP3Control):
             self.answer_early(stream_id, head, 421, complete)
         elif context.max_body_size and head.content_length > context.max_body_size:
             self.answer_early(stream_id, head, 413, complete)
+        elif head.protocol:
+            self.new_websocket(stream_id, head)
         else:
             stream = self.open_stream(stream_id, head)
             stream.stream = context.open_http(stream, head)
             self.fresh.append(stream)
+
+    def new_websocket(self, stream_id: int, head: HTTP2Head) -> None:
+        """An extended CONNECT (RFC 9220): a WebSocket's handshake, or a protocol that is not known."""
+        settings = self.context.websocket
+        if settings is None or head.protocol.lower() != b"websocket":
+            self.answer_early(stream_id, head, 501, head.complete)
+            return
+        if head.complete:
+            self.answer_early(stream_id, head, 400, True, "a WebSocket needs both directions of its stream")
+            return
+        try:
+            handshake = read_handshake(head.headers, settings.origins, with_key=False)
+        except HandshakeError as error:
+            self.answer_early(stream_id, head, error.status, False, error.reason)
+            return
+        head.content_length = -1
+        head.expect_continue = False
+        stream = self.open_stream(stream_id, head)
+        stream.deadline = 0.0
+        stream.connect = True
+        if settings.handshake_timeout:
+            stream.deadline = self.context.runtime.now() + settings.handshake_timeout
+            self.wait_until(stream.deadline)
+        stream.stream = Tunnel(stream, self.context.open_websocket(stream, head, handshake))
+        self.fresh.append(stream)
 
     def open_stream(self, stream_id: int, head: HTTP2Head) -> HTTP3Stream:
         """The record of a new stream."""
@@ -299,7 +327,7 @@ class HTTP3Connection(HTTP3Control):
 
     def trailers_received(self, stream: Any, fields: list[Field], reader: FrameReader) -> None:
         """The second HEADERS of a stream."""
-        trailers = judge_trailers(fields)
+        trailers = None if stream.connect else judge_trailers(fields)
         if stream.remote_done:
             self.fail(H3_FRAME_UNEXPECTED, "HEADERS after trailers")
         elif trailers is None or (stream.content_length >= 0 and stream.received != stream.content_length):
@@ -331,7 +359,7 @@ class HTTP3Connection(HTTP3Control):
             self.fault(stream, PROTOCOL_ERROR)
             return
         limit = self.context.max_body_size
-        if limit and stream.received > limit:
+        if limit and stream.received > limit and not stream.connect:
             self.too_large(stream)
         elif end:
             self.request_complete(stream, data)

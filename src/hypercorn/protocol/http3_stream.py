@@ -176,7 +176,8 @@ class HTTP3Stream(HTTP2Stream):
 
     def answer(self, status: int, reason: str) -> None:
         body = reason.encode("ascii", "replace") + b"\n"
-        lines: Any = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+        more = [(b"sec-websocket-version", b"13")] if status == 426 else []
+        lines: Any = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body)), *more]
         self.lines = lines
         if self.bodyless:
             body = b""
