@@ -38,6 +38,5 @@ cdef class HTTP2Stream(Sender):
     cpdef answer(self, int status, str reason)
     cpdef give_up(self, int status, str reason)
     cpdef response_sent(self)
-    cpdef window_grew(self)
     cpdef wait_for_body(self)
     cpdef wait_for_window(self)

@@ -340,11 +340,6 @@ class HTTP2Stream(Sender):
         else:
             self.mux.stream_ended(self)
 
-    def window_grew(self) -> None:
-        """The peer may be sent more."""
-        if self.pending and self.send_window > 0:
-            self.mux.enqueue(self)
-
     def wait_for_body(self) -> None:
         """Sets the deadline for the rest of the request: until the response begins, and while the peer may send."""
         if self.connect:

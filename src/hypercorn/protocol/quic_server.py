@@ -136,11 +136,6 @@ class ServerConnection(QuicConnection):
         """Seconds of silence after which both sides forget the connection (RFC 9000 section 10.1)."""
         return self._idle_timeout()
 
-    @property
-    def open_ids(self) -> list[bytes]:
-        """The ids under which packets for it come."""
-        return [one.cid for one in self._host_cids]
-
     def room(self) -> int:
         """Octets that may be on their way now and are not (RFC 9002 section 7)."""
         loss = self._loss
