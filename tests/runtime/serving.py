@@ -103,7 +103,8 @@ class Served:
     def finish(self) -> None:
         """Sets the trigger, and waits for the end."""
         assert self.trigger.waiting.wait(PATIENCE), self.failure
-        self.trigger.set()
+        with suppress(RuntimeError):  # it was set before, and the loop is over
+            self.trigger.set()
         self.join()
 
     def join(self, within: float = PATIENCE) -> None:

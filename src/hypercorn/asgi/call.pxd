@@ -41,6 +41,7 @@ cdef class AppCall:
     cdef public bint holding
     cdef public bint over
     cdef public object failure
+    cdef public object task
     cpdef bint start(self, context) except -1
     cdef int step(self, value, PyObject** out) except -1
     cpdef send(self, value)

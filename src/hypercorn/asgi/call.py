@@ -203,7 +203,7 @@ class AppCall:
     The application is called in the first step, so that nothing of it runs outside of its own task and context.
     """
 
-    __slots__ = ("context", "coroutine", "failure", "held", "holding", "over", "stream")
+    __slots__ = ("context", "coroutine", "failure", "held", "holding", "over", "stream", "task")
 
     def __init__(self, stream: ASGIStream) -> None:
         self.stream = stream
@@ -212,6 +212,7 @@ class AppCall:
         self.held: Any = None  # what the first step waits for, until a task asks
         self.holding = False
         self.over = False
+        self.task: Any = None  # set by a runtime that wants to know of the end
         self.failure: BaseException | None = None  # the end, where it is no application error
 
     def start(self, context: Context) -> bool:
@@ -302,6 +303,8 @@ class AppCall:
         """The call is over, and with it the turn of `transport` that this step began."""
         self.over = True
         self.stream.call_ended(error)
+        if self.task is not None:
+            self.stream.runtime.call_over(self, error)
         if transport is not None:
             transport.end_turn()
 

@@ -333,6 +333,8 @@ cdef class AppCall:
         """The call is over, and with it the turn of `transport` that this step began."""
         self.over = True
         self.stream.call_ended(error)
+        if self.task is not None:
+            self.stream.runtime.call_over(self, error)
         if transport is not None:
             transport.end_turn()
 

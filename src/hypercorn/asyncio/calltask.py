@@ -18,22 +18,17 @@ LAZY = (3, 12) <= sys.version_info < (3, 14) and asyncio.Task.__module__ == "_as
 class CallTask(asyncio.Task):  # type: ignore[type-arg]
     """A task that sets itself up when it is asked for something, or when the call suspends."""
 
-    __slots__ = ("call", "eager")
+    __slots__ = ("call",)
 
     call: Any  # the AppCall, until the task is set up
 
-    @property
-    def fresh(self) -> bool:
-        """True while it is not set up."""
-        return self.call is not None
-
-    def set_up(self, eager_start: bool = False) -> None:
-        """Makes it a task: with `eager_start` one that does its step now, else in the loop's next turn."""
+    def set_up(self) -> None:
+        """Makes it a task, which does its step in the loop's next turn."""
         call = self.call
         if call is not None:
             self.call = None
             loop = call.stream.runtime.loop
-            super().__init__(call, loop=loop, context=call.context, eager_start=eager_start)  # type: ignore[call-arg, unused-ignore]  # since 3.12
+            super().__init__(call, loop=loop, context=call.context)  # type: ignore[call-arg, unused-ignore]  # since 3.11
 
     def cancel(self, msg: Any = None) -> bool:
         self.set_up()

@@ -7,7 +7,7 @@ cimport cython
 from hypercorn.asgi.call cimport AppCall
 from hypercorn.clock cimport monotonic
 
-cdef object Task, CallTask, new_task, swap_current_task, register_task, unregister_task, getrefcount
+cdef object Task, CallTask, new_task, init_task, QUIET, swap_current_task, register_task, unregister_task, getrefcount
 cdef Py_ssize_t KNOWN_HERE
 
 cdef object CancelledError, current_task
@@ -36,7 +36,7 @@ cdef class AsyncioLoop(Runtime):
     cdef public bint lazy
     @cython.locals(ended=cython.bint)
     cpdef first_step(self, AppCall call)
-    cpdef call_done(self, task)
+    cpdef call_over(self, call, error)
     @cython.locals(place=Parking)
     cpdef parking(self)
     @cython.locals(place=Parking)

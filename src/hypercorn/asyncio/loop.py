@@ -9,6 +9,7 @@ from contextvars import Context, copy_context
 from sys import getrefcount
 from typing import Any
 
+from hypercorn.asgi.call import APP_ERRORS
 from hypercorn.asyncio.calltask import LAZY, CallTask
 from hypercorn.clock import monotonic
 from hypercorn.protocol.ports import Runtime
@@ -17,7 +18,9 @@ Task = asyncio.Task
 CancelledError = asyncio.CancelledError
 current_task = asyncio.current_task
 EAGER = sys.version_info >= (3, 12)
+QUIET = (*APP_ERRORS, CancelledError)  # what a call may end with: its stream has told of it
 new_task = CallTask.__new__
+init_task: Any = Task.__init__
 swap_current_task: Any = getattr(asyncio.tasks, "_swap_current_task", None)
 register_task: Any = getattr(asyncio.tasks, "_register_eager_task", None)
 unregister_task: Any = getattr(asyncio.tasks, "_unregister_eager_task", None)
@@ -170,7 +173,7 @@ class AsyncioLoop(Runtime):
         else:
             task = self.variables.copy().run(self.loop.create_task, coroutine)
         self.calls.add(task)
-        task.add_done_callback(self.call_done)
+        coroutine.task = task
         return task
 
     def first_step(self, call: Any) -> Any:
@@ -193,7 +196,9 @@ class AsyncioLoop(Runtime):
             swap_current_task(self.loop, before)
             unregister_task(task)
         if not ended:
-            task.set_up(True)
+            if task.call is not None:
+                task.call = None
+                init_task(task, call, loop=self.loop, context=call.context, eager_start=True)
             return task
         if getrefcount(task) > KNOWN_HERE:
             task.set_up()  # somebody kept it: let it end
@@ -202,13 +207,19 @@ class AsyncioLoop(Runtime):
     def cancel(self, call: Any) -> None:
         call.cancel()
 
-    def call_done(self, task: asyncio.Task[Any]) -> None:
-        """An application call has ended."""
+    def call_over(self, call: Any, error: BaseException | None) -> None:
+        task = call.task
+        call.task = None
         self.calls.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self.report(task.exception())
+        if error is not None and not isinstance(error, QUIET):
+            task.add_done_callback(self.call_failed)
         if self.ended is not None:
             self.ended()
+
+    def call_failed(self, task: asyncio.Task[Any]) -> None:
+        """A call ended with what is no application error."""
+        if not task.cancelled() and task.exception() is not None:
+            self.report(task.exception())
 
     def report(self, error: BaseException | None) -> None:
         """What a call let through that is no application error: it ends this call and nothing else."""

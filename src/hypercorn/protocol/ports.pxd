@@ -11,6 +11,7 @@ cdef class Runtime:
     cpdef call_at(self, double when, callback)
     cpdef spawn(self, coroutine)
     cpdef cancel(self, call)
+    cpdef call_over(self, call, error)
     cpdef waiter(self)
     cpdef wake(self, waiter)
     cpdef parking(self)

@@ -46,6 +46,9 @@ class Runtime:
         what `cancel` takes, or None where the call has ended already."""
         raise NotImplementedError
 
+    def call_over(self, call: Any, error: BaseException | None) -> None:
+        """A call that `spawn` gave a task to is about to end, with `error` or without."""
+
     def cancel(self, call: Any) -> None:
         """Cancels an application call that `spawn` started; does nothing to one that has ended."""
         raise NotImplementedError
