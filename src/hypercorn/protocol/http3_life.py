@@ -260,7 +260,7 @@ class HTTP3Life(HTTP2Life):
 
     def answer_was_early(self, stream_id: int) -> None:
         """The rest of a request is of no use once its response was sent (RFC 9114 section 4.1.2). But browsers that are
-        told so before they have sent it take the request for failed, and repeat it: so some more is read and dropped."""
+        told so before they have sent it take the request for failed, and repeat it: some more is read and dropped."""
         self.readers.pop(stream_id, None)
         context = self.context
         now = context.runtime.now()
