@@ -25,12 +25,17 @@ def first() -> bool:
     return True
 
 
+def say(text: str) -> None:
+    """A line on stdout, in one piece: other processes write there too."""
+    os.write(1, text.encode() + b"\n")
+
+
 if HOW == "import error":
     raise ValueError("no such thing")
 if HOW == "exit":
     os._exit(7)
 if HOW == "import slowly":
-    print("importing", flush=True)
+    say("importing")
     time.sleep(60)
 if HOW == "die once" and first():
     os._exit(9)
@@ -62,7 +67,7 @@ async def life(receive: Any, send: Any) -> None:
         await send({"type": "lifespan.startup.failed", "message": "no database"})
         return
     if HOW == "startup hangs":
-        print("starting", flush=True)
+        say("starting")
         await pause(60)
     if HOW == "dies soon":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -73,7 +78,7 @@ async def life(receive: Any, send: Any) -> None:
     if HOW == "shutdown fails":
         await send({"type": "lifespan.shutdown.failed", "message": "still busy"})
         return
-    print("shutdown complete", flush=True)
+    say("shutdown complete")
     await send({"type": "lifespan.shutdown.complete"})
 
 
@@ -81,10 +86,10 @@ async def serve(scope: Any, receive: Any, send: Any) -> None:
     """One request."""
     what = scope["path"].strip("/").split("/")
     if what[0] == "slow":
-        print("inside", flush=True)
+        say("inside")
         await pause(float(what[1]))
     elif what[0] == "block":
-        print("inside", flush=True)
+        say("inside")
         time.sleep(float(what[1]))  # noqa: ASYNC251  to stand still is the point
     elif what[0] == "signal":
         os.kill(os.getpid(), int(what[1]))
@@ -108,7 +113,7 @@ async def stream(receive: Any, send: Any, listens: bool) -> None:
     if listens:
         while (await receive())["type"] != "http.disconnect":
             pass
-        print("told", flush=True)
+        say("told")
         await send({"type": "http.response.body", "body": b"bye"})
         return
     while True:
