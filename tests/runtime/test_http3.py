@@ -401,3 +401,14 @@ def test_access_records(serve: Any) -> None:
         client.ask(request(b"/a?b"))
         eventually(lambda: live.access.texts())
     assert live.access.texts() == ["GET /a HTTP/3 200 5"]
+
+
+def test_connections_are_counted(serve: Any) -> None:
+    live = serve(hello, limit_concurrency=100, limit_connections=5)
+    with LiveClient(live.port) as client:
+        assert client.ask().body == b"hello"
+    worker = live.running._worker
+    counts = worker.context.counters.others
+    eventually(lambda: counts["http3_closed"] == 1)
+    assert counts["http3_opened"] == 1
+    assert worker.operations.open == 0  # `limit_connections` is TCP's

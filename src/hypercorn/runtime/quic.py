@@ -14,6 +14,7 @@ from hypercorn.net.quic import create_quic_configuration, is_self_signed
 LOOK = 0.2  # seconds between two looks at the board
 
 if TYPE_CHECKING:
+    from hypercorn.protocol.ports import Connection
     from hypercorn.runtime.ports import Listener
     from hypercorn.runtime.worker import Worker
 
@@ -37,8 +38,8 @@ class QUICServer:
             worker.context,
             configuration,
             worker.log,
-            worker.deadlines.connections.add,
-            worker.disconnected,
+            self.opened,
+            self.closed,
             self.place,
         )
         self.endpoint.fresh = self.fresh
@@ -67,6 +68,26 @@ class QUICServer:
         names = (sock.getsockname() for sock in self.sockets)
         ports = dict.fromkeys(name[1] for name in names if client_address(name) is not None)
         return [f'h3=":{port}"; ma={int(self.config.alt_svc_max_age)}' for port in ports]
+
+    def opened(self, connection: Connection) -> None:
+        """A client has come."""
+        self.worker.deadlines.connections.add(connection)
+        self.count("http3_opened")
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is over."""
+        worker = self.worker
+        worker.deadlines.connections.discard(connection)
+        connection.connection_lost()
+        self.count("http3_closed")
+        if worker.emptied is not None:
+            worker.one_less()
+
+    def count(self, name: str) -> None:
+        """Counts, where this worker counts."""
+        counters = self.worker.context.counters
+        if counters is not None:
+            counters.count(name)
 
     def fresh(self, now: float) -> Any:
         """The configuration for a client that comes at `now`: where TCP has taken new certificates, so does this."""
