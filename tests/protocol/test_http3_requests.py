@@ -9,6 +9,7 @@ import pytest
 from tests.http3 import Client, Server, request
 from tests.live import body_of, echo, hello, respond
 
+from hypercorn.wire.http2_writer import encode_integer
 from hypercorn.wire.http3 import (
     H3_CLOSED_CRITICAL_STREAM,
     H3_EXCESSIVE_LOAD,
@@ -191,9 +192,12 @@ def test_other_hosts_large_bodies_and_large_heads_are_refused() -> None:
     assert client.ask(fields).status == 421
     assert client.ask(request(b"/", b"POST", (b"content-length", b"1001")), b"x" * 1001).status == 413
     assert client.ask(request(b"/", b"POST"), b"x" * 5000).status == 413
-    assert client.ask(request(b"/", b"GET", *((b"name%d" % number, b"x" * 3000) for number in range(6)))).status == 431
-    many = [(b"n%d" % number, b"v") for number in range(200)]
-    assert client.ask(request(b"/", b"GET", *many)).status == 431
+    for fields in ([(b"name", b"x" * 3000)] * 6, [(b"name", b"v")] * 200):
+        # As octets, for some releases of the client encode no head that is so large.
+        block = b"".join(b"\x24" + name + encode_integer(len(value), 7, 0) + value for name, value in fields)
+        stream = client.raw(frame(1, b"\x00\x00\xd1\xd7\x50\x09localhost\xc1" + block), end=True)
+        server.settle()
+        assert client.answer(stream).status == 431
     assert client.ask(request(b"/", b"POST"), b"fine").body == b"fine"
     assert [record[1] for record in server.records] == [421, 413, 413, 431, 431, 200]
 
