@@ -36,11 +36,11 @@ class CountError(Exception):
 
 async def play(cases: Sequence[str]) -> None:
     """The watched process: every case in its three phases."""
-    import hypercorn.asgi.context
+    import hypercorn.clock
     from bench.harness import EXCHANGES, Harness
 
     # A new second costs a new Date field: here the time stands still, and asking for it is still a call of C.
-    vars(hypercorn.asgi.context)["time"] = itertools.repeat(1_800_000_000.0).__next__
+    vars(hypercorn.clock)["time"] = itertools.repeat(1_800_000_000.0).__next__
     harnesses = {case: Harness(asyncio.get_running_loop()) for case in cases}
     for case, harness in harnesses.items():
         extra = case.partition("+")[2]
