@@ -23,6 +23,7 @@ FREE_THREADED = os.environ.get("HYPERCORN_FREE_THREADED") == "1"
 
 # Twins: a .pyx beside a .py of the same name and contract, with the C files that it needs.
 TWINS = {
+    "accessjson": [],
     "clock": [],
     "wire.http1": ["csrc/http1.c"],
     "wire.hpack": ["csrc/hpack.c", "csrc/http1.c"],
@@ -45,6 +46,7 @@ DIRECTIVES = {
     "wraparound": False,
     "freethreading_compatible": FREE_THREADED,
     "embedsignature": False,
+    "auto_pickle": False,  # nothing of this is ever pickled, and the code for it is a quarter of all
 }
 
 

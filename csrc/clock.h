@@ -1,7 +1,8 @@
 /* The clocks that every request reads.
  *
  * hc_monotonic: seconds, the clock of Python's time.monotonic on the platform, so that both may be compared.
- * hc_unix_seconds: whole seconds since 1970. */
+ * hc_unix_seconds: whole seconds since 1970.
+ * hc_unix_milliseconds: the same in milliseconds. */
 #ifndef HYPERCORN_CLOCK_H
 #define HYPERCORN_CLOCK_H
 
@@ -30,6 +31,13 @@ static inline double hc_monotonic(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 #endif
+
+static inline long long hc_unix_milliseconds(void)
+{
+    struct timespec now;
+    if (timespec_get(&now, TIME_UTC) == 0) return (long long)time(NULL) * 1000;
+    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 static inline long long hc_unix_seconds(void)
 {

@@ -1,4 +1,4 @@
-"""An access record as one line of JSON, and the named formats of records in text."""
+"""An access record as one line of JSON."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ import json.encoder
 from time import gmtime, strftime, time
 from typing import Any
 
-# As nginx writes them: the address alone, the path with its query.
-NAMED = {
-    "common": '%(h)s - %(u)s %(t)s "%(R)s" %(s)s %(B)s',
-    "combined": '%(h)s - %(u)s %(t)s "%(R)s" %(s)s %(B)s "%(f)s" "%(a)s"',
-}
-JSON = "json"
+__all__ = ("JSONLines",)
+
 _quote: Any = json.encoder.encode_basestring_ascii
 _NULL = "null"
 KNOWN, LONGEST = 1024, 256  # texts that are kept as they are written, and the bytes of one

@@ -58,6 +58,13 @@ class AccessLogAtoms(dict[str, Any]):
         return value
 
 
+JSON = "json"
+# As nginx writes them: the address alone, the path with its query.
+NAMED = {
+    "common": '%(h)s - %(u)s %(t)s "%(R)s" %(s)s %(B)s',
+    "combined": '%(h)s - %(u)s %(t)s "%(R)s" %(s)s %(B)s "%(f)s" "%(a)s"',
+}
+
 Getter = Callable[[AccessLogAtoms], Any]
 
 

@@ -17,8 +17,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TextIO
 
-from hypercorn.accessjson import JSON, NAMED, JSONLines
-from hypercorn.accesslog import AccessLogAtoms
+from hypercorn.accessjson import JSONLines
+from hypercorn.accesslog import JSON, NAMED, AccessLogAtoms
 from hypercorn.logwriter import LineWriter, descriptor_of
 
 if TYPE_CHECKING:

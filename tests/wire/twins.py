@@ -1,7 +1,8 @@
-"""Both twins of the HTTP/1.1 codec: the pure one from its source, the compiled one where it was built."""
+"""Both twins of a module: the pure one from its source, the compiled one where it was built."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -10,16 +11,20 @@ from types import ModuleType
 import hypercorn.wire.http1
 
 
-def _pure() -> ModuleType:
-    path = Path(hypercorn.wire.http1.__file__ or "").parent / "http1.py"
-    spec = importlib.util.spec_from_file_location("pure_http1", path)
+def both(name: str) -> dict[str, ModuleType]:
+    """The twins of the module of that name, by `pure` and `compiled`."""
+    module = importlib.import_module(name)
+    path = Path(module.__file__ or "").parent / (name.rpartition(".")[2] + ".py")
+    spec = importlib.util.spec_from_file_location("pure_" + path.stem, path)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    pure = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pure)
+    if (module.__file__ or "").endswith(tuple(EXTENSION_SUFFIXES)):
+        return {"pure": pure, "compiled": module}
+    return {"pure": pure}
 
 
-PURE = _pure()
-COMPILED = hypercorn.wire.http1 if (hypercorn.wire.http1.__file__ or "").endswith(tuple(EXTENSION_SUFFIXES)) else None
-TWINS = {"pure": PURE} if COMPILED is None else {"pure": PURE, "compiled": COMPILED}
+TWINS = both(hypercorn.wire.http1.__name__)
+PURE = TWINS["pure"]
+COMPILED = TWINS.get("compiled")

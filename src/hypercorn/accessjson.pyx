@@ -1,0 +1,183 @@
+"""The compiled twin of `accessjson.py`: the same lines, written into one buffer."""
+
+import json.encoder
+from time import gmtime, strftime
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from libc.stdio cimport snprintf
+from libc.string cimport memcpy
+
+cdef extern from "clock.h":
+    long long hc_unix_milliseconds() nogil
+
+cdef extern from "Python.h":
+    bint PyUnicode_IS_ASCII(object text)
+    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
+    object PyUnicode_DecodeASCII(const char* data, Py_ssize_t size, const char* errors)
+
+__all__ = ("JSONLines",)
+
+cdef object _quote = json.encoder.encode_basestring_ascii
+cdef enum:
+    SPARE = 512  # bytes for what is no text of the peer's
+    KEPT = 65536  # a buffer that has grown beyond this is given back
+    WORST = 6  # bytes that one of the peer's becomes: \u00ff
+
+
+cdef class JSONLines:
+    """Makes the lines. The time is formatted once a second."""
+
+    cdef char* buffer
+    cdef size_t capacity, used
+    cdef readonly long long second
+    cdef bytes stamp
+
+    def __cinit__(self):
+        self.buffer = NULL
+        self.capacity = self.used = 0
+        self.second = 0
+        self.stamp = b""
+
+    def __dealloc__(self):
+        PyMem_Free(self.buffer)
+
+    def line(self, dict scope not None, status, response_headers, long long sent, double duration):
+        """The record of one request; a `status` of None is one that was never sent, `duration` is seconds."""
+        cdef long long now = hc_unix_milliseconds()
+        cdef long long second = now // 1000
+        cdef long long seconds = <long long>duration
+        cdef bytes host = None, agent = None, referer = None, request_id = None
+        if second != self.second:
+            self.stamp = strftime('{"time":"%Y-%m-%dT%H:%M:%S.', gmtime(second)).encode("ascii")
+            self.second = second
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host = value
+            elif name == b"user-agent":
+                agent = value
+            elif name == b"referer":
+                referer = value
+            elif name == b"x-request-id":
+                request_id = value
+        if request_id is None:
+            for name, value in response_headers:
+                if name == b"x-request-id":
+                    request_id = value
+        client = scope["client"]
+        self.used = 0
+        self.reserve(SPARE)
+        self.raw(PyBytes_AS_STRING(self.stamp), PyBytes_GET_SIZE(self.stamp))
+        self.used += snprintf(self.buffer + self.used, 40, b"%03dZ\",\"client\":", <int>(now % 1000))
+        self.text(None if client is None else client[0])
+        self.raw(b",\"method\":", 10)
+        self.text(scope.get("method", "GET"))
+        self.raw(b",\"scheme\":", 10)
+        self.text(scope["scheme"])
+        self.raw(b",\"host\":", 8)
+        self.quoted(host)
+        self.raw(b",\"path\":", 8)
+        self.quoted(scope["raw_path"])
+        self.raw(b",\"query\":", 9)
+        self.quoted(scope["query_string"])
+        self.raw(b",\"protocol\":\"HTTP/", 18)
+        self.plain(scope["http_version"])
+        self.raw(b"\",\"status\":", 11)
+        if status is None:
+            self.raw(b"null", 4)
+        else:
+            self.used += snprintf(self.buffer + self.used, 24, b"%lld", <long long>status)
+        self.used += snprintf(
+            self.buffer + self.used, 96, b",\"bytes\":%lld,\"duration\":%lld.%06d,\"referer\":",
+            sent, seconds, <int>((duration - seconds) * 1000000),
+        )
+        self.quoted(referer)
+        self.raw(b",\"user_agent\":", 14)
+        self.quoted(agent)
+        self.raw(b",\"request_id\":", 14)
+        self.quoted(request_id)
+        self.raw(b"}", 1)
+        made = PyUnicode_DecodeASCII(self.buffer, self.used, NULL)
+        if self.capacity > KEPT:
+            PyMem_Free(self.buffer)
+            self.buffer = NULL
+            self.capacity = 0
+        return made
+
+    cdef int reserve(self, size_t more) except -1:
+        """Makes room for `more` bytes and, beyond them, for what is no text of the peer's."""
+        cdef char* bigger
+        if self.capacity - self.used < more + SPARE:
+            bigger = <char*>PyMem_Realloc(self.buffer, 2 * (self.used + more + SPARE))
+            if bigger == NULL:
+                raise MemoryError()
+            self.buffer = bigger
+            self.capacity = 2 * (self.used + more + SPARE)
+        return 0
+
+    cdef int raw(self, const char* data, size_t size) except -1:
+        """Bytes that need no escapes."""
+        self.reserve(size)
+        memcpy(self.buffer + self.used, data, size)
+        self.used += size
+        return 0
+
+    cdef int plain(self, str text) except -1:
+        """A text of the server's own."""
+        cdef Py_ssize_t size
+        cdef const char* data = PyUnicode_AsUTF8AndSize(text, &size)
+        return self.raw(data, size)
+
+    cdef int text(self, value) except -1:
+        """A text between quotes, or null."""
+        cdef Py_ssize_t size
+        cdef const char* data
+        if value is None:
+            return self.raw(b"null", 4)
+        if isinstance(value, str) and PyUnicode_IS_ASCII(value):
+            data = PyUnicode_AsUTF8AndSize(value, &size)
+            return self.escaped(<const unsigned char*>data, size)
+        return self.plain(_quote(value))
+
+    cdef int quoted(self, bytes value) except -1:
+        """Bytes of a peer between quotes, all but printable ASCII escaped; or null."""
+        if value is None:
+            return self.raw(b"null", 4)
+        return self.escaped(<const unsigned char*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+
+    cdef int escaped(self, const unsigned char* data, size_t size) except -1:
+        cdef size_t i
+        cdef unsigned char c
+        cdef char* p
+        self.reserve(WORST * size + 2)
+        p = self.buffer + self.used
+        p[0] = c'"'
+        p += 1
+        for i in range(size):
+            c = data[i]
+            if 32 <= c < 127 and c != c'"' and c != c'\\':
+                p[0] = c
+                p += 1
+                continue
+            p[0] = c'\\'
+            p += 2
+            if c == c'"' or c == c'\\':
+                p[-1] = c
+            elif c == c'\n':
+                p[-1] = c'n'
+            elif c == c'\r':
+                p[-1] = c'r'
+            elif c == c'\t':
+                p[-1] = c't'
+            elif c == c'\f':
+                p[-1] = c'f'
+            elif c == c'\b':
+                p[-1] = c'b'
+            else:
+                memcpy(p - 1, b"u00", 3)
+                p[2] = b"0123456789abcdef"[c >> 4]
+                p[3] = b"0123456789abcdef"[c & 15]
+                p += 4
+        p[0] = c'"'
+        self.used = p + 1 - self.buffer
+        return 0
