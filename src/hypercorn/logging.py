@@ -113,7 +113,11 @@ class Logger:
         if logger is None or not logger.isEnabledFor(logging.INFO):
             return
         try:
-            writer = self.direct(logger)
+            handlers = logger.handlers
+            if len(handlers) == 1 and handlers[0] is self.handler and not logger.filters and not logger.propagate:
+                writer = self.writer
+            else:
+                writer = self.direct(logger)
             message: str = self.access_log_format
             arguments: tuple[Any, ...] = ()
             if self.access_json:
