@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import platform
 import sys
@@ -162,6 +161,8 @@ def version_text(config: Config) -> str:
     """One line: version, build, Python, and the event loop that `worker_class` chooses."""
     loop = _LOOPS.get(config.worker_class, config.worker_class)
     if config.worker_class in ("uvloop", "trio"):
+        import importlib.metadata  # a tenth of the time that the command takes to start
+
         try:
             loop += " " + importlib.metadata.version(config.worker_class)
         except importlib.metadata.PackageNotFoundError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import logging.config
 import os
 import sys
 import time
@@ -466,10 +465,14 @@ def configure_from_file(text: str) -> None:
 
         configure_from_mapping(read_toml(text[5:]))
     else:
+        import logging.config
+
         places = {"__file__": text, "here": os.path.dirname(text)}
         logging.config.fileConfig(text, defaults=places, disable_existing_loggers=False)
 
 
 def configure_from_mapping(mapping: dict[str, Any]) -> None:
     """Applies a `dictConfig` mapping; loggers that exist stay enabled unless it says otherwise."""
+    import logging.config  # asyncio's size, and needed by few
+
     logging.config.dictConfig({"disable_existing_loggers": False, **mapping})
