@@ -84,12 +84,15 @@ def test_h3_06_connections_outlive_the_start_of_their_workers_successors(start: 
         client = connect(server)  # at every moment somebody takes new connections
         fresh.add(pid(client))
         client.close()
+        for waiting in old:  # that read late would take the delay for the path's, and wait long for the end
+            moment = waiting.wire.now() + 0.01
+            waiting.wire.settle(lambda wire=waiting.wire, moment=moment: wire.now() >= moment)
         return server.workers().isdisjoint(before)
 
     eventually(replaced, WAIT)
     assert fresh - before
     for client in old:
-        client.wire.settle(lambda client=client: client.closed)
+        client.wire.settle(lambda client=client: client.closed, WAIT)
         assert client.closed is not None
         assert client.closed.error_code == 0x100
         client.wire.sock.close()
