@@ -416,7 +416,7 @@ def test_a_closed_socket_that_somebody_else_still_has_is_not_watched(stand: Stan
 
 
 def test_output_of_one_turn_leaves_in_it(stand: Stand) -> None:
-    """What waits for the output of other sockets leaves in the same turn, also beyond the number that may wait."""
+    """However many sockets are served in it."""
     pairs = [stand.connect() for _ in range(70)]
     for peer, connection in pairs:
         connection.on_data = lambda c, data: c.transport.write(data.upper())

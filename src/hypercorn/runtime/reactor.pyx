@@ -23,9 +23,6 @@ from posix.types cimport off_t
 
 from hypercorn.runtime.poller cimport *
 
-cdef extern from "clock.h":
-    double hc_monotonic() nogil
-
 cdef extern from "Python.h":
     PyObject* PyBytes_FromStringAndSize(const char* data, Py_ssize_t size) except NULL
     int _PyBytes_Resize(PyObject** data, Py_ssize_t size) except -1
@@ -37,10 +34,7 @@ cdef enum:
     FILE_PIECE = 1048576  # bytes of a file sent to one socket in a turn
     BULK = 32768  # bytes in one read that tell of more to come
     JOIN = 4096  # bytes up to which joining pieces is cheaper than a list of them
-    LATE = 32  # transports whose output may wait for that of others in the same turn
-    LATE_BYTES = 16384  # more than that leaves at once
 
-cdef double LATE_SECONDS = 0.0001  # what any of it waits
 cdef bint HAS_SENDFILE = sys.platform == "linux"
 ACCEPT_PAUSE = 1.0  # seconds without accepting when descriptors have run out
 
@@ -62,7 +56,6 @@ cdef class Reactor:
     cdef readonly set open  # every transport, so that it lives while its socket is open
     cdef list dead  # transports whose connections have not been told yet
     cdef list waiting  # transports whose own turn is to end soon
-    cdef list late  # transports whose output leaves later in this turn
     cdef bint ending, turning, burying
     cdef char* buffer
     cdef hc_event events[HC_MAX_EVENTS]
@@ -79,7 +72,6 @@ cdef class Reactor:
         self.open = set()
         self.dead = []
         self.waiting = []
-        self.late = []
         self.fd = hc_poller_open()
         if self.fd < 0:
             raise OSError(errno, os.strerror(errno))
@@ -92,11 +84,9 @@ cdef class Reactor:
     def turn(self):
         """Serves the sockets that are ready, once each."""
         cdef int n, i
-        cdef double now, since
         if self.turning or self.fd < 0:
             return
         self.turning = True
-        since = hc_monotonic()
         try:
             n = hc_poller_ready(self.fd, self.events, HC_MAX_EVENTS)
             for i in range(n):
@@ -108,31 +98,12 @@ cdef class Reactor:
                         (<ReactorListener>handler).accept()
                 except Exception as error:
                     self.failed(handler, error)
-                if self.late:
-                    now = hc_monotonic()
-                    # Slow applications gain nothing from it, and nobody's answer should wait for theirs.
-                    if now - since > LATE_SECONDS or len(self.late) >= LATE:
-                        self.flush_late()
-                        since = hc_monotonic()
-            if self.late:
-                self.flush_late()
             if self.waiting:
                 self.end_turns()
         finally:
             self.turning = False
         if self.dead:
             self.bury()
-
-    cdef flush_late(self):
-        """Sends what waited for the output of others."""
-        cdef ReactorTransport transport
-        for transport in self.late:
-            transport.scheduled = False
-            try:
-                transport.flush()
-            except Exception as error:
-                self.failed(transport, error)
-        self.late.clear()
 
     cpdef end_turns(self):
         """Ends the turns of the transports that were written to outside of one: one callback of the loop for all of

@@ -91,7 +91,7 @@ cdef class ReactorTransport(Transport):
             if successor is not None:
                 self.connection = successor
                 self.worker.replaced(connection, successor)
-            self.end_turn_late()
+            self.end_turn()
         elif n == 0:
             self.at_end = True
             self.watch()
@@ -101,22 +101,6 @@ cdef class ReactorTransport(Transport):
                 self.end_turn()
         elif not hc_would_block(error):
             self.shut()
-
-    cdef end_turn_late(self):
-        """Ends a turn of the reactor's own: the output leaves with that of the sockets after this one. A peer on the same
-        machine is woken by the first of them, and the code of one layer stays in the cache for all of them."""
-        cdef Connection connection = self.connection
-        self.scheduled = False
-        if connection is not None:
-            self.corked = True
-            connection.turn_ended()
-        self.corked = False
-        if self.out:
-            if self.out_size > LATE_BYTES:
-                self.flush()
-            else:
-                self.scheduled = True
-                self.reactor.late.append(self)
 
     cdef watch(self):
         """Tells the poller what matters now."""
