@@ -1,9 +1,9 @@
-# cython: cdivision=True
 """The compiled twin of `accessjson.py`: the same lines, written into one buffer."""
 
 import json.encoder
 from time import gmtime, strftime
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.string cimport memcpy
@@ -126,6 +126,7 @@ cdef class JSONLines:
         self.used += size
         return 0
 
+    @cython.cdivision(True)
     cdef int number(self, long long value, int digits) except -1:
         """A number that is not negative, with at least so many digits."""
         cdef char made[24]
