@@ -321,8 +321,6 @@ sys.exit(main())
 def test_orphans_of_others_are_buried(tmp_path: Path) -> None:
     """F-43: as process 1. Their ends say nothing of the workers."""
     arguments = ["-b", "127.0.0.1:0", "-w", "1", APP]
-    with Server(how="orphan") as unused:
-        unused.end()
     process = subprocess.Popen(
         [sys.executable, "-c", REAPER, *arguments],
         env=environment(TEST_START="orphan", HYPERCORN_CONTROL="none"),
