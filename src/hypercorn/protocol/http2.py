@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from hypercorn.errors import ProtocolError
 from hypercorn.protocol import http2_push
 from hypercorn.protocol.budgets import (
     ALIVE_PING,
@@ -29,10 +28,9 @@ from hypercorn.protocol.budgets import (
     USEFUL,
 )
 from hypercorn.protocol.flow import Sender, read_priority
-from hypercorn.protocol.handshake import read_handshake
 from hypercorn.protocol.http2_life import HTTP2Life
 from hypercorn.protocol.http2_stream import HTTP2Stream
-from hypercorn.protocol.http2_tunnel import Tunnel
+from hypercorn.protocol.http2_tunnel import open_tunnel
 from hypercorn.protocol.ports import Connection, Context, Transport
 from hypercorn.wire import http2_events as frames
 from hypercorn.wire.http2 import FrameParser
@@ -210,28 +208,9 @@ class HTTP2Connection(HTTP2Life):
 
     def new_websocket(self, stream_id: int, head: HTTP2Head) -> None:
         """An extended CONNECT (RFC 8441): a WebSocket's handshake, or a protocol that is not known."""
-        settings = self.context.websocket
-        if settings is None or head.protocol.lower() != b"websocket":
-            self.answer_early(stream_id, head, 501, head.complete)
-            return
-        if head.complete:
-            self.answer_early(stream_id, head, 400, True, "a WebSocket needs both directions of its stream")
-            return
-        try:
-            handshake = read_handshake(head.headers, settings.origins, with_key=False)
-        except ProtocolError as error:
-            self.answer_early(stream_id, head, error.status, False, error.reason)
-            return
-        head.content_length = -1
-        head.expect_continue = False
-        stream = self.open_stream(stream_id, head)
-        stream.deadline = 0.0
-        stream.connect = True
-        if settings.handshake_timeout:
-            stream.deadline = self.context.runtime.now() + settings.handshake_timeout
-            self.wait_until(stream.deadline)
-        stream.stream = Tunnel(stream, self.context.open_websocket(stream, head, handshake))
-        self.fresh = stream
+        stream = open_tunnel(self, stream_id, head)
+        if stream is not None:
+            self.fresh = stream
 
     def promise(self, sender: Sender, authority: bytes, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         http2_push.promise(self, sender, authority, path, headers)  # type: ignore[arg-type]  # senders are its streams

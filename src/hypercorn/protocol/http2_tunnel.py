@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypercorn.errors import ProtocolError
+from hypercorn.protocol.handshake import read_handshake
 from hypercorn.protocol.http2_stream import HTTP2Stream
 from hypercorn.protocol.ports import Stream, Transport
 from hypercorn.protocol.websocket import WebSocketConnection
+from hypercorn.wire.http2_head import HTTP2Head
 from hypercorn.wire.http2_tables import CANCEL, NO_ERROR
 
 
@@ -182,3 +185,32 @@ class Tunnel(Stream):
             self.exchange.writable()
         elif socket.writing_paused and not self.stream.blocked:
             socket.resume_writing()
+
+
+def open_tunnel(connection: Any, stream_id: int, head: HTTP2Head) -> Any:
+    """Opens the stream of an extended CONNECT, on a connection of HTTP/2 or HTTP/3 (RFC 8441, RFC 9220).
+
+    Answers what is no WebSocket's handshake, and returns None then.
+    """
+    settings = connection.context.websocket
+    if settings is None or head.protocol.lower() != b"websocket":
+        connection.answer_early(stream_id, head, 501, head.complete)
+        return None
+    if head.complete:
+        connection.answer_early(stream_id, head, 400, True, "a WebSocket needs both directions of its stream")
+        return None
+    try:
+        handshake = read_handshake(head.headers, settings.origins, with_key=False)
+    except ProtocolError as error:
+        connection.answer_early(stream_id, head, error.status, False, error.reason)
+        return None
+    head.content_length = -1
+    head.expect_continue = False
+    stream = connection.open_stream(stream_id, head)
+    stream.deadline = 0.0
+    stream.connect = True
+    if settings.handshake_timeout:
+        stream.deadline = connection.context.runtime.now() + settings.handshake_timeout
+        connection.wait_until(stream.deadline)
+    stream.stream = Tunnel(stream, connection.context.open_websocket(stream, head, handshake))
+    return stream

@@ -12,11 +12,9 @@ from typing import Any
 import pylsqpack
 from aioquic.quic import events
 
-from hypercorn.errors import ProtocolError as HandshakeError
 from hypercorn.protocol.budgets import CONTROLS, EMPTY, GLITCHES, RESETS, USEFUL
 from hypercorn.protocol.flow import read_priority
-from hypercorn.protocol.handshake import read_handshake
-from hypercorn.protocol.http2_tunnel import Tunnel
+from hypercorn.protocol.http2_tunnel import open_tunnel
 from hypercorn.protocol.http3_control import HTTP3Control
 from hypercorn.protocol.http3_life import Endpoint, QUICTransport
 from hypercorn.protocol.http3_stream import HTTP3Stream
@@ -263,28 +261,9 @@ class HTTP3Connection(HTTP3Control):
 
     def new_websocket(self, stream_id: int, head: HTTP2Head) -> None:
         """An extended CONNECT (RFC 9220): a WebSocket's handshake, or a protocol that is not known."""
-        settings = self.context.websocket
-        if settings is None or head.protocol.lower() != b"websocket":
-            self.answer_early(stream_id, head, 501, head.complete)
-            return
-        if head.complete:
-            self.answer_early(stream_id, head, 400, True, "a WebSocket needs both directions of its stream")
-            return
-        try:
-            handshake = read_handshake(head.headers, settings.origins, with_key=False)
-        except HandshakeError as error:
-            self.answer_early(stream_id, head, error.status, False, error.reason)
-            return
-        head.content_length = -1
-        head.expect_continue = False
-        stream = self.open_stream(stream_id, head)
-        stream.deadline = 0.0
-        stream.connect = True
-        if settings.handshake_timeout:
-            stream.deadline = self.context.runtime.now() + settings.handshake_timeout
-            self.wait_until(stream.deadline)
-        stream.stream = Tunnel(stream, self.context.open_websocket(stream, head, handshake))
-        self.fresh.append(stream)
+        stream = open_tunnel(self, stream_id, head)
+        if stream is not None:
+            self.fresh.append(stream)
 
     def open_stream(self, stream_id: int, head: HTTP2Head) -> HTTP3Stream:
         """The record of a new stream."""
