@@ -45,6 +45,8 @@ def serve_app(backend: str, driver: str) -> Iterator[Callable[..., Live]]:
         return live
 
     yield start
+    # A server that ends waits a while for clients that still talk to it; how is for the tests that say so.
+    Peer.close_all()
     for live in started:
         live.wake()
     for live in started:
@@ -55,6 +57,4 @@ def serve_app(backend: str, driver: str) -> Iterator[Callable[..., Live]]:
 def close_peers() -> Iterator[None]:
     """Closes what a test that failed left open, so that the failure does not come up in another one."""
     yield
-    for peer in Peer.opened:
-        peer.close()
-    Peer.opened.clear()
+    Peer.close_all()

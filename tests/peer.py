@@ -32,6 +32,13 @@ class Peer:
 
     opened: list[Peer] = []  # closed when the test ends
 
+    @classmethod
+    def close_all(cls) -> None:
+        """Closes what a test left open."""
+        for peer in cls.opened:
+            peer.close()
+        cls.opened.clear()
+
     def __init__(
         self,
         address: Any,

@@ -27,6 +27,7 @@ def check(*command: str, folder: Path) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow  # half a minute, and the same in every session: .ci/run asks for it once
 def test_mypy_strict(folder: Path) -> None:
     """Frameworks without types of their own (Bottle, Django) count as `Any`."""
     (folder / "mypy.ini").write_text(
