@@ -102,7 +102,7 @@ def test_empty_lines_count_anew_after_each_request(twin: ModuleType) -> None:
     assert len(record.messages) == 3
 
 
-# The work for n bytes is O(n): a MiB in single bytes takes the compiled twin about a second of CPU, a quarter of one the
+# The work for n bytes is O(n): a MiB in single bytes takes the compiled twin about a second of CPU, a quarter the
 # pure twin. Where each byte looked at all bytes before it again, either would take much longer than this.
 SECONDS = {"compiled": 6.0, "pure": 4.5}
 LARGE = {"max_header_size": 1 << 22, "max_request_line_size": 1 << 22, "max_header_count": 1 << 22}
