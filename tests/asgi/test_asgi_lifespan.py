@@ -115,6 +115,27 @@ def test_work_between_the_two_goes_on() -> None:
     assert ended_well(life.shutdown())
 
 
+def test_shutdown_in_the_moment_in_which_startup_is_answered() -> None:
+    """LC-15: the shutdown waits for its answer before the startup has taken notice of its own."""
+    life = Life(None)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        ends.append(life.runtime.new_task(life.lifespan.shutdown(), life.runtime.variables.copy()))
+        waiting = life.lifespan.watcher
+        await send(say("startup.complete"))  # wakes the startup, which goes on once this task waits
+        ends[0].step()
+        assert life.lifespan.watcher is not waiting
+        await script(0, *DOWN)(scope, receive, send)
+
+    ends: list[Task] = []
+    life.lifespan.app = app
+    start = life.startup()
+    life.runtime.advance(0)
+    assert ended_well(start)
+    assert ended_well(ends[0])
+
+
 # -- startup goes wrong
 
 

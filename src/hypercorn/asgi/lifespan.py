@@ -63,7 +63,7 @@ class Lifespan:
         self.messages.append({"type": f"lifespan.{stage}"})
         self.notify("receiver")
         expired: list[bool] = []
-        timer = None
+        timer = watcher = None
         if timeout:
 
             def expire() -> None:
@@ -73,10 +73,11 @@ class Lifespan:
             timer = self.runtime.call_at(self.runtime.now() + timeout, expire)
         try:
             while stage not in self.answered and not self.ended and not expired:
-                self.watcher = self.runtime.waiter()
-                await self.watcher
+                watcher = self.watcher = self.runtime.waiter()
+                await watcher
         finally:
-            self.watcher = None
+            if self.watcher is watcher:  # a shutdown may watch already before the startup has taken notice of its answer
+                self.watcher = None
             if timer is not None:
                 timer.cancel()
         if self.failure is not None:
