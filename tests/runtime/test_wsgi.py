@@ -346,10 +346,46 @@ def test_files(serve_app: Callable[..., Live], tmp_path: Path) -> None:
         response = peer.get("/file")
         assert response.header("content-length") == str(len(data))
         assert response.body == data
+        # A close does not hold its response up, so the next request, in another thread, may overtake it.
+        eventually(lambda: closed == ["/file"])
         assert peer.get("/memory").body == data
         assert peer.get("/part").body == data[1000:6000]
+        eventually(lambda: closed == ["/file", "/part"])
         assert peer.get("/file", method="HEAD").body == b""
-    eventually(lambda: closed == ["/file", "/part", "/file"])
+        eventually(lambda: closed == ["/file", "/part", "/file"])
+    assert live.errors() == []
+
+
+def test_a_close_that_takes_long_holds_up_neither_response_nor_connection(serve_app: Callable[..., Live]) -> None:
+    go_on = threading.Event()
+    closed: list[str] = []
+
+    class Slow:
+        """Yields one piece, and is long in closing."""
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __iter__(self) -> Iterator[bytes]:
+            yield self.name.encode()
+
+        def close(self) -> None:
+            if self.name == "/first":
+                assert go_on.wait(10)
+            closed.append(self.name)
+
+    def app(environ: dict[str, Any], start_response: StartResponse) -> Any:
+        name = environ["PATH_INFO"]
+        start_response("200 OK", [("Content-Length", str(len(name)))])
+        return Slow(name)
+
+    live = wsgi(app, serve_app, wsgi_threads=2)
+    with live.connect() as peer:
+        assert peer.get("/first").body == b"/first"
+        assert peer.get("/second").body == b"/second"
+        eventually(lambda: closed == ["/second"])
+        go_on.set()
+        eventually(lambda: closed == ["/second", "/first"])
     assert live.errors() == []
 
 

@@ -158,8 +158,10 @@ class Responder:
         finally:
             close = getattr(iterable, "close", None)
             if close is not None:
-                self.flush()  # the response need not wait for it
-                close()
+                try:
+                    self.flush()  # the response need not wait for it
+                finally:
+                    close()
 
     def start(self) -> None:
         """Emits the head. Raises RuntimeError where there is none."""
