@@ -24,6 +24,7 @@ from tests.peer import PATIENCE
 from hypercorn.asgi.streams import StreamContext
 from hypercorn.config import Config
 from hypercorn.net.forwarding import Place
+from hypercorn.net.quic_tls import ServerConfiguration
 from hypercorn.protocol.ports import Connection
 from hypercorn.protocol.quic import DatagramPort, QUICEndpoint
 from hypercorn.runtime.deadlines import Deadlines
@@ -287,7 +288,7 @@ class Server:
         self.deadlines = Deadlines(self.runtime, self.context)
         self.context.arm_deadline = self.deadlines.arm
         self.context.connection_replaced = self.replaced
-        configuration = QuicConfiguration(
+        configuration = ServerConfiguration(
             is_client=False,
             alpn_protocols=["h3"],
             connection_id_length=10,

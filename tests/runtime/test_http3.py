@@ -411,4 +411,4 @@ def test_connections_are_counted(serve: Any) -> None:
     counts = worker.context.counters.others
     eventually(lambda: counts["http3_closed"] == 1)
     assert counts["http3_opened"] == 1
-    assert worker.operations.open == 0  # `limit_connections` is TCP's
+    assert worker.operations.open == 0

@@ -28,6 +28,7 @@ cdef class ResponseWriter(Connection):
     cdef public bytes trailer_fields
     cpdef answer(self, int status, str reason)
     cpdef send_head(self, bytes data, bint end)
+    cpdef bytes server_fields(self, bint has_date, bint has_server)
     cpdef bint body_stays_unread(self) except -1
     cpdef response_ended(self)
     cpdef cut(self)

@@ -100,7 +100,7 @@ class ResponseWriter(Connection):
             b"".join(
                 (
                     STATUS_LINES[status],
-                    self.context.server_fields(False, False),
+                    self.server_fields(False, False),
                     b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n" % len(body),
                     UPGRADE_REQUIRED if status == 426 else RETRY if status == 503 else CLOSE,
                     body,
@@ -196,13 +196,21 @@ class ResponseWriter(Connection):
             data = b""
         elif self.chunked:
             data = encode_chunk(data, last)
-        server = self.context.server_fields(self.has_date, self.has_server)
+        server = self.server_fields(self.has_date, self.has_server)
         line = STATUS_LINES[self.status]
         if len(data) > 16384:  # too long to copy again
             self.transport.write(encode_response(line, self.fields, server, framing, ending, b""))
             self.transport.write(data)
         else:
             self.transport.write(encode_response(line, self.fields, server, framing, ending, data))
+
+    def server_fields(self, has_date: bool, has_server: bool) -> bytes:
+        """The fields that the server adds. What is said of HTTP/3 is not for every connection."""
+        context = self.context
+        fields = context.server_fields(has_date, has_server)
+        if context.secure_alt_svc and self.transport.scheme == "http":
+            return fields.partition(b"alt-svc: ")[0]
+        return fields
 
     def body_stays_unread(self) -> bool:
         """True where the rest of the request is more than the server would read just to keep the connection."""

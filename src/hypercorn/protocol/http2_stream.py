@@ -181,7 +181,10 @@ class HTTP2Stream(Sender):
         """The final head."""
         self.head_sent = True
         mux = self.mux
-        more = mux.fields.server(self.context.server_pairs(self.has_date, self.has_server))
+        pairs = self.context.server_pairs(self.has_date, self.has_server)
+        if self.context.secure_alt_svc and mux.transport.scheme == "http":
+            pairs = [pair for pair in pairs if pair[0] != b"alt-svc"]
+        more = mux.fields.server(pairs)
         mux.writer.headers(self.id, mux.fields.status(self.status), self.lines, more, end)
         mux.written()
 

@@ -12,6 +12,7 @@ from typing import Any
 import pylsqpack
 from aioquic.quic import events
 
+from hypercorn.net.quic_tls import tls_extension
 from hypercorn.protocol.budgets import CONTROLS, EMPTY, GLITCHES, RESETS, USEFUL
 from hypercorn.protocol.flow import read_priority
 from hypercorn.protocol.http2_tunnel import open_tunnel
@@ -26,6 +27,7 @@ from hypercorn.wire.http2_head import HTTP2Head, judge_request, judge_trailers
 from hypercorn.wire.http2_tables import GOOD, OVERHEAD, PROTOCOL_ERROR
 from hypercorn.wire.http3 import (
     H3_CLOSED_CRITICAL_STREAM,
+    H3_EXCESSIVE_LOAD,
     H3_FRAME_ERROR,
     H3_FRAME_UNEXPECTED,
     H3_REQUEST_CANCELLED,
@@ -97,8 +99,11 @@ class HTTP3Connection(HTTP3Control):
             self.endpoint.transmit(self.context.runtime.now())
             self.gone()
             return
+        if not self.endpoint.established():
+            self.finish(H3_EXCESSIVE_LOAD, "too many connections")
+            return
         self.established = True
-        self.endpoint.established()
+        self.transport.tls = tls_extension(self.quic.tls)
         self.idle_at = -1.0
         self.preface()
         if self.context.terminating:
@@ -271,6 +276,7 @@ class HTTP3Connection(HTTP3Control):
         if path is not None and path[:2] != self.transport.client:
             self.transport.client = (path[0], path[1])
             self.transport.scope_template = None
+            self.endpoint.moved()
         stream = HTTP3Stream(self, stream_id, self.quic.stream_window(stream_id), self.context.h2_stream_window)
         self.streams[stream_id] = stream
         stream.remote_done = head.complete

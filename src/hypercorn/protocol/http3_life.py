@@ -64,8 +64,11 @@ class Endpoint(Protocol):
     def transmit(self, now: float) -> None:
         """Sends what QUIC has to send, and sets its timer."""
 
-    def established(self) -> None:
-        """The handshake is complete."""
+    def established(self) -> bool:
+        """The handshake is complete. False where there are too many connections."""
+
+    def moved(self) -> None:
+        """The peer has another address."""
 
     def retired(self, connection_id: bytes) -> None:
         """The peer does not use an id any more."""

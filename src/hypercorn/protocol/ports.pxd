@@ -98,6 +98,7 @@ cdef class Context:
     cdef public bint terminating
     cdef public Counters counters
     cdef public bint keep_case
+    cdef public bint secure_alt_svc
     cdef public bytes keep_alive_hint
     cdef public bint http2
     cdef public object websocket

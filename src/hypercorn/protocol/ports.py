@@ -394,6 +394,7 @@ class Context:
         "max_unread_body",
         "next_sweep",
         "runtime",
+        "secure_alt_svc",
         "server_names",
         "terminating",
         "websocket",
@@ -407,6 +408,7 @@ class Context:
         self.encoder = FieldEncoder()
         self.fields = FieldLines()
         self.server_names: frozenset[bytes] = frozenset()  # lower-case hosts that are served; empty: any
+        self.secure_alt_svc = False  # the alt-svc fields are not for responses without TLS
         self.next_sweep = float("inf")  # when the deadlines are looked at next
         # 0 means "no limit" throughout.
         self.max_request_line_size = 8192

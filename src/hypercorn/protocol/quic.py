@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from aioquic._buffer import Buffer
-from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE, QuicConfiguration
+from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE
 from aioquic.quic.connection import TRANSPORT_CLOSE_FRAME_CAPACITY
 from aioquic.quic.crypto import CryptoPair
 from aioquic.quic.packet import (
@@ -29,6 +29,7 @@ from aioquic.quic.packet import (
 from aioquic.quic.packet_builder import QuicPacketBuilder
 
 from hypercorn.net.forwarding import Place
+from hypercorn.net.quic_tls import ServerConfiguration
 from hypercorn.protocol.budgets import Budget
 from hypercorn.protocol.http3 import HTTP3Connection
 from hypercorn.protocol.http3_life import QUICTransport
@@ -96,8 +97,12 @@ class Peer:
         self.ids.discard(connection_id)
         self.endpoint.table.pop(connection_id, None)
 
-    def established(self) -> None:
+    def established(self) -> bool:
         self.endpoint.half_open.discard(self)
+        return self.endpoint.established(self.connection)
+
+    def moved(self) -> None:
+        self.endpoint.moved(self.connection)
 
     def receive(self, data: bytes, address: Any, port: DatagramPort, now: float) -> None:
         """A datagram for this connection."""
@@ -190,7 +195,7 @@ class QUICEndpoint:
     def __init__(
         self,
         context: Context,
-        configuration: QuicConfiguration,
+        configuration: ServerConfiguration,
         log: Any,
         opened: Callable[[Connection], None],
         closed: Callable[[Connection], None],
@@ -204,7 +209,10 @@ class QUICEndpoint:
         self.place = Place() if place is None else place
         self.ids = ConnectionIds(self.place.index, self.place.key)
         self.pairs = FieldPairs()
-        self.fresh: Callable[[float], QuicConfiguration] = lambda _: self.configuration
+        self.fresh: Callable[[float], ServerConfiguration] = lambda _: self.configuration
+        self.full: Callable[[], bool] = lambda: False  # for reasons beside the number of these connections
+        self.established: Callable[[Connection], bool] = lambda _: True  # is asked once a client has proven itself
+        self.moved: Callable[[Connection], None] = lambda _: None  # is told when a client has another address
         self.max_connections = 10000
         self.retry_threshold = 100
         self.table: dict[bytes, Peer] = {}
@@ -322,7 +330,7 @@ class QUICEndpoint:
 
     def admit(self, port: DatagramPort, header: QuicHeader, address: Any, now: float) -> Peer | None:
         """A connection for the first packet of a client, or None: it was refused, or has to prove its address."""
-        if self.context.terminating or len(self.peers) >= self.max_connections:
+        if self.context.terminating or len(self.peers) >= self.max_connections or self.full():
             if self.may_answer(now):
                 port.send([refusal(header, QuicErrorCode.CONNECTION_REFUSED)], address)
             return None

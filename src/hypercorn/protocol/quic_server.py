@@ -2,7 +2,7 @@
 
 - Connection ids tell which worker owns the connection, and their reset tokens come from a key (RFC 9000 section 10.3).
 - Credit follows what was taken: aioquic would double a window whenever half of it is used.
-- Client certificates are asked for, and judged (RFC 8446 section 4.3.2).
+- Certificates are shown by name, and those of clients asked for and judged (RFC 8446 section 4.3.2).
 
 It relies on what aioquic does not promise to keep; the tests of `tests/protocol/test_quic.py` hold every such place.
 """
@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import hmac
 import os
-import ssl
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
 from aioquic import tls
 from aioquic._buffer import Buffer
-from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import (
     CONNECTION_LIMIT_FRAME_CAPACITY,
     MAX_STREAM_DATA_FRAME_CAPACITY,
@@ -30,6 +28,7 @@ from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 
+from hypercorn.net.quic_tls import ServerConfiguration
 from hypercorn.protocol.ports import Context
 
 ID_LENGTH = 10  # octets of a connection id: two for the worker, eight of chance
@@ -89,7 +88,7 @@ class ServerConnection(QuicConnection):
 
     def __init__(
         self,
-        configuration: QuicConfiguration,
+        configuration: ServerConfiguration,
         context: Context,
         ids: ConnectionIds,
         original_id: bytes,
@@ -101,6 +100,7 @@ class ServerConnection(QuicConnection):
             original_destination_connection_id=original_id,
             retry_source_connection_id=retry_id,
         )
+        self.settings = configuration
         self.ids = ids
         self.issued = issued  # told of each id under which packets may come
         self.read = 0  # octets that came in order and were not given back to the connection's window
@@ -178,37 +178,22 @@ class ServerConnection(QuicConnection):
         if stream is not None and not stream.receiver.is_finished:
             stream.max_stream_data_local += size
 
-    def certificate(self) -> Any:
-        """The peer's certificate (cryptography's), or None."""
-        return self.tls._peer_certificate if hasattr(self, "tls") else None
-
-    def chain(self) -> list[Any]:
-        """What the peer sent beside its certificate."""
-        return list(self.tls._peer_certificate_chain)
-
     def judge_client(self) -> bool:
         """After the handshake: is the client who it should be? Ends the connection where not."""
-        configuration = self._configuration
-        if configuration.verify_mode in (None, ssl.CERT_NONE):
-            return True
-        alert: Any = None
-        certificate = self.certificate()
-        if certificate is None:
-            if configuration.verify_mode == ssl.CERT_REQUIRED:
-                alert = 116  # certificate_required (RFC 8446 section 6.2)
-        else:
-            try:
-                tls.verify_certificate(
-                    certificate, self.chain(), cafile=configuration.cafile, cadata=configuration.cadata
-                )
-            except tls.Alert as error:
-                alert = int(error.description)
-            except Exception:  # cryptography's, for what is no certificate after all
-                alert = int(tls.AlertDescription.bad_certificate)
-        if alert is None:
-            return True
-        self.close(QuicErrorCode.CRYPTO_ERROR + alert, QuicFrameType.CRYPTO, "client certificate")
-        return False
+        clients = self.settings.clients
+        alert = clients.judge(self.tls._peer_certificate, self.tls._peer_certificate_chain) if clients else 0
+        if alert:
+            self.close(QuicErrorCode.CRYPTO_ERROR + alert, QuicFrameType.CRYPTO, "client certificate")
+        return not alert
+
+    def client_hello(self, data: Buffer, *outputs: Buffer) -> None:
+        """The first message of TLS: its name (RFC 6066) says which certificate the client is shown."""
+        start = data.tell()
+        identity = self.settings.identity(tls.pull_client_hello(data).server_name)
+        data.seek(start)
+        if identity is not None:
+            self.tls.certificate, self.tls.certificate_chain, self.tls.certificate_private_key = identity
+        tls.Context._server_handle_hello(self.tls, data, *outputs)
 
     # -- how long a datagram may be
 
@@ -278,8 +263,10 @@ class ServerConnection(QuicConnection):
     def _initialize(self, peer_cid: bytes) -> None:
         super()._initialize(peer_cid)
         self.tls._max_early_data = None  # no 0-RTT
-        if self._configuration.verify_mode not in (None, ssl.CERT_NONE):
-            self.tls._request_client_certificate = True
+        self.tls._request_client_certificate = self.settings.clients is not None
+        if self.settings.named:
+            engine: Any = self.tls
+            engine._server_handle_hello = self.client_hello
 
     def _replenish_connection_ids(self) -> None:
         while len(self._host_cids) < min(HOST_IDS, self._remote_active_connection_id_limit):

@@ -38,7 +38,7 @@ def switch(
     transport, context, parser = connection.transport, connection.context, connection.parser
     encoder = context.encoder
     fields = encoder.encode(headers, True)
-    server = context.server_fields(encoder.has_date, encoder.has_server)
+    server = connection.server_fields(encoder.has_date, encoder.has_server)
     key = read_handshake(parser.headers).key
     accept = b"sec-websocket-accept: %b\r\n" % accept_value(key)
     transport.write(b"".join((SWITCHING, accept, fields, server, b"\r\n")))

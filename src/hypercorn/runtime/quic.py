@@ -43,6 +43,10 @@ class QUICServer:
             self.place,
         )
         self.endpoint.fresh = self.fresh
+        self.endpoint.full = self.full
+        self.endpoint.established = self.established
+        self.endpoint.moved = self.moved
+        self.limited: set[Connection] = set()  # those that count for `limit_connections`
         self.seen: Any = None if worker.tls is None else worker.tls.current  # the TLS context of the same files
         self.endpoint.max_connections = self.config.quic_max_connections
         self.endpoint.retry_threshold = self.config.quic_retry_threshold
@@ -63,8 +67,20 @@ class QUICServer:
             self.listeners.append(await runtime.listen_datagrams(port.sock, port))
         return list(dict.fromkeys(f"https://{address_text(port.sock.getsockname())}" for port in ports))
 
+    def advertise(self) -> None:
+        """Has the answers of other versions say that there is this one, where the configuration says nothing of it. Only
+        those over TLS do: it takes no requests for "http" (RFC 9114 section 3.1.2)."""
+        if not self.config.alt_svc_headers:
+            self.worker.context.secure_alt_svc = True
+            self.worker.context.say_alt_svc(self.alt_svc())
+
+    def withdraw(self) -> None:
+        """The server goes down: what clients remember is cleared, unless other workers go on (RFC 7838 section 3)."""
+        if not self.config.alt_svc_headers:
+            self.worker.context.say_alt_svc(["clear"] if self.worker.last_owner else [])
+
     def alt_svc(self) -> list[str]:
-        """What the answers of other versions say of this one."""
+        """The values of the automatic alt-svc fields."""
         names = (sock.getsockname() for sock in self.sockets)
         ports = dict.fromkeys(name[1] for name in names if client_address(name) is not None)
         return [f'h3=":{port}"; ma={int(self.config.alt_svc_max_age)}' for port in ports]
@@ -72,12 +88,36 @@ class QUICServer:
     def opened(self, connection: Connection) -> None:
         """A client has come."""
         self.worker.deadlines.connections.add(connection)
+        self.moved(connection)
         self.count("http3_opened")
+
+    def full(self) -> bool:
+        """True while `limit_connections` is reached."""
+        operations = self.worker.operations
+        return bool(operations.limit and operations.open >= operations.limit)
+
+    def established(self, connection: Connection) -> bool:
+        """A client has shown that it is there; before, it could be anybody, and counts for no other limit than QUIC's
+        own. False where it is one too many."""
+        if self.full():
+            if self.worker.context.counters is not None:
+                self.worker.context.counters.refused(503)
+            return False
+        self.worker.operations.open += 1
+        self.limited.add(connection)
+        return True
+
+    def moved(self, connection: Connection) -> None:
+        """A client has an address, or another one: it may be a proxy that is trusted."""
+        connection.transport.trusted = self.worker.operations.trusts(connection.transport.client)
 
     def closed(self, connection: Connection) -> None:
         """A connection is over."""
         worker = self.worker
         worker.deadlines.connections.discard(connection)
+        if connection in self.limited:
+            self.limited.discard(connection)
+            worker.operations.open -= 1
         connection.connection_lost()
         self.count("http3_closed")
         if worker.emptied is not None:

@@ -134,8 +134,7 @@ class Worker:
         """Serves HTTP/3."""
         self.quic = QUICServer(self, sockets.quic_sockets)
         sockets.quic_sockets = []  # they stay open while connections drain
-        if not self.config.alt_svc_headers:
-            self.context.say_alt_svc(self.quic.alt_svc())
+        self.quic.advertise()
         for address in await self.quic.start():
             if self.link.speaks:
                 self.log.log_info("Running on %s (QUIC) (CTRL + C to quit)", address)
@@ -225,6 +224,8 @@ class Worker:
         if self.listeners and self.shutdown_delay:
             await self.pause(self.shutdown_delay)
         self.context.terminating = True
+        if self.quic is not None:
+            self.quic.withdraw()
         if self.last_owner:
             for listener in self.listeners:
                 with suppress(OSError):
