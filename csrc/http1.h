@@ -115,6 +115,9 @@ int h1_content_length(const uint8_t *p, size_t n, int64_t *value);
 /* 1*DIGIT up to 2**63-1, any number of leading zeros; -1 otherwise. */
 int64_t h1_decimal(const uint8_t *p, size_t n);
 
+/* A number for some bytes, never 0. Not for keeping anybody out: whoever finds bytes by it compares them. */
+uint64_t h1_hash(const uint8_t *p, size_t n);
+
 /* Tokens of a Connection field, or-ed together. */
 enum { H1_CLOSE = 1, H1_KEEP_ALIVE = 2, H1_UPGRADE = 4 };
 int h1_connection(const uint8_t *p, size_t n);

@@ -1,7 +1,7 @@
 cdef class Counters:
     cdef public long long requests_started, requests_ended, requests_aborted
     cdef public long long http1_requests, http2_requests, http3_requests, websocket_requests
-    cdef public long long good, bytes_received, bytes_sent
+    cdef public long long good, quick, bytes_received, bytes_sent
     cdef public double duration
     cdef public bint quiet
     cdef public object stir

@@ -69,6 +69,7 @@ class Counters:
         "http2_requests",
         "http3_requests",
         "others",
+        "quick",
         "quiet",
         "requests_aborted",
         "requests_ended",
@@ -89,7 +90,8 @@ class Counters:
         self.bytes_received = 0
         self.bytes_sent = 0
         self.duration = 0.0  # seconds
-        self.buckets: list[int] = [0] * (len(BOUNDS) + 1)
+        self.quick = 0  # of the first bucket, where most are
+        self.buckets: list[int] = [0] * (len(BOUNDS) + 1)  # the others
         # Set while everything is published: the next change calls `stir`, which sees to the next publication.
         self.quiet = True
         self.stir: Callable[[], None] | None = None
@@ -100,7 +102,9 @@ class Counters:
         self.requests_started += 1
         if self.quiet and self.stir is not None:
             self.stir()
-        if version == "2":
+        if version == "1.1":
+            self.http1_requests += 1
+        elif version == "2":
             self.http2_requests += 1
         elif version == "3":
             self.http3_requests += 1
@@ -116,7 +120,7 @@ class Counters:
         self.bytes_received += received
         self.duration += seconds
         if seconds <= 0.001:
-            self.buckets[0] += 1
+            self.quick += 1
         else:
             self.buckets[bucket_of(seconds)] += 1
         if 200 <= status < 300:
@@ -138,6 +142,7 @@ class Counters:
         """All numbers, in the order of FIELDS."""
         known: dict[str, Any] = dict(self.others)
         known.update(zip(BUCKETS, self.buckets, strict=True))
+        known[BUCKETS[0]] += self.quick
         known["duration_microseconds"] = int(self.duration * 1_000_000)
         known["responses_2xx"] = self.good
         for name in _PLAIN:

@@ -51,6 +51,7 @@ class ResponseWriter(Connection):
             context.max_header_size,
             context.max_header_count,
             keep_case=context.keep_case,
+            memory=context.heads,
         )
         self.stream: Stream | None = None
         self.writing_paused = False

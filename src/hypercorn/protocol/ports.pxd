@@ -1,6 +1,6 @@
 from hypercorn.metrics.counters cimport Counters
 from hypercorn.wire.head cimport RequestHead
-from hypercorn.wire.http1 cimport FieldEncoder
+from hypercorn.wire.http1 cimport FieldEncoder, HeadMemory
 from hypercorn.wire.http2_writer cimport FieldLines
 
 cdef Py_ssize_t GATHER
@@ -91,6 +91,7 @@ cdef class Stream:
 cdef class Context:
     cdef public Runtime runtime
     cdef public FieldEncoder encoder
+    cdef public HeadMemory heads
     cdef public FieldLines fields
     cdef public Py_ssize_t h2_max_concurrent_streams, h2_max_frame_size, h2_max_header_list_size, h2_max_resets
     cdef public long long h2_stream_window, h2_max_stream_window, h2_connection_window

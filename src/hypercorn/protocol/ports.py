@@ -18,7 +18,7 @@ from typing import Any
 
 from hypercorn.metrics.counters import Counters
 from hypercorn.wire.head import RequestHead
-from hypercorn.wire.http1 import FieldEncoder
+from hypercorn.wire.http1 import FieldEncoder, HeadMemory
 from hypercorn.wire.http2_writer import FieldLines
 
 GATHER = 65536  # bytes gathered before a write leaves even though its turn has not ended
@@ -380,6 +380,7 @@ class Context:
         "h2_ping_timeout",
         "h2_stream_window",
         "header_timeout",
+        "heads",
         "http2",
         "idle_grace",
         "keep_alive_hint",
@@ -406,6 +407,7 @@ class Context:
         self.terminating = False
         self.counters: Counters | None = None  # where this worker counts
         self.encoder = FieldEncoder()
+        self.heads = HeadMemory()
         self.fields = FieldLines()
         self.server_names: frozenset[bytes] = frozenset()  # lower-case hosts that are served; empty: any
         self.secure_alt_svc = False  # the alt-svc fields are not for responses without TLS

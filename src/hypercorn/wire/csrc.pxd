@@ -1,5 +1,5 @@
 # The declarations of csrc/http1.h.
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "http1.h":
     enum:
@@ -39,6 +39,7 @@ cdef extern from "http1.h":
     bint h1_same_authority(const uint8_t* a, size_t an, const uint8_t* b, size_t bn, bint https) noexcept nogil
     int h1_content_length(const uint8_t* p, size_t n, int64_t* value) noexcept nogil
     int64_t h1_decimal(const uint8_t* p, size_t n) noexcept nogil
+    uint64_t h1_hash(const uint8_t* p, size_t n) noexcept nogil
     int h1_connection(const uint8_t* p, size_t n) noexcept nogil
     void h1_coding(h1_codings* c, const uint8_t* p, size_t n) noexcept nogil
     int h1_coding_verdict(const h1_codings* c) noexcept nogil

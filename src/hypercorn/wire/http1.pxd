@@ -1,5 +1,5 @@
 cimport cython
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from hypercorn.wire.csrc cimport h1_chunks, h1_codings
 from hypercorn.wire.head cimport RequestHead
@@ -23,6 +23,14 @@ cdef class Input(RequestHead):
 
 
 @cython.final
+cdef class HeadMemory:
+    cdef list lines
+    cdef uint64_t seen[64]  # the last key of each slot
+    cdef bint recall(self, RequestParser parser) except -1
+    cdef int note(self, RequestParser parser, size_t start) except -1
+
+
+@cython.final
 cdef class RequestParser(Input):
     cdef readonly bint keep_case
     cdef readonly bytes body
@@ -42,6 +50,9 @@ cdef class RequestParser(Input):
     cdef bytes authority
     cdef h1_codings codings
     cdef h1_chunks chunks
+
+    cdef HeadMemory memory  # or None
+    cdef uint64_t keys[2]  # of the field lines that this connection sent last and before
 
     cpdef int next_event(self) except -1
 
@@ -64,8 +75,10 @@ cdef class FieldEncoder:
     cdef readonly bint close, has_date, has_server
     cdef uint8_t* buffer
     cdef size_t used, capacity
+    cdef list answers
 
     cpdef bytes encode(self, headers, bint omit_length=*)
+    cdef int remember(self, Py_ssize_t slot, object headers, bytes made, bint omit_length) except -1
     cdef int pair(self, object item, Py_ssize_t index, bint omit_length) except -1
     cdef int reserve(self, size_t more) except -1
 

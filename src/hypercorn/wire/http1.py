@@ -41,6 +41,7 @@ __all__ = (
     "NEED_DATA",
     "STATUS_LINES",
     "FieldEncoder",
+    "HeadMemory",
     "RequestParser",
     "encode_chunk",
     "encode_last_chunk",
@@ -58,6 +59,15 @@ _LEAST_LINE = 64
 _DECIDING = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"))
 
 
+class HeadMemory:
+    """What the parsers of one worker remember: the compiled ones keep the field lines that their clients send again (64
+    sections of at most 2 KiB), so that they are read once. Here nothing is kept."""
+
+    def __len__(self) -> int:
+        """Sections that are kept."""
+        return 0
+
+
 @final
 class RequestParser(Input):
     """Reads the requests of one connection: `feed` bytes, then ask `next_event` until it needs data.
@@ -66,6 +76,7 @@ class RequestParser(Input):
     max_header_size: bytes of all field lines of a section with their CRLF, beyond: 431
     max_header_count: field lines of a head, beyond: 431
     keep_case: give field names as they came instead of lower-cased
+    memory: shared by the connections of a worker; changes no verdict
 
     Set by HEAD, valid until a later request begins:
     method, http_version ("1.0", "1.1"), raw_target, raw_path (without the query), path (decoded once),
@@ -83,6 +94,7 @@ class RequestParser(Input):
         max_header_size: int = 16384,
         max_header_count: int = 100,
         keep_case: bool = False,
+        memory: HeadMemory | None = None,
     ) -> None:
         super().__init__()
         self._max_request_line_size = max(max_request_line_size, _LEAST_LINE)

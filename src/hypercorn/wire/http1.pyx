@@ -2,11 +2,12 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_GetSlice
+from cpython.object cimport PyObject
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
-from libc.stdint cimport int64_t, uint8_t
-from libc.string cimport memcpy, memmove, memset
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.string cimport memcmp, memcpy, memmove, memset
 
 from hypercorn.wire.csrc cimport *
 
@@ -15,7 +16,7 @@ from hypercorn.wire.tables import ERRORS, STATUS_LINES as _STATUS_LINES
 
 __all__ = (
     "BODY", "ERROR", "HEAD", "NEED_DATA", "STATUS_LINES",
-    "FieldEncoder", "RequestParser", "encode_chunk", "encode_last_chunk", "encode_response",
+    "FieldEncoder", "HeadMemory", "RequestParser", "encode_chunk", "encode_last_chunk", "encode_response",
 )
 
 NEED_DATA, HEAD, BODY, ERROR = 0, 1, 2, 3
@@ -46,6 +47,7 @@ cdef bytes _lowered(const uint8_t* p, size_t n):
 
 
 include "http1_input.pxi"
+include "http1_memory.pxi"
 
 
 cdef class RequestParser(Input):
@@ -57,11 +59,14 @@ cdef class RequestParser(Input):
         Py_ssize_t max_header_size=16384,
         Py_ssize_t max_header_count=100,
         bint keep_case=False,
+        HeadMemory memory=None,
     ):
         self.max_request_line_size = max(max_request_line_size, _LEAST_LINE)
         self.max_header_size = max_header_size
         self.max_header_count = max_header_count
         self.keep_case = keep_case
+        self.memory = memory
+        self.keys[0] = self.keys[1] = 0
         self.method = self.path = ""
         self.http_version = _V11
         self.raw_target = self.raw_path = self.query_string = self.upgrade = self.host = self.body = _EMPTY
@@ -109,6 +114,7 @@ cdef class RequestParser(Input):
 
     cdef int head(self) except -1:
         cdef int event
+        cdef size_t start = 0  # where the field lines begin, if the request line ended in this call
         if self.state == _START:
             event = self.skip_empty_lines()
             if event <= 0:
@@ -126,8 +132,16 @@ cdef class RequestParser(Input):
             event = self.request_line()
             if event != _HEAD:
                 return event
+            if self.memory is not None:
+                if self.memory.recall(self):
+                    return self.head_end()
+                start = self.pos
         event = self.section_lines(self.fields, self.max_header_count, H1_E_COUNT, H1_E_SECTION_LONG)
-        return self.head_end() if event == _HEAD else event
+        if event != _HEAD:
+            return event
+        if start:
+            self.memory.note(self, start)
+        return self.head_end()
 
     cdef int skip_empty_lines(self) noexcept:
         """1 when a request starts here, 0 for more data, -error."""

@@ -1,9 +1,69 @@
 # The part of http1.pyx that writes: header fields, chunks, whole responses.
 
+cdef extern from "Python.h":
+    bint PyTuple_CheckExact(PyObject* o)
+    bint PyBytes_Check(PyObject* o)
+    PyObject* PyTuple_GET_ITEM(PyObject* o, Py_ssize_t i)
+    Py_ssize_t PyTuple_GET_SIZE(PyObject* o)
+    Py_ssize_t Py_SIZE(PyObject* o)
+    PyObject** PySequence_Fast_ITEMS(object o)
+    char* _AS_STRING "PyBytes_AS_STRING"(PyObject* o)
+
+cdef enum:
+    _ANSWERS = 32  # heads of responses that an encoder remembers
+    _ANSWER_PAIRS = 32  # fields of one
+    _ANSWER_BYTES = 1024
+    _ANSWER_AGE = 8  # others in its place that it outlives
+
+
+@cython.final
+cdef class Answer:
+    """Header fields that an application gave, and what was made of them. The same fields, compared by what they are
+    and not by the list that they came in, give the same bytes."""
+
+    cdef tuple parts  # names and values in turn
+    cdef bytes made
+    cdef int64_t content_length
+    cdef bint close, has_date, has_server, omit_length
+    cdef int age
+
+    cdef bint matches(self, PyObject** pairs, Py_ssize_t n) noexcept:
+        cdef PyObject* parts = <PyObject*>self.parts
+        cdef Py_ssize_t i
+        if PyTuple_GET_SIZE(parts) != 2 * n:
+            return False
+        for i in range(n):
+            if not PyTuple_CheckExact(pairs[i]) or PyTuple_GET_SIZE(pairs[i]) != 2:
+                return False
+            if not _same(PyTuple_GET_ITEM(pairs[i], 0), PyTuple_GET_ITEM(parts, 2 * i)):
+                return False
+            if not _same(PyTuple_GET_ITEM(pairs[i], 1), PyTuple_GET_ITEM(parts, 2 * i + 1)):
+                return False
+        return True
+
+
+cdef inline bint _same(PyObject* given, PyObject* known) noexcept:
+    """`known` is bytes."""
+    return given == known or (
+        PyBytes_Check(given)
+        and Py_SIZE(given) == Py_SIZE(known)
+        and memcmp(_AS_STRING(given), _AS_STRING(known), Py_SIZE(given)) == 0
+    )
+
+
+cdef inline Py_ssize_t _answer_slot(PyObject** pairs, Py_ssize_t n) noexcept:
+    """Where fields like these are looked for; -1 where they are not of the kind that is remembered."""
+    cdef PyObject* last = pairs[n - 1]
+    if not PyTuple_CheckExact(last) or PyTuple_GET_SIZE(last) != 2 or not PyBytes_Check(PyTuple_GET_ITEM(last, 1)):
+        return -1
+    return (11 * n + Py_SIZE(PyTuple_GET_ITEM(last, 1))) % _ANSWERS
+
+
 cdef class FieldEncoder:
     """Writes the header fields of responses; see http1.py."""
 
     def __cinit__(self):
+        self.answers = [None] * _ANSWERS
         self.buffer = NULL
         self.content_length = -1
 
@@ -12,7 +72,26 @@ cdef class FieldEncoder:
 
     cpdef bytes encode(self, headers, bint omit_length=False):
         cdef Py_ssize_t index = 0
+        cdef Py_ssize_t n, slot = -1
         cdef bytes made
+        cdef Answer answer
+        if type(headers) is list or type(headers) is tuple:
+            n = len(headers)
+            if 0 < n <= _ANSWER_PAIRS:
+                slot = _answer_slot(PySequence_Fast_ITEMS(headers), n)
+        if slot >= 0:
+            answer = <Answer>PyList_GET_ITEM(self.answers, slot)
+            if (
+                answer is not None
+                and answer.omit_length == omit_length
+                and answer.matches(PySequence_Fast_ITEMS(headers), n)
+            ):
+                answer.age = 0
+                self.content_length = answer.content_length
+                self.close = answer.close
+                self.has_date = answer.has_date
+                self.has_server = answer.has_server
+                return answer.made
         self.used = 0
         self.content_length = -1
         self.close = self.has_date = self.has_server = False
@@ -24,7 +103,29 @@ cdef class FieldEncoder:
             PyMem_Free(self.buffer)
             self.buffer = NULL
             self.capacity = 0
+        if slot >= 0 and len(made) <= _ANSWER_BYTES:
+            self.remember(slot, headers, made, omit_length)
         return made
+
+    cdef int remember(self, Py_ssize_t slot, object headers, bytes made, bint omit_length) except -1:
+        """Keeps what was made, unless another has the place that was wanted a short while ago."""
+        cdef Answer answer = <Answer>PyList_GET_ITEM(self.answers, slot)
+        if answer is not None and answer.age < _ANSWER_AGE:
+            answer.age += 1
+            return 0
+        for pair in headers:
+            if type(pair) is not tuple:
+                return 0
+        answer = Answer.__new__(Answer)
+        answer.parts = tuple([part for pair in headers for part in pair])
+        answer.made = made
+        answer.content_length = self.content_length
+        answer.close = self.close
+        answer.has_date = self.has_date
+        answer.has_server = self.has_server
+        answer.omit_length = omit_length
+        self.answers[slot] = answer
+        return 0
 
     cdef int pair(self, object item, Py_ssize_t index, bint omit_length) except -1:
         cdef h1_field field
