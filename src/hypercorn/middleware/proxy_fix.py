@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable
 from typing import Any, Literal
 
 from hypercorn.middleware.answers import App, Headers, Receive, Send, listed
+from hypercorn.net.proxies import Client, TrustedProxies, elements_from_right, parse_node, read_pairs
 
-# One parameter of an element of `Forwarded` (RFC 7239 section 4), or what separates two.
-PAIR = re.compile(r"""\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^\s";,]*)\s*([;,]|$)""")
 SCHEMES = ("http", "https")
 HOST = re.compile(r"[^\s/@?#\\]+")
 
@@ -38,30 +36,13 @@ class ProxyFixMiddleware:
         self.app = app
         self.mode = mode
         self.trusted_hops = trusted_hops
-        self.unix = trusted_hosts is None
-        self.networks: list[Any] | None = None
-        if trusted_hosts is not None:
-            hosts = list(trusted_hosts)
-            self.unix = "unix" in hosts
-            self.networks = [ipaddress.ip_network(host, strict=False) for host in hosts if host != "unix"]
+        self.proxies = TrustedProxies(["*"] if trusted_hosts is None else trusted_hosts)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket") and self.trusted_hops > 0 and self.is_trusted(scope.get("client")):
+        concerned = scope["type"] in ("http", "websocket") and self.trusted_hops > 0
+        if concerned and self.proxies.trusts(scope.get("client")):
             scope = self.fixed(scope)
         await self.app(scope, receive, send)
-
-    def is_trusted(self, client: Any) -> bool:
-        """True where the peer is one of the proxies."""
-        if client is None:
-            return self.unix
-        if self.networks is None:
-            return True
-        try:
-            address = ipaddress.ip_address(client[0].partition("%")[0])
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        return any((mapped or address) in network for network in self.networks)
 
     def fixed(self, scope: Any) -> Any:
         """The scope as the proxy sees it: a copy, but for the client, which the access log shows too."""
@@ -100,36 +81,13 @@ class ProxyFixMiddleware:
 def parse_forwarded(text: str) -> list[dict[str, str]]:
     """The elements of a `Forwarded` field, names in lower case and values without their quotes. Nothing at all where
     a part of it cannot be read: which element is whose would be a guess."""
-    elements: list[dict[str, str]] = [{}]
-    at = 0
-    text = text.strip()
-    while at < len(text):
-        if text[at] in " \t,;":  # empty elements and pairs
-            if text[at] == "," and elements[-1]:
-                elements.append({})
-            at += 1
-            continue
-        match = PAIR.match(text, at)
-        if match is None:
-            return []
-        name, value, ending = match.groups()
-        if value.startswith('"'):
-            value = re.sub(r"\\(.)", r"\1", value[1:-1])
-        elements[-1].setdefault(name.lower(), value)
-        if ending == ",":
-            elements.append({})
-        at = match.end()
-    return [element for element in elements if element]
+    elements = [read_pairs(element) for element in elements_from_right(text)]
+    if None in elements:
+        return []
+    return [element for element in reversed(elements) if element]
 
 
-def node(text: str) -> tuple[str, int]:
+def node(text: str) -> Client:
     """Address and port of a node (RFC 7239 section 6): `1.2.3.4`, `1.2.3.4:80`, `[::1]:80`, and `::1` as others write
-    it. The port is 0 where it is not told."""
-    host, port = text, ""
-    if text.startswith("["):
-        host, _, port = text[1:].partition("]")
-        port = port.removeprefix(":")
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-    number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
-    return host, number if number < 65536 else 0
+    it; "unknown" and obfuscated names as they are. The port is 0 where it is not told."""
+    return parse_node(text) or (text.partition(":")[0], 0)
