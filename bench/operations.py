@@ -1,16 +1,26 @@
-"""What operations cost a request, in instructions: counting it, writing its access record.
+"""What operations cost a request: counting it, writing its access record.
 
-    python -m bench.operations [--pure]
+    python -m bench.operations [--pure]              in instructions; needs valgrind
+    python -m bench.operations --time [--rounds 5]   in CPU time and in throughput; needs wrk
 
-The writing thread's work is counted with the rest. Needs valgrind.
+The writing thread's work is counted with the rest. In time, the servers run side by side and take the load in turn, so
+that whatever else the machine does falls on all of them.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
+import statistics
 import sys
+import tempfile
+from contextlib import ExitStack
 from typing import Any
 
+from bench import wrk
 from bench.callgrind import count
+from bench.cases import CASES
+from bench.processes import ServerProcess, free_port
 from hypercorn.asgi.gate import Health, open_gate
 from hypercorn.config import Config
 from hypercorn.logging import access_writer
@@ -42,10 +52,60 @@ def set_up(harness: Any, extra: str) -> None:
     harness.transport.trusted = context.proxy is not None
 
 
+def servers(folder: str) -> dict[str, list[str]]:
+    """The flags of each server whose time is taken."""
+    form = ["--access-logformat", "json"]
+    return {
+        "plain": [],
+        "metrics": ["--metrics-bind", f"unix:{folder}/metrics"],
+        "json to /dev/null": ["--access-logfile", "/dev/null", *form],
+        "json to a file": ["--access-logfile", f"{folder}/access", *form],
+        "combined to a file": ["--access-logfile", f"{folder}/combined", "--access-logformat", "combined"],
+    }
+
+
+def measure(rounds: int, seconds: int) -> None:
+    """Takes the times, and writes a table."""
+    case = CASES["hello"]
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        running = {}
+        for name, flags in servers(folder).items():
+            port = free_port()
+            command = [sys.executable, "-m", "hypercorn", "-b", f"127.0.0.1:{port}", "-w", "0", "-k", "uvloop"]
+            command += ["--control", "none", *flags, "bench.apps:app"]
+            running[name] = stack.enter_context(ServerProcess(command, port, os.environ))
+            wrk.run(case, port, 1)
+        cpu: dict[str, list[float]] = {name: [] for name in running}
+        rate: dict[str, list[float]] = {name: [] for name in running}
+        for _ in range(rounds):
+            for name, server in running.items():
+                before = server.cpu_seconds()
+                load = wrk.run(case, server.port, seconds)
+                cpu[name].append((server.cpu_seconds() - before) / load.requests * 1e6)
+                rate[name].append(load.per_second)
+                with open(f"{folder}/{'combined' if 'combined' in name else 'access'}", "wb"):
+                    pass  # a file that grows without end would be another measurement
+        print(f"{'':20}{'CPU us':>8}{'':9}{'req/s':>9}")
+        for name in running:
+            one, all_of = statistics.median(cpu[name]), statistics.median(rate[name])
+            more = statistics.median(mine / plain for mine, plain in zip(cpu[name], cpu["plain"], strict=True)) - 1
+            less = statistics.median(mine / plain for mine, plain in zip(rate[name], rate["plain"], strict=True)) - 1
+            print(f"{name:20}{one:8.2f}{more * 100:+7.1f} %{all_of:9,.0f}{less * 100:+7.1f} %")
+
+
 def main() -> None:
-    """Counts, and writes a table."""
+    """Counts or measures, and writes a table."""
+    parser = argparse.ArgumentParser(prog="python -m bench.operations")
+    parser.add_argument("--pure", action="store_true")
+    parser.add_argument("--time", action="store_true")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=2)
+    options = parser.parse_args()
+    if options.time:
+        measure(options.rounds, options.seconds)
+        return
     cases = ["hello", *(f"hello+{extra}" for extra in EXTRAS)]
-    counted = count(cases, pure="--pure" in sys.argv)
+    counted = count(cases, pure=options.pure)
     plain = counted["hello"]
     for case, instructions in counted.items():
         print(f"{case:20}{instructions:10,.0f}{(instructions / plain - 1) * 100:+8.1f} %")

@@ -100,15 +100,17 @@ def main() -> None:
     import hypercorn
 
     arguments: list[Any] = options.arguments or ["-w", "1"]
-    print(f"{hypercorn.build()} build, Python {sys.version.split()[0]}, load average {os.getloadavg()[0]:.1f}: {arguments}")
+    python, load = sys.version.split()[0], os.getloadavg()[0]
+    print(f"{hypercorn.build()} build, Python {python}, load average {load:.1f}: {' '.join(arguments)}")
     figures = measure(arguments, options.runs)
     for place, clock in enumerate(("wall", "CPU")):
         median = {name: statistics.median(run[place] for run in runs) * 1000 for name, runs in figures.items()}
         least = {name: min(run[place] for run in runs) * 1000 for name, runs in figures.items()}
+        above, best = median["server"] - median["import"], least["server"] - least["import"]
         print(
             f"{clock:4} {median['server']:4.0f} ms to the first answer, {median['import']:.0f} ms to import the "
-            f"application, {median['nothing']:.0f} ms an interpreter alone: {median['server'] - median['import']:.0f} ms "
-            f"above the import (best runs: {least['server'] - least['import']:.0f} ms)"
+            f"application, {median['nothing']:.0f} ms an interpreter alone: {above:.0f} ms above the import "
+            f"(best runs: {best:.0f} ms)"
         )
 
 
