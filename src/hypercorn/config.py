@@ -28,6 +28,7 @@ from hypercorn.net.sockets import (
     bind_text,
     create_sockets,
     steers_datagrams,
+    unix_path,
 )
 from hypercorn.options import BY_NAME, OPTIONS, STORED_AS, UNSET, nearest
 
@@ -311,7 +312,18 @@ class Config:
 
         The sockets do not listen yet.
         """
-        options = SocketOptions(self.reuse_port, self.umask, self.user, self.group)
+        return self._create_sockets([])
+
+    def renew_sockets(self, known: Sockets) -> Sockets:
+        """As `create_sockets`, but where one of the `known` sockets has an address already, that one is taken. Nothing
+        happens to those that are known, also where this raises what `create_sockets` raises."""
+        renewed = self._create_sockets(list(known))
+        paths = {os.path.abspath(path) for sock in renewed if (path := unix_path(sock)) is not None}
+        renewed.unix_paths += [path for path in known.unix_paths if path.path in paths]
+        return renewed
+
+    def _create_sockets(self, known: list[socket]) -> Sockets:
+        options = SocketOptions(self.reuse_port, self.umask, self.user, self.group, known[:])
         paths: list[UnixPath] = []
         sockets = Sockets([], [], [], paths)
         bind = _as_list(self.bind)
@@ -323,14 +335,17 @@ class Config:
                 self._set_quic_addresses(sockets)
             else:
                 sockets.insecure_sockets = create_sockets(bind, SOCK_STREAM, options, paths)
-            sockets.metrics_sockets = self.create_metrics_sockets(paths)
+            sockets.metrics_sockets = self.create_metrics_sockets(paths, options.known)
         except BaseException:
+            for name in ("secure_sockets", "insecure_sockets", "quic_sockets"):
+                setattr(sockets, name, [sock for sock in getattr(sockets, name) if sock not in known])
             sockets.close()
             raise
         return sockets
 
     def _quic_sockets(self, tcp: list[socket], options: SocketOptions, paths: list[UnixPath]) -> list[socket]:
         """The UDP sockets of `quic_bind`, and with `http3` those beside the TCP ones, one for each worker."""
+        known = list(options.known or ())
         binds = list(_as_list(self.quic_bind))
         if self.http3:
             binds += [bind for sock in tcp if (bind := bind_text(sock)) is not None]
@@ -340,13 +355,14 @@ class Config:
                 found += create_sockets([bind], SOCK_DGRAM, replace(options, reuse_port=steers_datagrams()), paths)
         except BaseException:
             for sock in found:
-                sock.close()
+                if sock not in (known or ()):
+                    sock.close()
             raise
         return found
 
-    def create_metrics_sockets(self, paths: list[UnixPath]) -> list[socket]:
+    def create_metrics_sockets(self, paths: list[UnixPath], known: list[socket] | None = None) -> list[socket]:
         """Binds `metrics_bind`. Raises as `create_sockets`."""
-        options = SocketOptions(False, self.umask, self.user, self.group)
+        options = SocketOptions(False, self.umask, self.user, self.group, known)
         return create_sockets(_as_list(self.metrics_bind), SOCK_STREAM, options, paths)
 
     def _set_quic_addresses(self, sockets: Sockets) -> None:

@@ -15,19 +15,28 @@ from pathlib import Path
 from typing import Any
 
 from tests.live import eventually
-from tests.peer import Peer
+from tests.peer import PATIENCE
 from tests.process.command import Command
 
 APP = "tests.supervisor.apps:app"
-WAIT = 30.0  # seconds after which something will not happen any more
+WAIT = PATIENCE
 
 
 class Server(Command):
     """`hypercorn` with workers. `how` and `file` go to the application."""
 
-    def __init__(self, *arguments: str, app: str = APP, how: str = "", file: Any = "", **options: Any) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        app: str = APP,
+        how: str = "",
+        file: Any = "",
+        bind: str = "127.0.0.1:0",
+        **options: Any,
+    ) -> None:
         variables = {"TEST_START": how, "TEST_FILE": str(file), "HYPERCORN_CONTROL": "none"}
-        super().__init__("-b", "127.0.0.1:0", *arguments, app, **{**variables, **options})
+        where = ("-b", bind) if bind else ()
+        super().__init__(*where, *arguments, app, **{**variables, **options})
 
     def workers(self) -> set[int]:
         """The ids of its processes."""
@@ -70,14 +79,6 @@ class Server(Command):
     def complaint(self) -> str:
         """What it wrote to stderr beyond what went as it should."""
         return "".join(line for line in self.errors if "[INFO]" not in line)
-
-    def refused(self) -> bool:
-        """True where nobody listens any more."""
-        try:
-            Peer(self.address()).close()
-        except ConnectionError:
-            return True
-        return False
 
 
 def children_of(pid: int) -> set[int]:

@@ -54,6 +54,7 @@ class SocketOptions:
     umask: int | None = None
     user: int | None = None
     group: int | None = None
+    known: list[socket.socket] | None = None  # sockets that are open already, which are taken where they fit
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class Sockets:
     quic_sockets: list[socket.socket]
     unix_paths: list[UnixPath] = field(default_factory=list)
     metrics_sockets: list[socket.socket] = field(default_factory=list)  # for metrics, health and readiness
+    fixed: bool = False  # another process opened them: `bind` has no say
 
     def __iter__(self) -> Iterator[socket.socket]:
         yield from self.secure_sockets
@@ -108,12 +110,15 @@ def create_sockets(
     no bind.
     """
     sockets: list[socket.socket] = []
+    taken: list[socket.socket] = []
     known = len(unix_paths)
     try:
         for text in binds:
             bind = parse_bind(text)
             with _explained(bind.text):
-                if bind.kind == "unix":
+                if options.known and (found := _take(bind, kind, options.known)):
+                    taken.extend(found)
+                elif bind.kind == "unix":
                     sockets.append(_unix(bind.path, kind, options, unix_paths))
                 elif bind.kind == "fd":
                     sockets.append(_from_fd(bind.fd, kind))
@@ -125,7 +130,37 @@ def create_sockets(
         for path in unix_paths[known:]:
             path.unlink()
         raise
-    return sockets
+    return taken + sockets
+
+
+def _take(bind: Bind, kind: int, known: list[socket.socket]) -> list[socket.socket]:
+    """Of sockets that are open already, those that this bind would open; they are known no more."""
+    found = []
+    addresses: list[tuple[int | None, Any, Any]] = [(None, bind.path, bind.fd)]
+    if bind.kind == "tcp":
+        addresses = [(family, address[0], address[1]) for family, address in _resolve(bind, kind)]
+    for wanted in addresses:
+        for sock in known:
+            if sock.type == kind and _is_at(sock, bind.kind, *wanted):
+                known.remove(sock)
+                found.append(sock)
+                break
+    return found
+
+
+def _is_at(sock: socket.socket, kind: str, family: int | None, host: Any, number: int) -> bool:
+    """True where a socket has that address (port 0: any port), path or descriptor."""
+    if kind == "fd":
+        return sock.fileno() == number
+    if kind == "unix":
+        return bool(unix_path(sock) == host)
+    name: Any = sock.getsockname()
+    if sock.family != family or number not in (0, name[1]):
+        return False
+    from ipaddress import ip_address
+
+    wanted = host or ("::" if family == socket.AF_INET6 else "0.0.0.0")
+    return ip_address(name[0]) == ip_address(wanted)
 
 
 def listen(sock: socket.socket, backlog: int) -> None:
@@ -136,6 +171,11 @@ def listen(sock: socket.socket, backlog: int) -> None:
         from hypercorn.net.address import address_text
 
         raise bind_error(error, address_text(sock.getsockname())) from error
+
+
+def unix_path(sock: socket.socket) -> str | None:
+    """The path that a unix socket was bound to; None for any other."""
+    return os.fsdecode(sock.getsockname()) if sock.family == getattr(socket, "AF_UNIX", None) else None
 
 
 def bind_text(sock: socket.socket) -> str | None:

@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 
 CHECK = 1.0  # seconds between two looks at the files, at the least
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+SETTINGS = (  # that a context is made of
+    "certfile",
+    "keyfile",
+    "keyfile_password",
+    "ca_certs",
+    "crl_file",
+    "certificates",
+    "ciphers",
+    "tls13_ciphers",
+    "tls_min_version",
+    "verify_mode",
+    "verify_flags",
+    "alpn_protocols",
+)
 TCP_PROTOCOLS = ("h2", "http/1.1")  # that ALPN offers on a stream; HTTP/3 is QUIC's
 
 _certificates: WeakKeyDictionary[ssl.SSLContext, str] = WeakKeyDictionary()  # of contexts made here, as PEM
@@ -134,8 +148,8 @@ class LiveContext:
     """The context of a listener. Its files are looked at when a client comes: a new certificate is served from the next
     handshake on. A pair that cannot be used is logged once, and the old one stays."""
 
-    def __init__(self, config: Config, log: Any) -> None:
-        """Raises ConfigError."""
+    def __init__(self, config: Config, log: Any, made: LiveContext | None = None) -> None:
+        """Where one that was `made` before fits still, its context goes on. Raises ConfigError."""
         self.config = config
         self.log = log
         paths = [config.certfile, config.keyfile, config.ca_certs, config.crl_file]
@@ -144,8 +158,13 @@ class LiveContext:
         self.paths = [path for path in paths if path is not None]
         self.watching = config.certificate_reload
         self.checked_at = 0.0
+        self.settings = [str(getattr(config, name)) for name in SETTINGS]
         self.seen = self.look()
-        self.current = self.create()
+        self.current: ssl.SSLContext
+        if made is not None and (made.settings, made.seen) == (self.settings, self.seen):
+            self.current = made.current
+        else:
+            self.current = self.create()
 
     def create(self) -> ssl.SSLContext:
         """A context of the files as they are. Raises ConfigError."""

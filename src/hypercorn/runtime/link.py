@@ -19,6 +19,7 @@ class Link:
     supervised = False  # a terminal's SIGINT is not for this process
     speaks = True  # the worker logs where it runs
     app: Any = None  # the application, where it was loaded ahead
+    tls: Any = None  # the `LiveContext`, where one was made ahead
 
     def attach(self, worker: Worker, call: Callable[[Callable[[], Any]], Any]) -> None:
         """The worker's loop runs. `call` runs a function on it, from any thread."""

@@ -116,7 +116,7 @@ class Worker:
         if self.interrupted:
             return
         self.sockets = self.config.create_sockets() if sockets is None else sockets
-        self.tls = LiveContext(self.config, self.log) if self.sockets.secure_sockets else None
+        self.tls = LiveContext(self.config, self.log, self.link.tls) if self.sockets.secure_sockets else None
         for group, context in ((self.sockets.secure_sockets, self.tls), (self.sockets.insecure_sockets, None)):
             for sock in group:
                 listen(sock, self.config.backlog)

@@ -29,6 +29,7 @@ from hypercorn.supervisor.watch import Watch
 MOST_WORKERS = 256  # that SIGTTIN or `scale` can bring it to
 AFTER_DRAIN = 0.7  # seconds that a worker gets beyond `graceful_timeout` before it is killed
 RELOAD_GRACE = 0.5  # seconds of `graceful_timeout` at the most, with the reloader
+HANDSHAKES = 0.25  # seconds in which those that have begun on a socket complete, once it is given up
 FORCED = 0.6  # seconds that it gets after a second signal
 
 
@@ -80,7 +81,7 @@ class Arbiter:
     def run(self, sockets: Sockets | None = None) -> int:
         """Serves until it is told to stop. Returns the exit code of the process."""
         try:
-            self.crew.sockets = self.config.create_sockets() if sockets is None else sockets
+            self.crew.places.open(self.config, sockets)
             if self.config.preload:
                 self.crew.preload()
         except Exception as error:
@@ -151,21 +152,29 @@ class Arbiter:
         active = [child for child in self.children.values() if child.active]
         stale = [child for child in active if child.retire or child.generation != self.generation]
         ready = [child for child in active if child.ready]
+        surplus = len(ready) - self.target
+        missing = self.target - len(active)
+        if self.crew.places.together and stale:
+            missing += len(stale)
+            if surplus < len(stale):
+                surplus = 0  # none leaves before all can
+        elif missing <= 0 and stale and len(active) == self.target:
+            missing = 1  # the successor of one of them
         if now >= self.backoff.until:
-            missing = self.target - len(active)
-            if missing <= 0 and stale and len(active) == self.target:
-                missing = 1  # the successor of one of them
             for _ in range(missing):
                 if not self.start_worker(now):
                     break
-        surplus = len(ready) - self.target
         if surplus > 0:
             taken = {child.place for child in ready if child not in stale}
             order = sorted(ready, key=lambda one: (one not in stale, one.place not in taken, -one.place))
+            if set(stale) <= set(order[:surplus]):
+                self.crew.places.settle()
             for child in order[:surplus]:
+                child.surplus = child not in stale
                 self.retire(child, now)
         elif not stale and self.previous is not None and len(ready) == self.target == len(active):
             self.previous = None
+            self.crew.places.settle()
             self.log.log_info("All workers are new")
             self.watch.reloaded()
 
@@ -191,7 +200,10 @@ class Arbiter:
     def retire(self, child: Child, now: float) -> None:
         """Lets a worker drain and end; others go on."""
         self.log.log_debug("Worker %d leaves: %s", child.pid, child.retire or "it is not needed any more")
-        self.leave(child, now, {"stop": True, "last": False, "delay": 0}, 0.0)
+        # What waits on a socket that is given up, and what is about to connect, is served by those who leave.
+        last = self.crew.places.dropping and child.generation != self.generation
+        delay = HANDSHAKES if last else 0.0
+        self.leave(child, now, {"stop": True, "last": last, "delay": delay}, delay)
 
     def leave(self, child: Child, now: float, order: Message, delay: float) -> None:
         """Tells a worker to stop, and notes when it has to be gone."""
@@ -232,10 +244,13 @@ class Arbiter:
                 self.fail(self.first_failure["text"])
                 self.backoff.until = 0.0
                 self.backoff.crashed(now, 0)
-            self.addresses = message["ready"]
-            self.watch.serving()
+        if child.generation == self.generation:
+            before, self.addresses = self.addresses, message["ready"]
+            if not before:
+                self.watch.serving()
             for address in self.addresses:
-                self.log.log_info("Running on %s (CTRL + C to quit)", address)
+                if address not in before:
+                    self.log.log_info("Running on %s (CTRL + C to quit)", address)
 
     def on_alive(self, child: Child, _: Message) -> None:
         """A sign of life."""
@@ -271,7 +286,9 @@ class Arbiter:
         if child.open:
             self.selector.unregister(child.channel)
         self.crew.forget(child)
-        self.crew.give_up_places(self.target)
+        self.crew.places.give_up(self.target, {one.place for one in self.children.values()})
+        if child.ready_at and not child.surplus and not self.stopping:
+            self.crew.board.restarts += 1
         if child.failure is not None and child.state != STARTING:
             self.fail(child.failure["text"])
         if child.state == STARTING and not self.stopping:
@@ -325,11 +342,11 @@ class Arbiter:
                 child.generation = self.generation
         self.config = self.previous or self.config
         self.previous = None
+        self.crew.places.restore()
         self.watch.reloaded()
 
     def crashed(self, child: Child, code: int, now: float) -> None:
         """A worker ended that nobody wanted to end."""
-        self.crew.board.restarts += 1
         how = "gave no sign of life and was killed" if child.stuck else ending(code)
         wait = self.backoff.crashed(now, self.target)
         when = f"in {wait:.1f} seconds" if wait else "now"
@@ -350,7 +367,7 @@ class Arbiter:
         """Does what is due."""
         if now >= self.close_at:
             self.close_at = NEVER
-            self.crew.close_sockets()
+            self.crew.places.close()
         for child in list(self.children.values()):
             if now >= child.kill_at:
                 child.kill_at = NEVER
@@ -414,17 +431,16 @@ class Arbiter:
         if not self.reload_wanted or self.previous is not None:
             return
         self.reload_wanted = False
-        config = self.config
-        if self.load is not None:
-            try:
-                config = self.load()
-                config.validate()
-                self.shorten(config)
-                log = config.log
-            except (Exception, SystemExit) as error:
-                self.log.log_error("The configuration cannot be read; the one of before stays: %s", error)
-                return
-            self.log = log
+        try:
+            config = self.config if self.load is None else self.load()
+            config.validate()
+            self.shorten(config)
+            log = config.log
+            self.crew.places.renew(config)
+        except (Exception, SystemExit) as error:
+            self.log.log_error("The new configuration cannot be used; the one of before stays: %s", error)
+            return
+        self.log = log
         self.log.log_info("Reloading")
         self.watch.reloading()
         if config.workers != self.config.workers:

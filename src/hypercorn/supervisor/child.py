@@ -26,6 +26,7 @@ class Child:
         self.ready_at = 0.0
         self.heard = NEVER  # its last sign of life; NEVER: none is expected
         self.retire = ""  # why another is to take its place
+        self.surplus = False  # no other takes its place
         self.expected = False  # its end was asked for
         self.kill_at = NEVER
         self.failure: Message | None = None  # what it said before it ended

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from hypercorn.config import Config
 from hypercorn.metrics import Board, use_slot
-from hypercorn.net.sockets import Sockets, steers_datagrams
 from hypercorn.run import find_worker
 from hypercorn.supervisor.channel import channel_pair
 from hypercorn.supervisor.child import Child
 from hypercorn.supervisor.launch import LENGTH, fork, freeze, may_fork, one_thread, spawn
+from hypercorn.supervisor.places import Places
 
 
 class Crew:
@@ -26,11 +24,10 @@ class Crew:
         self.config = config
         self.plain = plain
         self.board = Board.create(room)
-        self.sockets = Sockets([], [], [])
+        self.places = Places(config)
         self.children: dict[int, Child] = {}
         self.app: Any = None
-        self.own_sockets: dict[int, Sockets] = {}  # by place, with `reuse_port`
-        self.own_datagrams: dict[int, list[socket.socket]] = {}  # by place: UDP sockets, where the kernel chooses
+        self.tls: Any = None  # the context that forked workers share
 
     @property
     def preloaded(self) -> bool:
@@ -47,8 +44,12 @@ class Crew:
 
     def reloaded(self, config: Config, log: Any) -> None:
         """Another configuration is in force."""
-        if config.bind != self.config.bind or config.ssl_enabled != self.config.ssl_enabled:
-            log.log_warning("`bind` and whether TLS is on cannot change by a reload; restart for that")
+        if config.reuse_port != self.config.reuse_port:
+            log.log_warning("`reuse_port` cannot change by a reload; restart for that")
+            config.reuse_port = self.config.reuse_port
+        changed = config.bind != self.config.bind or config.ssl_enabled != self.config.ssl_enabled
+        if changed and self.places.sockets.fixed:
+            log.log_warning("The sockets are another process's: `bind` and whether TLS is on cannot change by a reload")
         if self.preloaded:
             log.log_warning("With `preload` a reload does not bring new code; restart for that")
         self.config = config
@@ -66,33 +67,26 @@ class Crew:
         """Starts a worker. `in_worker` lets go, in a forked one, of what is its parent's. Raises OSError."""
         slot = self.free_slot()
         place = self.free_place(generation)
-        sockets = self.sockets_of(place)
+        sockets = self.places.of(place)
         mine, theirs = channel_pair()
         process: Any = None
         try:
             if self.forks():
+                tls = self.shared_context(config)
 
                 def work() -> int:
                     use_slot(self.board.slot(slot))
                     from hypercorn.supervisor.worker import serve
 
                     config.__dict__.pop("_log", None)
-                    return serve(config, sockets, theirs, self.app)
+                    return serve(config, sockets, theirs, self.app, tls)
 
                 def close() -> None:
                     in_worker()
                     mine.close()
                     for child in self.children.values():
                         child.channel.close()
-                    for other in self.own_sockets.values():
-                        if other is not sockets:
-                            for sock in other:
-                                sock.close()
-                    for number, datagrams in self.own_datagrams.items():
-                        if number != place:
-                            for sock in datagrams:
-                                sock.close()
-                    sockets.unix_paths.clear()
+                    self.places.close_others(sockets)
 
                 find_worker(config.worker_class)
                 pid = fork(work, close)
@@ -111,6 +105,19 @@ class Crew:
         self.children[pid] = child
         return child
 
+    def shared_context(self, config: Config) -> Any:
+        """The TLS context for workers that are forked: made here, so that the keys of its session tickets are the same
+        in all of them, until its files change. None without TLS, or where it cannot be made: the worker says why."""
+        if not config.ssl_enabled:
+            return None
+        from hypercorn.net.tls import LiveContext
+
+        try:
+            self.tls = LiveContext(config, config.log, self.tls)
+        except (OSError, ValueError):
+            return None
+        return self.tls
+
     def free_slot(self) -> int:
         """A slot that no worker has. Raises OSError where there is none."""
         taken = {child.number for child in self.children.values()}
@@ -127,33 +134,6 @@ class Crew:
             if child.active and not child.retire and child.generation == generation
         }
         return next(place for place in range(len(staying) + 1) if place not in staying)
-
-    def sockets_of(self, place: int) -> Sockets:
-        """The sockets to serve on: those of all, or with `reuse_port` those of the place. A worker inherits them from
-        the one whose place it takes, and with them the connections that wait there."""
-        if place == 0:
-            return self.sockets
-        if not self.config.reuse_port or not hasattr(socket, "SO_REUSEPORT"):
-            if not self.sockets.quic_sockets or not steers_datagrams():
-                return self.sockets
-            if place not in self.own_datagrams:
-                self.own_datagrams[place] = [twin(sock) for sock in self.sockets.quic_sockets]
-            return replace(self.sockets, quic_sockets=self.own_datagrams[place])
-        if place not in self.own_sockets:
-            own = Sockets([], [], [])
-            for name in ("secure_sockets", "insecure_sockets", "quic_sockets"):
-                getattr(own, name).extend(twin(sock) for sock in getattr(self.sockets, name))
-            self.own_sockets[place] = own
-        return self.own_sockets[place]
-
-    def give_up_places(self, target: int) -> None:
-        """Closes the sockets of places that nobody takes any more."""
-        taken = {child.place for child in self.children.values()}
-        for place in [place for place in self.own_sockets if place >= target and place not in taken]:
-            self.own_sockets.pop(place).close()
-        for place in [place for place in self.own_datagrams if place >= target and place not in taken]:
-            for sock in self.own_datagrams.pop(place):
-                sock.close()
 
     def reap(self, in_charge: bool) -> Iterator[tuple[Child, int]]:
         """The workers that have ended, and their exit codes (negative: a signal). In charge of the process, it buries
@@ -200,35 +180,7 @@ class Crew:
                 os.waitpid(child.pid, 0)
             self.forget(child)
 
-    def close_sockets(self) -> None:
-        """Closes this process's listening sockets."""
-        self.sockets.close()
-        for own in self.own_sockets.values():
-            own.close()
-        for datagrams in self.own_datagrams.values():
-            for sock in datagrams:
-                sock.close()
-
     def close(self) -> None:
         """Lets go of everything."""
-        self.close_sockets()
+        self.places.close()
         self.board.close()
-
-
-def twin(sock: socket.socket) -> socket.socket:
-    """Another socket on the same address; unix sockets have none, so they are shared."""
-    if sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return sock.dup()
-    other = socket.socket(sock.family, sock.type)
-    try:
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if sock.family == socket.AF_INET6:
-            only = sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
-            other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
-        other.bind(sock.getsockname())
-        other.setblocking(False)
-    except BaseException:
-        other.close()
-        raise
-    return other

@@ -32,7 +32,7 @@ def from_systemd(config: Config, environ: MutableMapping[str, str] = os.environ)
     pid, count, names = (environ.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"))
     if pid != str(os.getpid()) or not count.isdigit() or not int(count):
         return None
-    sockets = Sockets([], [], [])
+    sockets = Sockets([], [], [], fixed=True)
     named = names.split(":")
     for place in range(int(count)):
         sock = adopt(FIRST + place)
@@ -68,7 +68,7 @@ class Handover:
         self.old_pid: int = left["pid"]
         self.bell: int = left["bell"]
         os.set_inheritable(self.bell, False)
-        self.sockets = Sockets([], [], [])
+        self.sockets = Sockets([], [], [], fixed=left["fixed"])
         for name in GROUPS:
             getattr(self.sockets, name).extend(adopt(fd) for fd in left[name])
         for path, inode in left["paths"]:
@@ -96,7 +96,7 @@ class Upgrade:
         self.bell, theirs = os.pipe()
         fds = {name: [sock.fileno() for sock in getattr(sockets, name)] for name in GROUPS}
         paths = [(path.path, path.inode) for path in sockets.unix_paths]
-        left = json.dumps({"pid": os.getpid(), "bell": theirs, "paths": paths, **fds})
+        left = json.dumps({"pid": os.getpid(), "bell": theirs, "paths": paths, "fixed": sockets.fixed, **fds})
         kept = [theirs, *(fd for group in fds.values() for fd in group)]
         try:
             self.process = subprocess.Popen(

@@ -170,7 +170,7 @@ class Watch:
             arbiter.log.log_error("Process 1 cannot be replaced: its end is the container's")
             return
         try:
-            self.upgrading = Upgrade(arbiter.crew.sockets, self.notifier.variables)
+            self.upgrading = Upgrade(arbiter.crew.places.sockets, self.notifier.variables)
         except OSError as error:
             arbiter.log.log_error("The new program cannot be started: %s", error)
             return
@@ -192,7 +192,7 @@ class Watch:
         arbiter.log.log_info("%d has taken over", pid)
         self.notifier.send(f"MAINPID={pid}")
         upgrading.process.returncode = 0  # it outlives this one, and that is as it should be
-        arbiter.crew.sockets.unix_paths.clear()
+        arbiter.crew.places.sockets.unix_paths.clear()
         arbiter.handed_over = True
         arbiter.stop()
 

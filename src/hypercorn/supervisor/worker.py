@@ -36,10 +36,11 @@ class WorkerLink(Link):
     supervised = True
     speaks = False
 
-    def __init__(self, channel: Channel, config: Config, app: Any = None) -> None:
+    def __init__(self, channel: Channel, config: Config, app: Any = None, tls: Any = None) -> None:
         self.channel = channel
         self.config = config
         self.app = app
+        self.tls = tls
         self.worker: Worker | None = None
         self.call: Callable[[Callable[[], Any]], Any] | None = None
         self.shared = not config.reuse_port
@@ -171,9 +172,10 @@ class WorkerLink(Link):
         return found
 
 
-def serve(config: Config, sockets: Sockets, channel: Channel, app: Any = None) -> int:
-    """Serves in this process until the supervisor has had enough. Returns the exit code."""
-    link = WorkerLink(channel, config, app)
+def serve(config: Config, sockets: Sockets, channel: Channel, app: Any = None, tls: Any = None) -> int:
+    """Serves in this process until the supervisor has had enough, with the application and the TLS context that it has
+    made already. Returns the exit code."""
+    link = WorkerLink(channel, config, app, tls)
     link.listen()
     try:
         if sys.stderr is not None:

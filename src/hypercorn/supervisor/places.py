@@ -1,0 +1,151 @@
+"""The listening sockets of a server: who serves on which, and how a reload changes them.
+
+Each worker has a place. All places share the sockets, but with `reuse_port` each has a set of its own, and where the
+kernel shares out datagrams each has UDP sockets of its own. A worker inherits those of its place from the one that was
+there before, and with them what waits there.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Set
+from dataclasses import replace
+from typing import Any
+
+from hypercorn.config import Config
+from hypercorn.net.closing import hold_off
+from hypercorn.net.sockets import Sockets, steers_datagrams, unix_path
+
+STREAMS = ("secure_sockets", "insecure_sockets")
+
+
+class Places:
+    """The sockets of all places."""
+
+    def __init__(self, config: Config) -> None:
+        self.sockets = Sockets([], [], [])  # of place 0, and where they are shared of all
+        self.before: Sockets | None = None  # in a reload: those of the workers that leave
+        self.dropping = False  # ... of which some are given up
+        self.twins: dict[int, dict[socket.socket, socket.socket]] = {}  # by place: its own in place of those of place 0
+        own = config.reuse_port and hasattr(socket, "SO_REUSEPORT")
+        self.own = (*STREAMS, "quic_sockets") if own else ("quic_sockets",) if steers_datagrams() else ()
+
+    @property
+    def together(self) -> bool:
+        """True where the workers of before have to leave at the same time: each accepts on sockets of its own that are
+        given up, on which nobody would serve what comes until the last one has left."""
+        return self.before is not None and self.dropping and STREAMS[0] in self.own
+
+    def open(self, config: Config, sockets: Sockets | None) -> None:
+        """Opens what the configuration wants, where another process has not done so. Raises as `create_sockets`."""
+        if sockets is None:
+            self.sockets = config.create_sockets()
+        elif sockets.fixed:
+            self.sockets = sockets
+        else:  # of the program before this one, whose configuration was perhaps another
+            self.sockets = sockets
+            self.renew(config)
+            self.settle()
+
+    def of(self, place: int) -> Sockets:
+        """The sockets of a place. Raises OSError."""
+        if place == 0:
+            return self.sockets
+        own: dict[str, Any] = {
+            name: [self.twin_of(place, sock) for sock in getattr(self.sockets, name)] for name in self.own
+        }
+        return replace(self.sockets, **own)
+
+    def twin_of(self, place: int, sock: socket.socket) -> socket.socket:
+        """The socket of a place that stands for one of place 0."""
+        twins = self.twins.setdefault(place, {})
+        if sock not in twins:
+            twins[sock] = twin(sock)
+        return twins[sock]
+
+    def give_up(self, target: int, taken: Set[int]) -> None:
+        """Closes the sockets of places that nobody takes any more."""
+        for place in [place for place in self.twins if place >= target and place not in taken]:
+            for sock in self.twins.pop(place).values():
+                sock.close()
+
+    def close_others(self, kept: Sockets) -> None:
+        """In a forked worker: closes all but its own, and leaves the files of unix sockets alone."""
+        keep = set(kept)
+        for sock in self.all():
+            if sock not in keep:
+                sock.close()
+        kept.unix_paths.clear()
+
+    def all(self) -> set[socket.socket]:
+        """Every socket that is open."""
+        found = {*self.sockets, *(self.before or ())}
+        for twins in self.twins.values():
+            found.update(twins.values())
+        return found
+
+    # -- a reload
+
+    def renew(self, config: Config) -> None:
+        """Opens what another configuration wants and is not open yet. Raises as `create_sockets`: then nothing has
+        changed."""
+        if not self.sockets.fixed:
+            self.before = self.sockets
+            try:
+                self.sockets = config.renew_sockets(self.sockets)
+            except BaseException:
+                self.before = None
+                raise
+            self.dropping = not set(self.before) <= set(self.sockets)
+
+    def settle(self) -> None:
+        """The reload has succeeded: from here on only workers that leave accept on what is not wanted any more."""
+        if self.before is not None:
+            self.drop(self.before, self.sockets)
+            self.before = None
+
+    def restore(self) -> None:
+        """The reload has failed."""
+        if self.before is not None:
+            self.drop(self.sockets, self.before)
+            self.sockets, self.before, self.dropping = self.before, None, False
+
+    def drop(self, those: Sockets, kept: Sockets) -> None:
+        """Closes the sockets that are not among the others, and removes the files of unix sockets that are not."""
+        keep = set(kept)
+        for sock in [one for one in those if one not in keep]:
+            for dropped in (sock, *(twins.pop(sock) for twins in self.twins.values() if sock in twins)):
+                hold_off(dropped)
+                dropped.close()
+        paths = {os.path.abspath(path) for sock in kept if (path := unix_path(sock)) is not None}
+        for made in those.unix_paths:
+            if made.path not in paths:
+                made.unlink()
+
+    def close(self) -> None:
+        """Closes everything."""
+        for sock in self.all():
+            sock.close()
+        if self.before is not None:
+            self.before.close()
+        self.sockets.close()
+
+
+def twin(sock: socket.socket) -> socket.socket:
+    """Another socket on the same address; unix sockets have none, so they are shared."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return sock.dup()
+    other = socket.socket(sock.family, sock.type)
+    try:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if sock.family == socket.AF_INET6:
+            only = sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+            other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+        other.bind(sock.getsockname())
+        other.setblocking(False)
+    except BaseException:
+        other.close()
+        raise
+    return other
