@@ -1,4 +1,4 @@
-"""Live servers for tests, each in a thread with a loop of its own, on any backend; applications for them."""
+"""Live servers for tests, each in a thread with a loop of its own, on any backend."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from contextlib import suppress
 from typing import Any
 
 import trio
+from tests.answers import Gate, body_of, echo, hello, in_trio, lifespan, pause, respond
 from tests.peer import PATIENCE, Peer
 
 import hypercorn.asyncio
 import hypercorn.trio
 from hypercorn.config import Config
+
+__all__ = ("Gate", "body_of", "echo", "hello", "in_trio", "lifespan", "pause", "respond")  # of tests.answers
 
 
 def reactor_is_there() -> bool:
@@ -224,39 +227,6 @@ class Live:
         self.stop()
 
 
-class Gate:
-    """An event that a test's thread sets and an application awaits, on any loop."""
-
-    def __init__(self) -> None:
-        self.state = threading.Event()
-
-    def set(self) -> None:
-        """Lets the application go on."""
-        self.state.set()
-
-    async def wait(self) -> None:
-        """What the application awaits."""
-        while not self.state.is_set():
-            await pause(0.002)
-
-
-def in_trio() -> bool:
-    """True inside of trio."""
-    try:
-        trio.lowlevel.current_task()
-    except RuntimeError:
-        return False
-    return True
-
-
-async def pause(seconds: float) -> None:
-    """Sleeps, on any loop."""
-    if in_trio():
-        await trio.sleep(seconds)
-    else:
-        await asyncio.sleep(seconds)
-
-
 def eventually(condition: Callable[[], Any], within: float = PATIENCE) -> Any:
     """Waits until a condition holds, and gives its value; fails when it does not in time."""
     end = time.monotonic() + within
@@ -266,44 +236,3 @@ def eventually(condition: Callable[[], Any], within: float = PATIENCE) -> Any:
             return value
         assert time.monotonic() < end, "it did not come about in time"
         time.sleep(0.002)
-
-
-async def respond(send: Any, body: bytes = b"ok", status: int = 200, headers: Any = ()) -> None:
-    """A whole response."""
-    fields = [(b"content-length", b"%d" % len(body)), *headers]
-    await send({"type": "http.response.start", "status": status, "headers": fields})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def body_of(receive: Any) -> bytes:
-    """The whole request body. Raises ConnectionError where the client goes before its end."""
-    pieces = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ConnectionError("the client went away")
-        pieces.append(message["body"])
-        if not message["more_body"]:
-            return b"".join(pieces)
-
-
-async def lifespan(receive: Any, send: Any) -> None:
-    """Answers every lifespan event."""
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
-
-
-async def hello(scope: Any, receive: Any, send: Any) -> None:
-    """Says hello; knows lifespan."""
-    if scope["type"] == "lifespan":
-        await lifespan(receive, send)
-    else:
-        await respond(send, b"hello")
-
-
-async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Answers with the request's body."""
-    await respond(send, await body_of(receive))

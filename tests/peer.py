@@ -8,7 +8,7 @@ import ssl
 import struct
 from typing import Any, NamedTuple
 
-PATIENCE = 10.0  # seconds after which a test that waits has failed
+PATIENCE = 30.0  # seconds after which a test that waits has failed
 HEAD = re.compile(rb"HTTP/1\.[01] (\d{3}) ?[^\r\n]*\r\n((?:[^\r\n]+\r\n)*)\r\n")
 
 

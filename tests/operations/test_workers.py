@@ -39,10 +39,14 @@ def test_one_endpoint_sums_all_workers(tmp_path: Path) -> None:
             assert peer.get("/ready").status == peer.get("/health").status == 200
         # The counts of workers that are no more stay.
         command.notify(signal.SIGHUP)
-        eventually(lambda: metrics(path)["hypercorn_worker_restarts_total"] >= 0)
+        eventually(lambda: metrics(path)["hypercorn_worker_restarts_total"] == 2)
         with Peer(address) as peer:
             assert peer.get().status == 200
         eventually(lambda: metrics(path)["hypercorn_requests_total"] == 21)
+        # One worker less is no restart.
+        command.notify(signal.SIGTTOU)
+        eventually(lambda: metrics(path)["hypercorn_workers"] == 1)
+        assert metrics(path)["hypercorn_worker_restarts_total"] == 2
         assert command.end(signal.SIGTERM) == 0
 
 

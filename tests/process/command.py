@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 from tests.peer import PATIENCE, Peer
 
 ROOT = Path(__file__).resolve().parents[2]
+# Byte code for all processes that the tests start, where this one writes none: without, each would compile everything.
+BYTE_CODE = tempfile.TemporaryDirectory(prefix="hypercorn-tests-")
 RUNNING = re.compile(r"Running on (\w+)://(.*?) \(CTRL \+ C to quit\)")
 
 
@@ -26,7 +29,9 @@ def environment(**variables: str) -> dict[str, str]:
     }
     # Where the package comes from, and the root for `examples` and `tests`.
     paths = [path for path in sys.path if path and Path(path, "hypercorn").is_dir()]
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
     own = {
+        "PYTHONPYCACHEPREFIX": BYTE_CODE.name,
         "PYTHONPATH": os.pathsep.join([*paths, str(ROOT)]),
         "PYTHONWARNINGS": "",
         "HYPERCORN_IDLE_GRACE": "0",  # most tests end with connections that they have just used
@@ -88,6 +93,14 @@ class Command:
     def connect(self, **options: Any) -> Peer:
         """A connection to where it says that it runs."""
         return Peer(self.address(), **options)
+
+    def refused(self) -> bool:
+        """True where nobody listens any more."""
+        try:
+            Peer(self.address()).close()
+        except ConnectionError:
+            return True
+        return False
 
     def notify(self, number: int) -> None:
         """Sends a signal."""

@@ -6,9 +6,11 @@ import re
 import signal
 import sys
 import time
+from contextlib import suppress
 from subprocess import TimeoutExpired
 
 import pytest
+from tests.live import eventually
 from tests.peer import request
 from tests.process.command import Command
 
@@ -28,9 +30,7 @@ def command(backend: str, *arguments: str) -> Command:
 def test_ends_cleanly(backend: str, number: int) -> None:
     with command(backend) as running, running.connect() as idle:
         idle.get()
-        began = time.monotonic()
         assert running.end(number) == 0
-        assert time.monotonic() - began < 2
         assert running.output == ["shutdown complete\n"]
         assert running.complaint == ""
 
@@ -54,24 +54,22 @@ def test_a_request_without_end_is_cut(backend: str) -> None:
         running.await_line(INSIDE, running.output)
         began = time.monotonic()
         assert running.end() == 0
-        assert 0.2 < time.monotonic() - began < 1.5
+        assert time.monotonic() - began > 0.2
         assert running.output[-1] == "shutdown complete\n"
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_second_signal_ends_at_once(backend: str, number: int) -> None:
     """N2: whoever asks twice does not want to wait out the graceful timeout; the application's shutdown still runs."""
-    with command(backend, "--graceful-timeout", "30") as running, running.connect() as peer:
+    with command(backend, "--graceful-timeout", "600") as running, running.connect() as peer:
         peer.send(request("/forever"))
         running.await_line(INSIDE, running.output)
-        running.process.send_signal(number)
+        running.notify(number)
+        eventually(running.refused)
         with pytest.raises(TimeoutExpired):
-            running.process.wait(0.5)
-        began = time.monotonic()
-        running.process.send_signal(number)
-        assert running.process.wait(10) == 0
-        assert time.monotonic() - began < 1.0
-        running.code()
+            running.process.wait(0.1)
+        running.notify(number)
+        assert running.code() == 0
         assert running.output[-1] == "shutdown complete\n"
 
 
@@ -128,7 +126,13 @@ def test_with_a_trigger_signals_are_left_alone(backend: str) -> None:
         with running.connect() as peer:
             running.notify(signal.SIGTERM)  # the program's own handler, which does nothing
             assert peer.get().body == b"ok"
-        time.sleep(0.2)  # idle again: uvloop drops a KeyboardInterrupt that comes up inside of a socket's callback
-        code = running.end(signal.SIGINT)
-        assert code != 0
+
+        def interrupted() -> bool:  # asked again, as uvloop drops a KeyboardInterrupt inside of a socket's callback
+            running.notify(signal.SIGINT)
+            with suppress(TimeoutExpired):
+                running.process.wait(1)
+            return running.process.poll() is not None
+
+        eventually(interrupted)
+        assert running.code() != 0
         assert "KeyboardInterrupt" in running.complaint

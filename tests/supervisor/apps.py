@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.live import pause, respond
+from tests.answers import pause, respond
 
 HOW = os.environ.get("TEST_START", "")
 FILE = os.environ.get("TEST_FILE", "")
@@ -47,7 +47,8 @@ if HOW == "fork":  # a process of the application's own, which lives on for a wh
         os._exit(0)
     Path(FILE).write_text(f"{child.pid} {grandchild}")
 if HOW == "orphan":  # ... whose parent ends, so that somebody else has to bury it
-    subprocess.run([sys.executable, "-c", "import subprocess; subprocess.Popen(['sleep', '0.2'])"], check=True)
+    code = "import subprocess, sys; open(sys.argv[1], 'w').write(str(subprocess.Popen(['sleep', '0.1']).pid))"
+    subprocess.run([sys.executable, "-c", code, FILE], check=True)
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -91,6 +92,10 @@ async def serve(scope: Any, receive: Any, send: Any) -> None:
     elif what[0] == "block":
         say("inside")
         time.sleep(float(what[1]))  # noqa: ASYNC251  to stand still is the point
+    elif what[0] == "block-until-there-is-a-file":
+        say("inside")
+        while not os.path.exists(FILE):  # noqa: ASYNC240
+            time.sleep(0.01)  # noqa: ASYNC251
     elif what[0] == "signal":
         os.kill(os.getpid(), int(what[1]))
     elif what[0] == "exit":

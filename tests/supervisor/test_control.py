@@ -36,7 +36,7 @@ def _path(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(name="server", scope="module")
 def _server(path: str) -> Iterator[Server]:
-    with Server("-w", "2", HYPERCORN_CONTROL=path, HYPERCORN_IDLE_GRACE="1") as server:
+    with Server("-w", "2", file=path + ".file", HYPERCORN_CONTROL=path, HYPERCORN_IDLE_GRACE="1") as server:
         server.serving(2)
         yield server
         assert server.end() == 0
@@ -83,11 +83,14 @@ def test_connections(server: Server, path: str) -> None:
 def test_the_stack_of_a_worker_that_stands_still(server: Server, path: str) -> None:
     """The question is answered though its loop does not turn; one to the loop itself is given up."""
     with server.connect() as peer:
-        peer.send(request("/block/3"))
+        peer.send(request("/block-until-there-is-a-file"))
         server.await_line(re.compile("inside"), server.output)
-        assert "time.sleep" in hypercorn("ctl", "--socket", path, "stack").stdout
-        answers = ask(path, {"do": "connections"})
-        assert sorted("error" in one for one in answers) == [False, True]
+        try:
+            assert "time.sleep" in hypercorn("ctl", "--socket", path, "stack").stdout
+            answers = ask(path, {"do": "connections"})
+            assert sorted("error" in one for one in answers) == [False, True]
+        finally:
+            Path(path + ".file").touch()
         assert peer.response().status == 200
 
 

@@ -40,7 +40,7 @@ def test_with_everything_open(worker_class: str) -> None:
             began = time.monotonic()
             server.notify(signal.SIGTERM)
             eventually(server.refused, WAIT)
-            refused = time.monotonic() - began
+            assert server.process.poll() is None  # it refuses long before it ends
             assert idle.ended()
             assert websocket_close(ws) in (1001, 1012)
             half.send(b"\r\n")
@@ -56,8 +56,7 @@ def test_with_everything_open(worker_class: str) -> None:
             code = server.code()
             took = time.monotonic() - began
         assert code == 0
-        assert 1.4 < took < 1.5 + 5  # within 1.5 + 1 s on a machine that has time; bench/faults.py measures it
-        assert refused < 2
+        assert took > 1.4  # and less than 1.5 + 1 s on a machine that has time: bench/faults.py measures it
         assert server.output.count("shutdown complete\n") == 2
         assert server.complaint == ""
 
@@ -108,10 +107,12 @@ def test_streaming_applications_are_told() -> None:
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_serving_goes_on_for_a_while(workers: str) -> None:
     """N18: `shutdown_delay`, in which load balancers notice; a second signal cuts it short."""
-    with Server("-w", workers, HYPERCORN_SHUTDOWN_DELAY="60") as server, server.connect() as idle:
+    options = {"HYPERCORN_SHUTDOWN_DELAY": "600", "HYPERCORN_READY_PATH": "/ready"}
+    with Server("-w", workers, **options) as server, server.connect() as idle, server.connect() as probe:
         idle.get()
+        assert probe.get("/ready").status == 200
         server.notify(signal.SIGTERM)
-        time.sleep(0.3)
+        eventually(lambda: probe.get("/ready").status == 503, WAIT)
         assert server.pid()
         response = idle.get()
         assert (response.status, response.header("connection")) == (200, None)
@@ -164,7 +165,5 @@ def test_a_worker_that_does_not_end_is_killed() -> None:
     with Server("-w", "1", "--graceful-timeout", "0.3") as server, server.connect() as peer:
         peer.send(request("/block/60"))
         server.await_line(INSIDE, server.output)
-        began = time.monotonic()
         assert server.end(signal.SIGTERM) == 1
-        assert time.monotonic() - began < 10
         assert server.said("was ended by SIGKILL .* while it stopped")

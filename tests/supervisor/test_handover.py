@@ -149,7 +149,7 @@ def test_a_program_that_fails_to_take_over(tmp_path: Path) -> None:
         server.await_said("The new program failed; this one goes on")
         assert server.pid() == worker
         assert int(pid_file.read_text()) == server.process.pid
-        assert server.workers() == {worker}
+        eventually(lambda: server.workers() == {worker}, WAIT)  # the new program has said its last word, and ends
         assert server.end() == 0
         assert not pid_file.exists()
 

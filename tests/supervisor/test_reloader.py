@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import sys
 import threading
 import time
@@ -22,7 +23,7 @@ HAS_WATCHFILES = importlib.util.find_spec("watchfiles") is not None
 FRESH = {"PYTHONDONTWRITEBYTECODE": "1", "HYPERCORN_IDLE_GRACE": "1"}
 SOURCE = """
 import os, sys
-from tests.live import lifespan, respond
+from tests.answers import lifespan, respond
 from tests.supervisor.apps import stream
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
@@ -97,16 +98,18 @@ def test_changes_are_noticed(folder: Path, how: str) -> None:
         seen = listen(reported(rules, alive, importlib.import_module("watchfiles").watch))
     else:
         seen = listen(reported(rules, alive, fake_watch(folder)))
-    time.sleep(0.4)  # it has taken its first look
+    text = itertools.count()
+
+    def change(path: str) -> bool:
+        (folder / "page.html").write_text(str(next(text)))
+        (folder / path).write_text("1" * next(text))
+        return str(folder / path) in seen
+
     try:
-        (folder / "page.html").write_text("2")
-        for path, action in (
-            ("app.py", lambda path: path.write_text("22")),
-            ("new.py", lambda path: path.write_text("3")),
-            ("sub/inner.py", lambda path: path.unlink()),
-        ):
-            action(folder / path)
-            eventually(lambda path=path: str(folder / path) in seen, WAIT)  # type: ignore[misc]
+        eventually(lambda: change("app.py"), WAIT)  # again and again: the first ones may come before its first look
+        eventually(lambda: change("new.py"), WAIT)
+        (folder / "sub/inner.py").unlink()
+        eventually(lambda: str(folder / "sub/inner.py") in seen, WAIT)
         assert not any("html" in path for path in seen)
     finally:
         going_on[0] = False
@@ -126,6 +129,18 @@ def fake_watch(folder: Path) -> Any:
     return watch
 
 
+def change(server: Server, module: Path, text: str) -> None:
+    """Writes a module, and again where the reloader had not taken its first look yet."""
+    for _ in range(60):
+        module.write_text(text)
+        try:
+            eventually(lambda: server.said(f"Changed: {module.name}"), WAIT / 30)
+        except AssertionError:
+            continue
+        return
+    raise AssertionError("the change goes unnoticed")
+
+
 def test_a_change_reloads(tmp_path: Path) -> None:
     """N30, Q-P-15: new code is served while old streams are open; an error is shown, and the next change waited for."""
     module = tmp_path / "changing.py"
@@ -141,10 +156,8 @@ def test_a_change_reloads(tmp_path: Path) -> None:
         with server.connect() as stream:
             stream.send(request("/stream"))
             stream.until(b"tick")
-            time.sleep(0.5)  # the reloader has taken its first look
-            module.write_text(SOURCE.format(answer="the second"))
+            change(server, module, SOURCE.format(answer="the second"))
             eventually(lambda: answers(b"the second"), WAIT)
-            assert server.said("Changed: changing.py")
             try:
                 stream.rest()
             except ConnectionError:
@@ -162,8 +175,7 @@ def test_a_first_start_that_fails_waits_for_a_change(tmp_path: Path) -> None:
     module.write_text("import nowhere_to_be_found\n")
     with Server("--reload", app="changing:app", cwd=tmp_path, **FRESH) as server:
         server.await_said("ModuleNotFoundError")
-        time.sleep(0.5)
-        module.write_text(SOURCE.format(answer="here"))
+        change(server, module, SOURCE.format(answer="here"))
         with server.connect() as peer:
             assert peer.get().body == b"here"
         assert server.end() == 0
