@@ -76,7 +76,7 @@ class Lifespan:
                 watcher = self.watcher = self.runtime.waiter()
                 await watcher
         finally:
-            if self.watcher is watcher:  # a shutdown may watch already before the startup has taken notice of its answer
+            if self.watcher is watcher:  # the shutdown may watch before the startup has taken notice of its answer
                 self.watcher = None
             if timer is not None:
                 timer.cancel()
