@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json.encoder
+from collections.abc import Callable
 from time import gmtime, strftime, time
 from typing import Any
 
-__all__ = ("JSONLines",)
+__all__ = ("JSONLines", "JSONRecords")
 
 _quote: Any = json.encoder.encode_basestring_ascii
 _NULL = "null"
+FULL = 262144  # bytes of records that are handed over at once
+MOST = 4194304  # bytes of records that wait at the most
 KNOWN, LONGEST = 1024, 256  # texts that are kept as they are written, and the bytes of one
 _known: dict[bytes, str] = {}
 
@@ -76,6 +79,56 @@ class JSONLines:
                 "}",
             )
         )
+
+
+class JSONRecords(JSONLines):
+    """Gathers the lines of many requests, until somebody takes them.
+
+    begin: called with this at the first line of a batch; False where lines are not to be gathered now
+    hurry: called once when a batch should not wait any longer
+    otherwise: what then, and for a record that cannot be made, is called in place of `write`
+    """
+
+    __slots__ = ("begin", "hurried", "hurry", "lines", "lost", "otherwise", "used")
+
+    def __init__(
+        self, begin: Callable[[Any], bool], hurry: Callable[[], object], otherwise: Callable[..., object]
+    ) -> None:
+        super().__init__()
+        self.begin = begin
+        self.hurry = hurry
+        self.otherwise = otherwise
+        self.hurried = False
+        self.lines: list[str] = []
+        self.used = 0
+        self.lost = 0
+
+    def write(self, scope: dict[str, Any], status: Any, response_headers: Any, sent: int, duration: float) -> None:
+        """Takes one record. Never raises."""
+        if self.used == 0 and not self.begin(self):
+            self.otherwise(scope, status, response_headers, sent, duration)
+            return
+        if self.used > MOST:
+            self.lost += 1
+            return
+        try:
+            line = self.line(scope, status, response_headers, sent, duration)
+        except Exception:
+            self.otherwise(scope, status, response_headers, sent, duration)
+            return
+        self.lines.append(line)
+        self.used += len(line) + 1
+        if self.used > FULL and not self.hurried:
+            self.hurried = True
+            self.hurry()
+
+    def take(self) -> tuple[bytes, int]:
+        """The lines that were gathered, as bytes, and how many were lost since the last time."""
+        lines, self.lines = self.lines, []
+        lost, self.lost = self.lost, 0
+        self.used = 0
+        self.hurried = False
+        return "".join([line + "\n" for line in lines]).encode("ascii"), lost
 
 
 def quoted(value: bytes) -> str:

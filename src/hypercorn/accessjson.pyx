@@ -4,7 +4,7 @@ import json.encoder
 from time import gmtime, strftime
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.string cimport memcpy
 
@@ -16,12 +16,14 @@ cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
     object PyUnicode_DecodeASCII(const char* data, Py_ssize_t size, const char* errors)
 
-__all__ = ("JSONLines",)
+__all__ = ("JSONLines", "JSONRecords")
 
 cdef object _quote = json.encoder.encode_basestring_ascii
 cdef enum:
     SPARE = 512  # bytes for what is no text of the peer's
     KEPT = 65536  # a buffer that has grown beyond this is given back
+    FULL = 262144  # bytes of records that are handed over at once
+    MOST = 4194304  # bytes of records that wait at the most
     WORST = 6  # bytes that one of the peer's becomes: \u00ff
 
 
@@ -44,6 +46,22 @@ cdef class JSONLines:
 
     def line(self, dict scope not None, status, response_headers, long long sent, double duration):
         """The record of one request; a `status` of None is one that was never sent, `duration` is seconds."""
+        self.used = 0
+        self.add(scope, status, response_headers, sent, duration)
+        made = PyUnicode_DecodeASCII(self.buffer, self.used, NULL)
+        self.shrink()
+        return made
+
+    cdef int shrink(self) except -1:
+        """Gives a buffer back that has grown too large."""
+        if self.capacity > KEPT:
+            PyMem_Free(self.buffer)
+            self.buffer = NULL
+            self.capacity = 0
+        return 0
+
+    cdef int add(self, dict scope, status, response_headers, long long sent, double duration) except -1:
+        """Appends a record to the buffer."""
         cdef long long now = hc_unix_milliseconds()
         cdef long long second = now // 1000
         cdef long long seconds = <long long>duration
@@ -65,7 +83,6 @@ cdef class JSONLines:
                 if name == b"x-request-id":
                     request_id = value
         client = scope["client"]
-        self.used = 0
         self.reserve(SPARE)
         self.raw(PyBytes_AS_STRING(self.stamp), PyBytes_GET_SIZE(self.stamp))
         self.number(now % 1000, 3)
@@ -100,13 +117,7 @@ cdef class JSONLines:
         self.quoted(agent)
         self.raw(b",\"request_id\":", 14)
         self.quoted(request_id)
-        self.raw(b"}", 1)
-        made = PyUnicode_DecodeASCII(self.buffer, self.used, NULL)
-        if self.capacity > KEPT:
-            PyMem_Free(self.buffer)
-            self.buffer = NULL
-            self.capacity = 0
-        return made
+        return self.raw(b"}", 1)
 
     cdef int reserve(self, size_t more) except -1:
         """Makes room for `more` bytes and, beyond them, for what is no text of the peer's."""
@@ -197,3 +208,57 @@ cdef class JSONLines:
         p[0] = c'"'
         self.used = p + 1 - self.buffer
         return 0
+
+
+cdef class JSONRecords(JSONLines):
+    """Gathers the lines of many requests in its buffer, until somebody takes them: no object for a record.
+
+    begin: called with this at the first line of a batch; False where lines are not to be gathered now
+    hurry: called once when a batch should not wait any longer
+    otherwise: what then, and for a record that cannot be made, is called in place of `write`
+    """
+
+    cdef object begin, hurry, otherwise
+    cdef bint hurried
+    cdef Py_ssize_t lost
+
+    def __init__(self, begin, hurry, otherwise):
+        self.begin = begin
+        self.hurry = hurry
+        self.otherwise = otherwise
+
+    def write(self, scope, status, response_headers, sent, duration):
+        """Takes one record. Never raises."""
+        cdef size_t mark
+        if self.used == 0 and not self.begin(self):
+            self.otherwise(scope, status, response_headers, sent, duration)
+            return
+        failed = False
+        with cython.critical_section(self):
+            mark = self.used
+            if mark > MOST:
+                self.lost += 1
+                return
+            try:
+                self.add(scope, status, response_headers, sent, duration)
+                self.raw(b"\n", 1)
+            except Exception:
+                self.used = mark
+                failed = True
+        if failed:
+            self.otherwise(scope, status, response_headers, sent, duration)
+        elif self.used > FULL and not self.hurried:
+            self.hurried = True
+            self.hurry()
+
+    def take(self):
+        """The lines that were gathered, as bytes, and how many were lost since the last time."""
+        with cython.critical_section(self):
+            lost = self.lost
+            data = PyBytes_FromStringAndSize(self.buffer, self.used) if self.used else b""
+            self.lost = 0
+            self.used = 0
+            self.hurried = False
+            if self.capacity > 2 * FULL:
+                self.shrink()
+        return data, lost

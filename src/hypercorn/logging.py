@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TextIO
 
-from hypercorn.accessjson import JSONLines
+from hypercorn.accessjson import JSONLines, JSONRecords
 from hypercorn.accesslog import JSON, NAMED, AccessLogAtoms
 from hypercorn.logwriter import LineWriter, descriptor_of
 
@@ -142,6 +142,29 @@ class Logger:
         except Exception:
             self.log_error("The access record cannot be written", exc_info=True)
 
+    def access_function(self) -> AccessWriter:
+        """What takes access records: `log_access`, or what does the same for less."""
+        if not self.access_json or type(self).log_access is not Logger.log_access:
+            return self.log_access
+        write: AccessWriter = JSONRecords(self.gather, self.hurry, self.log_access).write
+        return write
+
+    def gather(self, records: JSONRecords) -> bool:
+        """At the first record of a batch: whether records can go to a descriptor without a detour."""
+        logger = self.access_logger
+        if logger is None or not logger.isEnabledFor(logging.INFO):
+            return False
+        writer = self.direct(logger)
+        if writer is None or self.line_prefix is not None:
+            return False
+        writer.gather(records)
+        return True
+
+    def hurry(self) -> None:
+        """A batch of records should be written."""
+        if self.writer is not None:
+            self.writer.hurry.set()
+
     def direct(self, logger: logging.Logger) -> LineWriter | None:
         """Where lines can go without a detour: a logger with one handler, which is one of ours, and no filters."""
         if len(logger.handlers) != 1 or logger.filters or logger.propagate:
@@ -225,7 +248,10 @@ def access_writer(logger: Any, spawn: Callable[[Coroutine[Any, Any, None]], Any]
     """
     for cls in type(logger).__mro__:
         if "log_access" in vars(cls):
-            return logger.log_access if logger.wants_access() else None
+            if not logger.wants_access():
+                return None
+            function: AccessWriter = getattr(logger, "access_function", lambda: logger.log_access)()
+            return function
         if "access" in vars(cls):
             break
 

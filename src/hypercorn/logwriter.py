@@ -31,12 +31,16 @@ class LineWriter:
         self.dropped = 0
         self.told = 0  # of them those that the log has told of
         self.prompt = _is_prompt(descriptor)
+        self.batches = []
         _writers.add(self)
         self.reset()
 
     def reset(self) -> None:
         """Nothing is queued and no thread runs: at the start, and in a forked child, which has neither."""
         self.lines: deque[str] = deque()
+        for batch in self.batches:
+            batch.take()
+        self.batches: list[Any] = []  # that have lines of their own
         self.queued = 0  # characters, counted by those who put
         self.taken = 0  # ... and by the thread
         self.awake = False
@@ -51,6 +55,13 @@ class LineWriter:
             return
         self.queued += len(line)
         self.lines.append(line)
+        if not self.awake:
+            self.awake = True
+            self.begin()
+
+    def gather(self, batch: Any) -> None:
+        """Something gathers lines from now on: `batch.take()` gives them, as bytes, and how many it lost."""
+        self.batches.append(batch)
         if not self.awake:
             self.awake = True
             self.begin()
@@ -93,12 +104,12 @@ class LineWriter:
         while True:
             self.wake.wait()
             self.wake.clear()
-            while self.lines:
+            while self.lines or self.batches:
                 self.hurry.wait(GATHER)
                 self.hurry.clear()
                 self.write_all()
             self.awake = False
-            if self.lines:  # put in between, by somebody who saw it awake
+            if self.lines or self.batches:  # put in between, by somebody who saw it awake
                 self.awake = True
                 self.wake.set()
 
@@ -106,18 +117,23 @@ class LineWriter:
         """Writes what is queued."""
         lines = [self.lines.popleft() for _ in range(len(self.lines))]
         self.taken += sum(map(len, lines))
+        gathered = []
+        for _ in range(len(self.batches)):
+            data, lost = self.batches.pop(0).take()
+            gathered.append(data)
+            self.dropped += lost
         if self.dropped > self.told:
             lines.append(f"... {self.dropped - self.told} lines were dropped here\n")
             self.told = self.dropped
-        data = memoryview("".join(lines).encode("utf-8", "backslashreplace"))
+        left = memoryview(b"".join([*gathered, "".join(lines).encode("utf-8", "backslashreplace")]))
         try:
-            while data:
+            while left:
                 try:
-                    data = data[os.write(self.descriptor, data) :]
+                    left = left[os.write(self.descriptor, left) :]
                 except BlockingIOError:
                     select.select((), (self.descriptor,), (), FLUSH)
-        except (OSError, ValueError):
-            pass  # a full disk or a closed pipe: there is nobody to tell
+        except (OSError, ValueError):  # a full disk or a closed pipe: there is nobody to tell
+            self.dropped += bytes(left).count(b"\n")
 
     def flush(self, seconds: float = FLUSH) -> None:
         """Waits until all is written, but not longer than that."""

@@ -83,3 +83,77 @@ def test_a_long_line_and_a_short_one_after_it(lines: Any) -> None:
     long = b"\xff" * 100_000
     for path in (long, b"/", long, b"/x"):
         assert json.loads(lines.line(scope(raw_path=path), 200, (), 0, 0.0))["path"] == path.decode("latin-1")
+
+
+# -- many lines in one buffer
+
+
+class Gathering:
+    """Records, and what is called for them."""
+
+    def __init__(self, module: Any, gathers: bool = True) -> None:
+        self.gathers = gathers
+        self.begun = self.hurried = 0
+        self.refused: list[Any] = []
+        self.records = module.JSONRecords(self.begin, self.hurry, lambda *record: self.refused.append(record))
+
+    def begin(self, records: Any) -> bool:
+        assert records is self.records
+        self.begun += 1
+        return self.gathers
+
+    def hurry(self) -> None:
+        self.hurried += 1
+
+    def write(self, **changes: Any) -> None:
+        self.records.write(scope(**changes), 200, (), 7, 0.5)
+
+    def paths(self) -> list[str]:
+        data, _ = self.records.take()
+        assert data == b"" or data.endswith(b"\n")
+        return [json.loads(line)["path"] for line in data.splitlines()]
+
+
+@pytest.fixture(params=TWINS, ids=TWINS)
+def gathering(request: pytest.FixtureRequest) -> Gathering:
+    return Gathering(TWINS[request.param])
+
+
+def test_lines_are_gathered_until_they_are_taken(gathering: Gathering) -> None:
+    for batch in (["/a", "/b", "/c"], ["/d"]):
+        for path in batch:
+            gathering.write(raw_path=path.encode())
+        assert gathering.paths() == batch
+        assert gathering.paths() == []
+    assert (gathering.begun, gathering.hurried, gathering.refused) == (2, 0, [])
+
+
+def test_a_logger_that_does_not_gather_gets_the_records(gathering: Gathering) -> None:
+    gathering.gathers = False
+    gathering.write()
+    gathering.write()
+    assert gathering.begun == 2
+    assert [record[1:] for record in gathering.refused] == [(200, (), 7, 0.5)] * 2
+    assert gathering.paths() == []
+
+
+def test_a_record_that_cannot_be_made_leaves_nothing_behind(gathering: Gathering) -> None:
+    gathering.write(raw_path=b"/a")
+    gathering.write(raw_path=7)
+    gathering.write(raw_path=b"/b", client=7)
+    gathering.write(raw_path=b"/c")
+    assert len(gathering.refused) == 2
+    assert gathering.paths() == ["/a", "/c"]
+
+
+def test_what_is_gathered_is_bounded(gathering: Gathering) -> None:
+    long = b"x" * 60_000
+    for _ in range(100):
+        gathering.write(raw_path=long)
+    assert gathering.hurried == 1
+    data, lost = gathering.records.take()
+    assert 4 << 20 < len(data) < (4 << 20) + 70_000
+    assert data.count(b"\n") + lost == 100
+    assert lost > 0
+    gathering.write(raw_path=b"/after")
+    assert gathering.records.take()[1] == 0

@@ -169,7 +169,7 @@ def test_nginx(backend: str, over: str, tmp_path: Path, authority: Any) -> None:
 
 @with_nginx
 def test_a_client_cannot_move_its_address_through_nginx(tmp_path: Path, authority: Any) -> None:
-    """With a client that is elsewhere: here on another address of this machine."""
+    """F-47, with a client that is elsewhere: here on another address of this machine."""
     with Live(show, "asyncio", lifespan="off", trusted_proxies=["127.0.0.1"]) as live:  # noqa: SIM117
         with nginx(tmp_path, f"127.0.0.1:{live.port}", authority.issue("localhost")) as port:
             sock = socket.create_connection(("127.0.0.1", port), 10.0, source_address=("127.0.0.77", 0))

@@ -53,6 +53,7 @@ def put(source: dict[str, str], target: dict[str, str], *names: str) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_certificate_is_replaced_under_open_connections(backend: str, authority: Any) -> None:
+    """F-46: from the next handshake on; a pair that does not fit changes nothing, and one record says so."""
     first = authority.issue("localhost", file="first")
     second = authority.issue("localhost", file="second")
     served = authority.issue("localhost", file="served")

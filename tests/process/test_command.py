@@ -116,12 +116,20 @@ def test_access_log() -> None:
 
 
 def test_pid_file(tmp_path: Path) -> None:
+    """F-37: a stale one is replaced, that of a live process is respected, and one that cannot be written is an error."""
     path = tmp_path / "pid"
+    path.write_text("999999999")
     with Command(*PORT, "-p", str(path), APP) as command:
         command.address()
         assert int(path.read_text()) == command.process.pid
+        done = run(*PORT, "-p", str(path), APP)
+        assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+        assert f"names process {command.process.pid}, which is running" in done.stderr
         assert command.end() == 0
     assert not path.exists()
+    done = run(*PORT, "-p", str(tmp_path / "nowhere" / "pid"), APP)
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert "cannot be written" in done.stderr
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -161,7 +169,12 @@ def test_pure_python_on_demand() -> None:
         (["--backlog", "many", APP], 2, ["backlog", "many", "--backlog"]),
         (["-k", "gevent", APP], 2, ["gevent"]),
         (["-c", "nowhere.toml", APP], 2, ["nowhere.toml"]),
+        (["-c", "tests/process/broken.toml", APP], 2, ["broken.toml", "line 2"]),
         (["-b", "127.0.0.1:port", APP], 2, ["127.0.0.1:port"]),
+        (["-b", "192.0.2.1:0", APP], 3, ["192.0.2.1:0", "no interface with that address"]),
+        (["-b", "nowhere.invalid:0", APP], 3, ["nowhere.invalid", "unknown host name"]),
+        (["-b", "unix:/nowhere/at/all", APP], 3, ["unix:/nowhere/at/all", "No such file"]),
+        (["-b", "unix:/proc/self/mem", APP], 3, ["/proc/self/mem", "it is not a socket"]),
         (["--certfile", "nowhere.pem", "--keyfile", "nowhere.pem", APP], 2, ["certfile", "nowhere.pem"]),
         ([], 2, ["no application"]),
     ],
@@ -199,6 +212,7 @@ def test_an_unknown_key_warns_and_is_let_through(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("worker_class", BACKENDS)
 def test_a_port_in_use(worker_class: str) -> None:
+    """F-28."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -161,7 +161,7 @@ def connections_of(live: Live) -> int:
 
 
 def test_connect_and_close(serve_app: Any) -> None:
-    """H1-25: health pings without a byte leave no trace."""
+    """H1-25, F-49: health pings without a byte leave no trace."""
     live = serve_app(hello, access=True, backlog=1000)
     address = ("127.0.0.1", live.port)
     with live.connect() as peer:

@@ -64,6 +64,8 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 async def life(receive: Any, send: Any) -> None:
     """The lifespan; says when it ends."""
     await receive()
+    if HOW == "no lifespan":
+        raise ValueError("what is a lifespan?")
     if HOW == "startup fails":
         await send({"type": "lifespan.startup.failed", "message": "no database"})
         return
@@ -73,6 +75,8 @@ async def life(receive: Any, send: Any) -> None:
     if HOW == "dies soon":
         os.kill(os.getpid(), signal.SIGKILL)
     await send({"type": "lifespan.startup.complete"})
+    if HOW == "lifespan crashes":
+        raise ValueError("lost the database")
     await receive()
     if HOW == "shutdown hangs":
         await pause(60)
@@ -92,6 +96,11 @@ async def serve(scope: Any, receive: Any, send: Any) -> None:
     elif what[0] == "block":
         say("inside")
         time.sleep(float(what[1]))  # noqa: ASYNC251  to stand still is the point
+    elif what[0] == "spin":
+        say("inside")
+        end = time.monotonic() + float(what[1])
+        while time.monotonic() < end:
+            pass
     elif what[0] == "block-until-there-is-a-file":
         say("inside")
         while not os.path.exists(FILE):  # noqa: ASYNC240

@@ -157,12 +157,13 @@ def test_one_worker_of_several_fails_to_start(tmp_path: Path) -> None:
         assert server.end() == 0
 
 
-def test_a_worker_that_stands_still() -> None:
-    """F-10: with `worker_timeout` it shows where, is killed and replaced."""
+@pytest.mark.parametrize("how", ["block", "spin"])
+def test_a_worker_that_stands_still(how: str) -> None:
+    """F-10, F-12: with `worker_timeout` it shows where, is killed and replaced."""
     with Server(*TWO, "--worker-timeout", "1") as server:
         server.serving(2)
         with server.connect() as peer:
-            peer.send(request("/block/60"))
+            peer.send(request(f"/{how}/60"))
             server.await_line(re.compile("inside"), server.output)
             server.await_said("gave no sign of life for")
             server.await_said("in serve")  # faulthandler's traceback

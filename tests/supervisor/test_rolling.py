@@ -172,7 +172,7 @@ def test_workers_that_grow_old_or_large_are_replaced(option: str, value: str, pa
 
 
 def test_sockets_of_their_own() -> None:
-    """`reuse_port`: a socket for each worker, which its successor inherits with what waits on it."""
+    """F-26, `reuse_port`: a socket for each worker, which its successor inherits with what waits on it."""
     with Server(*TWO, "--reuse-port", **GRACE) as server:
         before = server.serving(2)
         with Load(server) as load:

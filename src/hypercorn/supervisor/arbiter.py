@@ -30,6 +30,7 @@ MOST_WORKERS = 256  # that SIGTTIN or `scale` can bring it to
 AFTER_DRAIN = 0.7  # seconds that a worker gets beyond `graceful_timeout` before it is killed
 RELOAD_GRACE = 0.5  # seconds of `graceful_timeout` at the most, with the reloader
 HANDSHAKES = 0.25  # seconds in which those that have begun on a socket complete, once it is given up
+LATE = 5.0  # seconds after its time at which something is done because this process itself was held up
 FORCED = 0.6  # seconds that it gets after a second signal
 
 
@@ -122,7 +123,7 @@ class Arbiter:
             getattr(self, "handle_" + name[3:].lower())()
         while self.calls:
             self.calls.pop(0)()
-        self.watch.look(now, late=planned != NEVER and now - planned > 5.0)
+        self.watch.look(now, late=now - planned > min(LATE, (self.config.worker_timeout or LATE) / 2))
         self.pass_times(now)
         self.balance(now)
 
