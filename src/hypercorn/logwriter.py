@@ -31,7 +31,7 @@ class LineWriter:
         self.dropped = 0
         self.told = 0  # of them those that the log has told of
         self.prompt = _is_prompt(descriptor)
-        self.batches = []
+        self.batches: list[Any] = []  # that have lines of their own
         _writers.add(self)
         self.reset()
 
@@ -40,7 +40,7 @@ class LineWriter:
         self.lines: deque[str] = deque()
         for batch in self.batches:
             batch.take()
-        self.batches: list[Any] = []  # that have lines of their own
+        self.batches.clear()
         self.queued = 0  # characters, counted by those who put
         self.taken = 0  # ... and by the thread
         self.awake = False

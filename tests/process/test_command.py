@@ -116,7 +116,7 @@ def test_access_log() -> None:
 
 
 def test_pid_file(tmp_path: Path) -> None:
-    """F-37: a stale one is replaced, that of a live process is respected, and one that cannot be written is an error."""
+    """F-37: a stale one is replaced, a live process's is respected, and one that cannot be written is an error."""
     path = tmp_path / "pid"
     path.write_text("999999999")
     with Command(*PORT, "-p", str(path), APP) as command:

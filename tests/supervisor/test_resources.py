@@ -1,4 +1,4 @@
-"""What runs out under a server with workers, and what jumps: descriptors, disks, logs, clocks, the machine's attention."""
+"""What runs out under a server with workers, and what jumps: descriptors, disks, clocks, the machine's attention."""
 
 from __future__ import annotations
 
