@@ -14,7 +14,7 @@ HEADERS = {path: [PLAIN, (b"content-length", b"%d" % len(body))] for path, body 
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Answers `BODIES`, streams `/stream` and gives back what `/echo` gets."""
+    """Answers `BODIES`, streams `/stream` and gives back what `/echo` and WebSockets get."""
     if scope["type"] != "http":
         await other(scope, receive, send)
         return
@@ -64,8 +64,22 @@ async def pause() -> None:
         await asyncio.sleep(0)
 
 
+async def echo_messages(receive: Any, send: Any) -> None:
+    """Gives back every message of a WebSocket."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        if message.get("text") is not None:
+            await send({"type": "websocket.send", "text": message["text"]})
+        else:
+            await send({"type": "websocket.send", "bytes": message["bytes"]})
+
+
 async def other(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """The lifespan. Any other kind of scope is refused, as the ASGI specification asks."""
+    """WebSockets, and the lifespan. Any other kind of scope is refused, as the ASGI specification asks."""
+    if scope["type"] == "websocket":
+        await echo_messages(receive, send)
+        return
     if scope["type"] != "lifespan":
         raise ValueError(f"no {scope['type']} here")
     while True:

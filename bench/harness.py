@@ -21,7 +21,7 @@ from hypercorn.asgi.streams import StreamContext
 from hypercorn.asyncio.loop import AsyncioLoop
 from hypercorn.config import Config
 from hypercorn.protocol.http1 import HTTP1Connection
-from hypercorn.protocol.ports import Runtime, Transport
+from hypercorn.protocol.ports import Connection, Runtime, Transport
 
 HOST = b"Host: 127.0.0.1:8000\r\n"
 HELLO_REQUEST = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -43,6 +43,7 @@ class Exchange(NamedTuple):
     data: bytes
     ending: bytes  # of the output
     requests: int = 1  # in `data`
+    opening: bytes = b""  # what opens a WebSocket first
 
 
 def post(size: int) -> bytes:
@@ -50,6 +51,17 @@ def post(size: int) -> bytes:
     return b"POST /echo HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n%b" % (HOST, size, b"a" * size)
 
 
+def masked(payload: bytes) -> bytes:
+    """A client's binary frame of up to 64 KiB."""
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
+    return b"\x82" + length + b"\1\2\3\4" + bytes(byte ^ (i & 3) + 1 for i, byte in enumerate(payload))
+
+
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\n" + HOST + b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 EXCHANGES = {
     "hello": Exchange(HELLO_REQUEST, b"\r\n\r\nHello, world!\n"),
     "headers": Exchange(BROWSER_REQUEST, b"\r\n\r\nHello, world!\n"),
@@ -59,6 +71,7 @@ EXCHANGES = {
         b"\r\n\r\n" + b"400\r\n%b\r\n" % PIECE * PIECES + b"0\r\n\r\n",
     ),
     "pipeline": Exchange(HELLO_REQUEST * 16, b"\r\n\r\nHello, world!\n", 16),
+    "websocket": Exchange(masked(b"a" * 125), b"\x82\x7d" + b"a" * 125, opening=HANDSHAKE),
 }
 
 
@@ -119,9 +132,19 @@ class Harness:
         self.transport = MemoryTransport(self.runtime)
         self.connection = HTTP1Connection(self.transport, self.context)
         self.transport.connection = self.connection
+        self.socket: Connection | None = None  # what the connection became
+        self.messages = 0  # answered on it
+
+    @property
+    def answered(self) -> int:
+        """Requests and messages so far."""
+        return self.connection.requests if self.socket is None else self.messages
 
     async def play(self, exchange: Exchange, times: int) -> None:
         """Takes the same input `times` times, each after the response to the one before."""
+        if exchange.opening:
+            await self.play_messages(exchange, times)
+            return
         transport, connection, data = self.transport, self.connection, exchange.data
         receive, end_turn = connection.data_received, transport.end_turn
         for _ in range(times):
@@ -132,11 +155,38 @@ class Harness:
             while connection.open:
                 await asyncio.sleep(0)
 
+    async def play_messages(self, exchange: Exchange, times: int) -> None:
+        """The same of a WebSocket, which is opened first."""
+        transport, data = self.transport, exchange.data
+        if self.socket is None:
+            transport.corked = True
+            successor = self.connection.data_received(exchange.opening)
+            if successor is not None:
+                transport.connection = successor
+            transport.end_turn()
+            while not transport.writes or transport.connection is self.connection:
+                await asyncio.sleep(0)
+            self.socket = transport.connection
+        receive, end_turn = self.socket.data_received, transport.end_turn
+        # A server reads outside of any task.
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        enter, leave = asyncio.tasks._enter_task, asyncio.tasks._leave_task
+        for _ in range(times):
+            before = transport.writes
+            transport.corked = True
+            leave(loop, task)
+            receive(data)
+            end_turn()
+            enter(loop, task)
+            while transport.writes == before:
+                await asyncio.sleep(0)
+            self.messages += 1
+
     async def check(self, exchange: Exchange) -> None:
         """Plays it once. Raises AssertionError unless the response is the one that was to come."""
-        before = self.connection.requests
+        before = self.answered
         await self.play(exchange, 1)
-        answered = self.connection.requests - before
+        answered = self.answered - before
         assert answered == exchange.requests, f"{answered} of {exchange.requests} requests were answered"
         assert not self.transport.closed, "the connection was closed"
         last = self.transport.last
