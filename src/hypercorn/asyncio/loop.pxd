@@ -10,11 +10,13 @@ from hypercorn.clock cimport monotonic
 cdef object Task, CallTask, new_task, init_task, QUIET, swap_current_task, register_task, unregister_task, getrefcount
 cdef Py_ssize_t KNOWN_HERE
 
-cdef object CancelledError, current_task
+cdef object CancelledError, current_task, coroutine_of
 
 @cython.freelist(64)
 cdef class Parking:
     cdef public object loop
+    cdef public Parking host
+    cdef public AppCall call
     cdef public object callback
     cdef public object context
     cdef public bint ended
@@ -26,6 +28,7 @@ cdef class Parking:
     cpdef result(self)
     cpdef set_result(self, value)
     cpdef step(self)
+    cpdef Parking leave(self)
 
 cdef class AsyncioLoop(Runtime):
     cdef public object loop
@@ -39,5 +42,8 @@ cdef class AsyncioLoop(Runtime):
     cpdef call_over(self, call, error)
     @cython.locals(place=Parking)
     cpdef parking(self)
-    @cython.locals(place=Parking)
+    @cython.locals(place=Parking, host=Parking)
     cpdef resume(self, waiter)
+    cpdef bint find_call(self, Parking place) except -1
+    @cython.locals(call=AppCall, ended=cython.bint, after=Parking)
+    cpdef go_on(self, Parking place, Parking host)

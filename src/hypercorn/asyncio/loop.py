@@ -9,7 +9,7 @@ from contextvars import Context, copy_context
 from sys import getrefcount
 from typing import Any
 
-from hypercorn.asgi.call import APP_ERRORS
+from hypercorn.asgi.call import APP_ERRORS, AppCall
 from hypercorn.asyncio.calltask import LAZY, CallTask
 from hypercorn.clock import monotonic
 from hypercorn.protocol.ports import Runtime
@@ -17,6 +17,7 @@ from hypercorn.protocol.ports import Runtime
 Task = asyncio.Task
 CancelledError = asyncio.CancelledError
 current_task = asyncio.current_task
+coroutine_of: Any = Task.get_coro
 EAGER = sys.version_info >= (3, 12)
 QUIET = (*APP_ERRORS, CancelledError)  # what a call may end with: its stream has told of it
 new_task = CallTask.__new__
@@ -39,10 +40,14 @@ class Parking:
     """What one task awaits: as much of a future as a task asks for.
 
     A future's task goes on in a later turn of the loop. `step` lets it go on at once, as an eager task starts at once.
+    A call that goes on without its task (`AsyncioLoop.go_on`) and parks again leaves the task where it is, at the first
+    parking, which is then the `host` of the next one.
     """
 
     def __init__(self, loop: Any) -> None:
         self.loop = loop
+        self.host: Parking | None = None
+        self.call: Any = None  # that waits here, where it has a host
         self.callback: Any = None  # the task's own, which steps it
         self.context: Any = None
         self.ended = False
@@ -114,14 +119,17 @@ class Parking:
     def set_result(self, value: None) -> None:
         """Ends it; the task goes on in the loop's next turn."""
         self.ended = True
+        if self.host is not None:
+            self.leave().set_result(None)
+            return
         callback = self.callback
         if callback is not None:
             self.callback = None
             self.loop.call_soon(callback, self, context=self.context)
 
     def cancel(self, msg: Any = None) -> bool:
-        """The task's way to be cancelled while it waits."""
-        if self.ended:
+        """The task's way to be cancelled while it waits, be it as a host."""
+        if self.ended and self.callback is None:
             return False
         self.is_cancelled = True
         self.message = msg
@@ -131,9 +139,18 @@ class Parking:
     def step(self) -> None:
         """Ends it; the task goes on before this returns. Never from inside of a task."""
         self.ended = True
+        if self.host is not None:
+            self.leave().step()
+            return
         callback = self.callback
         self.callback = None
         self.context.run(callback, self)
+
+    def leave(self) -> Parking:
+        """Lets go of the host, and gives it."""
+        host: Parking = self.host  # type: ignore[assignment]  # asked of those that have one
+        self.host = self.call = None
+        return host
 
 
 class AsyncioLoop(Runtime):
@@ -235,13 +252,52 @@ class AsyncioLoop(Runtime):
     def parking(self) -> Any:
         place = Parking.__new__(Parking)  # as Parking(self.loop), without the call
         place.loop = self.loop
-        place.callback = place.context = place.message = None
+        place.host = place.call = place.callback = place.context = place.message = None
         place.ended = place.is_cancelled = place._asyncio_future_blocking = False
         return place
 
     def resume(self, waiter: Any) -> None:
         place: Parking = waiter
-        if place.callback is None or current_task(self.loop) is not None:
+        host: Parking = place if place.host is None else place.host
+        if place.ended or host.callback is None or current_task(self.loop) is not None:
             self.wake(place)
+        elif self.lazy and (place.host is not None or self.find_call(place)):
+            self.go_on(place, host)
         else:
             place.step()
+
+    def find_call(self, place: Parking) -> bool:
+        """Whether it is an application call, in its own task, that waits here."""
+        task = getattr(place.callback, "__self__", None)
+        if isinstance(task, Task):
+            call = coroutine_of(task)
+            if type(call) is AppCall and call.task is task:
+                place.call = call
+                return True
+        return False
+
+    def go_on(self, place: Parking, host: Parking) -> None:
+        """Does the next step of the call that waits at `place` while its task stays parked at `host`: a task that is
+        woken and parks again costs more than what a call does for a small message. Whatever else the step comes to,
+        the task does: it waits for what the call waits for, or ends."""
+        call = place.call
+        place.host = place.call = None
+        place.ended = True
+        before = swap_current_task(self.loop, call.task)
+        try:
+            ended = call.start(host.context)
+        except BaseException:  # kept in the call: the task raises it
+            ended = True
+        finally:
+            swap_current_task(self.loop, before)
+        if not ended and type(call.held) is Parking:
+            after: Parking = call.held
+            if after._asyncio_future_blocking and not after.ended and after.callback is None:
+                call.holding = False
+                call.held = None
+                after._asyncio_future_blocking = False
+                after.host = host
+                after.call = call
+                return
+        if host.callback is not None:
+            host.step()

@@ -1,3 +1,5 @@
+cimport cython
+
 from hypercorn.asgi.call cimport AppCall
 from hypercorn.protocol.ports cimport Runtime
 
@@ -19,15 +21,33 @@ cdef class TrioLoop(Runtime):
     cdef public dict running
     cdef public Py_ssize_t calls
     cdef public object ended
+    cdef public Place place
+    cdef public object run_context
 
     cpdef wake_task(self)
     cpdef call_ended(self)
+    @cython.locals(waiter=Parking)
+    cpdef parking(self)
+    @cython.locals(parking=Parking)
+    cpdef resume(self, waiter)
+
+@cython.freelist(64)
+cdef class Parking:
+    cdef public Place place
+    cdef public bint woken
+
+    cpdef send(self, value)
+    cpdef wake(self)
 
 cdef class Place:
     cdef public TrioLoop loop
-    cdef public object task, scope, scopes
+    cdef public object task, scope, scopes, forget, trap, waiting
     cdef public AppCall call
+    cdef public Parking parked
 
+    cpdef bint is_parked(self) except -1
+    @cython.locals(ended=cython.bint)
+    cpdef go_on(self)
     cpdef bint spoilt(self) except -1
     cpdef send(self, value)
     cpdef AppCall begin_calls(self)

@@ -22,9 +22,11 @@ class TrioLoop(Runtime):
         "ended",
         "idle",
         "new_waiter",
+        "place",
         "queue",
         "reschedule",
         "run_call",
+        "run_context",
         "running",
         "start_call",
         "start_timer",
@@ -50,6 +52,8 @@ class TrioLoop(Runtime):
         self.calls = 0  # that have begun and not ended
         self.ended: Callable[[], None] | None = None
         self.reschedule: Any = None
+        self.place: Place | None = None  # whose call has its step right now
+        self.run_context: Any = None  # where trio keeps the current task; None: no call goes on without its task's turn
 
     def now(self) -> float:
         return monotonic()
@@ -89,6 +93,68 @@ class TrioLoop(Runtime):
     def wake(self, waiter: Any) -> None:
         waiter.wake()
 
+    def parking(self) -> Any:
+        place = self.place
+        if place is None or self.run_context is None:
+            return self.new_waiter()
+        waiter = Parking.__new__(Parking)
+        waiter.place = place
+        waiter.woken = False
+        return waiter
+
+    def resume(self, waiter: Any) -> None:
+        if type(waiter) is Parking and self.place is None:
+            parking: Parking = waiter
+            if parking.place.parked is parking and parking.place.is_parked():
+                parking.woken = True
+                parking.place.go_on()
+                return
+        waiter.wake()
+
+
+class Parking:
+    """What an application call awaits in the task of its place."""
+
+    __slots__ = ("place", "woken")
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.woken = False
+
+    def __await__(self) -> Any:
+        return self
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: Any) -> Any:
+        """One step of the wait: `value` is the outcome that trio has for it, or None."""
+        if value is not None:
+            value.unwrap()
+        elif not self.woken:
+            self.place.parked = self
+            return self.place.trap
+        raise StopIteration
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
+        """Something is thrown into the task: the wait is over."""
+        raise kind if value is None else value
+
+    def close(self) -> None:
+        """The wait is over."""
+
+    def wake(self) -> None:
+        """Ends the wait: the task goes on in its turn."""
+        if not self.woken:
+            self.woken = True
+            place = self.place
+            if place.parked is self:
+                place.parked = None
+                place.loop.reschedule(place.task)
+
 
 class Place:
     """What a task for application calls awaits: it begins the calls of the queue, one after the other, each with a
@@ -96,14 +162,21 @@ class Place:
     something keeps the task until it has ended; another task takes the rest of the queue.
 
     scope: around the task, cancelled to cancel the call
+    wait: trio's `wait_task_rescheduled`
     """
 
-    __slots__ = ("call", "loop", "scope", "scopes", "task")
+    __slots__ = ("call", "forget", "loop", "parked", "scope", "scopes", "task", "trap", "waiting")
 
-    def __init__(self, loop: TrioLoop, task: Any, scope: Any) -> None:
+    def __init__(self, loop: TrioLoop, task: Any, scope: Any, wait: Any) -> None:
         self.loop = loop
         self.task = task
         self.scope = scope
+        self.parked: Parking | None = None  # what the call waits for
+        self.forget: Any = self.cancelled  # as one object
+        waiting = wait(self.forget)
+        self.trap: Any = waiting.send(None)  # what tells trio to wait
+        self.waiting: Any = type(self.trap)
+        waiting.close()
         # Not public; without it a scope left open is noticed only when the task ends.
         self.scopes = getattr(task, "_cancel_status", None)
         self.call: AppCall | None = None
@@ -113,6 +186,45 @@ class Place:
         if self in self.loop.idle:
             self.loop.idle.remove(self)
         return self.loop.aborted
+
+    def cancelled(self, _: Any) -> Any:
+        """The call was cancelled while it waited for its stream."""
+        self.parked = None
+        return self.loop.aborted
+
+    def is_parked(self) -> bool:
+        """Whether trio has the task wait for this place, and for nothing else."""
+        return getattr(self.task, "_abort_func", None) is self.forget
+
+    def go_on(self) -> None:
+        """Does the next step of the call in the midst of another task's, as trio would in this one's turn: waking a
+        task costs more than what most calls do in a step. Where the call waits again, so does the task, for whatever
+        it is; anything else is left to the task's own turn."""
+        loop = self.loop
+        task = self.task
+        call: AppCall = self.call  # type: ignore[assignment]  # a call is parked here
+        before = loop.run_context.task
+        self.parked = None
+        task._abort_func = None
+        loop.run_context.task = task
+        loop.place = self
+        try:
+            ended = call.start(task.context)
+        except BaseException:  # kept in the call: the task raises it
+            ended = True
+        finally:
+            loop.place = None
+            loop.run_context.task = before
+        if ended:
+            if call.failure is None:
+                self.over()
+        elif type(call.held) is self.waiting:
+            task._abort_func = call.held.abort_func
+            call.holding = False
+            call.held = None
+            task._attempt_delivery_of_any_pending_cancel()
+            return
+        loop.reschedule(task)
 
     def spoilt(self) -> bool:
         """A call left a scope or a nursery of its own open: the task can serve no other."""
@@ -135,6 +247,7 @@ class Place:
                 if call is None:
                     raise StopIteration
                 value = None
+            self.loop.place = self
             try:
                 return call.send(value)
             except StopIteration:
@@ -142,11 +255,14 @@ class Place:
             except BaseException:
                 self.over()
                 raise
+            finally:
+                self.loop.place = None
 
     def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
         call = self.call
         if call is None:
             raise kind if value is None else value
+        self.loop.place = self
         try:
             return call.throw(kind if value is None else value)
         except StopIteration:
@@ -154,6 +270,8 @@ class Place:
         except BaseException:
             self.over()
             raise
+        finally:
+            self.loop.place = None
         return self.send(None)
 
     def close(self) -> None:
@@ -170,9 +288,11 @@ class Place:
                 context = loop.variables.copy()
                 loop.calls += 1
                 ended = True
+                loop.place = self
                 try:
                     ended = call.start(context)
                 finally:
+                    loop.place = None
                     if ended:
                         loop.call_ended()
                 if not ended:

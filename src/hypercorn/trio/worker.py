@@ -28,6 +28,14 @@ ACCEPTS = 64  # connections accepted before the loop gets its turn
 ACCEPT_PAUSE = 0.5  # seconds without accepting when descriptors have run out
 
 
+def run_context() -> Any:
+    """Where trio keeps the current task. None where it, or the state of a waiting task, is not what is known here."""
+    context = getattr(trio._core._run, "GLOBAL_RUN_CONTEXT", None)
+    task = trio.lowlevel.current_task()
+    known = all(hasattr(task, name) for name in ("_abort_func", "_attempt_delivery_of_any_pending_cancel"))
+    return context if known and getattr(context, "task", None) is task else None
+
+
 class TrioWaiter:
     """Parks one task until it is woken; remembers a wake that came first."""
 
@@ -93,6 +101,7 @@ class TrioRuntime(TrioLoop, LoopRuntime):
         self.start_timer = self.begin_timer
         self.cancel_call = self.end_call
         self.aborted = trio.lowlevel.Abort.SUCCEEDED
+        self.run_context = run_context()
 
     def open(self, worker: Worker) -> None:
         """Gets ready to serve a worker's sockets."""
@@ -119,7 +128,7 @@ class TrioRuntime(TrioLoop, LoopRuntime):
         scope = trio.CancelScope()
         try:
             with scope:
-                place = Place(self, trio.lowlevel.current_task(), scope)
+                place = Place(self, trio.lowlevel.current_task(), scope, trio.lowlevel.wait_task_rescheduled)
                 await self.run_apps(place)
         except RuntimeError as error:
             self.log.log_error("The application left a cancel scope or a nursery open", exc_info=error)
