@@ -120,7 +120,7 @@ FLOODS: dict[str, tuple[bytes, Callable[[int], bytes], int]] = {
 
 
 @pytest.mark.parametrize(("before", "make", "count"), FLOODS.values(), ids=FLOODS.keys())
-def test_floods(before: bytes, make: Callable[[int], bytes], count: int) -> None:
+def test_n28_floods(before: bytes, make: Callable[[int], bytes], count: int) -> None:
     """The client reads all answers, and is sent away well before it is through; memory stays flat; a canary lives."""
     app = Sleeps()
     h2 = H2(app, keep_alive_max_requests=10**9, start=START + SETTINGS_ACK + before)

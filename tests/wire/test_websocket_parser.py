@@ -87,7 +87,7 @@ def test_invalid_text_fails_before_its_frame_is_whole(twin: ModuleType) -> None:
     assert play(parser, [frame(TEXT, b"ab\xf4", announce=1000)]) == []
 
 
-def test_fragments_with_control_frames_between(twin: ModuleType) -> None:
+def test_ws15_fragments_with_control_frames_between(twin: ModuleType) -> None:
     assert events(
         twin,
         frame(TEXT, b"Hel\xe2", fin=False),
@@ -155,7 +155,7 @@ def test_close_codes_that_must_not_be_sent(twin: ModuleType, code: int) -> None:
         "length with the top bit": (frame(BINARY, b"", announce=1 << 63), 1002),
     }.values(),
 )
-def test_what_ends_the_connection(twin: ModuleType, raw: bytes, code: int) -> None:
+def test_ws15_what_ends_the_connection(twin: ModuleType, raw: bytes, code: int) -> None:
     assert error(twin, raw) == code
 
 
