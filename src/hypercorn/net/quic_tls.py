@@ -24,7 +24,7 @@ from hypercorn.net.tls import read_certificate
 if TYPE_CHECKING:
     from hypercorn.config import Config
 
-# Alerts (RFC 8446 section 6), and which of OpenSSL's verdicts (X509_V_ERR_*) they tell; others are an unknown authority.
+# Alerts (RFC 8446 section 6), and which of OpenSSL's verdicts (X509_V_ERR_*) they tell; others are an unknown CA.
 UNSUPPORTED, UNKNOWN_CA, REQUIRED = 43, 48, 116
 ALERTS = {9: 45, 10: 45, 23: 44}  # not valid yet, expired, revoked
 MAY_BE_CLIENTS = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)

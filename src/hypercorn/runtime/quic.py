@@ -68,8 +68,8 @@ class QUICServer:
         return list(dict.fromkeys(f"https://{address_text(port.sock.getsockname())}" for port in ports))
 
     def advertise(self) -> None:
-        """Has the answers of other versions say that there is this one, where the configuration says nothing of it. Only
-        those over TLS do: it takes no requests for "http" (RFC 9114 section 3.1.2)."""
+        """Has the answers of other versions say that there is this one, where the configuration says nothing of it.
+        Only those over TLS do: it takes no requests for "http" (RFC 9114 section 3.1.2)."""
         if not self.config.alt_svc_headers:
             self.worker.context.secure_alt_svc = True
             self.worker.context.say_alt_svc(self.alt_svc())
