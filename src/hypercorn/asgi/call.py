@@ -216,8 +216,8 @@ class AppCall:
         self.failure: BaseException | None = None  # the end, where it is no application error
 
     def start(self, context: Context) -> bool:
-        """The first step, in `context`, before there is a task to do it. Returns True where the call has ended in it;
-        else the task's first step gives what this one waits for. Raises what is no application error."""
+        """A step in `context` without a task to do it. Returns True where the call has ended in it; else a task's first
+        step gives what this one waits for (`held`). Raises what is no application error."""
         self.context = context
         try:
             self.held = context.run(self.send, None)

@@ -218,8 +218,8 @@ cdef class AppCall:
         self.stream = stream
 
     cpdef bint start(self, context) except -1:
-        """The first step, in `context` (contextvars), before there is a task to do it. Returns True where the call has
-        ended in it; else the task's first step gives what this one waits for. Raises what is no application error."""
+        """A step in `context` (contextvars) without a task to do it. Returns True where the call has ended in it; else a
+        task's first step gives what this one waits for (`held`). Raises what is no application error."""
         cdef PyObject* out = NULL
         cdef int kind
         self.context = context

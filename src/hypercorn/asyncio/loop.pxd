@@ -37,8 +37,15 @@ cdef class AsyncioLoop(Runtime):
     cdef public object variables
     cdef public bint eager
     cdef public bint lazy
-    @cython.locals(ended=cython.bint)
+    cdef public list waiting
+    cdef public object handle
+    cdef public object ready
     cpdef first_step(self, AppCall call)
+    @cython.locals(ended=cython.bint)
+    cpdef bint step(self, task, AppCall call, context) except -1
+    cpdef go_on_soon(self, task)
+    @cython.locals(call=AppCall)
+    cpdef go_on(self, list waiting)
     cpdef call_over(self, call, error)
     @cython.locals(place=Parking)
     cpdef parking(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from sys import getrefcount
@@ -156,7 +157,7 @@ class Parking:
 class AsyncioLoop(Runtime):
     """A running asyncio loop, or uvloop's."""
 
-    __slots__ = ("calls", "eager", "ended", "lazy", "loop", "variables")
+    __slots__ = ("calls", "eager", "ended", "handle", "lazy", "loop", "ready", "variables", "waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -166,6 +167,12 @@ class AsyncioLoop(Runtime):
         self.variables: Context = copy_context()
         self.eager = EAGER and loop.get_task_factory() is None
         self.lazy = self.eager and LAZY and swap_current_task is not None and register_task is not None
+        # Calls that go on in the loop's next turn, and the callback that they share. Whether it is the last that the
+        # loop was asked for is known only where its queue is to be seen (not on uvloop); else each has one of its own.
+        self.waiting: list[Any] = []
+        self.handle: Any = None
+        ready = getattr(loop, "_ready", None)
+        self.ready: deque[Any] | None = ready if isinstance(ready, deque) else None
 
     def now(self) -> float:
         return monotonic()
@@ -198,12 +205,22 @@ class AsyncioLoop(Runtime):
         task = new_task(CallTask)
         task.call = call
         register_task(task)
+        if not self.step(task, call, self.variables.copy()):
+            return task
+        unregister_task(task)
+        if getrefcount(task) > KNOWN_HERE:
+            task.set_up()  # somebody kept it: let it end
+        return None
+
+    def step(self, task: Any, call: Any, context: Context) -> bool:
+        """Does a step of a call whose task is not set up. True where the call has ended."""
         before = swap_current_task(self.loop, task)
         try:
-            ended = call.start(self.variables.copy())
+            ended = call.start(context)
         except CancelledError:
             ended = True
         except KeyboardInterrupt:  # the loop's, as from a task
+            unregister_task(task)
             raise
         except BaseException as error:
             call.failure = None  # told here
@@ -211,15 +228,53 @@ class AsyncioLoop(Runtime):
             ended = True
         finally:
             swap_current_task(self.loop, before)
+        if ended:
+            return True
+        if task.call is None:  # it was set up
             unregister_task(task)
-        if not ended:
-            if task.call is not None:
-                task.call = None
-                init_task(task, call, loop=self.loop, context=call.context, eager_start=True)
-            return task
-        if getrefcount(task) > KNOWN_HERE:
-            task.set_up()  # somebody kept it: let it end
-        return None
+        elif call.held is None:
+            call.holding = False
+            self.go_on_soon(task)
+        else:
+            task.call = None
+            unregister_task(task)
+            init_task(task, call, loop=self.loop, context=context, eager_start=True)
+        return False
+
+    def go_on_soon(self, task: Any) -> None:
+        """A call gave way to others (`asyncio.sleep(0)`) and goes on in the loop's next turn. For that it needs no task
+        that is set up. Calls between which nobody else asked the loop for a turn share one callback."""
+        ready = self.ready
+        if ready and self.handle is not None and ready[len(ready) - 1] is self.handle:
+            self.waiting.append(task)
+        else:
+            self.waiting = [task]
+            self.handle = self.loop.call_soon(self.go_on, self.waiting, context=self.variables)
+
+    def go_on(self, waiting: list[Any]) -> None:
+        """The next step of calls that gave way."""
+        waiting.reverse()
+        try:
+            while waiting:
+                task = waiting.pop()
+                call = task.call
+                if call is None:  # it was set up, and does its steps by itself
+                    unregister_task(task)
+                    continue
+                call.task = None
+                if not self.step(task, call, call.context):
+                    call.task = task
+                    continue
+                unregister_task(task)
+                self.calls.discard(task)
+                if getrefcount(task) > KNOWN_HERE:
+                    task.set_up()
+                if self.ended is not None:
+                    self.ended()
+        finally:
+            if waiting:
+                waiting.reverse()
+                self.loop.call_soon(self.go_on, waiting, context=self.variables)
 
     def cancel(self, call: Any) -> None:
         call.cancel()

@@ -157,8 +157,9 @@ class TLSConnection(Connection):
         engine = self.engine
         pieces: list[bytes] = []
         size = 0
+        full = True  # the last read may have left a part of a record
         # Asked first, since a read that finds nothing is an exception, the dearest part of a small request.
-        while incoming.pending or engine.pending():
+        while incoming.pending or (full and engine.pending()):
             try:
                 data = engine.read(RECORD)
             except ssl.SSLWantReadError:
@@ -172,6 +173,7 @@ class TLSConnection(Connection):
                     plain.connection.eof_received()
                 return
             pieces.append(data)
+            full = len(data) == RECORD
             size += len(data)
             if size >= BATCH:
                 self.hand_up(b"".join(pieces))

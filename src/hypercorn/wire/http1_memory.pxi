@@ -9,6 +9,10 @@ cdef enum:
     _LONGEST = 2048  # bytes of one
 
 
+cdef inline Py_ssize_t _slot(uint64_t key) noexcept:
+    return <Py_ssize_t>((key >> 32) % _SLOTS)  # the lowest bit is always set
+
+
 @cython.final
 cdef class Lines:
     """A section of field lines, the empty one included, and what it said."""
@@ -42,7 +46,7 @@ cdef class HeadMemory:
         for i in range(2):
             if parser.keys[i] == 0:
                 return False
-            found = <Lines>PyList_GET_ITEM(self.lines, <Py_ssize_t>(parser.keys[i] % _SLOTS))
+            found = <Lines>PyList_GET_ITEM(self.lines, _slot(parser.keys[i]))
             if found is None or found.key != parser.keys[i]:
                 continue
             n = <size_t>PyBytes_GET_SIZE(found.text)
@@ -77,7 +81,7 @@ cdef class HeadMemory:
         if n > _LONGEST or parser.codings.lines or parser.upgrades or parser.expect or parser.expect_other:
             return 0
         key = h1_hash(parser.base + start, n)
-        slot = <Py_ssize_t>(key % _SLOTS)
+        slot = _slot(key)
         lines = <Lines>PyList_GET_ITEM(self.lines, slot)
         if lines is None or lines.key != key:
             if self.seen[slot] != key:
