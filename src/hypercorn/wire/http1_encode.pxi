@@ -12,7 +12,7 @@ cdef extern from "Python.h":
 cdef enum:
     _ANSWERS = 32  # heads of responses that an encoder remembers
     _ANSWER_PAIRS = 32  # fields of one
-    _ANSWER_BYTES = 1024
+    _ANSWER_BYTES = 1024  # of its names and values
     _ANSWER_AGE = 8  # others in its place that it outlives
 
 
@@ -103,19 +103,24 @@ cdef class FieldEncoder:
             PyMem_Free(self.buffer)
             self.buffer = NULL
             self.capacity = 0
-        if slot >= 0 and len(made) <= _ANSWER_BYTES:
+        if slot >= 0:
             self.remember(slot, headers, made, omit_length)
         return made
 
     cdef int remember(self, Py_ssize_t slot, object headers, bytes made, bint omit_length) except -1:
         """Keeps what was made, unless another has the place that was wanted a short while ago."""
         cdef Answer answer = <Answer>PyList_GET_ITEM(self.answers, slot)
+        cdef Py_ssize_t size = 0
         if answer is not None and answer.age < _ANSWER_AGE:
             answer.age += 1
             return 0
         for pair in headers:
             if type(pair) is not tuple:
                 return 0
+            for part in pair:
+                size += len(part)
+                if type(part) is not bytes or size > _ANSWER_BYTES:
+                    return 0
         answer = Answer.__new__(Answer)
         answer.parts = tuple([part for pair in headers for part in pair])
         answer.made = made
