@@ -45,7 +45,7 @@ cdef class AsyncioLoop(Runtime):
     cpdef bint step(self, task, AppCall call, context) except -1
     cpdef go_on_soon(self, task)
     @cython.locals(call=AppCall)
-    cpdef go_on(self, list waiting)
+    cpdef take_turns(self, list waiting)
     cpdef call_over(self, call, error)
     @cython.locals(place=Parking)
     cpdef parking(self)

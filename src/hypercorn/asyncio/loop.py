@@ -249,9 +249,9 @@ class AsyncioLoop(Runtime):
             self.waiting.append(task)
         else:
             self.waiting = [task]
-            self.handle = self.loop.call_soon(self.go_on, self.waiting, context=self.variables)
+            self.handle = self.loop.call_soon(self.take_turns, self.waiting, context=self.variables)
 
-    def go_on(self, waiting: list[Any]) -> None:
+    def take_turns(self, waiting: list[Any]) -> None:
         """The next step of calls that gave way."""
         waiting.reverse()
         try:
@@ -274,7 +274,7 @@ class AsyncioLoop(Runtime):
         finally:
             if waiting:
                 waiting.reverse()
-                self.loop.call_soon(self.go_on, waiting, context=self.variables)
+                self.loop.call_soon(self.take_turns, waiting, context=self.variables)
 
     def cancel(self, call: Any) -> None:
         call.cancel()

@@ -23,6 +23,7 @@ cdef class TrioLoop(Runtime):
     cdef public object ended
     cdef public Place place
     cdef public object run_context
+    cdef public object checkpoint
 
     cpdef wake_task(self)
     cpdef call_ended(self)
@@ -39,16 +40,25 @@ cdef class Parking:
     cpdef send(self, value)
     cpdef wake(self)
 
+cdef object WOKEN
+
+cdef class Woken:
+    cpdef unwrap(self)
+
 cdef class Place:
     cdef public TrioLoop loop
     cdef public object task, scope, scopes, forget, trap, waiting
     cdef public AppCall call
     cdef public Parking parked
+    cdef public bint gave_way
 
     cpdef bint is_parked(self) except -1
     @cython.locals(ended=cython.bint)
     cpdef go_on(self)
+    @cython.locals(ended=cython.bint)
+    cpdef begin_parked(self, AppCall call)
     cpdef bint spoilt(self) except -1
     cpdef send(self, value)
+    @cython.locals(place=Place)
     cpdef AppCall begin_calls(self)
     cpdef over(self)

@@ -19,6 +19,7 @@ class TrioLoop(Runtime):
         "aborted",
         "calls",
         "cancel_call",
+        "checkpoint",
         "ended",
         "idle",
         "new_waiter",
@@ -54,6 +55,7 @@ class TrioLoop(Runtime):
         self.reschedule: Any = None
         self.place: Place | None = None  # whose call has its step right now
         self.run_context: Any = None  # where trio keeps the current task; None: no call goes on without its task's turn
+        self.checkpoint: Any = None  # what tells trio that a task gives way to others and goes on in its next turn
 
     def now(self) -> float:
         return monotonic()
@@ -156,6 +158,18 @@ class Parking:
                 place.loop.reschedule(place.task)
 
 
+class Woken:
+    """What a task that gave way gets when its turn has come: as much of trio's outcome as it asks for."""
+
+    __slots__ = ()
+
+    def unwrap(self) -> None:
+        """Nothing came of it."""
+
+
+WOKEN = Woken()
+
+
 class Place:
     """What a task for application calls awaits: it begins the calls of the queue, one after the other, each with a
     fresh context. Those that end in their first step, as most do, share one step of one task. One that waits for
@@ -165,13 +179,14 @@ class Place:
     wait: trio's `wait_task_rescheduled`
     """
 
-    __slots__ = ("call", "forget", "loop", "parked", "scope", "scopes", "task", "trap", "waiting")
+    __slots__ = ("call", "forget", "gave_way", "loop", "parked", "scope", "scopes", "task", "trap", "waiting")
 
     def __init__(self, loop: TrioLoop, task: Any, scope: Any, wait: Any) -> None:
         self.loop = loop
         self.task = task
         self.scope = scope
         self.parked: Parking | None = None  # what the call waits for
+        self.gave_way = False  # the call did, in its first step, and the task has its turn now
         self.forget: Any = self.cancelled  # as one object
         waiting = wait(self.forget)
         self.trap: Any = waiting.send(None)  # what tells trio to wait
@@ -224,6 +239,43 @@ class Place:
             call.held = None
             task._attempt_delivery_of_any_pending_cancel()
             return
+        elif call.held is loop.checkpoint:
+            call.holding = False
+            call.held = None
+        loop.reschedule(task)
+
+    def begin_parked(self, call: AppCall) -> None:
+        """Begins a call in this place, whose task is parked, in the midst of another task's turn, as `go_on`."""
+        loop = self.loop
+        task = self.task
+        context = loop.variables.copy()
+        before = loop.run_context.task
+        task._abort_func = None
+        loop.run_context.task = task
+        loop.place = self
+        loop.calls += 1
+        try:
+            ended = call.start(context)
+        except BaseException:  # kept in the call: the task raises it
+            ended = False
+        finally:
+            loop.place = None
+            loop.run_context.task = before
+        if ended:
+            loop.call_ended()
+            if not self.spoilt():
+                task._abort_func = self.abort
+                loop.idle.append(self)
+                task._attempt_delivery_of_any_pending_cancel()
+                return
+        else:
+            self.call = call
+            task.context = context
+            loop.running[call] = self
+            if call.holding and call.held is loop.checkpoint:  # to give way and to be woken are one turn
+                call.holding = False
+                call.held = None
+                self.gave_way = True
         loop.reschedule(task)
 
     def spoilt(self) -> bool:
@@ -247,6 +299,9 @@ class Place:
                 if call is None:
                     raise StopIteration
                 value = None
+            elif self.gave_way:
+                self.gave_way = False
+                value = WOKEN
             self.loop.place = self
             try:
                 return call.send(value)
@@ -299,6 +354,10 @@ class Place:
                     self.call = call
                     self.task.context = context
                     loop.running[call] = self
+                    if loop.run_context is not None:
+                        while loop.queue and loop.idle:
+                            place = loop.idle.pop()
+                            place.begin_parked(loop.queue.popleft())
                     return call
         finally:
             loop.waking = False
