@@ -28,7 +28,7 @@ class Batches:
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] == "/block":
             self.blocked += 1
-            time.sleep(0.03)
+            time.sleep(0.03)  # noqa: ASYNC251  # blocks on purpose
             await respond(send)
         else:
             await self.step(scope, send)
