@@ -367,6 +367,8 @@ def switched(h2: H2) -> bytes:
 
 
 def test_h2_11_q_h1_13_upgrade() -> None:
+    """G03: RFC 9113 section 3.1 calls the way by Upgrade obsolete and lets a server ignore it. It is followed all the
+    same: the users of this server's options asked for it (H2-11), and clients that offer it exist (curl --http2)."""
     app = Answers(start(), body(b"ok"))
     h2 = H2(app, start=b"")
     h2.client.send(upgrade())

@@ -20,6 +20,8 @@ from tests.http2 import (
     window_update,
 )
 
+from hypercorn.wire.grammar import FORBIDDEN_TRAILERS
+
 METHOD, SCHEME, PATH, AUTHORITY = GET
 
 
@@ -204,8 +206,10 @@ def test_h2_14_q_h2_7_trailers_of_a_request() -> None:
     assert h2.answer().body == b"3"
 
 
-@pytest.mark.parametrize("name", [b"content-length", b"host", b"authorization", b"te", b"connection"])
+@pytest.mark.parametrize("name", [*sorted(FORBIDDEN_TRAILERS), b"proxy-authorization"])
 def test_f17_trailers_that_would_change_the_request(name: bytes) -> None:
+    """RFC 9110 section 6.5.1: no sender may put them there, and whoever merges trailers into the head is misled. The h2
+    library lets them pass (it judges by RFC 9113 alone); here HTTP/2 is as strict as HTTP/1.1 and HTTP/3."""
     h2 = H2(Reads())
     h2.send(headers(1, POST, end=False), headers(1, [(name, b"1")]))
     assert h2.answer().reset == PROTOCOL_ERROR

@@ -9,6 +9,7 @@ import pytest
 from tests.wire.play import BODY, ERROR, HEAD, NEED_DATA, bytewise, play
 
 from hypercorn.errors import ProtocolError
+from hypercorn.wire.grammar import FORBIDDEN_TRAILERS
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 SIZED = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
@@ -95,6 +96,14 @@ def test_chunks_at_hand_are_joined(twin: ModuleType) -> None:
     assert parser.next_event() == BODY
     assert (parser.body, parser.complete, parser.trailers) == (b"ghi", True, [(b"x-a", b"b")])
     assert parser.next_event() == HEAD
+
+
+@pytest.mark.parametrize("name", [*sorted(FORBIDDEN_TRAILERS), b"proxy-authorization"])
+def test_trailers_that_are_refused(twin: ModuleType, name: bytes) -> None:
+    """RFC 9110 section 6.5.1, the same fields as in HTTP/2 and HTTP/3."""
+    for spelt in (name, name.upper()):
+        assert refusal(twin, CHUNKED + b"0\r\n" + spelt + b": 1\r\n\r\n") == 400
+    assert refusal(twin, CHUNKED + b"0\r\nx-" + name + b": 1\r\n\r\n") is None
 
 
 def test_the_rest_goes_to_another_protocol(twin: ModuleType) -> None:

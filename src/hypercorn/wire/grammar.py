@@ -60,6 +60,7 @@ EXTENSIONS: Final = re.compile(
 LARGEST: Final = 2**63 - 1
 MAX_EXTENSION: Final = 256  # bytes of a chunk's line
 _COMPRESSIONS: Final = frozenset((b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"))
+# What frames, routes, authenticates, controls or describes a message (RFC 9110 section 6.5.1), in every version.
 FORBIDDEN_TRAILERS: Final = frozenset(
     b"content-length transfer-encoding host authorization trailer content-type content-encoding "
     b"content-range te connection expect max-forwards cache-control set-cookie upgrade keep-alive".split()
