@@ -31,6 +31,7 @@ cdef class WebSocketStream(ASGIStream):
     cdef public double started_at
     cpdef end(self, int code, str reason)
     cpdef dict take_message(self)
+    cpdef take_up(self, dict message)
     cpdef send_message(self, dict message)
     cpdef send_accept(self, dict message)
     cpdef send_close(self, dict message)

@@ -172,8 +172,10 @@ class WebSocketStream(ASGIStream):
     def send(self, message: dict[str, Any]) -> Any:
         """The ASGI `send`. Raises `ClientDisconnected` (an OSError) when the client is gone,
         `UnexpectedMessageError` for a message out of place, TypeError or ValueError for a malformed one."""
-        if type(message) is not dict:
-            message = as_dict(message)
+        return self.take_up(message if type(message) is dict else as_dict(message))
+
+    def take_up(self, message: dict[str, Any]) -> Any:
+        """A message of the application's, as `send` got it."""
         kind = message.get("type")
         state = self.state
         if self.gone and state != CLOSED:

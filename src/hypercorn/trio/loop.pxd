@@ -5,6 +5,8 @@ from hypercorn.protocol.ports cimport Runtime
 
 from hypercorn.clock cimport monotonic
 
+cdef Py_ssize_t PARKED
+
 cdef class TrioLoop(Runtime):
     cdef public object token
     cdef public object new_waiter
@@ -40,25 +42,21 @@ cdef class Parking:
     cpdef send(self, value)
     cpdef wake(self)
 
-cdef object WOKEN
-
-cdef class Woken:
-    cpdef unwrap(self)
-
 cdef class Place:
     cdef public TrioLoop loop
-    cdef public object task, scope, scopes, forget, trap, waiting
+    cdef public object task, scope, scopes, forget, trap, rest, waiting
     cdef public AppCall call
     cdef public Parking parked
-    cdef public bint gave_way
 
     cpdef bint is_parked(self) except -1
-    @cython.locals(ended=cython.bint)
+    cpdef AppCall begin(self, AppCall call)
+    @cython.locals(call=AppCall)
     cpdef go_on(self)
-    @cython.locals(ended=cython.bint)
-    cpdef begin_parked(self, AppCall call)
+    @cython.locals(loop=TrioLoop, place=Place)
+    cpdef bint step(self, AppCall call, context) except -1
+    cpdef leave(self, AppCall call)
+    cpdef wait(self, trap)
     cpdef bint spoilt(self) except -1
     cpdef send(self, value)
-    @cython.locals(place=Place)
     cpdef AppCall begin_calls(self)
     cpdef over(self)

@@ -11,6 +11,15 @@ from hypercorn.asgi.call import AppCall
 from hypercorn.clock import monotonic
 from hypercorn.protocol.ports import Runtime
 
+PARKED = 1000  # tasks that wait for an application call at the most
+
+
+def trap_of(waiting: Any) -> Any:
+    """What a coroutine that waits gives trio to make it wait."""
+    trap = waiting.send(None)
+    waiting.close()
+    return trap
+
 
 class TrioLoop(Runtime):
     """A trio run."""
@@ -67,6 +76,8 @@ class TrioLoop(Runtime):
         return self.start_timer(max(0.0, when - monotonic()), callback)
 
     def spawn(self, coroutine: Any) -> Any:
+        if self.idle and self.run_context is not None:
+            return self.idle.pop().begin(coroutine)
         self.queue.append(coroutine)
         if not self.waking:
             self.wake_task()
@@ -158,18 +169,6 @@ class Parking:
                 place.loop.reschedule(place.task)
 
 
-class Woken:
-    """What a task that gave way gets when its turn has come: as much of trio's outcome as it asks for."""
-
-    __slots__ = ()
-
-    def unwrap(self) -> None:
-        """Nothing came of it."""
-
-
-WOKEN = Woken()
-
-
 class Place:
     """What a task for application calls awaits: it begins the calls of the queue, one after the other, each with a
     fresh context. Those that end in their first step, as most do, share one step of one task. One that waits for
@@ -179,19 +178,18 @@ class Place:
     wait: trio's `wait_task_rescheduled`
     """
 
-    __slots__ = ("call", "forget", "gave_way", "loop", "parked", "scope", "scopes", "task", "trap", "waiting")
+    __slots__ = ("call", "forget", "loop", "parked", "rest", "scope", "scopes", "task", "trap", "waiting")
 
     def __init__(self, loop: TrioLoop, task: Any, scope: Any, wait: Any) -> None:
         self.loop = loop
         self.task = task
         self.scope = scope
         self.parked: Parking | None = None  # what the call waits for
-        self.gave_way = False  # the call did, in its first step, and the task has its turn now
         self.forget: Any = self.cancelled  # as one object
-        waiting = wait(self.forget)
-        self.trap: Any = waiting.send(None)  # what tells trio to wait
+        # What tells trio to wait: for the call's stream, and for a call.
+        self.trap: Any = trap_of(wait(self.forget))
+        self.rest: Any = trap_of(wait(self.abort))
         self.waiting: Any = type(self.trap)
-        waiting.close()
         # Not public; without it a scope left open is noticed only when the task ends.
         self.scopes = getattr(task, "_cancel_status", None)
         self.call: AppCall | None = None
@@ -211,72 +209,69 @@ class Place:
         """Whether trio has the task wait for this place, and for nothing else."""
         return getattr(self.task, "_abort_func", None) is self.forget
 
-    def go_on(self) -> None:
-        """Does the next step of the call in the midst of another task's, as trio would in this one's turn: waking a
-        task costs more than what most calls do in a step. Where the call waits again, so does the task, for whatever
-        it is; anything else is left to the task's own turn."""
+    def begin(self, call: AppCall) -> AppCall | None:
+        """Begins a call while this place is idle. None where it has ended."""
         loop = self.loop
-        task = self.task
-        call: AppCall = self.call  # type: ignore[assignment]  # a call is parked here
-        before = loop.run_context.task
-        self.parked = None
-        task._abort_func = None
-        loop.run_context.task = task
-        loop.place = self
-        try:
-            ended = call.start(task.context)
-        except BaseException:  # kept in the call: the task raises it
-            ended = True
-        finally:
-            loop.place = None
-            loop.run_context.task = before
-        if ended:
-            if call.failure is None:
-                self.over()
-        elif type(call.held) is self.waiting:
-            task._abort_func = call.held.abort_func
-            call.holding = False
-            call.held = None
-            task._attempt_delivery_of_any_pending_cancel()
-            return
-        elif call.held is loop.checkpoint:
-            call.holding = False
-            call.held = None
-        loop.reschedule(task)
-
-    def begin_parked(self, call: AppCall) -> None:
-        """Begins a call in this place, whose task is parked, in the midst of another task's turn, as `go_on`."""
-        loop = self.loop
-        task = self.task
         context = loop.variables.copy()
-        before = loop.run_context.task
-        task._abort_func = None
-        loop.run_context.task = task
-        loop.place = self
         loop.calls += 1
-        try:
-            ended = call.start(context)
-        except BaseException:  # kept in the call: the task raises it
-            ended = False
-        finally:
-            loop.place = None
-            loop.run_context.task = before
-        if ended:
+        if self.step(call, context) and call.failure is None:
             loop.call_ended()
-            if not self.spoilt():
-                task._abort_func = self.abort
+            if self.spoilt():
+                loop.reschedule(self.task)
+            else:
                 loop.idle.append(self)
-                task._attempt_delivery_of_any_pending_cancel()
-                return
-        else:
-            self.call = call
-            task.context = context
-            loop.running[call] = self
-            if call.holding and call.held is loop.checkpoint:  # to give way and to be woken are one turn
-                call.holding = False
-                call.held = None
-                self.gave_way = True
-        loop.reschedule(task)
+                self.wait(self.rest)
+            return None
+        self.call = call
+        self.task.context = context
+        loop.running[call] = self
+        self.leave(call)
+        return call
+
+    def go_on(self) -> None:
+        """Does the next step of the call that is parked here."""
+        call: AppCall = self.call  # type: ignore[assignment]  # there is one
+        self.parked = None
+        if self.step(call, self.task.context) and call.failure is None:
+            self.over()
+        self.leave(call)
+
+    def step(self, call: AppCall, context: Context) -> bool:
+        """One step of a call in the midst of another task's, as trio would do it in this one's turn: to wake a task
+        costs more than what most calls do in a step. Returns True where the call has ended, well or not."""
+        loop = self.loop
+        run_context = loop.run_context
+        place = loop.place
+        task = run_context.task
+        self.task._abort_func = None
+        run_context.task = self.task
+        loop.place = self
+        try:
+            return call.start(context)
+        except BaseException:  # kept in the call: the task raises it
+            return True
+        finally:
+            loop.place = place
+            run_context.task = task
+
+    def leave(self, call: AppCall) -> None:
+        """After such a step: where the call waits, so does the task; anything else is for the task's own turn."""
+        if type(call.held) is self.waiting:
+            trap = call.held
+            call.holding = False
+            call.held = None
+            self.wait(trap)
+            return
+        if call.holding and call.held is self.loop.checkpoint:  # to give way and to be woken are one turn
+            call.holding = False
+            call.held = None
+        self.loop.reschedule(self.task)
+
+    def wait(self, trap: Any) -> None:
+        """Has the task wait, as trio does when a task gives it `trap`."""
+        task = self.task
+        task._abort_func = trap.abort_func
+        task._attempt_delivery_of_any_pending_cancel()
 
     def spoilt(self) -> bool:
         """A call left a scope or a nursery of its own open: the task can serve no other."""
@@ -295,18 +290,21 @@ class Place:
         while True:
             call = self.call
             if call is None:
+                if value is not None:
+                    value.unwrap()
+                    value = None
                 call = self.begin_calls()
                 if call is None:
-                    raise StopIteration
-                value = None
-            elif self.gave_way:
-                self.gave_way = False
-                value = WOKEN
+                    if self.spoilt() or len(self.loop.idle) >= PARKED:
+                        raise StopIteration
+                    self.loop.idle.append(self)
+                    return self.rest
             self.loop.place = self
             try:
                 return call.send(value)
             except StopIteration:
                 self.over()
+                value = None
             except BaseException:
                 self.over()
                 raise
@@ -354,10 +352,6 @@ class Place:
                     self.call = call
                     self.task.context = context
                     loop.running[call] = self
-                    if loop.run_context is not None:
-                        while loop.queue and loop.idle:
-                            place = loop.idle.pop()
-                            place.begin_parked(loop.queue.popleft())
                     return call
         finally:
             loop.waking = False

@@ -23,7 +23,6 @@ from hypercorn.trio.udp import UDPListener
 
 READ_SIZE = 65536
 OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-PARKED = 1000  # tasks that wait for an application call at the most
 ACCEPTS = 64  # connections accepted before the loop gets its turn
 ACCEPT_PAUSE = 0.5  # seconds without accepting when descriptors have run out
 
@@ -138,18 +137,15 @@ class TrioRuntime(TrioLoop, LoopRuntime):
 
     async def run_apps(self, place: Place) -> None:
         """Runs application calls, parked in between: waking a task is a good deal less work than making one."""
-        while True:
+        while not place.spoilt():
             try:
                 await place
+                return
             except (trio.Cancelled, KeyboardInterrupt):
                 raise
             except BaseException as error:  # whatever it is, it ends this call and nothing else
                 if not only_cancelled(error):
                     self.log.log_error("A request ended in an internal error", exc_info=error)
-            if len(self.idle) >= PARKED or place.spoilt():
-                return
-            self.idle.append(place)
-            await trio.lowlevel.wait_task_rescheduled(place.abort)
 
     def end_call(self, coroutine: Any) -> None:
         """Cancels one application call, and the task that it runs in with it."""
