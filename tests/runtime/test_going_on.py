@@ -194,6 +194,14 @@ def test_every_step_after_every_other(live: Live, ended: list[str]) -> None:
     assert live.errors() == []
 
 
+@pytest.mark.parametrize("backend", ["trio"])
+def test_where_trio_is_not_known(serve_app: Any, ended: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trio whose inner state is another one: tasks are woken."""
+    monkeypatch.setattr("hypercorn.trio.worker.run_context", lambda: None)
+    live = serve_app(partial(app, ended=ended), lifespan="off", graceful_timeout=0.1)
+    test_every_step_after_every_other(live, ended)
+
+
 def test_variables_are_each_calls_own(live: Live) -> None:
     for _ in range(2):
         ws = open_websocket(live)
