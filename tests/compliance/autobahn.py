@@ -152,8 +152,9 @@ def table(results: dict[str, dict[str, Any]], date: str) -> str:
 def main() -> None:
     """Writes the table."""
     files = sorted(Path(sys.argv[1]).glob("*.json"))
-    newest = max(file.stat().st_mtime for file in files)
-    date = time.strftime("%d %B %Y", time.gmtime(newest)).lstrip("0")
+    times = sorted(file.stat().st_mtime for file in files)
+    first, last = (time.strftime("%d %B %Y", time.gmtime(when)).lstrip("0") for when in (times[0], times[-1]))
+    date = last if first == last else f"{first} to {last}"
     print(table({file.stem: json.loads(file.read_text()) for file in files}, date), end="")
 
 
