@@ -1,7 +1,7 @@
-"""What operators do to a server and what befalls it, timed: starts, kills, reloads through nginx, recycling, the end.
+"""What operators do to a server and what befalls it, timed: kills, reloads through nginx, recycling, the end.
 
 python -m bench.faults                       all of it, about three minutes
-python -m bench.faults start kill drain      some of it
+python -m bench.faults kill drain            some of it
 python -m bench.faults reload --reloads 20 --seconds 60
 python -m bench.faults recycle --requests 1000000
 """
@@ -41,7 +41,6 @@ class Server:
             self.port = int(probe.getsockname()[1])
         self.folder = tempfile.mkdtemp()
         self.control = f"{self.folder}/control"
-        self.began = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "hypercorn", "-b", f"127.0.0.1:{self.port}", "--control", self.control]
             + [*arguments, app],
@@ -49,8 +48,6 @@ class Server:
             stderr=subprocess.DEVNULL,
         )
         self.await_answer()
-        self.started_in = time.monotonic() - self.began
-        self.started_with = sum(map(cpu_of, [self.process.pid, *children_of(self.process.pid)]))
 
     def await_answer(self) -> None:
         """Until a request is answered."""
@@ -89,23 +86,6 @@ class Server:
         code = self.process.wait(60)
         shutil.rmtree(self.folder, ignore_errors=True)
         return code
-
-
-def cpu_of(pid: int) -> float:
-    """Seconds of CPU time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def children_of(pid: int) -> list[int]:
-    """A process's children."""
-    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def children_cpu() -> float:
-    """Seconds of CPU time of the children that have ended."""
-    times = os.times()
-    return times.children_user + times.children_system
 
 
 def is_closed(sock: socket.socket) -> bool:
@@ -195,27 +175,6 @@ def nginx(port: int) -> Iterator[int]:
 
 
 # -- what is timed
-
-
-def start(options: argparse.Namespace) -> None:
-    """From the command to the first answer, less the import of the application."""
-    bare, imports, cpu, import_cpu = [], [], [], []
-    for _ in range(options.starts):
-        server = Server("-w", "1", app="examples.hello:app")
-        bare.append(server.started_in)
-        cpu.append(server.started_with)
-        server.end()
-        began, before = time.monotonic(), children_cpu()
-        subprocess.run([sys.executable, "-c", "import examples.hello"], cwd=ROOT, check=True)
-        imports.append(time.monotonic() - began)
-        import_cpu.append(children_cpu() - before)
-    above = statistics.median(bare) - statistics.median(imports)
-    above_cpu = statistics.median(cpu) - statistics.median(import_cpu)
-    print(
-        f"start: {statistics.median(bare) * 1000:.0f} ms to the first answer, {above * 1000:.0f} ms above the import "
-        f"of the application (the best of {options.starts}: {(min(bare) - min(imports)) * 1000:.0f} ms); "
-        f"{above_cpu * 1000:.0f} ms of CPU time above it"
-    )
 
 
 def kill(options: argparse.Namespace) -> None:
@@ -333,7 +292,6 @@ def blocked(options: argparse.Namespace) -> None:
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
-    "start": start,
     "kill": kill,
     "drain": drain,
     "blocked": blocked,
@@ -346,7 +304,6 @@ def main() -> None:
     """Runs the parts that are asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench.faults", description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="part", help=", ".join(PARTS))
-    parser.add_argument("--starts", type=int, default=15)
     parser.add_argument("--reloads", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--requests", type=int, default=200_000)
