@@ -94,6 +94,17 @@ def test_the_stack_of_a_worker_that_stands_still(server: Server, path: str) -> N
         assert peer.response().status == 200
 
 
+@pytest.mark.parametrize("question", ["status", "workers", "connections", "stack", "log-level info", "scale 2"])
+def test_answers_as_json(server: Server, path: str, question: str) -> None:
+    done = hypercorn("ctl", "--socket", path, "--json", *question.split())
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    if question in ("workers", "connections", "stack"):
+        assert {one["pid"] for one in answer} == server.workers()
+    else:
+        assert answer.get("target", answer.get("ok")) in (2, True)
+
+
 def test_scale_reload_and_drain(server: Server, path: str) -> None:
     before = server.serving(2)
     done = hypercorn("ctl", "--socket", path, "--json", "scale", "+1")
