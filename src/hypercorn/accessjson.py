@@ -84,7 +84,8 @@ class JSONLines:
 class JSONRecords(JSONLines):
     """Gathers the lines of many requests, until somebody takes them.
 
-    begin: called with this at the first line of a batch; False where lines are not to be gathered now
+    begin: called at the first line of a batch; gives what is called with this once there is something to take, or None
+        where lines are not to be gathered now
     hurry: called once when a batch should not wait any longer
     otherwise: what then, and for a record that cannot be made, is called in place of `write`
     """
@@ -92,7 +93,10 @@ class JSONRecords(JSONLines):
     __slots__ = ("begin", "hurried", "hurry", "lines", "lost", "otherwise", "used")
 
     def __init__(
-        self, begin: Callable[[Any], bool], hurry: Callable[[], object], otherwise: Callable[..., object]
+        self,
+        begin: Callable[[], Callable[[Any], object] | None],
+        hurry: Callable[[], object],
+        otherwise: Callable[..., object],
     ) -> None:
         super().__init__()
         self.begin = begin
@@ -105,9 +109,12 @@ class JSONRecords(JSONLines):
 
     def write(self, scope: dict[str, Any], status: Any, response_headers: Any, sent: int, duration: float) -> None:
         """Takes one record. Never raises."""
-        if self.used == 0 and not self.begin(self):
-            self.otherwise(scope, status, response_headers, sent, duration)
-            return
+        enlist: Callable[[Any], object] | None = None
+        if self.used == 0:
+            enlist = self.begin()
+            if enlist is None:
+                self.otherwise(scope, status, response_headers, sent, duration)
+                return
         if self.used > MOST:
             self.lost += 1
             return
@@ -118,7 +125,9 @@ class JSONRecords(JSONLines):
             return
         self.lines.append(line)
         self.used += len(line) + 1
-        if self.used > FULL and not self.hurried:
+        if enlist is not None:
+            enlist(self)
+        elif self.used > FULL and not self.hurried:
             self.hurried = True
             self.hurry()
 

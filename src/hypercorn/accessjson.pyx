@@ -213,7 +213,8 @@ cdef class JSONLines:
 cdef class JSONRecords(JSONLines):
     """Gathers the lines of many requests in its buffer, until somebody takes them: no object for a record.
 
-    begin: called with this at the first line of a batch; False where lines are not to be gathered now
+    begin: called at the first line of a batch; gives what is called with this once there is something to take, or None
+        where lines are not to be gathered now
     hurry: called once when a batch should not wait any longer
     otherwise: what then, and for a record that cannot be made, is called in place of `write`
     """
@@ -230,9 +231,12 @@ cdef class JSONRecords(JSONLines):
     def write(self, scope, status, response_headers, sent, duration):
         """Takes one record. Never raises."""
         cdef size_t mark
-        if self.used == 0 and not self.begin(self):
-            self.otherwise(scope, status, response_headers, sent, duration)
-            return
+        enlist = None
+        if self.used == 0:
+            enlist = self.begin()
+            if enlist is None:
+                self.otherwise(scope, status, response_headers, sent, duration)
+                return
         failed = False
         with cython.critical_section(self):
             mark = self.used
@@ -247,6 +251,8 @@ cdef class JSONRecords(JSONLines):
                 failed = True
         if failed:
             self.otherwise(scope, status, response_headers, sent, duration)
+        elif enlist is not None:
+            enlist(self)
         elif self.used > FULL and not self.hurried:
             self.hurried = True
             self.hurry()

@@ -149,16 +149,13 @@ class Logger:
         write: AccessWriter = JSONRecords(self.gather, self.hurry, self.log_access).write
         return write
 
-    def gather(self, records: JSONRecords) -> bool:
-        """At the first record of a batch: whether records can go to a descriptor without a detour."""
+    def gather(self) -> Callable[[JSONRecords], None] | None:
+        """At the first record of a batch: who takes it, where records can go to a descriptor without a detour."""
         logger = self.access_logger
         if logger is None or not logger.isEnabledFor(logging.INFO):
-            return False
+            return None
         writer = self.direct(logger)
-        if writer is None or self.line_prefix is not None:
-            return False
-        writer.gather(records)
-        return True
+        return None if writer is None or self.line_prefix is not None else writer.gather
 
     def hurry(self) -> None:
         """A batch of records should be written."""

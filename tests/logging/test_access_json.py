@@ -93,14 +93,18 @@ class Gathering:
 
     def __init__(self, module: Any, gathers: bool = True) -> None:
         self.gathers = gathers
-        self.begun = self.hurried = 0
+        self.begun = self.enlisted = self.hurried = 0
         self.refused: list[Any] = []
         self.records = module.JSONRecords(self.begin, self.hurry, lambda *record: self.refused.append(record))
 
-    def begin(self, records: Any) -> bool:
-        assert records is self.records
+    def begin(self) -> Any:
         self.begun += 1
-        return self.gathers
+        return self.enlist if self.gathers else None
+
+    def enlist(self, records: Any) -> None:
+        """It is told once there is something to take: who takes it at once, in another thread, misses nothing."""
+        assert records is self.records
+        self.enlisted += 1
 
     def hurry(self) -> None:
         self.hurried += 1
@@ -125,14 +129,14 @@ def test_lines_are_gathered_until_they_are_taken(gathering: Gathering) -> None:
             gathering.write(raw_path=path.encode())
         assert gathering.paths() == batch
         assert gathering.paths() == []
-    assert (gathering.begun, gathering.hurried, gathering.refused) == (2, 0, [])
+    assert (gathering.begun, gathering.enlisted, gathering.hurried, gathering.refused) == (2, 2, 0, [])
 
 
 def test_a_logger_that_does_not_gather_gets_the_records(gathering: Gathering) -> None:
     gathering.gathers = False
     gathering.write()
     gathering.write()
-    assert gathering.begun == 2
+    assert (gathering.begun, gathering.enlisted) == (2, 0)
     assert [record[1:] for record in gathering.refused] == [(200, (), 7, 0.5)] * 2
     assert gathering.paths() == []
 
@@ -157,3 +161,13 @@ def test_what_is_gathered_is_bounded(gathering: Gathering) -> None:
     assert lost > 0
     gathering.write(raw_path=b"/after")
     assert gathering.records.take()[1] == 0
+
+
+def test_a_batch_is_told_of_once_it_has_something(gathering: Gathering) -> None:
+    taken = []
+    gathering.enlist = lambda records: taken.append(records.take())  # type: ignore[method-assign]
+    gathering.write(raw_path=7)  # which cannot be made
+    assert taken == []
+    for _ in range(3):
+        gathering.write(raw_path=b"/a")
+    assert [data.count(b"\n") for data, _ in taken] == [1, 1, 1]
