@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json.encoder
+from collections import deque
 from collections.abc import Callable
 from time import gmtime, strftime, time
 from typing import Any
@@ -90,7 +91,7 @@ class JSONRecords(JSONLines):
     otherwise: what then, and for a record that cannot be made, is called in place of `write`
     """
 
-    __slots__ = ("begin", "hurried", "hurry", "lines", "lost", "otherwise", "used")
+    __slots__ = ("begin", "enlisted", "gathered", "hurried", "hurry", "lines", "lost", "otherwise", "taken", "told")
 
     def __init__(
         self,
@@ -102,20 +103,24 @@ class JSONRecords(JSONLines):
         self.begin = begin
         self.hurry = hurry
         self.otherwise = otherwise
-        self.hurried = False
-        self.lines: list[str] = []
-        self.used = 0
+        self.enlisted = self.hurried = False
+        # Each is changed by one thread alone: what gathers counts up, and so does what takes.
+        self.lines: deque[str] = deque()
+        self.gathered = 0  # bytes
+        self.taken = 0
         self.lost = 0
+        self.told = 0
 
     def write(self, scope: dict[str, Any], status: Any, response_headers: Any, sent: int, duration: float) -> None:
         """Takes one record. Never raises."""
         enlist: Callable[[Any], object] | None = None
-        if self.used == 0:
+        if not self.enlisted:
             enlist = self.begin()
             if enlist is None:
                 self.otherwise(scope, status, response_headers, sent, duration)
                 return
-        if self.used > MOST:
+        waiting = self.gathered - self.taken
+        if waiting > MOST:
             self.lost += 1
             return
         try:
@@ -123,21 +128,28 @@ class JSONRecords(JSONLines):
         except Exception:
             self.otherwise(scope, status, response_headers, sent, duration)
             return
+        self.gathered += len(line) + 1
         self.lines.append(line)
-        self.used += len(line) + 1
-        if enlist is not None:
-            enlist(self)
-        elif self.used > FULL and not self.hurried:
+        if not self.enlisted:  # asked again: all that was there before may have been taken meanwhile
+            self.enlisted = True
+            (enlist or self.begin() or self.give_up)(self)
+        elif waiting > FULL and not self.hurried:
             self.hurried = True
             self.hurry()
 
-    def take(self) -> tuple[bytes, int]:
+    def give_up(self, _: Any) -> None:
+        """Lines that were gathered have nowhere to go: the log is another one by now."""
+        self.take()
+
+    def take(self) -> tuple[bytes, int] | None:
         """The lines that were gathered, as bytes, and how many were lost since the last time."""
-        lines, self.lines = self.lines, []
-        lost, self.lost = self.lost, 0
-        self.used = 0
-        self.hurried = False
-        return "".join([line + "\n" for line in lines]).encode("ascii"), lost
+        self.enlisted = self.hurried = False
+        lines = [self.lines.popleft() + "\n" for _ in range(len(self.lines))]
+        data = "".join(lines).encode("ascii")
+        self.taken += len(data)
+        lost = self.lost
+        told, self.told = self.told, lost
+        return data, lost - told
 
 
 def quoted(value: bytes) -> str:

@@ -220,7 +220,7 @@ cdef class JSONRecords(JSONLines):
     """
 
     cdef object begin, hurry, otherwise
-    cdef bint hurried
+    cdef bint busy, enlisted, hurried
     cdef Py_ssize_t lost
 
     def __init__(self, begin, hurry, otherwise):
@@ -232,7 +232,7 @@ cdef class JSONRecords(JSONLines):
         """Takes one record. Never raises."""
         cdef size_t mark
         enlist = None
-        if self.used == 0:
+        if not self.enlisted:
             enlist = self.begin()
             if enlist is None:
                 self.otherwise(scope, status, response_headers, sent, duration)
@@ -243,23 +243,31 @@ cdef class JSONRecords(JSONLines):
             if mark > MOST:
                 self.lost += 1
                 return
+            self.busy = True
             try:
                 self.add(scope, status, response_headers, sent, duration)
                 self.raw(b"\n", 1)
             except Exception:
                 self.used = mark
                 failed = True
+            finally:
+                self.busy = False
         if failed:
             self.otherwise(scope, status, response_headers, sent, duration)
         elif enlist is not None:
+            self.enlisted = True
             enlist(self)
         elif self.used > FULL and not self.hurried:
             self.hurried = True
             self.hurry()
 
     def take(self):
-        """The lines that were gathered, as bytes, and how many were lost since the last time."""
+        """The lines that were gathered, as bytes, and how many were lost since the last time. None in the middle of a
+        line (the collector may run other threads): there will be more in a moment."""
         with cython.critical_section(self):
+            if self.busy:
+                return None
+            self.enlisted = False
             lost = self.lost
             data = PyBytes_FromStringAndSize(self.buffer, self.used) if self.used else b""
             self.lost = 0

@@ -60,7 +60,8 @@ class LineWriter:
             self.begin()
 
     def gather(self, batch: Any) -> None:
-        """Something gathers lines from now on: `batch.take()` gives them, as bytes, and how many it lost."""
+        """Something gathers lines from now on: `batch.take()` gives them, as bytes, and how many it lost, or
+        None where it is to be asked again."""
         self.batches.append(batch)
         if not self.awake:
             self.awake = True
@@ -119,9 +120,13 @@ class LineWriter:
         self.taken += sum(map(len, lines))
         gathered = []
         for _ in range(len(self.batches)):
-            data, lost = self.batches.pop(0).take()
-            gathered.append(data)
-            self.dropped += lost
+            batch = self.batches.pop(0)
+            taken = batch.take()
+            if taken is None:
+                self.batches.append(batch)
+            else:
+                gathered.append(taken[0])
+                self.dropped += taken[1]
         if self.dropped > self.told:
             lines.append(f"... {self.dropped - self.told} lines were dropped here\n")
             self.told = self.dropped

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+import threading
 from typing import Any
 
 import pytest
@@ -156,7 +158,7 @@ def test_what_is_gathered_is_bounded(gathering: Gathering) -> None:
         gathering.write(raw_path=long)
     assert gathering.hurried == 1
     data, lost = gathering.records.take()
-    assert 4 << 20 < len(data) < (4 << 20) + 70_000
+    assert 4 << 20 < len(data) < (4 << 20) + 140_000
     assert data.count(b"\n") + lost == 100
     assert lost > 0
     gathering.write(raw_path=b"/after")
@@ -171,3 +173,30 @@ def test_a_batch_is_told_of_once_it_has_something(gathering: Gathering) -> None:
     for _ in range(3):
         gathering.write(raw_path=b"/a")
     assert [data.count(b"\n") for data, _ in taken] == [1, 1, 1]
+
+
+def test_a_thread_takes_while_lines_are_gathered(request: pytest.FixtureRequest, gathering: Gathering) -> None:
+    """None is lost, cut or left behind, whenever the other thread comes."""
+    before = sys.getswitchinterval()
+    request.addfinalizer(lambda: sys.setswitchinterval(before))
+    sys.setswitchinterval(1e-6)
+    batches: list[Any] = []
+    taken: list[bytes] = []
+    ending = threading.Event()
+    gathering.enlist = batches.append  # type: ignore[method-assign]
+
+    def take() -> None:
+        while not ending.is_set() or batches:
+            for _ in range(len(batches)):
+                found = batches.pop(0).take()
+                assert found is not None
+                taken.append(found[0])
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    for number in range(5000):
+        gathering.write(raw_path=b"/%d" % number)
+    ending.set()
+    thread.join()
+    paths = [json.loads(line)["path"] for line in b"".join(taken).splitlines()]
+    assert paths == [f"/{number}" for number in range(5000)]
