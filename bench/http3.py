@@ -1,6 +1,6 @@
 """A download over HTTP/3 on loopback: what it costs the server, and what the server grows by.
 
-    python -m bench.http3 [--size MIB] [--loop asyncio uvloop trio] [--upload]
+    python -m bench.http3 [--size MIB] [--loop asyncio uvloop trio] [--upload] [--longest 1452]
 
 The server is a process of its own; the client (aioquic's) is in this one. A rate is bits of body for each second that a
 core of the server was busy: the client's work, and waiting for it, do not count. Needs the extra `h3`, and openssl.
@@ -163,7 +163,7 @@ def memory(pid: int, name: str) -> int:
     raise ServerError("the server has ended")
 
 
-def measure(loop: str, size: int, upload: bool) -> Cost:
+def measure(loop: str, size: int, upload: bool, longest: int = 0) -> Cost:
     """One transfer from a fresh server, after a small one. Raises ServerError."""
     with tempfile.TemporaryDirectory() as folder:
         certificate, key = self_signed(Path(folder))
@@ -173,6 +173,8 @@ def measure(loop: str, size: int, upload: bool) -> Cost:
         probe.close()
         command = [sys.executable, "-m", "hypercorn", "bench.http3:app", "--bind", f"127.0.0.1:{port}", "--http3"]
         command += ["--certfile", certificate, "--keyfile", key, "--worker-class", loop, "--workers", "0"]
+        if longest:
+            command += ["--quic-max-datagram-size", str(longest)]
         server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
             wait_for(port, server)
@@ -208,9 +210,10 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=100, help="MiB")
     parser.add_argument("--loop", nargs="+", default=["asyncio", "uvloop", "trio"])
     parser.add_argument("--upload", action="store_true", help="the other way")
+    parser.add_argument("--longest", type=int, default=0, help="octets of a datagram at the most")
     options = parser.parse_args()
     for loop in options.loop:
-        print(f"{loop:8} {measure(loop, options.size * MIB, options.upload)}", flush=True)
+        print(f"{loop:8} {measure(loop, options.size * MIB, options.upload, options.longest)}", flush=True)
 
 
 if __name__ == "__main__":

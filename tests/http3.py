@@ -296,6 +296,7 @@ class Server:
             idle_timeout=config.quic_idle_timeout,
             max_data=config.h2_connection_window,
             max_stream_data=config.h2_stream_window,
+            largest=config.quic_max_datagram_size,
         )
         configuration.certificate, configuration.private_key = certificate()
         self.ended: list[Connection] = []

@@ -115,6 +115,7 @@ class Config:
     h2_max_resets: int
     quic_max_connections: int
     quic_retry_threshold: int
+    quic_max_datagram_size: int
     websocket_max_message_size: int
     websocket_max_frame_size: int | None
     websocket_max_queue: int

@@ -136,6 +136,7 @@ DEFAULTS: dict[str, Any] = {
     "http3": False,
     "quic_max_connections": 10000,
     "quic_retry_threshold": 100,
+    "quic_max_datagram_size": 8952,
     "quic_idle_timeout": 60.0,
     "alt_svc_max_age": 3600.0,
     "h2_ping_interval": 30.0,

@@ -32,9 +32,9 @@ def test_h3_13_nothing_is_answered_by_more_than_three_times_its_size() -> None:
     server = Server(hello)
     client = server.connect()
     data = initial(client)
+    client.lose = lambda _: True
     server.endpoint.received(server.port, [(data, client.address)])
     server.settle(2)
-    client.lose = lambda _: True
     server.advance(5)
     assert 0 < sum(client.sizes) + sum(len(sent) for sent, _ in server.port.sent) <= 3 * len(data)
 

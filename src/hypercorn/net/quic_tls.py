@@ -24,7 +24,7 @@ from hypercorn.net.tls import read_certificate
 if TYPE_CHECKING:
     from hypercorn.config import Config
 
-# Alerts (RFC 8446 section 6), and which of OpenSSL's verdicts (X509_V_ERR_*) they tell; others are an unknown CA.
+# Alerts (RFC 8446 section 6), and which of OpenSSL's verdicts (X509_V_ERR_*) they tell; all others: unknown_ca.
 UNSUPPORTED, UNKNOWN_CA, REQUIRED = 43, 48, 116
 ALERTS = {9: 45, 10: 45, 23: 44}  # not valid yet, expired, revoked
 MAY_BE_CLIENTS = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
@@ -82,6 +82,7 @@ class ServerConfiguration(QuicConfiguration):
 
     named: dict[str, Identity] = field(default_factory=dict)  # by host name in lower case, or "*." and a domain
     clients: Clients | None = None  # None: no certificates are asked for
+    largest: int = 1452  # octets of a datagram at the most
 
     def identity(self, name: str | None) -> Identity | None:
         """What a client that asks for `name` is shown (RFC 6066); None for the default."""
@@ -101,6 +102,7 @@ def server_configuration(config: Config) -> ServerConfiguration:
         idle_timeout=config.quic_idle_timeout,
         max_data=config.h2_connection_window,
         max_stream_data=config.h2_stream_window,
+        largest=config.quic_max_datagram_size,
     )
     password = config.keyfile_password
     load(configuration, "certfile and keyfile", config.certfile or "", config.keyfile or "", password)

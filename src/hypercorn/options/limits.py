@@ -22,6 +22,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("h2_connection_window", size(65535), 4194304, "Limits", "HTTP/2 request bodies on their way together"),
     Option("h2_max_resets", number(1), 1000, "Limits", "HTTP/2 streams that a client may reset before an answer"),
     Option("quic_max_connections", number(1), 10000, "Limits", "HTTP/3 connections of one worker"),
+    Option("quic_max_datagram_size", number(1200, 65507), 8952, "Limits", "UDP datagram sent, where its path takes it"),
     Option("quic_retry_threshold", number(0), 100, "Limits", "handshakes under way before clients prove their address"),
     Option(
         "websocket_max_message_size",

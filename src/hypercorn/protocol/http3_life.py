@@ -204,7 +204,7 @@ class HTTP3Life(HTTP2Life):
     def make_room(self) -> None:
         """How much QUIC may be given, and how much of each stream that waits."""
         quic = self.quic
-        room = quic.room() + SLACK
+        room = quic.room() + max(SLACK, quic.datagram_size)
         for stream_id in list(self.feeding):
             unsent = quic.unsent(stream_id)
             if unsent <= 0:

@@ -30,6 +30,7 @@ from aioquic.quic.stream import QuicStream
 
 from hypercorn.net.quic_tls import ServerConfiguration
 from hypercorn.protocol.ports import Context
+from hypercorn.protocol.quic_bulk import bulk
 
 ID_LENGTH = 10  # octets of a connection id: two for the worker, eight of chance
 UNI_STREAMS = 8  # unidirectional streams of the peer: control, two of QPACK, and some that are of no use
@@ -38,7 +39,8 @@ SEAL = 16  # octets of a token that prove it
 TOKEN_LIFE = 30.0  # seconds: clients send a token back at once
 HOST_IDS = 8  # connection ids that a peer gets at the most
 SHORT, LONG = 1200, 1452  # octets of a datagram: on every path, and on most (RFC 9000 section 14)
-PROBES = 3  # attempts to find out
+PROBES = 3  # attempts to find out whether one of a certain size arrives
+MUCH = 64  # full datagrams after which longer ones than usual are worth a probe
 BLACK_HOLE = 3  # timeouts in a row after which long datagrams are taken for lost
 LONGEST_FLIGHT = 4194304  # octets that are kept for a peer that has not acknowledged them
 
@@ -107,6 +109,8 @@ class ServerConnection(QuicConnection):
         self.window = context.h2_connection_window
         self.probes = 0
         self.probing = False
+        self.streamed = 0  # datagrams that were full of stream data
+        self.measured: Any = None  # the address of the path that datagrams are sized for
         self.peer_limit = 65527  # octets of a datagram that the peer takes
         first = ids.new()
         self._host_cids[0] = QuicConnectionId(
@@ -135,6 +139,11 @@ class ServerConnection(QuicConnection):
     def idle_timeout(self) -> float:
         """Seconds of silence after which both sides forget the connection (RFC 9000 section 10.1)."""
         return self._idle_timeout()
+
+    @property
+    def datagram_size(self) -> int:
+        """Octets of a datagram at the most, as far as the path is known."""
+        return self._max_datagram_size
 
     def room(self) -> int:
         """Octets that may be on their way now and are not (RFC 9002 section 7)."""
@@ -195,6 +204,15 @@ class ServerConnection(QuicConnection):
             self.tls.certificate, self.tls.certificate_chain, self.tls.certificate_private_key = identity
         tls.Context._server_handle_hello(self.tls, data, *outputs)
 
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
+        path = self.path
+        if path != self.measured and self.measured is not None:
+            self.measured = None  # the peer has moved: nothing is known of its new path (RFC 9000 section 9.4)
+            self.probes = 0
+            self.set_datagram_size(SHORT)
+        datagrams = bulk(self, now)
+        return super().datagrams_to_send(now) if datagrams is None else datagrams
+
     # -- how long a datagram may be
 
     @property
@@ -214,10 +232,13 @@ class ServerConnection(QuicConnection):
             return []
         if self.closing or self.room() < 2 * LONG:
             return []
-        size = min(LONG, self.peer_limit)
-        if size <= SHORT:
+        size = self.next_size()
+        if size <= self._max_datagram_size:
             self.probes = PROBES
             return []
+        if size > LONG and self.streamed < MUCH:
+            return []
+        self.measured = path.addr
         builder = QuicPacketBuilder(
             host_cid=self.host_cid,
             is_client=False,
@@ -237,20 +258,27 @@ class ServerConnection(QuicConnection):
         self._packet_number = builder.packet_number
         for packet in packets:
             packet.sent_time = now
+            packet.in_flight = False  # that it was lost says nothing of how much the path takes (section 14.4)
             self._loss.on_packet_sent(packet=packet, space=self._spaces[packet.epoch])
         return [(datagram, path.addr) for datagram in datagrams]
 
     def _probed(self, delivery: QuicDeliveryState, size: int) -> None:
         """What became of a probe."""
         self.probing = False
-        if delivery == QuicDeliveryState.ACKED:
-            self.probes = PROBES
+        if delivery == QuicDeliveryState.ACKED and size > self._max_datagram_size:
+            self.probes = 0
             self.set_datagram_size(size)
+
+    def next_size(self) -> int:
+        """Octets of a datagram that the next probe has: first as most paths take, then twice as many each time."""
+        size = self._max_datagram_size
+        return min(LONG if size < LONG else 2 * size, self.settings.largest, self.peer_limit)
 
     def set_datagram_size(self, size: int) -> None:
         """Datagrams have at most so many octets from now on."""
         self._max_datagram_size = size
         self._loss._pacer._max_datagram_size = size
+        setattr(self._loss._cc, "_max_datagram_size", size)  # noqa: B010  not every algorithm declares it
 
     def _parse_transport_parameters(self, data: bytes, from_session_ticket: bool = False) -> None:
         super()._parse_transport_parameters(data, from_session_ticket)
@@ -281,14 +309,20 @@ class ServerConnection(QuicConnection):
             self._host_cid_seq += 1
             self.issued(fresh)
 
-    def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
+    def limits_moved(self) -> bool:
+        """Lets the peer open a new stream for each that is over. True where it has to be told what it may send."""
         bidi, uni = self._local_max_streams_bidi, self._local_max_streams_uni
         for limit, most, kind in ((bidi, self.most_streams, 0), (uni, UNI_STREAMS, 2)):
-            if (limit.sent - limit.used) * 2 <= most:  # the peer may open a new stream for each that is over
+            limit.value = limit.sent
+            if (limit.sent - limit.used) * 2 <= most:
                 open_now = sum(number & 3 == kind for number in self._streams)
                 limit.value = max(limit.sent, limit.used - open_now + most)
-            else:
-                limit.value = limit.sent
+        return any(limit.value != limit.sent for limit in (self._local_max_data, bidi, uni))
+
+    def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
+        if not self.limits_moved():
+            return
+        bidi, uni = self._local_max_streams_bidi, self._local_max_streams_uni
         for limit in (self._local_max_data, bidi, uni):
             if limit.value == limit.sent:
                 continue
