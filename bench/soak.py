@@ -1,6 +1,6 @@
 """Hours of mixed load, and whether anything grows: memory, descriptors, threads, tasks, objects.
 
-    python -m bench.soak --minutes 20 [--json soak.json] [--svg docs/soak.svg] [--table docs/soak.md]
+    python -m bench.soak --minutes 20 [--json soak.json] [--svg docs/soak.svg --page docs/soak.md]
 
 Two servers of the command line with two workers each get the same load (`bench.soak_load`: HTTP/1.1, HTTP/2, HTTP/3,
 WebSocket, TLS; clients that keep to the rules, and clients that break off). The workers of the first live through all
@@ -45,6 +45,14 @@ PANELS = (
     ("Objects at rest", "objects"),
     ("Tasks at rest", "tasks"),
 )
+PAGE = """# Soak
+
+`python -m bench.soak` puts a mixed load on two servers with two workers each: HTTP/1.1, HTTP/2, HTTP/3, WebSockets,
+over TLS and without, clients that keep to the rules, and clients that break off wherever they are. The workers of the
+*steady* server live through all of it. On the *restless* one a worker is killed every 20 seconds of load and all of
+them are reloaded every 45: there the supervisor is what is watched. Now and then the load rests until nothing is open
+any more; the table compares what each process holds at the third rest with what it holds at the last.
+"""
 
 
 class Sample(NamedTuple):
@@ -287,13 +295,9 @@ def about(soak: Soak, loops: list[str]) -> list[str]:
 
 
 def table(soak: Soak, notes: list[str]) -> str:
-    """As Markdown."""
-    lines = [
-        *notes,
-        "",
-        "| Process | Memory, MiB | Descriptors | Threads | Tasks | Objects |",
-        "|---|---|---|---|---|---|",
-    ]
+    """As Markdown: each process at the first rest that counts, and at the last."""
+    head = ["| Process | Memory, MiB | Descriptors | Threads | Tasks | Objects |", "|---|---|---|---|---|---|"]
+    lines = [*notes, "", *head]
     for first, last in growths(soak):
         cells = [f"{first.memory:.1f} → {last.memory:.1f}"]
         for name in ("descriptors", "threads", "tasks", "objects"):
@@ -323,7 +327,7 @@ def main() -> int:
     )
     parser.add_argument("--json", type=Path, help="write all samples there")
     parser.add_argument("--svg", type=Path, help="draw the curves there")
-    parser.add_argument("--table", type=Path, help="write the table there, as well as to the terminal")
+    parser.add_argument("--page", type=Path, help="write the page of the documentation there")
     options = parser.parse_args()
     end_on_termination()
     with tempfile.TemporaryDirectory() as folder:
@@ -350,8 +354,8 @@ def main() -> int:
         options.json.write_text(json.dumps(columns))
     if options.svg is not None:
         options.svg.write_text(draw("Under mixed load", notes, panels(soak.samples), max(soak.minute(), 0.1)))
-    if options.table is not None:
-        options.table.write_text(text)
+    if options.page is not None:
+        options.page.write_text(f"{PAGE}\n{text}\n![The curves of memory, descriptors, objects and tasks](soak.svg)\n")
     print("\n".join(found) if found else "nothing has grown")
     return 1 if found else 0
 

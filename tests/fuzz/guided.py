@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType, ModuleType
 
+from tests.fuzz import corpora
 from tests.fuzz.targets import PURE_MODULES, TARGETS
 
 from hypercorn.net import proxies
@@ -51,11 +52,11 @@ def main() -> None:
             atheris.instrument_func(function)
     target = TARGETS[options.target]
     with tempfile.TemporaryDirectory() as folder:
-        for seed in target.seeds:
+        for seed in (*target.seeds, *corpora.load(options.target)):
             Path(folder, hashlib.sha1(seed).hexdigest()).write_bytes(seed)
-        corpora = [str(options.corpus or folder), folder] if options.corpus else [folder]
+        folders = [str(options.corpus), folder] if options.corpus else [folder]
         limits = [f"-max_total_time={options.seconds}", "-max_len=2000", "-timeout=10", "-print_final_stats=1"]
-        atheris.Setup([sys.argv[0], *corpora, *limits, *options.more], target.call)
+        atheris.Setup([sys.argv[0], *folders, *limits, *options.more], target.call)
         atheris.Fuzz()
 
 

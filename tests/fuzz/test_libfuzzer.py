@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.fuzz import corpora
 from tests.wire.cases import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,12 +36,19 @@ def compiler(folder: Path) -> str:
     return clang
 
 
-def corpus(folder: Path) -> Path:
+def corpus(folder: Path, name: str) -> Path:
+    """What the run begins with: the corpus of the tree, and the case file."""
     folder.mkdir()
-    for case in load():
-        if len(case.raw) <= 4096:
-            (folder / hashlib.sha1(case.raw).hexdigest()).write_bytes(case.raw)
+    for raw in (*corpora.load(name), *(case.raw for case in load())):
+        if len(raw) <= 4096:
+            (folder / hashlib.sha1(raw).hexdigest()).write_bytes(raw)
     return folder
+
+
+def test_every_c_file_has_a_target_and_a_corpus() -> None:
+    names = {path.stem for path in (ROOT / "csrc").glob("*.c")}
+    assert names == {path.stem.removesuffix("_fuzz") for path in (ROOT / "csrc/fuzz").glob("*.c")}
+    assert all(corpora.load(name) for name in names)
 
 
 @pytest.mark.parametrize("vectors", ["vectors", "scalar"])
@@ -69,7 +77,7 @@ def fuzz(tmp_path: Path, name: str, vectors: str, seconds: int, *more: str) -> N
     run = subprocess.run(
         [
             str(target),
-            str(corpus(tmp_path / "corpus")),
+            str(corpus(tmp_path / "corpus", name)),
             f"-max_total_time={max(seconds, 1)}",
             "-max_len=4096",
             "-timeout=5",

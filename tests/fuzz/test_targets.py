@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.fuzz import targets
+from tests.fuzz import corpora, targets
 from tests.fuzz.http1_many import mutated
 from tests.fuzz.targets import TARGETS
 
@@ -23,7 +23,7 @@ COUNT = 400
 def test_seeds_and_their_mutations(name: str) -> None:
     target = TARGETS[name]
     chance = random.Random(name)
-    for seed in target.seeds[:COUNT]:
+    for seed in (*target.seeds[:COUNT], *corpora.load(name)):
         target.call(seed)
     target.call(b"")
     for _ in range(COUNT):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -69,6 +70,8 @@ def test_what_runs_is_there() -> None:
     for path in WORKFLOWS:
         for script in re.findall(r"python(?:3[.\d]*)? (?:-I )?([\w/]+\.py)", path.read_text()):
             assert (ROOT / script).is_file(), f"{path.name} runs {script}"
+        for script in re.findall(r"run: (tests/[\w/]+\.sh)", path.read_text()):
+            assert os.access(ROOT / script, os.X_OK), f"{path.name} runs {script}"
         for module in re.findall(r"python -m (bench\.\w+)", path.read_text()):
             assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()
         for folder in re.findall(r"(?<![\w/.])(tests/[\w/]+)(?![\w/*.])", path.read_text()):

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# The suite over a compiled core that was built with the address and undefined-behaviour sanitizers.
+#
+#   tests/sanitize.sh                          the folders below
+#   tests/sanitize.sh tests/wire -k chunked    what pytest is told
+#
+# It works in a copy of the tree (SANITIZED, kept when it is given), with the packages of PYTHON (.venv/bin/python, else
+# python3), which needs the extra `test` and Cython. gcc alone: the libraries of clang's sanitizers are linked otherwise.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+if [ -z "${PYTHON:-}" ]; then
+    [ -x .venv/bin/python ] && PYTHON=$root/.venv/bin/python || PYTHON=$(command -v python3)
+fi
+copy=${SANITIZED:-$(mktemp -d)}
+[ -n "${SANITIZED:-}" ] || trap 'rm -rf "$copy"' EXIT
+mkdir -p "$copy"
+git ls-files -z | xargs -0 tar cf - | tar xf - -C "$copy" # keeps the times of the files: what did not change stays built
+cd "$copy"
+CC=gcc HYPERCORN_SANITIZE=1 HYPERCORN_REQUIRE_EXTENSIONS=1 "$PYTHON" setup.py -q build_ext --inplace
+
+[ $# -gt 0 ] || set -- tests/wire tests/protocol tests/asgi tests/fuzz tests/compliance tests/runtime
+# Processes that the tests start inherit all of this. PYTHONMALLOC shows every object to the sanitizer; what the
+# interpreter itself leaks at its end is of no interest, and it maps what the sanitizer would forbid to be overcommitted.
+export PYTHONPATH=$copy/src PYTHONMALLOC=malloc PYTHONDONTWRITEBYTECODE=1
+export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:allocator_may_return_null=1
+export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+export HYPERCORN_FUZZ_SECONDS=${HYPERCORN_FUZZ_SECONDS:-6}
+LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" exec "$PYTHON" -m pytest -p no:cacheprovider "$@"
