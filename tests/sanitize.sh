@@ -23,6 +23,7 @@ CC=gcc HYPERCORN_SANITIZE=1 HYPERCORN_REQUIRE_EXTENSIONS=1 "$PYTHON" setup.py -q
 # Processes that the tests start inherit all of this. PYTHONMALLOC shows every object to the sanitizer; what the
 # interpreter itself leaks at its end is of no interest, and it maps what the sanitizer would forbid to be overcommitted.
 export PYTHONPATH=$copy/src PYTHONMALLOC=malloc PYTHONDONTWRITEBYTECODE=1
+export HYPERCORN_SANITIZED=1 # tests of time allow for it
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:allocator_may_return_null=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export HYPERCORN_FUZZ_SECONDS=${HYPERCORN_FUZZ_SECONDS:-6}

@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = int(os.environ.get("HYPERCORN_FUZZ_SECONDS", "30"))
 FLAGS = ["-g", "-O1", "-fno-sanitize-recover=all", "-fsanitize=fuzzer,address,undefined"]
 
+# Under tests/sanitize.sh another sanitizer's library would be loaded before clang's.
+CLEAN = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
 SCALAR = {"vectors": [], "scalar": ["-U__SSE2__", "-U__ARM_NEON"]}
 
 
@@ -30,7 +32,7 @@ def compiler(folder: Path) -> str:
     probe = folder / "probe.c"
     probe.write_text("int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return p && n == 0; }\n")
     command = [clang, *FLAGS, str(probe), "-o", str(folder / "probe")]
-    built = subprocess.run(command, capture_output=True, text=True)
+    built = subprocess.run(command, capture_output=True, text=True, env=CLEAN)
     if built.returncode:
         pytest.skip(f"this clang has no libFuzzer: {built.stderr[-200:]}")
     return clang
@@ -73,7 +75,7 @@ def fuzz(tmp_path: Path, name: str, vectors: str, seconds: int, *more: str) -> N
     target = tmp_path / f"{name}_fuzz"
     sources = [str(ROOT / "csrc" / path) for path in (f"{name}.c", f"fuzz/{name}_fuzz.c", *more)]
     command = [compiler(tmp_path), *FLAGS, *SCALAR[vectors], f"-I{ROOT / 'csrc'}", *sources, "-o", str(target)]
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, env=CLEAN)
     run = subprocess.run(
         [
             str(target),
@@ -89,6 +91,7 @@ def fuzz(tmp_path: Path, name: str, vectors: str, seconds: int, *more: str) -> N
         capture_output=True,
         text=True,
         cwd=tmp_path,
+        env=CLEAN,
     )
     print(run.stderr[-2000:])
     assert run.returncode == 0, run.stderr[-4000:]
