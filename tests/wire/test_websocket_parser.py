@@ -66,6 +66,17 @@ def test_binary_messages_of_every_length(twin: ModuleType, size: int) -> None:
     assert parser.buffered == 0
 
 
+def test_nothing_more_is_there(twin: ModuleType) -> None:
+    """Asked before anything came, and in the middle of a header: no buffer is there to look at."""
+    parser = twin.FrameParser()
+    assert parser.next_event() == NEED_DATA
+    parser.feed(frame(TEXT, b"hello")[:3])
+    assert [parser.next_event() for _ in range(2)] == [NEED_DATA, NEED_DATA]
+    parser.feed(frame(TEXT, b"hello")[3:])
+    assert parser.next_event() == MESSAGE
+    assert parser.message == "hello"
+
+
 @pytest.mark.parametrize("text", UTF8_GOOD)
 def test_text_messages(twin: ModuleType, text: str) -> None:
     assert events(twin, frame(TEXT, text.encode())) == [(MESSAGE, text)]

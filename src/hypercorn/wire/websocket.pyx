@@ -93,6 +93,8 @@ cdef class FrameParser:
         cdef size_t rest = self.length - self.pos
         cdef size_t more
         cdef int used
+        if rest == 0:  # there may be no buffer to copy from
+            return _NEED_DATA
         if self.stashed == 0:
             used = ws_header(self.base + self.pos, rest, &self.frame)
             if used == 0:
