@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.compliance.test_http2_live import Conversation
+from tests.http2 import GET, headers, ping
 from tests.live import eventually
 from tests.peer import Peer, request
 from tests.process.command import ROOT, RUNNING, environment
@@ -369,3 +371,22 @@ def test_standard_error_is_a_closed_pipe() -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_g13_a_worker_killed_with_a_hundred_streams() -> None:
+    """The client sees the end of its connection; the next request is served within a second."""
+    with Server("-w", "2") as server:
+        server.serving(2)
+        with server.connect() as peer:
+            client = Conversation(peer)
+            client.send(headers(1))
+            victim = int(client.answer(1).body)
+            target = [(name, b"/slow/60" if name == b":path" else value) for name, value in GET]
+            client.send(*(headers(stream, target) for stream in range(3, 203, 2)), ping())
+            client.until(lambda: any(one.kind == 6 for one in client.reader.frames))
+            kill(victim)
+            assert client.ended()
+        began = time.monotonic()
+        assert server.pid() != victim
+        assert time.monotonic() - began < 5  # a busy machine
+        assert victim not in server.serving(2)
