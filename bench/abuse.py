@@ -230,7 +230,7 @@ def pour(server: Server, first: bytes, piece: bytes, most: int) -> tuple[str, in
                 except BlockingIOError:
                     continue
                 except ConnectionError:
-                    sent = most
+                    most = sent
                     continue
                 sent += count
                 waiting = waiting[count:]

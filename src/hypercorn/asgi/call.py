@@ -302,7 +302,10 @@ class AppCall:
     def ended(self, error: BaseException | None, transport: Transport | None) -> None:
         """The call is over, and with it the turn of `transport` that this step began."""
         self.over = True
-        self.stream.call_ended(error)
+        try:
+            self.stream.call_ended(error)
+        except Exception as fault:
+            self.stream.connection.transport.broken(fault)
         if self.task is not None:
             self.stream.runtime.call_over(self, error)
         if transport is not None:

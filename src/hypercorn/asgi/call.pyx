@@ -332,7 +332,10 @@ cdef class AppCall:
     cpdef ended(self, error, Transport transport):
         """The call is over, and with it the turn of `transport` that this step began."""
         self.over = True
-        self.stream.call_ended(error)
+        try:
+            self.stream.call_ended(error)
+        except Exception as fault:
+            self.stream.connection.transport.broken(fault)
         if self.task is not None:
             self.stream.runtime.call_over(self, error)
         if transport is not None:

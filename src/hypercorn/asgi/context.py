@@ -151,6 +151,9 @@ class ASGIContext(Context):
         if self.access is not None:
             self.access(stream.scope, stream.status or None, stream.headers, stream.sent, duration)
 
+    def log_fault(self, error: Exception) -> None:
+        self.logger.log_error("A connection ended in an internal error", exc_info=error)
+
     def log_error(self, message: str, *args: Any) -> None:
         self.logger.log_error(message, *args)
 

@@ -273,7 +273,11 @@ class HTTPStream(ASGIStream):
             return Drain(self)
         self.state = TRAILERS if self.trailers else COMPLETE
         self.over = not self.trailers_wanted
-        self.connection.body(self, data, True)
+        try:
+            self.connection.body(self, data, True)
+        except Exception:
+            self.over = False  # what ends the call has to end the exchange
+            raise
         if self.over:
             self.response_sent()
         return DONE

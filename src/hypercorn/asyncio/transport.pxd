@@ -5,6 +5,7 @@ cdef class AsyncioTransport(Transport):
     cdef public object worker
     cdef public object tls
     cdef public object loop_transport
+    cdef public bint blocked
     cdef public bint closed
     cdef public bint eof_written
     cpdef data_received(self, bytes data)

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 class AsyncioTransport(Transport):
     """One accepted connection on an asyncio loop."""
 
-    __slots__ = ("__weakref__", "closed", "eof_written", "loop_transport", "tls", "worker")
+    __slots__ = ("__weakref__", "blocked", "closed", "eof_written", "loop_transport", "tls", "worker")
 
     def __init__(self, runtime: Runtime, worker: Worker, tls: Any) -> None:
         super().__init__(runtime)
         self.worker = worker
         self.tls = tls
         self.loop_transport: Any = None
+        self.blocked = False  # the loop's buffer is above the high-water mark
         self.closed = False
         self.eof_written = False
 
@@ -41,16 +42,23 @@ class AsyncioTransport(Transport):
         if connection is None:
             return
         self.corked = True
-        successor = connection.data_received(data)
-        if successor is not None:
-            self.connection = successor
-            self.worker.replaced(connection, successor)
+        try:
+            successor = connection.data_received(data)
+            if successor is not None:
+                self.connection = successor
+                self.worker.replaced(connection, successor)
+        except Exception as error:
+            self.broken(error)
+            return
         self.end_turn()
 
     def eof_received(self) -> bool:
         """asyncio's callback. True keeps the sending half open."""
-        if self.connection is not None:
-            self.connection.eof_received()
+        try:
+            if self.connection is not None:
+                self.connection.eof_received()
+        except Exception as error:
+            self.broken(error)
         return True
 
     def connection_lost(self, error: BaseException | None) -> None:
@@ -64,21 +72,39 @@ class AsyncioTransport(Transport):
 
     def pause_writing(self) -> None:
         """asyncio's callback."""
-        if self.connection is not None:
-            self.connection.pause_writing()
+        self.blocked = True
+        try:
+            if self.connection is not None:
+                self.connection.pause_writing()
+        except Exception as error:
+            self.broken(error)
 
     def resume_writing(self) -> None:
-        """asyncio's callback."""
-        if self.connection is not None:
-            self.connection.resume_writing()
+        """asyncio's callback. A transport of asyncio that is closed inside of it would tell twice that it is lost."""
+        self.blocked = False
+        self.runtime.call_soon(self.go_on_writing)
 
-    # -- from the connection
+    def go_on_writing(self) -> None:
+        """The output fell below the low-water mark, and has not risen again since."""
+        if self.connection is None or self.blocked:
+            return
+        try:
+            self.connection.resume_writing()
+        except Exception as error:
+            self.broken(error)
+
+    # -- from the connection; a loop's transport may raise once its socket is gone, as uvloop's does
 
     def send_bytes(self, data: bytes) -> None:
         if not self.closed and not self.eof_written:
-            self.loop_transport.write(data)
-            if self.loop_transport.is_closing():
-                self.closed = True  # the write failed; connection_lost follows
+            try:
+                self.loop_transport.write(data)
+                failed = self.loop_transport.is_closing()
+            except (OSError, RuntimeError):
+                self.abort()
+                failed = True
+            if failed:
+                self.closed = True  # connection_lost follows
                 if self.connection is not None:
                     self.connection.pause_writing()  # whoever sends on has to wait for it
 
@@ -89,11 +115,21 @@ class AsyncioTransport(Transport):
     def close(self) -> None:
         self.flush()
         self.closed = True
-        self.loop_transport.close()
+        try:
+            self.loop_transport.close()
+        except (OSError, RuntimeError):
+            self.abort()
 
     def abort(self) -> None:
         self.closed = True
-        self.loop_transport.abort()
+        try:
+            self.loop_transport.abort()
+        except (OSError, RuntimeError):
+            self.runtime.call_soon(self.vanish)
+
+    def vanish(self) -> None:
+        """The loop's transport does not answer any more: it will not tell of its end either."""
+        self.connection_lost(None)
 
     def write_eof(self) -> None:
         self.flush()
@@ -106,11 +142,17 @@ class AsyncioTransport(Transport):
 
     def pause_reading(self) -> None:
         if not self.closed:
-            self.loop_transport.pause_reading()
+            try:
+                self.loop_transport.pause_reading()
+            except (OSError, RuntimeError):
+                self.abort()
 
     def resume_reading(self) -> None:
         if not self.closed:
-            self.loop_transport.resume_reading()
+            try:
+                self.loop_transport.resume_reading()
+            except (OSError, RuntimeError):
+                self.abort()
 
     def get_extra_info(self, name: str) -> Any:
         return self.loop_transport.get_extra_info(name)

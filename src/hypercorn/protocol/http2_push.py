@@ -57,4 +57,4 @@ def promise(
     connection.streams[promised] = stream
     stream.remote_done = True
     stream.stream = connection.context.open_http(stream, head)
-    connection.context.runtime.call_soon(lambda: connection.begin_call(stream))
+    connection.transport.later(lambda: connection.begin_call(stream))

@@ -87,7 +87,7 @@ class StreamTransport(Transport):
         if not self.reading:
             self.reading = True
             if self.held or self.ended:
-                self.runtime.call_soon(self.deliver)
+                self.later(self.deliver)
 
     def get_extra_info(self, name: str) -> Any:
         return self.below.get_extra_info(name)

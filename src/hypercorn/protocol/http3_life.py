@@ -76,6 +76,9 @@ class Endpoint(Protocol):
     def ended(self) -> None:
         """The connection is over for its streams; its last datagrams may still be repeated."""
 
+    def broken(self, error: Exception) -> None:
+        """A fault of the server ends the connection."""
+
 
 class QUICTransport(Transport):
     """A QUIC connection, as scopes and streams see it. Nothing is written to it: streams write to QUIC."""
@@ -100,6 +103,11 @@ class QUICTransport(Transport):
 
     def abort(self) -> None:
         """Nothing: the connection closes itself."""
+
+    def broken(self, error: Exception) -> None:
+        connection: Any = self.connection
+        connection.deadline = 0.0
+        connection.endpoint.broken(error)
 
     def get_extra_info(self, name: str) -> Any:
         if name == "peername":

@@ -134,11 +134,35 @@ class Transport:
         self.scheduled = False
         self.corked = True
         connection = self.connection
-        if connection is not None:
-            connection.turn_ended()
+        try:
+            if connection is not None:
+                connection.turn_ended()
+            self.corked = False
+            if self.out:
+                self.flush()
+        except Exception as error:
+            self.broken(error)
+
+    def broken(self, error: Exception) -> None:
+        """A fault of the server itself, found where nobody above could take it: it ends this connection alone."""
         self.corked = False
-        if self.out:
-            self.flush()
+        self.out.clear()
+        self.out_size = 0
+        if self.connection is not None:
+            self.connection.deadline = 0.0
+            self.connection.context.log_fault(error)
+        self.abort()
+
+    def later(self, callback: Callable[[], object]) -> None:
+        """Runs `callback` once the current step has ended; a fault in it ends this connection."""
+
+        def run() -> None:
+            try:
+                callback()
+            except Exception as error:
+                self.broken(error)
+
+        self.runtime.call_soon(run)
 
     def flush(self) -> None:
         """Hands what was gathered to the kernel."""
@@ -439,6 +463,10 @@ class Context:
         self.h2_max_resets = 1000
         self.h2_ping_interval = 30.0
         self.h2_ping_timeout = 20.0
+
+    def log_fault(self, error: Exception) -> None:
+        """One record of a fault of the server that ended a connection."""
+        raise NotImplementedError
 
     def serves(self, host: bytes) -> bool:
         """True where `host` (a Host field's value) is one of `server_names`, with or without its port."""

@@ -124,10 +124,10 @@ class Peer:
             connection.work(now)
             if began:
                 transport.end_turn()
+            if self.quic.closing and self.open:
+                connection.gone()
         except Exception as error:
             self.broken(error)
-        if self.quic.closing and self.open:
-            connection.gone()
 
     def broken(self, error: Exception) -> None:
         """A fault of this server or its library: it ends this connection and no other."""
@@ -136,6 +136,7 @@ class Peer:
         try:
             self.connection.finish(H3_INTERNAL_ERROR, "")
         except Exception:
+            self.connection.lost = True
             self.ended()
         if not self.open:
             self.forget()

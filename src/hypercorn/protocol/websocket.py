@@ -276,7 +276,7 @@ class WebSocketConnection(Connection):
             self.transport.write(data)
         if backlog:
             self.packing = True
-            self.context.runtime.call_soon(self.pack_on)
+            self.transport.later(self.pack_on)
         else:
             self.backlog = None
             if self.settings.idle_timeout:

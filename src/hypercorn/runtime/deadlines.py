@@ -39,7 +39,10 @@ class Deadlines:
         for connection in list(self.connections):
             deadline = connection.deadline
             if deadline and deadline <= now:
-                connection.expired(now)
+                try:
+                    connection.expired(now)
+                except Exception as error:
+                    connection.transport.broken(error)
                 deadline = connection.deadline
             if deadline and deadline < earliest:
                 earliest = deadline

@@ -118,7 +118,10 @@ class QUICServer:
         if connection in self.limited:
             self.limited.discard(connection)
             worker.operations.open -= 1
-        connection.connection_lost()
+        try:
+            connection.connection_lost()
+        except Exception as error:
+            worker.context.log_fault(error)
         self.count("http3_closed")
         if worker.emptied is not None:
             worker.one_less()

@@ -311,15 +311,15 @@ cdef class ReactorTransport(Transport):
         close(self.fd)
         self.fd = -1
         self.pending = None
-        if self.connection is not None and not self.paused_writing:
-            # Until it is told: whoever sends on has to wait, and so lets the loop run that tells it.
-            self.paused_writing = True
-            self.connection.pause_writing()
         self.pending_size = 0
         self.reactor.dead.append(self)
         if not self.reactor.turning and not self.reactor.burying:
             self.reactor.burying = True
             self.runtime.call_soon(self.reactor.bury)
+        if self.connection is not None and not self.paused_writing:
+            # Until it is told: whoever sends on has to wait, and so lets the loop run that tells it.
+            self.paused_writing = True
+            self.connection.pause_writing()
 
     cdef tell_lost(self):
         """Tells the connection."""

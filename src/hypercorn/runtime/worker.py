@@ -233,16 +233,14 @@ class Worker:
                     if accepting is not None:
                         await accepting
         self.close_listeners()
-        for connection in list(self.deadlines.connections):
-            connection.shutdown()
+        self.tell_all(lambda connection: connection.shutdown())
         notify = self.config.shutdown_notify_delay
         if notify is not None:
             self.runtime.call_at(self.runtime.now() + notify, self.notify)
         await self.wait_until_empty(self.config.graceful_timeout)
         if self.deadlines.connections or self.runtime.active_calls():
             self.runtime.cancel_calls()
-            for connection in list(self.deadlines.connections):
-                connection.abort()
+            self.tell_all(lambda connection: connection.abort())
             await self.wait_until_empty(HURRY if self.hurried else CANCELLED)
         if self.quic is not None:
             self.quic.close()
@@ -254,8 +252,15 @@ class Worker:
 
     def notify(self) -> None:
         """Tells the applications that stream a response that the server goes down, as if their clients had gone."""
+        self.tell_all(lambda connection: connection.notify_streams())
+
+    def tell_all(self, what: Callable[[Connection], None]) -> None:
+        """Tells every connection something. One that fails is ended, and keeps nobody else."""
         for connection in list(self.deadlines.connections):
-            connection.notify_streams()
+            try:
+                what(connection)
+            except Exception as error:
+                connection.transport.broken(error)
 
     async def pause(self, seconds: float) -> None:
         """Waits, but not once the worker has to hurry."""
@@ -285,8 +290,12 @@ class Worker:
 
     def connected(self, transport: Transport, tls: Any) -> None:
         """Takes a new transport."""
-        if not self.operations.guarded or self.operations.admit(transport, tls):
-            self.begin(transport, tls)
+        try:
+            if not self.operations.guarded or self.operations.admit(transport, tls):
+                self.begin(transport, tls)
+        except Exception as error:
+            self.context.log_fault(error)
+            transport.abort()
 
     def begin(self, transport: Transport, tls: Any) -> None:
         """Puts a connection on a transport."""
@@ -319,7 +328,10 @@ class Worker:
     def disconnected(self, connection: Connection) -> None:
         """A transport is gone."""
         self.deadlines.connections.discard(connection)
-        connection.connection_lost()
+        try:
+            connection.connection_lost()
+        except Exception as error:
+            self.context.log_fault(error)
         if self.operations.guarded:
             self.operations.closed(connection)
         if self.emptied is not None:

@@ -70,7 +70,18 @@ class TrioLoop(Runtime):
         return monotonic()
 
     def call_soon(self, callback: Callable[[], object]) -> None:
-        self.token.run_sync_soon(callback)
+        self.token.run_sync_soon(self.run_guarded, callback)
+
+    def run_guarded(self, callback: Callable[[], object]) -> None:
+        """Runs a callback. What it raises would end trio, and with it the server."""
+        try:
+            callback()
+        except Exception as error:
+            self.report(error)
+
+    def report(self, error: Exception) -> None:
+        """One record of a callback that failed."""
+        raise NotImplementedError
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Any:
         return self.start_timer(max(0.0, when - monotonic()), callback)

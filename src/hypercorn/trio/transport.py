@@ -179,12 +179,12 @@ class TrioTransport(Transport):
             self.closed = True
             self.pending.clear()
             self.pending_size = 0
+            self.close_socket(self.sock)
+            self.wake_reader()
             if self.connection is not None and not self.paused_writing:
                 # Until it is told: whoever sends on has to wait, and so lets the loop run that tells it.
                 self.paused_writing = True
                 self.connection.pause_writing()
-            self.close_socket(self.sock)
-            self.wake_reader()
 
     def pause_reading(self) -> None:
         self.paused_reading = True

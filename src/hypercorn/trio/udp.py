@@ -14,10 +14,13 @@ from hypercorn.runtime.ports import Listener
 class UDPListener(Listener):
     """Watches a socket for a `UDPPort` or an `Inbox`."""
 
-    def __init__(self, sock: socket, port: Any, start: Callable[..., None]) -> None:
+    def __init__(
+        self, sock: socket, port: Any, start: Callable[..., None], report: Callable[[Exception], None]
+    ) -> None:
         self.sock = sock
         self.port = port
         self.start = start
+        self.report = report
         self.scope = trio.CancelScope()
         self.watching_output = False
         port.wait_writable = self.wait_writable
@@ -29,7 +32,10 @@ class UDPListener(Listener):
             await trio.lowlevel.checkpoint_if_cancelled()  # the socket may be closed before this task began
             while True:
                 await trio.lowlevel.wait_readable(self.sock)
-                self.port.readable()
+                try:
+                    self.port.readable()
+                except Exception as error:  # it would end the server
+                    self.report(error)
 
     def wait_writable(self) -> None:
         """Starts the task that waits, once."""
@@ -46,6 +52,8 @@ class UDPListener(Listener):
                     break
         except (OSError, trio.ClosedResourceError, trio.BusyResourceError):
             pass
+        except Exception as error:
+            self.report(error)
         finally:
             self.watching_output = False
 

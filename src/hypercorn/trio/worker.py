@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import trio
@@ -141,8 +142,11 @@ class TrioRuntime(TrioLoop, LoopRuntime):
             try:
                 await place
                 return
-            except (trio.Cancelled, KeyboardInterrupt):
+            except KeyboardInterrupt:
                 raise
+            except trio.Cancelled:
+                if trio.current_effective_deadline() == -math.inf:
+                    raise  # else nobody cancels this task: the application raised another scope's
             except BaseException as error:  # whatever it is, it ends this call and nothing else
                 if not only_cancelled(error):
                     self.log.log_error("A request ended in an internal error", exc_info=error)
@@ -163,7 +167,10 @@ class TrioRuntime(TrioLoop, LoopRuntime):
         """The task of one timer."""
         with scope:
             await trio.sleep(seconds)
-            callback()
+            self.run_guarded(callback)
+
+    def report(self, error: Exception) -> None:
+        self.log.log_error("A callback of the server failed", exc_info=error)
 
     def start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self.background.start_soon(function)
@@ -197,7 +204,8 @@ class TrioRuntime(TrioLoop, LoopRuntime):
         """Closes a socket that tasks may be waiting on."""
         if sock.fileno() >= 0:
             trio.lowlevel.notify_closing(sock)
-            sock.close()
+            with suppress(OSError):  # it is closed all the same
+                sock.close()
 
     # -- listening
 
@@ -215,7 +223,7 @@ class TrioRuntime(TrioLoop, LoopRuntime):
         return listener
 
     async def listen_datagrams(self, sock: socket.socket, port: Any) -> Listener:
-        return UDPListener(sock, port, self.background.start_soon)
+        return UDPListener(sock, port, self.background.start_soon, self.report)
 
     async def accept(self, listener: TrioListener, worker: Worker, sock: socket.socket, tls: Any) -> None:
         """The task that accepts on one socket."""
@@ -284,10 +292,13 @@ class TrioRuntime(TrioLoop, LoopRuntime):
         """The task that sends what the kernel refused, until it has taken all."""
         try:
             while transport.pending and not transport.closed:
-                await trio.lowlevel.wait_writable(transport.sock)
+                try:
+                    await trio.lowlevel.wait_writable(transport.sock)
+                except (OSError, trio.ClosedResourceError, trio.BusyResourceError):
+                    return
                 transport.send_pending()
-        except (OSError, trio.ClosedResourceError, trio.BusyResourceError):
-            pass
+        except Exception as error:
+            transport.broken(error)
         finally:
             transport.writing = False
 

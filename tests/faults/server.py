@@ -1,0 +1,47 @@
+"""The server of `test_system_calls.py`, in a process of its own: python server.py BACKEND DRIVER CERTFILE KEYFILE
+
+Tells its ports on standard output, its records on standard error, and ends with its standard input.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from tests.faults.world import app
+from tests.live import library, pause, run
+
+from hypercorn.config import Config
+
+
+def main() -> None:
+    backend, driver, certfile, keyfile = sys.argv[1:]
+    config = Config()
+    config.bind = ["127.0.0.1:0"]
+    config.insecure_bind = ["127.0.0.1:0"]
+    config.certfile, config.keyfile = certfile, keyfile
+    config.runtime = driver
+    config.http3 = True
+    config.lifespan = "off"
+    config.errorlog = "-"
+    config.loglevel = "warning"
+    config.keep_alive_timeout = config.quic_idle_timeout = config.h2_ping_interval = 3600.0
+    config.keep_alive_max_requests = 10**9
+    config.linger_timeout = 0.2
+    config.graceful_timeout = 0.5
+    config.websocket_close_timeout = 0.2
+    thread = threading.Thread(target=sys.stdin.read, daemon=True)
+    thread.start()
+
+    async def serve() -> None:
+        async with library(backend).server(app, config) as server:
+            print(*server.addresses, flush=True)
+            while thread.is_alive():
+                await pause(0.02)
+
+    run(backend, serve)
+    print("ended", flush=True)
+
+
+if __name__ == "__main__":
+    main()
