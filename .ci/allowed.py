@@ -14,6 +14,7 @@ _.showwarning
 _.optionxform
 
 # Called by aioquic, whose class is derived from.
+_._close_at
 _._local_initial_source_connection_id
 _._local_max_stream_data_uni
 _._max_early_data
@@ -21,6 +22,8 @@ _._replenish_connection_ids
 _._request_client_certificate
 _._write_connection_limits
 _._write_stream_limits
+_.certificate_private_key
+_.in_flight
 
 # Found by name: worker classes, applications that tests serve, Django's.
 asyncio_worker

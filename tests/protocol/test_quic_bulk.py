@@ -11,8 +11,10 @@ from tests.http3 import Client, Server, request
 from tests.live import echo, hello
 
 import hypercorn.protocol.quic_server as quic_server
+from hypercorn.protocol.quic_bulk import KNOWN
 from hypercorn.wire.http3 import varint
 
+grown_up = pytest.mark.skipif(not KNOWN, reason="this aioquic writes every packet itself")
 # A client that takes everything, and a server that keeps it.
 WIDE = {"max_data": 1 << 24, "max_stream_data": 1 << 24, "idle_timeout": 1000.0}
 PATIENT: Any = {"keep_alive_timeout": 1000.0, "quic_idle_timeout": 1000.0}
@@ -49,11 +51,11 @@ def test_what_arrives_is_what_was_sent(monkeypatch: pytest.MonkeyPatch, aioquic_
     for size in (10, 3000, 100_001, 300_000):
         assert client.ask(request(b"/%d" % size)).body == body(size)
     sent = server.connection.quic._packet_number
-    assert server.connection.quic.streamed > sent / 2 or aioquic_alone
+    assert server.connection.quic.streamed > sent / 2 or aioquic_alone or not KNOWN
     check_books(server)
 
 
-@pytest.mark.parametrize("every", [3, 20, 101])
+@pytest.mark.parametrize("every", [pytest.param(3, marks=grown_up), 20, 101])
 def test_what_was_lost_comes_again(every: int) -> None:
     server = Server(download, **PATIENT)
     client = server.client(**WIDE)
@@ -83,7 +85,7 @@ def test_streams_take_turns() -> None:
     assert min(len(client.answer(stream).body) for stream in streams) > 120_000
     server.settle(5)
     assert all(client.answer(stream).body == body(200_000) for stream in streams)
-    assert server.connection.quic.streamed > 100
+    assert server.connection.quic.streamed > 100 or not KNOWN
     check_books(server)
 
 
@@ -123,6 +125,7 @@ def test_fresh_keys_in_the_middle() -> None:
     check_books(server)
 
 
+@grown_up
 def test_q_h3_9_packets_leave_together() -> None:
     server = Server(download, quic_max_datagram_size=1452, **PATIENT)
     client = server.client(**WIDE)
@@ -169,6 +172,7 @@ def longest(client: Client) -> int:
     return max(client.sizes)
 
 
+@grown_up
 @pytest.mark.parametrize(("limit", "largest"), [(1200, 1200), (1300, 1300), (1452, 1452), (4000, 4000), (8952, 8952)])
 def test_h3_12_datagrams_grow_with_what_the_path_takes(limit: int, largest: int) -> None:
     server = Server(download, quic_max_datagram_size=limit, **PATIENT)
@@ -186,6 +190,7 @@ def test_h3_12_few_octets_are_worth_no_long_probe() -> None:
     assert longest(client) == 1452
 
 
+@grown_up
 def test_h3_12_the_limit_of_the_peer_holds() -> None:
     told = varint(3) + varint(2) + varint(1472)  # max_udp_payload_size
     client = Server(download, **PATIENT).client(parameters=told, **WIDE)
@@ -193,6 +198,7 @@ def test_h3_12_the_limit_of_the_peer_holds() -> None:
     assert longest(client) == 1472
 
 
+@grown_up
 @pytest.mark.parametrize("most", [1200, 1452, 3000])
 def test_h3_12_a_lost_probe_is_no_congestion(most: int) -> None:
     server = Server(download, **PATIENT)
@@ -209,6 +215,7 @@ def test_h3_12_a_lost_probe_is_no_congestion(most: int) -> None:
     check_books(server)
 
 
+@grown_up
 def test_h3_12_another_path_is_measured_anew() -> None:
     server = Server(download, **PATIENT)
     client = server.client(**WIDE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aioquic import tls
+from aioquic import __version__, tls
 from aioquic.quic.packet import QuicPacketType
 from aioquic.quic.packet_builder import QuicSentPacket
 
@@ -24,13 +24,14 @@ TAG = 16  # octets that encryption adds
 FEWEST = 2  # packets from which on this is worth its questions
 BURST = 8  # packets that leave together where pacing would let them leave one by one (RFC 9002 section 7.7)
 PAUSE = 0.002  # seconds that they wait for that at the most
+KNOWN = tuple(map(int, __version__.split(".")[:2])) >= (1, 7)  # earlier releases keep their books otherwise
 EPOCH = tls.Epoch.ONE_RTT
 SHORT_HEADER = QuicPacketType.ONE_RTT
 
 
 def bulk(connection: ServerConnection, now: float) -> list[tuple[bytes, Any]] | None:
     """The datagrams of a run of full packets, as far as they may leave now; None where aioquic has to write."""
-    ready = quiet(connection, now)
+    ready = quiet(connection, now) if KNOWN else None
     if not ready:
         return None
     run = Run(connection, now)
