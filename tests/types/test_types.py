@@ -46,5 +46,6 @@ def test_pyright(folder: Path) -> None:
     said = check("pyright", "--pythonpath", sys.executable, folder=folder)
     assert "0 errors" in said, said
     with (folder / FILE.name).open("a") as file:
-        file.write("\nhypercorn.asyncio.serve('app', Config())\n")
-    assert "1 error" in check("pyright", "--pythonpath", sys.executable, folder=folder)
+        file.write("\nwrong = hypercorn.asyncio.serve('app', Config())\n")
+    said = check("pyright", "--pythonpath", sys.executable, folder=folder)
+    assert "1 error" in said, said
