@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of the codecs, by atheris (`pip install atheris`; not for every Python).
 
-    python -m tests.fuzz.guided TARGET [--seconds 60] [--corpus FOLDER] [-- OPTIONS OF LIBFUZZER]
+    python -m tests.fuzz.guided TARGET [--seconds 60] [--corpus FOLDER] [OPTIONS OF LIBFUZZER]
 
 TARGET is a name of `targets.TARGETS`. The functions of the pure twins are the ones whose coverage guides; every input
 goes through the compiled twin as well. An input that fails is written to the working folder as `crash-...`.
@@ -41,8 +41,7 @@ def main() -> None:
     parser.add_argument("target", choices=TARGETS)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--corpus", type=Path, help="folder to begin with, and to keep what is new")
-    parser.add_argument("more", nargs="*", help="options of libFuzzer, behind --")
-    options = parser.parse_args()
+    options, more = parser.parse_known_args()  # the others are libFuzzer's
     try:
         import atheris
     except ImportError:
@@ -56,7 +55,7 @@ def main() -> None:
             Path(folder, hashlib.sha1(seed).hexdigest()).write_bytes(seed)
         folders = [str(options.corpus), folder] if options.corpus else [folder]
         limits = [f"-max_total_time={options.seconds}", "-max_len=2000", "-timeout=10", "-print_final_stats=1"]
-        atheris.Setup([sys.argv[0], *folders, *limits, *options.more], target.call)
+        atheris.Setup([sys.argv[0], *folders, *limits, *more], target.call)
         atheris.Fuzz()
 
 

@@ -18,6 +18,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
@@ -183,7 +184,9 @@ class Run:
     def __init__(self, seed: int, twins: dict[str, ModuleType] | None = None) -> None:
         twins = TWINS if twins is None else twins
         self.chance = random.Random(seed)
-        self.pure, self.other = twins["pure"].RequestParser, list(twins.values())[-1].RequestParser
+        other = list(twins.values())[-1]
+        self.pure = twins["pure"].RequestParser
+        self.other = partial(other.RequestParser, memory=other.HeadMemory())  # as the connections of a worker share one
         self.pool = [case.raw for case in load() if 0 < len(case.raw) <= _LONGEST]
         self.shapes: set[Any] = set()
         self.sample: set[int] = set()
@@ -198,6 +201,8 @@ class Run:
         """One input; what is wrong with it, or None."""
         random_ = self.chance.random
         data = written(random_) if random_() < 0.5 else mutated(random_, self.pool)
+        if random_() < 0.1:
+            data *= 2 + int(random_() * 2)  # a client sends the same again: its field lines are remembered
         limits = self.limits()
         pure = self.pure(*limits)
         said = outcome(pure, data)
@@ -287,12 +292,15 @@ def main() -> int:
         figures = {**run.counts(), "differences": found, "seconds": round(seconds), "cpu": round(time.process_time())}
         note(json.dumps({"seed": options.seed, **figures, "per_second": round(run.inputs / seconds)}))
 
-    for wrong in findings(run, options.inputs, tell):
-        found += 1
-        note(wrong)
-        print(wrong)
-        if found == options.findings:
-            break
+    try:
+        for wrong in findings(run, options.inputs, tell):
+            found += 1
+            note(wrong)
+            print(wrong)
+            if found == options.findings:
+                break
+    except KeyboardInterrupt:  # what was done until then counts
+        pass
     tell()
     print(f"{run.inputs} inputs, {found} differences")
     return 1 if found else 0

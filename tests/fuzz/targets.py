@@ -72,6 +72,8 @@ def http1(octets: bytes) -> None:
     difference = against_h11(octets, records[0])
     assert difference is None, difference
     same(play.play(module.RequestParser(64, 80, 3), [octets]) for module in twins.TWINS.values())
+    thrice = octets * 3  # the third time, field lines are remembered
+    same(play.play(module.RequestParser(memory=module.HeadMemory()), [thrice]) for module in twins.TWINS.values())
 
 
 def written_fields(octets: bytes) -> list[tuple[bytes, bytes]]:
