@@ -184,7 +184,7 @@ def converse(ops: list[Op]) -> tuple[Application, Library, H2, Client]:
     return app, library, ours, client
 
 
-@settings(max_examples=120)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(st.one_of(SENSIBLE), min_size=15, max_size=50))
 def test_sensible_conversations(ops: list[Op]) -> None:
     """Both servers see the same, and every whole request is answered."""
@@ -198,7 +198,7 @@ def test_sensible_conversations(ops: list[Op]) -> None:
     assert ours.client.errors == []
 
 
-@settings(max_examples=250)
+@settings(max_examples=250, deadline=None)
 @given(st.lists(st.one_of(*SENSIBLE, RAW), min_size=8, max_size=25))
 def test_conversations_with_raw_frames(ops: list[Op]) -> None:
     """Nothing reaches the application that h2 would not have let pass, and nothing breaks the server."""
