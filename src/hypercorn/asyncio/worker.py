@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -87,8 +88,11 @@ class AsyncioRuntime(AsyncioLoop, LoopRuntime):
             return listener
         factory: Any = partial(AsyncioTransport, self, worker, tls)
         backlog = worker.config.backlog
-        create = self.loop.create_unix_server if is_unix(sock) else self.loop.create_server
-        server = await create(factory, sock=sock, backlog=backlog)
+        create: Any = self.loop.create_unix_server if is_unix(sock) else self.loop.create_server
+        options: dict[str, Any] = {}
+        if is_unix(sock) and sys.version_info >= (3, 13) and isinstance(self.loop, asyncio.SelectorEventLoop):
+            options["cleanup_socket"] = False  # the file is its maker's: other workers serve on it
+        server = await create(factory, sock=sock, backlog=backlog, **options)
         return AsyncioListener(server, sock, partial(self.loop.connect_accepted_socket, factory))
 
     async def listen_datagrams(self, sock: socket, port: Any) -> Listener:
