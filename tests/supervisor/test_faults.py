@@ -387,7 +387,5 @@ def test_g13_a_worker_killed_with_a_hundred_streams() -> None:
             client.until(lambda: any(one.kind == 6 for one in client.reader.frames))
             kill(victim)
             assert client.ended()
-        began = time.monotonic()
         assert server.pid() != victim
-        assert time.monotonic() - began < 5  # a busy machine
         assert victim not in server.serving(2)
