@@ -51,6 +51,11 @@ def test_lengths_that_are_none(twin: ModuleType, value: bytes) -> None:
         twin.FieldEncoder().encode([(b"content-length", value)])
 
 
+def test_a_length_that_is_none_is_named_without_its_blanks(twin: ModuleType) -> None:
+    with pytest.raises(ValueError, match=r"Invalid content-length: b'5 x'$"):
+        twin.FieldEncoder().encode([(b"content-length", b"\t5 x ")])
+
+
 def test_lengths_that_differ(twin: ModuleType) -> None:
     for omit in (False, True):
         with pytest.raises(ValueError, match="differ"):

@@ -165,7 +165,7 @@ cdef class FieldEncoder:
         elif field.kind == H1_K_LENGTH:
             length = h1_decimal(field.value, field.value_length)
             if length < 0:
-                raise ValueError(f"Invalid content-length: {value!r}")
+                raise ValueError(f"Invalid content-length: {_slice(field.value, field.value_length)!r}")
             if self.content_length >= 0 and self.content_length != length:
                 raise ValueError("Two content-length headers that differ")
             if omit_length or self.content_length >= 0:
