@@ -14,6 +14,7 @@ _.showwarning
 _.optionxform
 
 # Called by aioquic, whose class is derived from.
+_.quic_event_received
 _._close_at
 _._local_initial_source_connection_id
 _._local_max_stream_data_uni

@@ -29,7 +29,9 @@ export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export HYPERCORN_FUZZ_SECONDS=${HYPERCORN_FUZZ_SECONDS:-6}
 preloaded="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
 # What measures resident memory would measure the sanitizer's.
-flow=tests/runtime/test_flow.py::test_large
-without=(--deselect "${flow}_download_in_bounded_memory" --deselect "${flow}_upload_in_bounded_memory")
+without=()
+for test in flow.py::test_large_{down,up}load_in_bounded_memory idle.py::test_memory_of_an_idle_{connection,websocket}; do
+    without+=(--deselect "tests/runtime/test_$test")
+done
 # --capture=sys leaves the standard error to the sanitizers: a report would be lost with the process otherwise.
 LD_PRELOAD=$preloaded "$PYTHON" -m pytest -p no:cacheprovider --capture=sys "${without[@]}" "$@"
