@@ -274,6 +274,11 @@ def _squeezed(content: bytes) -> bytes:
     return packer.compress(content) + packer.flush(zlib.Z_SYNC_FLUSH)[:-4]
 
 
+def _finished(content: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(content) + packer.flush()
+
+
 def _http1_seeds() -> list[bytes]:
     from tests.wire.cases import load
 
@@ -317,7 +322,7 @@ TARGETS: dict[str, Target] = {
     "deflate": Target(
         compressed,
         [
-            _squeezed(b"hello " * 50), _squeezed(bytes(20_000)), zlib.compress(b"x", wbits=-15),
+            _squeezed(b"hello " * 50), _squeezed(bytes(20_000)), _finished(b"x"),
             b'permessage-deflate; client_max_window_bits="10"; server_no_context_takeover, x',
         ],
     ),
