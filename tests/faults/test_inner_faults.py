@@ -20,6 +20,9 @@ from tests.faults.world import World
 
 from hypercorn import build
 
+# What asyncio's transport says when it is collected, where closing its socket failed.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
+
 CODEC = ("codec.feed", "codec.next_event") if build() == "pure" else ()
 SOCKET = ("send", "recv", "shutdown", "close")
 
