@@ -122,6 +122,9 @@ class Config:
     header_timeout: float | None
     body_timeout: float | None
     write_timeout: float | None
+    min_receive_rate: int | None
+    min_send_rate: int | None
+    min_rate_grace: float
     read_timeout: float | None
     keep_alive_header: bool
     keep_alive_timeout: float

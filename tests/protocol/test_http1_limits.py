@@ -231,7 +231,7 @@ def test_only_the_time_of_the_peer_counts() -> None:
 def test_body(head: bytes) -> None:
     """408 between two pieces; every piece renews it; the application is told of a disconnect (APP-07)."""
     app = Reads()
-    client = serve(app, body_timeout=30.0)
+    client = serve(app, body_timeout=30.0, min_receive_rate=0)
     client.send(head)
     for _ in range(3):
         client.advance(29)
@@ -243,7 +243,7 @@ def test_body(head: bytes) -> None:
 
 
 def test_read_timeout_takes_the_place_of_body_timeout() -> None:
-    client = serve(Endless(), body_timeout=30.0, read_timeout=7)
+    client = serve(Endless(), body_timeout=30.0, read_timeout=7, min_receive_rate=0)
     client.send(POST)
     just_before(client, 7)
     client.advance(0.01)
@@ -252,7 +252,7 @@ def test_read_timeout_takes_the_place_of_body_timeout() -> None:
 
 def test_body_of_an_answered_request() -> None:
     """Nothing is left to say; the connection just ends."""
-    client = serve(Answers(), body_timeout=30.0)
+    client = serve(Answers(), body_timeout=30.0, min_receive_rate=0)
     client.send(POST)
     assert response(client).status == 200
     just_before(client, 30)
@@ -273,7 +273,7 @@ def test_body_that_the_application_does_not_read_is_not_late() -> None:
         await go.wait()
         await reads(scope, receive, send)
 
-    client = serve(app, body_timeout=30.0)
+    client = serve(app, body_timeout=30.0, min_receive_rate=0)
     client.send(request("/", "content-length: 1000000", method="POST") + b"x" * 300_000)
     assert client.paused
     client.advance(1000)
@@ -426,7 +426,9 @@ def test_linger_ends_with_the_peer() -> None:
 
 # -- off is off; nothing wakes up without need
 
-OFF = {"header_timeout": None, "body_timeout": None, "write_timeout": None, "read_timeout": None}
+OFF = dict.fromkeys(
+    ("header_timeout", "body_timeout", "write_timeout", "read_timeout", "min_receive_rate", "min_send_rate")
+)
 
 
 @pytest.mark.parametrize("data", [b"", b"GET", POST], ids=["nothing", "head", "body"])

@@ -347,7 +347,7 @@ def test_a_client_that_waits_for_continue_is_not_late() -> None:
         await go.wait()
         await reads(scope, receive, send)
 
-    client = serve(app, body_timeout=30.0)
+    client = serve(app, body_timeout=30.0, min_receive_rate=0)
     client.send(request("/", *EXPECT, method="PUT"))
     client.advance(100)
     assert client.received() == b""

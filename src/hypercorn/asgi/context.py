@@ -90,6 +90,9 @@ class ASGIContext(Context):
         if config.keep_alive_header and self.keep_alive_timeout:
             self.keep_alive_hint = b"keep-alive: timeout=%d\r\n\r\n" % self.keep_alive_timeout
         self.write_timeout = config.write_timeout or 0.0
+        self.min_receive_rate = config.min_receive_rate or 0
+        self.min_send_rate = config.min_send_rate or 0
+        self.min_rate_grace = config.min_rate_grace
         self.linger_timeout = config.linger_timeout or 0.0
         self.keep_case = config.h11_pass_raw_headers
         self.http2 = "h2" in config.alpn_protocols

@@ -11,6 +11,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("max_header_count", number(1), 100, "Limits", "header fields; more are answered by 431"),
     Option("max_body_size", optional(size(0)), None, "Limits", "request body; more is answered by 413"),
     Option("max_unread_body", size(0), 65536, "Limits", "body that is read and dropped after the response"),
+    Option("min_receive_rate", optional(size(0)), 240, "Limits", "bytes a second of a request body; fewer get 408"),
+    Option("min_send_rate", optional(size(0)), 240, "Limits", "bytes a second of waiting output that a client takes"),
     Option("write_buffer_size", size(), 65536, "Limits", "output that waits before send() waits"),
     Option("max_app_queue_size", number(1), 10, "Limits", "messages that wait for the application"),
     Option("keep_alive_max_requests", number(1), 1000, "Limits", "requests on one connection"),

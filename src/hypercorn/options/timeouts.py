@@ -11,6 +11,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("header_timeout", _OFF_OR_TIME, 10.0, "Timeouts", "time for a request's head, then 408"),
     Option("body_timeout", _OFF_OR_TIME, 30.0, "Timeouts", "time between pieces of a body, then 408"),
     Option("write_timeout", _OFF_OR_TIME, 60.0, "Timeouts", "time without progress of a response"),
+    Option("min_rate_grace", seconds(), 5.0, "Timeouts", "time before min_receive_rate and min_send_rate count"),
     Option("read_timeout", _OFF_OR_TIME, None, "Timeouts", "takes the place of body_timeout", ("--read-timeout",)),
     Option("keep_alive_header", SWITCH, False, "Timeouts", "tell clients of keep_alive_timeout in a Keep-Alive field"),
     Option(

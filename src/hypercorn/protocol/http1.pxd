@@ -1,5 +1,6 @@
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
 from hypercorn.protocol.http1_response cimport ResponseWriter
+from hypercorn.protocol.pace cimport Pace, output_seconds
 from hypercorn.wire.http1 cimport RequestParser
 
 cdef int HEAD, BODY, ERROR
@@ -20,6 +21,8 @@ cdef class HTTP1Connection(ResponseWriter):
     cdef public long long received
     cdef public bint upgrading
     cdef public int waiting_for
+    cdef public double silent_at
+    cdef public Pace body_pace, write_pace
     cpdef end_of_input(self)
     cpdef advance(self)
     cpdef hold_pipelined(self)
@@ -33,3 +36,8 @@ cdef class HTTP1Connection(ResponseWriter):
     cpdef retire(self)
     cpdef wait_for_peer(self)
     cpdef wait(self, int what, double seconds)
+    cpdef wait_for_body(self)
+    cpdef pace_output(self)
+    cpdef keep_pace(self, Pace pace)
+    cpdef body_is_late(self, double now)
+    cpdef output_is_late(self, double now)

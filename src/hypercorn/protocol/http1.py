@@ -16,6 +16,7 @@ from typing import Any
 from hypercorn.errors import ProtocolError
 from hypercorn.protocol.http1_response import ResponseWriter
 from hypercorn.protocol.http2_upgrade import PRIOR, go_on_as_http2, upgrade
+from hypercorn.protocol.pace import Pace, output_seconds
 from hypercorn.protocol.ports import Connection, Context, Stream, Transport
 from hypercorn.protocol.upgrade import check_upgrade, switch
 from hypercorn.wire.http1 import BODY, ERROR, HEAD, RequestParser
@@ -33,6 +34,7 @@ class HTTP1Connection(ResponseWriter):
 
     __slots__ = (
         "advancing",
+        "body_pace",
         "eof",
         "lingering",
         "lost",
@@ -41,9 +43,11 @@ class HTTP1Connection(ResponseWriter):
         "received",
         "requests",
         "resume",
+        "silent_at",
         "unread",
         "upgrading",
         "waiting_for",
+        "write_pace",
     )
 
     def __init__(self, transport: Transport, context: Context) -> None:
@@ -59,6 +63,9 @@ class HTTP1Connection(ResponseWriter):
         self.unread = 0  # bytes dropped: of a body after its response, or while lingering
         self.received = 0  # bytes of the request's body
         self.upgrading = False
+        self.body_pace: Pace | None = None
+        self.write_pace: Pace | None = None
+        self.silent_at = 0.0  # where a pace counts, when the time without any progress is over; 0: never
         self.wait(FIRST_HEAD, context.header_timeout)
 
     # -- from the transport
@@ -122,12 +129,16 @@ class HTTP1Connection(ResponseWriter):
     def pause_writing(self) -> None:
         self.writing_paused = True
         self.unsent = self.transport.unsent()
+        if self.body_pace is not None:
+            self.body_pace.rest(self.context.runtime.now())
         self.wait(WRITE_PROGRESS, self.context.write_timeout)
+        self.pace_output()
 
     def resume_writing(self) -> None:
         self.writing_paused = False
         if self.lost:
             return
+        self.write_pace = None
         if self.lingering:
             self.wait(LINGER, self.context.linger_timeout)
         else:
@@ -199,6 +210,7 @@ class HTTP1Connection(ResponseWriter):
         self.request_done = parser.complete
         self.expect = parser.expect_continue
         self.received = 0
+        self.body_pace = None
         self.unread = 0
         self.head_sent = False
         self.with_trailers = False
@@ -261,6 +273,8 @@ class HTTP1Connection(ResponseWriter):
         data = parser.body
         self.expect = False
         self.received += len(data)
+        if self.body_pace is not None:
+            self.body_pace.octets += len(data)
         if parser.complete:
             self.request_done = True
             self.wait_for_peer()
@@ -361,6 +375,7 @@ class HTTP1Connection(ResponseWriter):
             self.wait(WRITE_PROGRESS, self.context.write_timeout)
             self.transport.close()
             self.unsent = self.transport.unsent()
+            self.pace_output()
 
     def linger(self) -> None:
         """Half-closes and drops what the peer still sends, so that it can read the response (RFC 9112 section 9.6)."""
@@ -384,9 +399,11 @@ class HTTP1Connection(ResponseWriter):
             return  # it has to read, and that deadline stands
         if self.open:
             if self.request_done or self.reading_paused or self.expect:
+                if self.body_pace is not None:
+                    self.body_pace.rest(self.context.runtime.now())
                 self.wait(NOTHING, 0)
             else:
-                self.wait(REQUEST_BODY, self.context.body_timeout)
+                self.wait_for_body()
         elif self.parser.idle:
             self.wait(NEXT_HEAD, self.context.keep_alive_timeout)
         else:
@@ -402,21 +419,84 @@ class HTTP1Connection(ResponseWriter):
         else:
             self.deadline = 0.0
 
+    def wait_for_body(self) -> None:
+        """Sets the deadline for the next piece of the body, and for its rate."""
+        context = self.context
+        self.wait(REQUEST_BODY, context.body_timeout)
+        if context.min_receive_rate:
+            if self.body_pace is None:
+                self.body_pace = Pace(context.min_receive_rate, context.min_rate_grace)
+            self.body_pace.run(context.runtime.now())
+            self.keep_pace(self.body_pace)
+
+    def pace_output(self) -> None:
+        """Sets the deadline for the rate at which the peer takes what waits, beside that for any progress."""
+        context = self.context
+        if context.min_send_rate and self.unsent > 0:
+            if self.write_pace is None:
+                seconds = output_seconds(context.min_send_rate, context.min_rate_grace)
+                self.write_pace = Pace(context.min_send_rate, seconds)
+                self.write_pace.run(context.runtime.now())
+            self.keep_pace(self.write_pace)
+
+    def keep_pace(self, pace: Pace) -> None:
+        """The deadline that was set is for any progress; the peer may fall behind before it."""
+        self.silent_at = self.deadline
+        if not self.deadline or pace.due < self.deadline:
+            self.deadline = pace.due
+            if self.deadline < self.context.next_sweep:
+                self.context.arm(self.deadline)
+
+    def body_is_late(self, now: float) -> None:
+        """No piece of the body came in time, or too little of it."""
+        context = self.context
+        pace = self.body_pace
+        reason = "the request body did not arrive in time"
+        if pace is not None and not 0 < self.silent_at <= now:
+            if not pace.late(now, max(context.min_rate_grace, context.body_timeout)):
+                self.deadline = self.silent_at
+                self.keep_pace(pace)
+                return
+            reason = "the request body arrived too slowly"
+        if self.stream is None:
+            self.linger()
+        else:
+            self.refuse(ProtocolError(408, reason))
+
+    def output_is_late(self, now: float) -> None:
+        """Has the peer taken anything since the output piled up, and enough?"""
+        context = self.context
+        pace = self.write_pace
+        left = self.transport.unsent()
+        taken = self.unsent - left
+        silent = pace is None or 0 < self.silent_at <= now
+        if left > 0 and taken > 0:
+            self.unsent = left
+            self.wait(WRITE_PROGRESS, context.write_timeout)
+            if pace is None:
+                return
+            pace.octets += taken
+        elif silent:
+            self.wait(NOTHING, 0)
+            self.transport.abort()
+            return
+        else:
+            self.deadline = self.silent_at
+        if left > 0 and pace is not None:
+            if pace.late(now, output_seconds(context.min_send_rate, context.min_rate_grace)):
+                self.wait(NOTHING, 0)
+                self.transport.abort()
+            else:
+                self.keep_pace(pace)
+        else:
+            self.write_pace = None  # all was taken, and the transport is about to say so
+
     def expired(self, now: float) -> None:
         waiting_for = self.waiting_for
         if waiting_for == WRITE_PROGRESS:
-            left = self.transport.unsent()
-            if 0 < left < self.unsent:
-                self.unsent = left
-                self.wait(WRITE_PROGRESS, self.context.write_timeout)
-            else:
-                self.wait(NOTHING, 0)
-                self.transport.abort()
+            self.output_is_late(now)
         elif waiting_for == REQUEST_BODY:
-            if self.stream is None:
-                self.linger()
-            else:
-                self.refuse(ProtocolError(408, "the request body did not arrive in time"))
+            self.body_is_late(now)
         elif (waiting_for == FIRST_HEAD or waiting_for == PARTIAL_HEAD) and not self.parser.idle:
             self.refuse(ProtocolError(408, "the request head did not arrive in time"))
         elif waiting_for == HANDSHAKE:

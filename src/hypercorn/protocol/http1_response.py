@@ -135,6 +135,7 @@ class ResponseWriter(Connection):
         return self.writing_paused
 
     def body(self, stream: Stream, data: bytes, end: bool) -> bool:
+        paused = self.writing_paused
         if not self.head_sent:
             self.send_head(data, end)
         elif self.bodyless:
@@ -149,7 +150,8 @@ class ResponseWriter(Connection):
             self.response_ended()
             return True
         if self.writing_paused:
-            self.unsent += len(data)
+            if paused:  # else it was counted when the pause began
+                self.unsent += len(data)
             return False
         return True
 
@@ -166,7 +168,10 @@ class ResponseWriter(Connection):
             return False
         if not self.head_sent:
             self.send_head(b"", False)
+        paused = self.writing_paused
         self.transport.send_file(fd, offset, count)
+        if paused:
+            self.unsent += count
         if end:
             self.response_ended()
         return True

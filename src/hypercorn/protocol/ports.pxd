@@ -116,6 +116,7 @@ cdef class Context:
     cdef public double idle_grace
     cdef public double write_timeout
     cdef public double linger_timeout
+    cdef public double min_receive_rate, min_send_rate, min_rate_grace
     cdef public double next_sweep
     cpdef bint serves(self, bytes host) except -1
     cpdef Stream open_http(self, Connection connection, RequestHead head)

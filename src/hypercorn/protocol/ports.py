@@ -417,6 +417,9 @@ class Context:
         "max_header_size",
         "max_request_line_size",
         "max_unread_body",
+        "min_rate_grace",
+        "min_receive_rate",
+        "min_send_rate",
         "next_sweep",
         "runtime",
         "secure_alt_svc",
@@ -450,6 +453,9 @@ class Context:
         self.keep_alive_timeout = 5.0
         self.idle_grace = 1.0  # how long after its last use an idle connection stays when the server goes down
         self.write_timeout = 60.0
+        self.min_receive_rate = 240.0  # octets a second of a request body
+        self.min_send_rate = 240.0  # octets a second of output that waits
+        self.min_rate_grace = 5.0  # seconds before either counts
         self.linger_timeout = 2.0
         self.keep_case = False
         self.websocket: Any = None  # protocol.limits.WebSocketSettings, or None: no WebSockets
