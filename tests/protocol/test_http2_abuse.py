@@ -338,7 +338,7 @@ def test_e12_a_header_block_octet_by_octet() -> None:
 
 def test_e13_a_body_that_stops() -> None:
     app = Reads()
-    h2 = H2(app, body_timeout=30.0)
+    h2 = H2(app, body_timeout=30.0, min_receive_rate=0)
     h2.send(headers(1, POST, end=False), data(1, b"x"))
     h2.advance(29)
     h2.send(data(1, b"y"))

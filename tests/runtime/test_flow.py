@@ -282,3 +282,52 @@ def test_many_connections_at_once(serve_app: Any) -> None:
             assert peer.response().body == b"%d" % number
     for peer in peers:
         peer.close()
+
+
+def test_a_body_that_trickles_in_is_refused(serve_app: Any) -> None:
+    """Every byte is progress, and `body_timeout` is far: it is the rate that ends it."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+
+    live = serve_app(app, lifespan="off", min_receive_rate=1000, min_rate_grace=0.2)
+    with live.connect() as peer:
+        peer.send(request("/", "Content-Length: 100000", method="POST"))
+        began = time.monotonic()
+        peer.sock.settimeout(0.02)
+        data = b""
+        while not data and time.monotonic() - began < 5:
+            peer.sock.sendall(b"x")
+            try:
+                data = peer.sock.recv(4096)
+            except TimeoutError:
+                pass
+        assert time.monotonic() - began > 0.15
+        assert data.startswith(b"HTTP/1.1 408 ")
+    assert live.errors() == []
+
+
+def test_a_response_that_is_read_byte_by_byte_is_aborted(serve_app: Any) -> None:
+    ended = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            while True:
+                await send({"type": "http.response.body", "body": PIECE, "more_body": True})
+        except OSError:
+            ended.set()
+            raise
+
+    live = serve_app(app, lifespan="off", min_send_rate=1_000_000, min_rate_grace=0.2)
+    with live.connect(receive_buffer=32768) as peer:
+        peer.send(request())
+        peer.head()
+        began = time.monotonic()
+        while not ended.wait(0.01) and time.monotonic() - began < 5:
+            peer.sock.recv(1)
+        assert ended.is_set()
+        assert time.monotonic() - began > 0.2
+        eventually(lambda: connections_of(live) == 0)
+    assert live.errors() == []

@@ -22,6 +22,7 @@ cdef class Multiplexer(Connection):
     cdef public Allowance allowance
     cdef public long long send_window
     cdef public bint writing_paused
+    cdef public long long unsent, body_octets
     cdef public bint lost
     cdef public list queues
     cdef public Py_ssize_t waiting

@@ -36,12 +36,14 @@ class Multiplexer(Connection):
 
     __slots__ = (
         "allowance",
+        "body_octets",
         "fields",
         "lost",
         "queues",
         "send_window",
         "starting",
         "streams",
+        "unsent",
         "waiting",
         "writer",
         "writing_paused",
@@ -55,6 +57,8 @@ class Multiplexer(Connection):
         self.allowance = Allowance(context.runtime, context.h2_max_resets)
         self.send_window = 65535
         self.writing_paused = False
+        self.unsent = 0  # octets that the transport had left at the last look, and what was added since
+        self.body_octets = 0  # of DATA, whatever their stream
         self.lost = False  # no more output: closed, or closing
         self.queues: list[deque[Sender] | None] = [None] * 8
         self.waiting = 0  # streams in the queues
@@ -74,6 +78,8 @@ class Multiplexer(Connection):
     def flush_frames(self) -> None:
         """Hands what was written to the transport."""
         if self.writer.out and not self.lost:
+            if self.writing_paused:
+                self.unsent += len(self.writer.out)
             self.transport.write(self.writer.take())
 
     def write_data(self, stream_id: int, data: bytes, end: bool) -> None:

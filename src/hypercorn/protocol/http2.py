@@ -283,6 +283,7 @@ class HTTP2Connection(HTTP2Life):
         length = parser.length
         stream_id = parser.stream_id
         self.recv_window -= length
+        self.body_octets += length
         if self.recv_window < 0:
             self.fail(FLOW_CONTROL_ERROR, "more DATA than the connection's window")
             return

@@ -2,6 +2,7 @@ cimport cython
 
 from hypercorn.protocol.flow cimport Multiplexer, Sender
 from hypercorn.protocol.http2_stream cimport HTTP2Stream
+from hypercorn.protocol.pace cimport Pace, output_seconds
 from hypercorn.protocol.ports cimport Context, Runtime, Stream, Transport
 
 cdef Py_ssize_t CUT, CONTROL_FRAMES
@@ -13,12 +14,13 @@ cdef int RESETS, ENHANCE_YOUR_CALM, NO_ERROR, PROTOCOL_ERROR, SETTINGS_TIMEOUT
 cdef class HTTP2Life(Multiplexer):
     cdef public list calls_due, cut_order
     cdef public set cut
-    cdef public Py_ssize_t controls, pushes, unread, unsent
+    cdef public Py_ssize_t controls, pushes, unread
     cdef public long long recv_window, unacked, grown
     cdef public unsigned int last_id, next_push
     cdef public bint draining, final, eof, lingering, peer_leaving, settled
     cdef public double settings_at, partial_at, idle_at, drain_at, write_at, heard_at, pinged_at
     cdef public long long frames_seen
+    cdef public Pace write_pace
 
     @cython.locals(stream=HTTP2Stream)
     cpdef peer_ended(self, stream)
@@ -41,6 +43,7 @@ cdef class HTTP2Life(Multiplexer):
     cpdef finish_drain(self)
     cpdef close_if_done(self)
     cpdef close(self)
+    cpdef pace_output(self)
     cpdef check_progress(self, double now)
     cpdef check_peer(self, double now)
     cpdef check_alive(self, double now)

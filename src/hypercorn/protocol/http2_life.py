@@ -16,6 +16,7 @@ from hypercorn.protocol.budgets import (
     SETTINGS_WAIT,
 )
 from hypercorn.protocol.flow import Multiplexer, Sender
+from hypercorn.protocol.pace import Pace, output_seconds
 from hypercorn.protocol.ports import Context, Transport
 from hypercorn.wire.http2_tables import ENHANCE_YOUR_CALM, NO_ERROR, PROTOCOL_ERROR, SETTINGS_TIMEOUT
 
@@ -48,8 +49,8 @@ class HTTP2Life(Multiplexer):
         "settled",
         "unacked",
         "unread",
-        "unsent",
         "write_at",
+        "write_pace",
     )
 
     def __init__(self, transport: Transport, context: Context) -> None:
@@ -81,7 +82,7 @@ class HTTP2Life(Multiplexer):
         self.heard_at = now
         self.pinged_at = 0.0
         self.frames_seen = 0
-        self.unsent = 0
+        self.write_pace: Pace | None = None
         for seconds in (context.header_timeout, context.keep_alive_timeout, context.h2_ping_interval):
             if seconds:
                 self.wait_until(now + seconds)
@@ -134,10 +135,27 @@ class HTTP2Life(Multiplexer):
         if self.context.write_timeout:
             self.write_at = self.context.runtime.now() + self.context.write_timeout
             self.wait_until(self.write_at)
+        self.pace_output()
+
+    def pace_output(self) -> None:
+        """Sees to the rate at which the peer takes what waits. Where there are WebSockets, there is none."""
+        context = self.context
+        if not context.min_send_rate or self.unsent <= 0:
+            return
+        if self.write_pace is None:
+            for stream in self.streams.values():
+                one: Any = stream
+                if one.socket is not None:
+                    return
+            now = context.runtime.now()
+            self.write_pace = Pace(context.min_send_rate, output_seconds(context.min_send_rate, context.min_rate_grace))
+            self.write_pace.run(now)
+        self.wait_until(self.write_pace.due)
 
     def resume_writing(self) -> None:
         self.writing_paused = False
         self.write_at = 0.0
+        self.write_pace = None
         if self.lost:
             return
         self.pump()
@@ -329,12 +347,13 @@ class HTTP2Life(Multiplexer):
             self.wait_until(self.write_at)
         self.transport.close()
         self.unsent = self.transport.unsent()
+        self.pace_output()
 
     # -- from the runtime
 
     def expired(self, now: float) -> None:
         self.deadline = 0.0
-        if self.write_at:
+        if self.write_at or self.write_pace is not None:
             self.check_progress(now)
         if self.lost:
             return
@@ -353,17 +372,31 @@ class HTTP2Life(Multiplexer):
                     self.wait_until(waiting.deadline)
 
     def check_progress(self, now: float) -> None:
-        """Has the peer read anything since the output piled up?"""
-        if now < self.write_at:
+        """Has the peer taken anything since the output piled up, and enough?"""
+        context = self.context
+        pace = self.write_pace
+        silent = 0 < self.write_at <= now
+        if silent or (pace is not None and pace.due <= now):
+            left = self.transport.unsent()
+            taken = self.unsent - left
+            if left > 0 and taken > 0:
+                self.unsent = left
+                if context.write_timeout:
+                    self.write_at = now + context.write_timeout
+                if pace is not None:
+                    pace.octets += taken
+            elif silent:
+                self.abort()
+                return
+            if left <= 0:
+                pace = self.write_pace = None  # all was taken, and the transport is about to say so
+            elif pace is not None and pace.late(now, output_seconds(context.min_send_rate, context.min_rate_grace)):
+                self.abort()
+                return
+        if self.write_at:
             self.wait_until(self.write_at)
-            return
-        left = self.transport.unsent()
-        if 0 < left < self.unsent:
-            self.unsent = left
-            self.write_at = now + self.context.write_timeout
-            self.wait_until(self.write_at)
-        else:
-            self.abort()
+        if pace is not None:
+            self.wait_until(pace.due)
 
     def check_peer(self, now: float) -> None:
         """Whatever the connection as a whole waits for."""

@@ -1,6 +1,7 @@
 cimport cython
 
 from hypercorn.protocol.flow cimport Multiplexer, Sender
+from hypercorn.protocol.pace cimport Pace, output_seconds
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
 from hypercorn.wire.http2_writer cimport FieldLine, FieldLines, FrameWriter
 
@@ -24,6 +25,9 @@ cdef class HTTP2Stream(Sender):
     cdef public list trailer_lines
     cdef public list pieces
     cdef public Py_ssize_t offset
+    cdef public double silent_at
+    cdef public long long body_base
+    cdef public Pace body_pace, window_pace
     cdef public bint end_queued, blocked, local_done
 
     @cython.locals(last=bint, size=Py_ssize_t, mux=Multiplexer)
@@ -40,3 +44,6 @@ cdef class HTTP2Stream(Sender):
     cpdef response_sent(self)
     cpdef wait_for_body(self)
     cpdef wait_for_window(self)
+    cpdef keep_pace(self, Pace pace, double silent_at)
+    cpdef bint body_is_late(self, double now) except -1
+    cpdef bint window_is_late(self, double now) except -1
