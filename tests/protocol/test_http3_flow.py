@@ -312,6 +312,41 @@ def test_a_slow_head_a_slow_body_and_a_slow_reader() -> None:
     assert client.closed is None
 
 
+RATES = {"min_receive_rate": 100, "min_rate_grace": 2.0, "header_timeout": 60.0, "keep_alive_timeout": 60.0}
+
+
+@pytest.mark.parametrize("size", [5, 150])
+def test_the_least_rate_of_a_body(size: int) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await respond(send, await body_of(receive))
+
+    server = Server(app, **RATES)
+    client = server.client()
+    stream = client.send(request(b"/", b"POST"), b"x", end=False)
+    for _ in range(8):
+        client.http.send_data(stream, b"x" * size, False)
+        server.settle(1)
+        if client.answer(stream).heads:
+            break
+    assert bool(client.answer(stream).heads) == (size == 5)
+    assert size == 150 or client.answer(stream).status == 408
+    assert client.closed is None
+
+
+@pytest.mark.parametrize("rate", [0, 100_000])
+def test_the_least_rate_at_which_a_window_opens(rate: int) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await pieces(send, 100)
+
+    server = Server(app, min_send_rate=rate, **RATES)
+    client = server.client(max_data=1 << 20, max_stream_data=20000)
+    client.quic._write_stream_limits = lambda **_: None
+    stream = client.send(request(b"/"))
+    server.settle(5)
+    assert client.answer(stream).reset == (H3_REQUEST_CANCELLED if rate else None)
+    assert client.closed is None
+
+
 def test_q_h3_6_an_idle_connection_is_closed_politely() -> None:
     server = Server(hello, keep_alive_timeout=5.0)
     client = server.client()

@@ -336,6 +336,7 @@ class HTTP3Connection(HTTP3Control):
         if size >= USEFUL:
             self.allowance.refund(CONTROLS, 1)
         reader.overhead -= size
+        self.body_octets += size
         stream.recv_window -= size
         stream.expect = False
         stream.received += size

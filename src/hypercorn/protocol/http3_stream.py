@@ -113,6 +113,8 @@ class HTTP3Stream(HTTP2Stream):
         size = len(data)
         self.pending -= size
         self.send_window -= size
+        if self.window_pace is not None:
+            self.window_pace.octets += size
         last = self.pending == 0 and self.end_queued
         self.life.send(self.id, data_head(size) + data, last and self.trailer_lines is None)
         if self.over:
@@ -127,6 +129,7 @@ class HTTP3Stream(HTTP2Stream):
                 self.finish_queue()
         else:
             self.deadline = 0.0
+            self.window_pace = None
         if self.blocked and self.pending <= LOW_WATER:
             self.blocked = False
             if self.stream is not None:
