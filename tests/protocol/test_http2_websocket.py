@@ -529,3 +529,28 @@ def test_frames_that_stand_for_nothing_here_are_ignored() -> None:
     ws.h2.send(h2_frame(0xF0, 0, 1, b"x"), data(1, b""), data(1, frame(1, b"ok")))
     assert app.messages == ["ok"]
     assert ws.h2.alive()
+
+
+def test_a_websocket_has_no_least_rate_nor_what_shares_its_connection() -> None:
+    """Output that is taken byte by byte, and a window that opens so: each byte is progress."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(ACCEPT)
+        while True:
+            await send({"type": "websocket.send", "bytes": bytes(10_000)})
+
+    rates: dict[str, Any] = {"min_send_rate": 10_000, "min_rate_grace": 1.0, "write_timeout": None}
+    for starved in (False, True):
+        h2 = H2(app, h2_ping_interval=None, **rates)
+        if not starved:
+            h2.send(window_update(0, 10_000_000), settings((4, 10_000_000)))
+            h2.client.stop_reading()
+        ws = Socket(h2)
+        for _ in range(50):
+            h2.advance(1)
+            h2.send(window_update(1, 1))
+            h2.client.read(1)
+        assert not h2.client.closed
+        assert h2.goaway is None
+        assert ws.answer.reset is None
