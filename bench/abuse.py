@@ -28,7 +28,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench.certificate import self_signed
-from bench.faults import cpu_of
+from bench.startup import cpu_of
 
 ROOT = Path(__file__).resolve().parents[1]
 APP = "bench.abuse_app:app"
