@@ -1,4 +1,4 @@
-"""What operators do to a server and what befalls it, timed: kills, reloads through nginx, recycling, the end.
+"""What operators do to a server and what befalls it, timed: kills, reloads through a proxy, recycling, the end.
 
 python -m bench.faults                       all of it, about three minutes
 python -m bench.faults kill drain            some of it
@@ -140,30 +140,53 @@ class Load:
             thread.join()
 
 
+NGINX = """
+daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
+events {{ worker_connections 512; }}
+http {{
+  access_log off; client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
+  uwsgi_temp_path {folder}; scgi_temp_path {folder};
+  upstream app {{ server 127.0.0.1:{port}; keepalive 16; }}
+  server {{
+    listen 127.0.0.1:{front};
+    location / {{ proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection "";
+                  proxy_next_upstream off; }}
+  }}
+}}
+"""
+HAPROXY = """
+defaults
+  mode http
+  retries 0
+  http-reuse always
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+frontend all
+  bind 127.0.0.1:{front}
+  default_backend app
+backend app
+  server one 127.0.0.1:{port}
+"""
+# By name: the configuration, and the command that takes it.
+FRONTS = {
+    "nginx": (NGINX, ["nginx", "-p", "{folder}", "-c", "{folder}/conf"]),
+    "haproxy": (HAPROXY, ["haproxy", "-db", "-f", "{folder}/conf"]),
+}
+
+
 @contextmanager
-def nginx(port: int) -> Iterator[int]:
-    """nginx before a server, with connections to it that are kept. Gives its port."""
+def proxy(name: str, port: int) -> Iterator[int]:
+    """nginx or HAProxy before a server, with connections to it that are kept, and no retries. Gives its port."""
+    conf, command = FRONTS[name]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         front = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "nginx.conf").write_text(
-            f"""
-            daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
-            events {{ worker_connections 512; }}
-            http {{
-              access_log off; client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
-              uwsgi_temp_path {folder}; scgi_temp_path {folder};
-              upstream app {{ server 127.0.0.1:{port}; keepalive 16; }}
-              server {{
-                listen 127.0.0.1:{front};
-                location / {{ proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection "";
-                              proxy_next_upstream off; }}
-              }}
-            }}
-            """
-        )
-        process = subprocess.Popen(["nginx", "-c", f"{folder}/nginx.conf", "-p", folder], stderr=subprocess.DEVNULL)
+        Path(folder, "conf").write_text(conf.format(folder=folder, port=port, front=front))
+        path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
+        arguments = [part.format(folder=folder) for part in command]
+        process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL, env={**os.environ, "PATH": path})
         try:
             while process.poll() is None:
                 with suppress(OSError), socket.create_connection(("127.0.0.1", front)):
@@ -198,10 +221,10 @@ def kill(options: argparse.Namespace) -> None:
 
 
 def reload(options: argparse.Namespace) -> None:
-    """SIGHUP again and again, under a steady load through nginx."""
+    """SIGHUP again and again, under a steady load through a proxy."""
     server = Server("-w", "2")
     pids, held = server.pids(2), server.holds()
-    with nginx(server.port) as front, Load(front, 500) as load:
+    with proxy(options.front, server.port) as front, Load(front, 500) as load:
         for _ in range(options.reloads):
             began = time.monotonic()
             server.process.send_signal(signal.SIGHUP)
@@ -209,7 +232,7 @@ def reload(options: argparse.Namespace) -> None:
             time.sleep(max(0.0, options.seconds / options.reloads - (time.monotonic() - began)))
     time.sleep(2)
     print(
-        f"reload: {options.reloads} SIGHUPs in {options.seconds} s, every worker new each time: "
+        f"reload behind {options.front}: {options.reloads} SIGHUPs in {options.seconds} s, every worker new each time: "
         f"{len(load.failures)} of {load.done} requests failed {load.failures[:2] or ''}; "
         f"descriptors and threads of the supervisor {held} before, {server.holds()} after"
     )
@@ -304,6 +327,7 @@ def main() -> None:
     """Runs the parts that are asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench.faults", description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="part", help=", ".join(PARTS))
+    parser.add_argument("--front", choices=FRONTS, default="nginx", help="the proxy of reload")
     parser.add_argument("--reloads", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--requests", type=int, default=200_000)
