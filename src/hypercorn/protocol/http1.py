@@ -242,7 +242,8 @@ class HTTP1Connection(ResponseWriter):
                 self.refuse(parser.error)
             if self.stream is not stream:
                 return
-        stream.begin()
+        if not self.transport.begin_with_others(stream):
+            stream.begin()
 
     def handshake_received(self, parser: RequestParser) -> None:
         """Opens the exchange of a WebSocket handshake. What the client sends next is held until it is answered; it is

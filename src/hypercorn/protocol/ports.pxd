@@ -32,6 +32,7 @@ cdef class Transport:
     cdef public bint trusted
     cpdef write(self, bytes data)
     cpdef bint cork(self) except -1
+    cpdef bint begin_with_others(self, Stream stream) except -1
     cpdef end_turn_soon(self)
     cpdef end_turn(self)
     cpdef flush(self)

@@ -123,6 +123,11 @@ class Transport:
         self.corked = True
         return True
 
+    def begin_with_others(self, stream: Stream) -> bool:
+        """Begins a stream together with those of other connections in this turn, where the transport does that. False:
+        the caller begins it."""
+        return False
+
     def end_turn_soon(self) -> None:
         """Sees to it that a turn ends when the current step has ended."""
         if not self.corked and not self.scheduled:

@@ -34,6 +34,8 @@ cdef class ReactorTransport(Transport):
     cdef bint bulk  # the last read was a large one
     cdef bint at_end  # the peer sends no more
     cdef bint closing  # closes when `pending` is sent
+    cdef bint short_read  # its stream may begin together with those of others
+    cdef bint held  # it does, and then its turn ends
     cdef bint eof_wanted  # half-closes when `pending` is sent
 
     cdef open_socket(self, Reactor reactor, worker, int fd):
@@ -87,11 +89,14 @@ cdef class ReactorTransport(Transport):
             if connection is None:
                 return
             self.corked = True
+            self.short_read = n <= SHORT
             successor = connection.data_received(<bytes>received)
+            self.short_read = False
             if successor is not None:
                 self.connection = successor
                 self.worker.replaced(connection, successor)
-            self.end_turn()
+            if not self.held:
+                self.end_turn()
         elif n == 0:
             self.at_end = True
             self.watch()
@@ -257,6 +262,14 @@ cdef class ReactorTransport(Transport):
         self.watch()
 
     # -- from the connection
+
+    cpdef bint begin_with_others(self, Stream stream) except -1:
+        if not self.short_read or self.held:
+            return False
+        self.held = True
+        self.reactor.held.append(self)
+        self.reactor.beginning.append(stream)
+        return True
 
     cpdef bint send_file(self, int fd, long long offset, long long count) except -1:
         if not HAS_SENDFILE:

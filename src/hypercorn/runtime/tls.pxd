@@ -1,4 +1,4 @@
-from hypercorn.protocol.ports cimport Connection, Context, Transport
+from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
 
 cdef Py_ssize_t RECORD, BATCH
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hypercorn.errors import ProtocolError
 from hypercorn.net.tls import tls_extension
 from hypercorn.protocol.http1 import HTTP1Connection
-from hypercorn.protocol.ports import Connection, Context, Transport
+from hypercorn.protocol.ports import Connection, Context, Stream, Transport
 
 if TYPE_CHECKING:
     from hypercorn.runtime.worker import Worker
@@ -56,6 +56,9 @@ class TLSTransport(Transport):
             self.flush()
             self.closing = True
             self.session.say_goodbye()
+
+    def begin_with_others(self, stream: Stream) -> bool:
+        return self.session.transport.begin_with_others(stream)
 
     def pause_reading(self) -> None:
         self.session.transport.pause_reading()

@@ -1,0 +1,140 @@
+"""Streams of one turn of the reactor begin together, after its reads, and their answers leave after that."""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections.abc import Callable
+
+import pytest
+from tests.runtime.test_reactor import Stand, Told, read, stand
+
+from hypercorn.protocol.ports import Stream
+
+__all__ = ["stand"]
+
+
+class Beginning(Stream):
+    """A stream that does what the test says when it begins."""
+
+    def __init__(self, begin: Callable[[], object]) -> None:
+        self.on_begin = begin
+
+    def begin(self) -> None:
+        self.on_begin()
+
+
+def serve(stand: Stand, *actions: Callable[[], object], data: bytes = b"q") -> list[tuple[socket.socket, Told]]:
+    """As many connections, whose bytes have come before the turn; each begins a stream that does its action and then
+    answers."""
+    pairs = [stand.connect() for _ in actions]
+    for action, (peer, connection) in zip(actions, pairs, strict=True):
+
+        def on_data(connection: Told, data: bytes, action: Callable[[], object] = action) -> None:
+            def begin() -> None:
+                action()
+                connection.transport.write(b"answer")
+
+            if not connection.transport.begin_with_others(Beginning(begin)):
+                connection.events.append("alone")
+                begin()
+
+        connection.on_data = on_data
+        peer.sendall(data)
+    assert select.select([stand.reactor.fd], [], [], 5)[0], "nothing came"
+    time.sleep(0.05)  # over loopback all of it is there by now
+    return pairs
+
+
+def answered(peer: socket.socket) -> bool:
+    return bool(select.select([peer], [], [], 0.05)[0])
+
+
+def test_all_is_read_before_the_first_begins(stand: Stand) -> None:
+    seen: list[int] = []
+
+    def look() -> None:
+        seen.append(sum(b"q" in c.events for c in stand.connections))
+
+    pairs = serve(stand, look, look, look)
+    stand.turn()
+    assert seen == [3, 3, 3]
+    assert all(read(peer, 6) == b"answer" for peer, _ in pairs)
+
+
+def test_no_answer_leaves_before_the_last_has_begun(stand: Stand) -> None:
+    before: list[list[bool]] = []
+    pairs: list[tuple[socket.socket, Told]] = []
+
+    def look() -> None:
+        before.append([bool(select.select([peer], [], [], 0)[0]) for peer, _ in pairs])
+
+    pairs += serve(stand, lambda: None, look)
+    stand.turn()
+    assert before == [[False, False]]
+    assert all(answered(peer) for peer, _ in pairs)
+
+
+def test_an_answer_does_not_wait_for_a_slow_application(stand: Stand) -> None:
+    before: list[int] = []
+    pairs: list[tuple[socket.socket, Told]] = []
+
+    def slow() -> None:
+        before.append(sum(answered(peer) for peer, _ in pairs))
+
+    pairs += serve(stand, slow, slow, slow)
+    stand.turn()
+    assert before == [0, 1, 2]
+    assert all(answered(peer) for peer, _ in pairs)
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()])
+def test_an_error_ends_one(stand: Stand, error: BaseException) -> None:
+    def fail() -> None:
+        raise error
+
+    pairs = serve(stand, lambda: None, fail, lambda: None)
+    if isinstance(error, Exception):
+        stand.turn()
+        assert stand.errors == ["A connection ended in an internal error"]
+        stand.turn()
+        assert "lost" in pairs[1][1].events
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            stand.turn()
+    assert answered(pairs[0][0])
+    assert answered(pairs[2][0])
+
+
+def test_what_came_with_much_data_begins_at_once(stand: Stand) -> None:
+    pairs = serve(stand, lambda: None, lambda: None, data=b"q" * 5000)
+    stand.turn()
+    assert all("alone" in connection.events for _, connection in pairs)
+    assert all(answered(peer) for peer, _ in pairs)
+
+
+def test_one_stream_of_a_connection_begins_so(stand: Stand) -> None:
+    """A second one, of pipelined bytes, has its turn when the first has ended."""
+    asked: list[bool] = []
+    (peer, connection), *_ = serve(stand, lambda: None)
+    connection.on_data = lambda c, data: asked.extend(
+        c.transport.begin_with_others(Beginning(lambda: None)) for _ in range(2)
+    )
+    stand.turn()
+    assert asked == [True, False]
+    assert not connection.transport.begin_with_others(Beginning(lambda: None)), "outside of a read"
+    assert not answered(peer)
+
+
+def test_more_than_begin_together(stand: Stand) -> None:
+    counts: list[int] = []
+
+    def look() -> None:
+        counts.append(sum(b"q" in c.events for c in stand.connections))
+
+    pairs = serve(stand, *[look] * 70)
+    stand.turn()
+    assert counts[:64] == [64] * 64
+    assert counts[64:] == [70] * 6
+    assert all(read(peer, 6) == b"answer" for peer, _ in pairs)
