@@ -22,7 +22,7 @@ from tests.supervisor.servers import WAIT, Server, children_of, is_alive
 
 from hypercorn.config import Config
 from hypercorn.supervisor import Supervisor, SupervisorError
-from hypercorn.supervisor.client import ControlError, ask, duration
+from hypercorn.supervisor.client import ControlError, ask, duration, find_socket
 from hypercorn.supervisor.control import control_folder, control_path
 from hypercorn.supervisor.top import Numbers, sparkline
 
@@ -185,6 +185,22 @@ def test_servers_are_found(tmp_path: Path) -> None:
             other.address()
             assert [one.name for one in folder.iterdir()] == [f"{other.process.pid}.sock"]  # the stale one is gone
             other.end()
+
+
+def test_the_configuration_of_the_folder_names_the_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    file = tmp_path / "hypercorn.toml"
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind("own.sock")
+        sock.listen()
+        for text in ("", "workers = 2", "control = 3", "control = 'other.sock'", "control ="):
+            file.write_text(text)
+            with pytest.raises(ControlError, match="no server has its control socket"):
+                find_socket(None, None)
+        file.write_text("control = 'own.sock'")
+        assert find_socket(None, None) == "own.sock"
 
 
 def test_where_the_control_socket_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

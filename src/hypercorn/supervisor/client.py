@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hypercorn.sources import find_config, read_toml
 from hypercorn.supervisor.control import control_folder
 
 COMMANDS = {
@@ -38,12 +39,25 @@ def find_socket(path: str | None, pid: int | None) -> str:
     if pid is not None:
         return str(folder / f"{pid}.sock")
     found = sorted(one for one in folder.glob("*.sock") if answers(one))
+    named = None if found else configured_socket()
+    if named is not None:
+        return named
     if len(found) == 1:
         return str(found[0])
     if not found:
         raise ControlError(f"no server has its control socket in {folder}; name one by --socket")
     pids = ", ".join(one.stem for one in found)
     raise ControlError(f"several servers run ({pids}): choose one by --pid")
+
+
+def configured_socket() -> str | None:
+    """The control socket that the configuration in this folder names, where somebody listens there."""
+    try:
+        file = find_config()
+        path = read_toml(file).get("control") if file else None
+    except (OSError, ValueError):
+        return None  # whoever starts the server is told of it
+    return path if isinstance(path, str) and answers(Path(path)) else None
 
 
 def answers(path: Path) -> bool:
