@@ -1,5 +1,8 @@
-"""The server of `test_system_calls.py`, in a process of its own: python server.py BACKEND DRIVER CERTFILE KEYFILE
+"""The server of `test_system_calls.py`, in a process of its own:
 
+    python server.py BACKEND DRIVER CERTFILE KEYFILE [FILE]
+
+With a file it is one of WSGI, which answers each request by that file.
 Tells its ports on standard output, its records on standard error, and ends with its standard input.
 """
 
@@ -7,6 +10,8 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from tests.faults.world import app
 from tests.live import library, pause, run
@@ -14,8 +19,18 @@ from tests.live import library, pause, run
 from hypercorn.config import Config
 
 
+def of_file(path: str) -> Any:
+    """A WSGI application that answers by a file."""
+
+    def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"](open(path, "rb"))
+
+    return wsgi
+
+
 def main() -> None:
-    backend, driver, certfile, keyfile = sys.argv[1:]
+    backend, driver, certfile, keyfile, *file = sys.argv[1:]
     config = Config()
     config.bind = ["127.0.0.1:0"]
     config.insecure_bind = ["127.0.0.1:0"]
@@ -34,7 +49,8 @@ def main() -> None:
     thread.start()
 
     async def serve() -> None:
-        async with library(backend).server(app, config) as server:
+        serving = of_file(file[0]) if file else app
+        async with library(backend).server(serving, config, mode="wsgi" if file else None) as server:
             print(*server.addresses, flush=True)
             while thread.is_alive():
                 await pause(0.02)

@@ -1,10 +1,12 @@
 /* Makes chosen system calls of a process fail: preloaded into a server (LD_PRELOAD), told by a file that both map.
  *
- *   word 0  the call: 1 recv, 2 send, 3 accept, 4 close, 5 shutdown, 6 receive a datagram, 7 send a datagram, 0 none
+ *   word 0  the call: 1 recv, 2 send, 3 accept, 4 close, 5 shutdown, 6 receive a datagram, 7 send a datagram,
+ *           8 send a file, 0 none
  *   word 1  errno
  *   word 2  the peer's port whose descriptors are meant, 0 for any
  *   word 3  how many calls fail; counted down
  *   word 4  how many have failed
+ *   word 5  bytes that sendfile has sent, in all
  *
  * read, readv, recv, recvfrom and recvmsg count as recv; write, writev, send, sendto, sendmsg and sendfile as send.
  * close closes, and then says that it failed, as the system does.
@@ -24,7 +26,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { RECV = 1, SEND, ACCEPT, CLOSE, SHUTDOWN, RECV_DATAGRAM, SEND_DATAGRAM };
+enum { RECV = 1, SEND, ACCEPT, CLOSE, SHUTDOWN, RECV_DATAGRAM, SEND_DATAGRAM, SEND_FILE };
 static volatile uint32_t *words;
 
 __attribute__((constructor)) static void begin(void) {
@@ -56,7 +58,7 @@ static int is_datagram(int fd) {
 /* The errno with which this call is to fail, or 0. */
 static int fails(uint32_t call, int fd) {
     if (!words || !words[3]) return 0;
-    if (words[0] >= RECV_DATAGRAM && call <= SEND) {
+    if ((words[0] == RECV_DATAGRAM || words[0] == SEND_DATAGRAM) && call <= SEND) {
         if (!is_datagram(fd)) return 0;
         call += RECV_DATAGRAM - RECV;
     }
@@ -128,11 +130,19 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
     FAIL(SEND, fd);
     return real(fd, message, flags);
 }
-ssize_t sendfile(int fd, int from, off_t *offset, size_t count) {
-    REAL("sendfile", ssize_t, int, int, off_t *, size_t);
-    FAIL(SEND, fd);
-    return real(fd, from, offset, count);
-}
+#define SENDFILE(symbol, type)                                              \
+    ssize_t symbol(int fd, int from, type *offset, size_t count) {          \
+        REAL(#symbol, ssize_t, int, int, type *, size_t);                   \
+        FAIL(SEND, fd);                                                     \
+        FAIL(SEND_FILE, fd);                                                \
+        ssize_t sent = real(fd, from, offset, count);                       \
+        if (words && sent > 0) words[5] += (uint32_t)sent;                  \
+        return sent;                                                        \
+    }
+SENDFILE(sendfile, off_t)
+#ifdef __GLIBC__ /* what Python and its extensions call there */
+SENDFILE(sendfile64, off64_t)
+#endif
 int accept4(int fd, struct sockaddr *peer, socklen_t *length, int flags) {
     REAL("accept4", int, int, struct sockaddr *, socklen_t *, int);
     FAIL(ACCEPT, fd);

@@ -19,6 +19,8 @@ import pytest
 from tests.faults.conftest import PLACES
 from tests.faults.world import Clients, certificate
 from tests.live import eventually
+from tests.peer import Peer
+from tests.peer import request as h1_request
 
 CC = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 pytestmark = [
@@ -26,7 +28,7 @@ pytestmark = [
     pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="another library is put before all"),
 ]
 ROOT = Path(__file__).resolve().parents[2]
-RECV, SEND, ACCEPT, CLOSE, SHUTDOWN, RECV_DATAGRAM, SEND_DATAGRAM = range(1, 8)
+RECV, SEND, ACCEPT, CLOSE, SHUTDOWN, RECV_DATAGRAM, SEND_DATAGRAM, SEND_FILE = range(1, 9)
 CALLS = {"recv": RECV, "send": SEND, "close": CLOSE, "shutdown": SHUTDOWN}
 GONE = (
     errno.ECONNRESET,
@@ -40,13 +42,15 @@ GONE = (
     errno.ENOTCONN,
 )
 AGAIN = (errno.EAGAIN, errno.EINTR)
+FILE = os.urandom(3_000_000)
 CARRIERS = ("h1", "h1-tls", "h2", "h2-tls", "ws-h1", "ws-h2-tls")
 
 
 class Shimmed(Clients):
-    """A server whose system calls fail on demand."""
+    """A server whose system calls fail on demand. Given a path, it is one of WSGI that answers by that file."""
 
-    def __init__(self, backend: str, driver: str, shim: str, folder: Path) -> None:
+    def __init__(self, backend: str, driver: str, shim: str, folder: Path, *served: str) -> None:
+        self.driver = driver
         files, authority = certificate(folder)
         control = folder / "control"
         control.write_bytes(bytes(4096))
@@ -56,7 +60,7 @@ class Shimmed(Clients):
         environment = {**os.environ, "LD_PRELOAD": shim, "FAULTS_FILE": str(control), "PYTHONPATH": str(ROOT)}
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.server", backend, driver, files["certfile"], files["keyfile"]],
+                [sys.executable, "-m", "tests.faults.server", backend, driver, *files.values(), *served],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.PIPE,
@@ -68,7 +72,6 @@ class Shimmed(Clients):
         assert told, self.log.read_text()
         ports = {url.partition(":")[0]: int(url.rpartition(":")[2]) for url in told}
         super().__init__(authority, {"plain": ports["http"], "tls": ports["https"]})
-        self.check()
 
     def arm(self, call: int, number: int, port: int = 0, count: int = 1) -> None:
         """Lets calls fail, `count` of them."""
@@ -79,6 +82,11 @@ class Shimmed(Clients):
     def failed(self) -> int:
         """How many have failed."""
         return int(struct.unpack_from("=I", self.words, 16)[0])
+
+    @property
+    def by_sendfile(self) -> int:
+        """Bytes that the kernel has sent from files."""
+        return int(struct.unpack_from("=I", self.words, 20)[0])
 
     def disarm(self) -> int:
         """No more of them. Returns how many have failed."""
@@ -120,8 +128,18 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module", params=PLACES, ids=lambda place: f"{place[0]}-{place[1]}")
 def server(request: pytest.FixtureRequest, shim: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shimmed]:
     shimmed = Shimmed(*request.param, shim, tmp_path_factory.mktemp("server"))
+    shimmed.check()
     yield shimmed
     shimmed.disarm()
+    shimmed.close()
+
+
+@pytest.fixture(scope="module", params=PLACES, ids=lambda place: f"{place[0]}-{place[1]}")
+def files(request: pytest.FixtureRequest, shim: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shimmed]:
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "file").write_bytes(FILE)
+    shimmed = Shimmed(*request.param, shim, folder, str(folder / "file"))
+    yield shimmed
     shimmed.close()
 
 
@@ -186,3 +204,36 @@ def test_datagrams_fail(server: Shimmed, call: int) -> None:
     server.serves("h3")
     server.check()
     assert server.records()[records:] == []
+
+
+def fetch(server: Shimmed, peer: Peer) -> int:
+    """Gets the file. Returns how much of it the kernel sent by itself."""
+    before = server.by_sendfile
+    assert peer.get().body == FILE
+    return server.by_sendfile - before
+
+
+def test_files_leave_by_sendfile(files: Shimmed) -> None:
+    """`wsgi.file_wrapper`, to a plain socket of the reactor's; a loop's own transport gets the same bytes, read."""
+    with Peer(("127.0.0.1", files.ports["plain"])) as peer:
+        for _ in range(2):
+            assert fetch(files, peer) == (len(FILE) if files.driver == "reactor" else 0)
+
+
+def test_sendfile_fails(files: Shimmed) -> None:
+    """The response is cut, or goes on; no other is touched, and no descriptor stays open."""
+    address = ("127.0.0.1", files.ports["plain"])
+    with Peer(address) as bystander:
+        fetch(files, bystander)
+        before = files.descriptors()
+        for number in (*GONE, *AGAIN):
+            with Peer(address) as victim:
+                files.arm(SEND_FILE, number, victim.port, 1 if number in AGAIN else 1000)
+                victim.send(h1_request())
+                length = int(dict(victim.head()[1])["content-length"])
+                got = victim.rest() if number in GONE and files.driver == "reactor" else victim.take(length)
+                assert bool(files.disarm()) == (files.driver == "reactor"), errno.errorcode[number]
+                assert got == (FILE if number in AGAIN or files.driver == "loop" else b""), errno.errorcode[number]
+            fetch(files, bystander)
+        eventually(lambda: files.descriptors() <= before)
+    assert files.records() == []
