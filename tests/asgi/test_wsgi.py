@@ -9,7 +9,11 @@ from wsgiref.validate import validator
 
 import pytest
 
+import hypercorn
 from hypercorn.app_wrappers import InvalidPathError, WSGIWrapper, _build_environ
+from hypercorn.asgi.wsgi_environ import build_environ
+from hypercorn.asgi.wsgi_threads import wsgi_settings
+from hypercorn.config import Config
 
 SCOPE: dict[str, Any] = {
     "type": "http",
@@ -290,6 +294,7 @@ def test_environ() -> None:
         "SERVER_NAME": "host",
         "SERVER_PORT": "8000",
         "SERVER_PROTOCOL": "HTTP/1.1",
+        "SERVER_SOFTWARE": f"hypercorn/{hypercorn.__version__}",
         "REMOTE_ADDR": "1.2.3.4",
         "REMOTE_PORT": "80",
         "HTTP_X_Y": "\xe9",
@@ -303,6 +308,13 @@ def test_environ() -> None:
     assert environ["wsgi.input"].read() == b"hi"
     assert "HTTP_CONTENT_TYPE" not in environ
     assert all(type(value) is str for name, value in environ.items() if name.isupper())
+
+
+def test_whether_other_processes_serve_too() -> None:
+    config = Config()
+    for config.workers in (1, 2):
+        settings = wsgi_settings(config, 100)
+        assert build_environ(SCOPE, None, settings.multiprocess)["wsgi.multiprocess"] is (config.workers > 1)
 
 
 def test_no_body_has_no_length() -> None:

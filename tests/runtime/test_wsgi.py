@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
 
+import pytest
 from tests.live import Live, eventually
 from tests.peer import request
 
@@ -149,6 +150,40 @@ def test_a_body_that_is_too_long(serve_app: Callable[..., Live]) -> None:
     eventually(lambda: len(seen) == 2)
     assert calls == ["/raise", "/keep"]
     assert seen == ["BodyTooLargeError"] * 2
+    assert live.errors() == []
+
+
+def test_a_short_body_that_is_too_long_never_reaches_the_application(serve_app: Callable[..., Live]) -> None:
+    """One that says no length, and is shorter than what is awaited before the call."""
+    calls: list[str] = []
+
+    def app(environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
+        calls.append(environ["PATH_INFO"])
+        start_response("200 OK", [])
+        return [environ["wsgi.input"].read()]
+
+    live = wsgi(app, serve_app, wsgi_max_body_size=100)
+    for size, status in ((50, 200), (51, 413)):
+        with live.connect() as peer:
+            peer.send(request(f"/{size}", "Transfer-Encoding: chunked", method="POST"))
+            peer.send(b"%x\r\n%b\r\n" % (size, b"x" * size) + b"32\r\n%b\r\n0\r\n\r\n" % (b"x" * 50))
+            assert peer.response().status == status
+    assert calls == ["/50"]
+    assert live.errors() == []
+
+
+def test_how_much_is_awaited_before_the_call(serve_app: Callable[..., Live]) -> None:
+    """`wsgi_buffer_size`: up to there a slow client holds no thread, beyond it the application reads on."""
+    live = wsgi(reading, serve_app, wsgi_buffer_size=10)
+    threads = live.running._worker.threads.threads
+    with live.connect() as peer:
+        peer.send(b"POST /all HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n" + b"x" * 10)
+        eventually(lambda: live.on_loop(lambda: live.running._worker.runtime.active_calls()))
+        assert not live.on_loop(lambda: threads.busy)
+        peer.send(b"x")
+        eventually(lambda: live.on_loop(lambda: threads.busy))
+        peer.send(b"x")
+        assert peer.response().body == b"12 0 12"
     assert live.errors() == []
 
 
@@ -395,6 +430,7 @@ def test_early_hints_and_environ(serve_app: Callable[..., Live]) -> None:
     def app(environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
         if "wsgi.early_hints" in environ:
             environ["wsgi.early_hints"]([("Link", "</a.css>; rel=preload"), ("X-Other", "no")])
+        assert not environ["wsgi.multiprocess"]  # there is one worker
         seen = variable.get()
         variable.set("used")
         start_response("200 OK", [("X-Port", environ["REMOTE_PORT"]), ("X-Uri", environ["RAW_URI"])])
@@ -412,8 +448,9 @@ def test_early_hints_and_environ(serve_app: Callable[..., Live]) -> None:
         assert peer.head()[0] == 200
 
 
-def test_too_many_requests(serve_app: Callable[..., Live]) -> None:
-    """One thread, one place to wait: the third request is refused, and the second after a while."""
+@pytest.mark.parametrize("patience", [0.2, 30.0])
+def test_too_many_requests(serve_app: Callable[..., Live], patience: float) -> None:
+    """One thread, one place to wait: the third request is refused at once, and the second after a while."""
     go_on = threading.Event()
 
     def app(environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
@@ -422,7 +459,7 @@ def test_too_many_requests(serve_app: Callable[..., Live]) -> None:
         start_response("200 OK", [])
         return [b"done"]
 
-    live = wsgi(app, serve_app, wsgi_threads=1, wsgi_queue_size=1, wsgi_queue_timeout=0.2)
+    live = wsgi(app, serve_app, wsgi_threads=1, wsgi_queue_size=1, wsgi_queue_timeout=patience)
     threads = live.running._worker.threads.threads
     first, second, third = live.connect(), live.connect(), live.connect()
     first.send(request("/slow"))
@@ -431,9 +468,12 @@ def test_too_many_requests(serve_app: Callable[..., Live]) -> None:
     eventually(lambda: threads.busy == 2)
     refused = third.get()
     assert (refused.status, refused.header("retry-after")) == (503, "1")
-    assert second.response().status == 503
+    if patience < 1:
+        assert second.response().status == 503
     go_on.set()
     assert first.response().body == b"done"
+    if patience > 1:
+        assert second.response().body == b"done"
     eventually(lambda: threads.busy == 0)
     assert second.get().body == b"done"
     for peer in (first, second, third):
