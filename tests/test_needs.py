@@ -1,4 +1,4 @@
-"""What users of WebSockets and HTTP/2 need, and what went wrong elsewhere: each point, by its id, is named by a test.
+"""What users of WebSockets, HTTP/2 and HTTP/3 need, and what went wrong elsewhere: each point, by its id, is named by a test.
 
 A test names an id in its own name (`test_ws02_...`, `test_q_h2_16_...`) or in its docstring or parameters (`H2-15`).
 """
@@ -16,6 +16,8 @@ IDS = [
     *(f"Q-WS-{number}" for number in range(1, 11)),
     *(f"H2-{number}" for number in range(1, 25)),
     *(f"Q-H2-{number}" for number in range(1, 21)),
+    *(f"H3-{number}" for number in range(1, 14)),
+    *(f"Q-H3-{number}" for number in range(1, 11)),
     *("N-9", "N-10", "N-28", "N-29"),
 ]
 
