@@ -1,4 +1,4 @@
-"""What users of WebSockets, HTTP/2 and HTTP/3 need, and what went wrong elsewhere: each point, by its id, is named by a test.
+"""What users of WebSockets, HTTP/2 and HTTP/3 need, and what went wrong elsewhere: a test names each point by its id.
 
 A test names an id in its own name (`test_ws02_...`, `test_q_h2_16_...`) or in its docstring or parameters (`H2-15`).
 """

@@ -56,6 +56,28 @@ def test_q_h3_5_an_application_waits_for_a_client_that_does_not_read() -> None:
     assert held <= 100000
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["stream", "connection"])
+@pytest.mark.parametrize("window", [100, 5000, 65536, 1 << 20])
+def test_answers_larger_than_the_window_go_on_as_it_opens(window: int, whole: bool) -> None:
+    """Their windows, or that of the connection, are used up again and again: pieces wait, and what is asked for
+    meanwhile does not."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await pieces(send, 150 if scope["path"] == "/large" else 1)
+
+    server = Server(app)
+    wide = 1 << 24
+    client = server.client(max_data=window + 1000 if whole else wide, max_stream_data=wide if whole else window)
+    large = [client.send(request(b"/large")) for _ in range(2)]
+    server.settle(0.02)
+    small = client.send(request())
+    server.settle(5)
+    assert [len(client.answer(stream).body) for stream in large] == [150 * 16384] * 2
+    assert len(client.answer(small).body) == 16384
+    assert all(client.answer(stream).over for stream in (*large, small))
+    assert not server.log.errors
+
+
 def test_a_client_waits_for_an_application_that_does_not_read() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await gate.wait()

@@ -202,6 +202,8 @@ class HTTP3Life(HTTP2Life):
 
     def transmit(self, now: float) -> None:
         """Gives QUIC what may leave now, the most urgent first, and has it sent."""
+        if self.quic.opened:
+            self.windows_opened()
         if self.waiting:
             self.make_room()
             self.pump()
@@ -227,6 +229,17 @@ class HTTP3Life(HTTP2Life):
                     self.dequeue(stream)
                 else:
                     self.enqueue(stream)
+
+    def windows_opened(self) -> None:
+        """The peer takes more of some streams: those that waited for it go on."""
+        quic = self.quic
+        for stream_id in quic.opened:
+            stream = self.streams.get(stream_id)
+            if stream is not None:
+                stream.send_window = quic.stream_window(stream_id)
+                if stream.pending and stream.send_window > 0:
+                    self.enqueue(stream)
+        quic.opened.clear()
 
     def flush_frames(self) -> None:
         """Nothing: QUIC has what was written."""

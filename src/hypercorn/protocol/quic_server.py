@@ -2,6 +2,7 @@
 
 - Connection ids tell which worker owns the connection, and their reset tokens come from a key (RFC 9000 section 10.3).
 - Credit follows what was taken: aioquic would double a window whenever half of it is used.
+- It tells which windows the peer has opened: aioquic says so to nobody.
 - Certificates are shown by name, and those of clients asked for and judged (RFC 8446 section 4.3.2).
 
 It relies on what aioquic does not promise to keep; the tests of `tests/protocol/test_quic.py` hold every such place.
@@ -22,6 +23,7 @@ from aioquic.quic.connection import (
     MAX_STREAM_DATA_FRAME_CAPACITY,
     QuicConnection,
     QuicConnectionId,
+    QuicReceiveContext,
 )
 from aioquic.quic.packet import QuicErrorCode, QuicFrameType, QuicPacketType, pull_quic_transport_parameters
 from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder
@@ -107,6 +109,7 @@ class ServerConnection(QuicConnection):
         self.issued = issued  # told of each id under which packets may come
         self.read = 0  # octets that came in order and were not given back to the connection's window
         self.window = context.h2_connection_window
+        self.opened: set[int] = set()  # streams on which the peer takes more than it did
         self.probes = 0
         self.probing = False
         self.streamed = 0  # datagrams that were full of stream data
@@ -318,6 +321,13 @@ class ServerConnection(QuicConnection):
                 open_now = sum(number & 3 == kind for number in self._streams)
                 limit.value = max(limit.sent, limit.used - open_now + most)
         return any(limit.value != limit.sent for limit in (self._local_max_data, bidi, uni))
+
+    def _handle_max_stream_data_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
+        start = buf.tell()
+        stream_id = buf.pull_uint_var()
+        buf.seek(start)
+        super()._handle_max_stream_data_frame(context, frame_type, buf)
+        self.opened.add(stream_id)
 
     def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
         if not self.limits_moved():
