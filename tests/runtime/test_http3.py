@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ import pytest
 import trustme
 from tests.http3 import LiveClient, request
 from tests.live import DRIVERS, Gate, Live, body_of, echo, eventually, hello, respond
+from tests.peer import PATIENCE
 from tests.runtime.test_tls import Certificates, certificates
 
 from hypercorn.config import Config
 from hypercorn.errors import ConfigError
+from hypercorn.wire.http3 import H3_REQUEST_CANCELLED
 
 __all__ = ("certificates",)  # a fixture
 
@@ -297,6 +300,93 @@ def test_an_upload_to_an_application_that_does_not_read_stands_still(serve: Any)
         gate.set()
         client.wire.settle(lambda: client.answer(stream).over, 60)
         assert client.answer(stream).body == b"3000000"
+
+
+RATES = {"min_receive_rate": 1000, "min_send_rate": 1_000_000, "min_rate_grace": 0.3}
+
+
+def test_a_body_below_the_least_rate_is_answered_by_408(serve: Any) -> None:
+    """Whoever sends fast enough on a connection of its own is served meanwhile, and the slow one's goes on."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        with suppress(ConnectionError):  # the client's part is over
+            await echo(scope, receive, send)
+
+    live = serve(app, **RATES)
+    with LiveClient(live.port) as slow, LiveClient(live.port) as steady:
+        stream = slow.send(request(b"/", b"POST"), b"x", end=False)
+        other = steady.send(request(b"/", b"POST"), b"x", end=False)
+        began = time.monotonic()
+        while not slow.answer(stream).heads:
+            assert time.monotonic() < began + PATIENCE
+            for client, number, size in ((slow, stream, 1), (steady, other, 5000)):
+                client.http.send_data(number, b"x" * size, False)
+                client.wire.settle(passing(0.02))
+        assert time.monotonic() - began > 0.3
+        assert slow.answer(stream).status == 408
+        steady.http.send_data(other, b"x", True)
+        steady.wire.settle(lambda: steady.answer(other).over)
+        assert len(steady.answer(other).body) % 5000 == 2
+        assert slow.ask().status == 200
+    assert not live.errors()
+
+
+@pytest.mark.parametrize("pieces", [1, 20_000], ids=["slow", "steady"])
+def test_a_window_that_opens_below_the_least_rate(serve: Any, pieces: int) -> None:
+    """That stream is reset and its application told; with room for what the rate asks for it goes on."""
+    told: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        try:
+            for _ in range(80 if scope["path"] == "/large" else 1):
+                await send({"type": "http.response.body", "body": b"x" * 10_000, "more_body": True})
+            await send({"type": "http.response.body"})
+        except OSError:
+            told.append(scope["path"])
+            raise
+
+    live = serve(app, **{**RATES, "min_send_rate": 100_000})
+    with LiveClient(live.port, max_data=1 << 24, max_stream_data=100) as client:
+        stream = client.send(request(b"/large"))
+        open_by_hand(client, stream)
+        answer = client.answer(stream)
+        began = time.monotonic()
+        room = 100
+        while not answer.over and answer.reset is None:
+            assert time.monotonic() < began + PATIENCE
+            client.wire.settle(passing(0.02))
+            room += pieces
+            if stream in client.quic._streams:
+                client.quic._streams[stream].max_stream_data_local = room
+        assert answer.reset == (H3_REQUEST_CANCELLED if pieces == 1 else None)
+        assert len(answer.body) == (800_000 if pieces > 1 else len(answer.body))
+        if pieces == 1:
+            assert time.monotonic() - began > 0.3
+            eventually(lambda: told == ["/large"])
+        assert client.ask().over
+    assert told == ["/large"] * (pieces == 1)
+    assert not live.errors()
+
+
+def open_by_hand(client: LiveClient, stream: int) -> None:
+    """Keeps aioquic from opening the window of a stream as data comes."""
+    own = client.quic._write_stream_limits
+
+    def limits(*, stream: Any, **options: Any) -> None:
+        highest, receiver = stream.receiver.highest_offset, stream.receiver
+        receiver.highest_offset = 0 if stream.stream_id == number else highest
+        own(stream=stream, **options)
+        receiver.highest_offset = highest
+
+    number = stream
+    client.quic._write_stream_limits = limits
+
+
+def passing(seconds: float) -> Any:
+    """A condition that comes about after some seconds."""
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() >= end
 
 
 def test_idle_clients_cost_no_wake_ups(serve: Any) -> None:
