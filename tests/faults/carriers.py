@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from aioquic.h3.connection import FrameUnexpected
 from tests.http2 import GET, POST, SETTINGS_ACK, START, Answer, Reader, settings, window_update
 from tests.http2 import data as h2_data
 from tests.http2 import headers as h2_headers
@@ -321,17 +322,25 @@ class WebSocket3:
         client.wire.settle(lambda: condition(answer) or answer.over or answer.reset is not None or client.closed)
         return answer
 
-    def echo(self) -> bool:
+    def send(self, data: bytes, *, end: bool = False) -> None:
+        """Octets on the stream. Raises EOFError where both sides of it were ended: aioquic has forgotten it then."""
         client = self.http.client
         if client.closed:
             raise EOFError
-        client.http.send_data(self.stream, frame(1, b"hello"), False)
+        try:
+            client.http.send_data(self.stream, data, end)
+        except FrameUnexpected:
+            raise EOFError from None
+
+    def echo(self) -> bool:
+        self.send(frame(1, b"hello"))
         self.taken += 7
         answer = self.until(lambda answer: answer.body[self.taken - 7 :])
         self.until(lambda answer: len(answer.body) >= self.taken or answer.body[self.taken - 7 :][:1] == b"\x88")
         if answer.body[self.taken - 7 :][:1] == b"\x88":
-            client.http.send_data(self.stream, close(1000), True)
-            client.wire.flush()
+            with suppress(EOFError):
+                self.send(close(1000), end=True)
+            self.http.client.wire.flush()
         return bytes(answer.body[self.taken - 7 :][:7]) == b"\x81\x05hello"
 
     def go(self) -> None:
@@ -347,7 +356,7 @@ class WebSocket3:
                 return answer.status if answer.heads else 0
             if not self.echo():
                 return 0
-            self.http.client.http.send_data(self.stream, close(1000), True)
+            self.send(close(1000), end=True)
             answer = self.until(lambda answer: answer.over)
         except ENDS:
             return 0
