@@ -47,8 +47,8 @@ def serve(serve_app: Any, certificates: Certificates) -> Callable[..., Live]:
 class QH3:
     """A connection of qh3's, driven by hand."""
 
-    def __init__(self, port: int) -> None:
-        configuration = QuicConfiguration(is_client=True, alpn_protocols=["h3"], server_name="localhost")
+    def __init__(self, port: int, **windows: int) -> None:
+        configuration = QuicConfiguration(is_client=True, alpn_protocols=["h3"], server_name="localhost", **windows)
         configuration.verify_mode = 0
         configuration.verify_hostname = False
         self.quic = QuicConnection(configuration=configuration)
@@ -98,9 +98,10 @@ class QH3:
         return bytes(self.body)
 
 
-def test_qh3(serve: Callable[..., Live]) -> None:
+@pytest.mark.parametrize("windows", [{}, {"max_data": 100_000, "max_stream_data": 50_000}], ids=["wide", "narrow"])
+def test_qh3(serve: Callable[..., Live], windows: dict[str, int]) -> None:
     live = serve(echo, lifespan="off")
-    client = QH3(live.port)
+    client = QH3(live.port, **windows)
     client.until(lambda: client.http)
     for size in (1, 5000, 500000):
         assert client.post(b"x" * size) == b"x" * size
@@ -117,9 +118,23 @@ def fingerprint(certfile: str) -> str:
     return base64.b64encode(hashlib.sha256(key).digest()).decode()
 
 
+LARGE = 16_000_000  # more than Chromium's window for a stream
+
+
+async def site(scope: Any, receive: Any, send: Any) -> None:
+    """The poll, and something to download."""
+    if scope["type"] != "http" or scope["path"] != "/large":
+        await poll.app(scope, receive, send)
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(100):
+        await send({"type": "http.response.body", "body": bytes(LARGE // 100), "more_body": True})
+    await send({"type": "http.response.body"})
+
+
 @pytest.fixture
 def browser(serve: Callable[..., Live], certificates: Certificates) -> Iterator[tuple[Browser, Live]]:
-    live = serve(poll.app)
+    live = serve(site)
     flags = (
         f"--origin-to-force-quic-on=localhost:{live.port}",
         f"--ignore-certificate-errors-spki-list={fingerprint(certificates.certfile)}",
@@ -145,4 +160,5 @@ def test_chromium_on_the_poll(browser: tuple[Browser, Live], monkeypatch: pytest
     eventually(lambda: len(poll.poll.windows) == 1)  # the stream that was stopped has told its application
     missing = page.run("fetch('/nothing', {method: 'POST', body: 'x'.repeat(100000)}).then(answer => answer.status)")
     assert missing == 404
+    assert page.run("fetch('/large').then(answer => answer.blob()).then(blob => blob.size)") == LARGE
     assert not live.errors()
