@@ -5,18 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from aioquic.buffer import Buffer
 from tests.http3 import Client, Server, request
 from tests.live import body_of, echo, hello, respond
 
 from hypercorn.errors import ClientDisconnected
 from hypercorn.testing import Event, sleep
 from hypercorn.wire.http3 import (
+    F_GOAWAY,
     H3_EXCESSIVE_LOAD,
     H3_INTERNAL_ERROR,
     H3_NO_ERROR,
     H3_REQUEST_CANCELLED,
     H3_REQUEST_INCOMPLETE,
     H3_REQUEST_REJECTED,
+    LARGEST_VARINT,
     frame,
     varint,
 )
@@ -412,6 +415,18 @@ def test_pings_keep_a_silent_stream_open_and_find_a_peer_that_is_gone() -> None:
     assert not server.log.errors
 
 
+def goaways(client: Client) -> list[int]:
+    """The ids that the server's GOAWAY frames gave (RFC 9114 section 5.2)."""
+    control = Buffer(data=b"".join(event.data for event in client.events if getattr(event, "stream_id", -1) == 3))
+    assert control.pull_uint_var() == 0
+    ids = []
+    while not control.eof():
+        kind, payload = control.pull_uint_var(), Buffer(data=control.pull_bytes(control.pull_uint_var()))
+        if kind == F_GOAWAY:
+            ids.append(payload.pull_uint_var())
+    return ids
+
+
 def test_h3_10_q_h3_4_shutdown_says_goodbye() -> None:
     gate = Event()
 
@@ -436,6 +451,8 @@ def test_h3_10_q_h3_4_shutdown_says_goodbye() -> None:
     late = busy.send(request())
     server.settle()
     assert busy.answer(late).reset == H3_REQUEST_REJECTED
+    assert goaways(idle)[-1] == 4, "the next one that would have been served"
+    assert goaways(busy) == [LARGEST_VARINT - 3, 4], "first all that is on its way, then what was taken"
     newcomer = server.connect()
     server.settle(1)
     assert newcomer.closed is not None, "it was let in"

@@ -355,6 +355,7 @@ class HTTP3Life(HTTP2Life):
             self.final = True
             self.send(self.control_id, frame(F_GOAWAY, varint(self.next_id)), False)
         if self.quic.delivered():
+            self.endpoint.transmit(self.context.runtime.now())  # GOAWAY, which CONNECTION_CLOSE would cut off
             self.finish(H3_NO_ERROR, "")
         elif not self.write_at and self.context.write_timeout:
             self.write_at = self.context.runtime.now() + self.context.write_timeout
