@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 from aioquic._buffer import Buffer
+from aioquic.h3.connection import H3Connection
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
 from aioquic.quic.packet import QuicPacketType, pull_quic_header
-from tests.http3 import Client, Server, request
-from tests.live import echo, hello, respond
+from tests.http3 import Client, Server, certificate, request
+from tests.live import body_of, echo, hello, respond
 
 from hypercorn.net.forwarding import Place, pack, unpack
 from hypercorn.protocol.quic_server import ID_LENGTH, ConnectionIds
@@ -26,6 +29,16 @@ def initial(client: Client) -> bytes:
 
 def packet_type(data: bytes) -> Any:
     return pull_quic_header(Buffer(data=data), host_cid_length=8).packet_type
+
+
+def packet_types(data: bytes) -> set[Any]:
+    """Those of all packets in a datagram."""
+    found = set()
+    while data and data[0] & 0x40:  # what follows is padding
+        header = pull_quic_header(Buffer(data=data), host_cid_length=8)
+        found.add(header.packet_type)
+        data = data[header.packet_length :]
+    return found
 
 
 def test_h3_13_nothing_is_answered_by_more_than_three_times_its_size() -> None:
@@ -251,6 +264,55 @@ def test_a_client_that_takes_short_datagrams_gets_them() -> None:
     assert client.ask().body == b"hello"
     assert max(client.sizes) <= limit
     assert server.connection.quic.peer_limit == limit
+
+
+def ticket() -> Any:
+    """What a server that takes early data gives a client for its next visit; aioquic's own does."""
+    tickets: list[Any] = []
+    settings = QuicConfiguration(is_client=False, alpn_protocols=["h3"], max_datagram_size=1200)
+    settings.certificate, settings.private_key = certificate()
+    asking = QuicConfiguration(is_client=True, alpn_protocols=["h3"], server_name="localhost")
+    asking.verify_mode = 0
+    client = QuicConnection(configuration=asking, session_ticket_handler=tickets.append)
+    client.connect(ADDRESS, 0.0)
+    server: Any = None
+    for turn in range(5):
+        for data, _ in client.datagrams_to_send(turn / 100):
+            if server is None:
+                wanted = pull_quic_header(Buffer(data=data), host_cid_length=8).destination_cid
+                server = QuicConnection(
+                    configuration=settings,
+                    original_destination_connection_id=wanted,
+                    session_ticket_handler=lambda _: None,
+                )
+            server.receive_datagram(data, ADDRESS, turn / 100)
+        for data, _ in server.datagrams_to_send(turn / 100):
+            client.receive_datagram(data, ADDRESS, turn / 100)
+    assert tickets[0].max_early_data_size
+    return tickets[0]
+
+
+def test_nothing_is_served_before_the_handshake() -> None:
+    """No early data (RFC 9001 section 4.6): who sends some all the same is served once, by what comes after it."""
+    bodies: list[bytes] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert server.connection.established
+        bodies.append(await body_of(receive))
+        await respond(send)
+
+    server = Server(app)
+    client = server.connect(session_ticket=ticket())
+    given: list[Any] = []
+    client.quic._session_ticket_handler = given.append
+    client.http, client.bare = H3Connection(client.quic), True
+    stream = client.send(request(b"/", b"POST"), b"once")
+    server.settle(3)
+    assert any(QuicPacketType.ZERO_RTT in packet_types(data) for data in client.sent)
+    assert not client.quic.tls.early_data_accepted
+    assert client.answer(stream).over
+    assert bodies == [b"once"]
+    assert given == [], "it could come again with early data"
 
 
 def test_a_port_that_takes_nothing_for_a_while() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import ssl
@@ -120,6 +121,32 @@ def test_h3_05_a_large_answer_through_a_path_that_loses_a_little(serve: Any) -> 
         stream = client.send(request())
         client.wire.settle(lambda: client.answer(stream).over or client.closed, 90)
         assert len(client.answer(stream).body) == 20 * 262144
+    assert not live.errors()
+
+
+def test_files(serve: Any, tmp_path: Path) -> None:
+    """The extensions for files are those of the other versions; a client that reads slowly is read for as slowly."""
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(400_000))
+    content = path.read_bytes()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        if scope["path"] == "/path":
+            await send({"type": "http.response.pathsend", "path": str(path)})
+        else:
+            with path.open("rb") as file:
+                part = {"type": "http.response.zerocopysend", "file": file, "offset": 5, "count": 300_000}
+                await send({**part, "more_body": True})
+            await send({"type": "http.response.body", "body": b"end"})
+
+    live = serve(app)
+    for window in (1 << 20, 10_000):
+        with LiveClient(live.port, max_stream_data=window) as client:
+            answer = client.ask(request(b"/path"))
+            assert answer.headers[b"content-length"] == b"400000"
+            assert answer.body == content
+            assert client.ask(request(b"/part")).body == content[5:300_005] + b"end"
     assert not live.errors()
 
 
