@@ -25,6 +25,7 @@ a file, a background task, an exception in a view, startup and shutdown.
 ENDING = """\
 `-` says that the framework has no such thing: Django has no lifespan, and is served without one. A framework that has
 no line for a loop does not run there. Flask, Django and Bottle run over [WSGI](guide/wsgi.md) as well, on each loop.
+Quart's own 253 tests, those of its release 0.20.0, pass with this package as the `hypercorn` that they import.
 """
 
 
