@@ -82,9 +82,11 @@ def nothing_seen() -> None:
     seen.clear()
 
 
-def test_messages_both_ways() -> None:
+@pytest.mark.parametrize("window", [10_000, 1 << 22])
+def test_messages_both_ways(window: int) -> None:
+    """Those larger than the client's window, too."""
     server = Server(echo)
-    socket = Socket(server.client(max_data=1 << 22, max_stream_data=1 << 22), (b"sec-websocket-protocol", b"a, b"))
+    socket = Socket(server.client(max_data=1 << 22, max_stream_data=window), (b"sec-websocket-protocol", b"a, b"))
     answer = socket.client.answer(socket.stream)
     assert (answer.status, answer.headers[b"sec-websocket-protocol"]) == (200, b"a")
     assert b"upgrade" not in answer.headers
