@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -79,6 +80,38 @@ def test_answers_larger_than_the_window_go_on_as_it_opens(window: int, whole: bo
     assert len(client.answer(small).body) == 16384
     assert all(client.answer(stream).over for stream in (*large, small))
     assert not server.log.errors
+
+
+def test_a_window_that_is_opened_by_an_octet_too_often() -> None:
+    """As over HTTP/2: it costs more than it is good for, and ends the connection."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await pieces(send, 100)
+
+    server = Server(app)
+    client = server.client(max_data=1 << 24, max_stream_data=1000)
+    client.quic._write_stream_limits = partial(octet_by_octet, client.quic._write_stream_limits)
+    for _ in range(20):
+        client.send(request())
+    for _ in range(1000):
+        server.settle(0.01)
+        if client.closed is not None:
+            break
+    assert client.closed is not None
+    assert client.closed.error_code == H3_EXCESSIVE_LOAD
+    assert sum(len(answer.body) for answer in client.answers.values()) > 20 * 1000 + 5000, "it was patient"
+    assert not server.log.errors
+
+
+def octet_by_octet(own: Any, *, stream: Any, **options: Any) -> None:
+    """A client's way to open a window: by one, whenever it sends a packet."""
+    if not stream.stream_id & 3:
+        received, stream.receiver.highest_offset = stream.receiver.highest_offset, 0
+        stream.max_stream_data_local += 1
+        own(stream=stream, **options)
+        stream.receiver.highest_offset = received
+    else:
+        own(stream=stream, **options)
 
 
 def test_a_client_waits_for_an_application_that_does_not_read() -> None:

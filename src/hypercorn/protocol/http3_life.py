@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import pylsqpack
 
-from hypercorn.protocol.budgets import DRAIN_WAIT
+from hypercorn.protocol.budgets import DRAIN_WAIT, UPDATES, USEFUL
 from hypercorn.protocol.flow import Sender
 from hypercorn.protocol.http2_life import HTTP2Life
 from hypercorn.protocol.http3_stream import headers_frame
@@ -204,6 +204,8 @@ class HTTP3Life(HTTP2Life):
         """Gives QUIC what may leave now, the most urgent first, and has it sent."""
         if self.quic.opened:
             self.windows_opened()
+            if self.lost:
+                return
         if self.waiting:
             self.make_room()
             self.pump()
@@ -233,13 +235,15 @@ class HTTP3Life(HTTP2Life):
     def windows_opened(self) -> None:
         """The peer takes more of some streams: those that waited for it go on."""
         quic = self.quic
-        for stream_id in quic.opened:
+        opened, quic.opened = quic.opened, set()
+        for stream_id in opened:
             stream = self.streams.get(stream_id)
             if stream is not None:
                 stream.send_window = quic.stream_window(stream_id)
                 if stream.pending and stream.send_window > 0:
+                    if stream.send_window < USEFUL:
+                        self.spend(UPDATES)
                     self.enqueue(stream)
-        quic.opened.clear()
 
     def flush_frames(self) -> None:
         """Nothing: QUIC has what was written."""
