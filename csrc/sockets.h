@@ -28,6 +28,7 @@
 #endif
 
 #define HC_TEXT 64 /* bytes that hold any address of hc_address */
+#define HC_PIECE 65536 /* bytes of a file that are read at once */
 
 static inline int hc_would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
@@ -123,12 +124,29 @@ static inline ssize_t hc_send_many(int fd, struct iovec *pieces, size_t count) {
 }
 
 /* Sends up to `size` bytes of a file from *offset, and moves *offset on. 0: the file has ended. */
+/* Sends a piece of a file whose filesystem the kernel does not send from by itself. */
+static inline ssize_t hc_send_read(int fd, int file, off_t *offset, size_t size) {
+    char piece[HC_PIECE];
+    ssize_t n;
+    do {
+        n = pread(file, piece, size < sizeof(piece) ? size : sizeof(piece), *offset);
+    } while (n < 0 && errno == EINTR);
+    if (n <= 0) return n;
+    n = hc_send(fd, piece, (size_t)n);
+    if (n > 0) *offset += n;
+    return n;
+}
+
+/* Sends from `*offset` on and moves it. 0: the file ends before that. */
 static inline ssize_t hc_send_file(int fd, int file, off_t *offset, size_t size) {
 #if defined(__linux__)
     ssize_t n;
     do {
         n = sendfile(fd, file, offset, size);
     } while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) {
+        return hc_send_read(fd, file, offset, size);
+    }
     return n;
 #else
     (void)fd; (void)file; (void)offset; (void)size;
