@@ -8,6 +8,8 @@
  *   hc_poller_change(p, fd, was, what, data)
  *   hc_poller_remove(p, fd, was)         (closing the descriptor does it too)
  *   hc_poller_ready(p, events, n)        takes up to n events without waiting; returns how many
+ *
+ * and hc_let_others_run(): processes that wait for this processor go first
  */
 #ifndef HYPERCORN_POLLER_H
 #define HYPERCORN_POLLER_H
@@ -26,6 +28,7 @@ typedef struct {
 
 #if defined(__linux__)
 
+#include <sched.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 #define HC_HAS_POLLER 1
@@ -81,6 +84,7 @@ static inline int hc_poller_ready(int poller, hc_event *events, int n) {
 #elif defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__) || defined(__NetBSD__) || defined(__DragonFly__)
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/types.h>
 #include <sys/event.h>
 #include <sys/time.h>
@@ -132,11 +136,16 @@ static inline int hc_poller_ready(int poller, hc_event *events, int n) {
 #else
 
 #define HC_HAS_POLLER 0
+static inline void hc_let_others_run(void) {}
 static inline int hc_poller_open(void) { errno = ENOSYS; return -1; }
 static inline int hc_poller_add(int p, int fd, int what, void *data) { (void)p; (void)fd; (void)what; (void)data; return -1; }
 static inline int hc_poller_change(int p, int fd, int was, int what, void *data) { (void)p; (void)fd; (void)was; (void)what; (void)data; return -1; }
 static inline int hc_poller_remove(int p, int fd, int was) { (void)p; (void)fd; (void)was; return -1; }
 static inline int hc_poller_ready(int p, hc_event *events, int n) { (void)p; (void)events; (void)n; return -1; }
 
+#endif
+
+#if HC_HAS_POLLER
+static inline void hc_let_others_run(void) { (void)sched_yield(); }
 #endif
 #endif

@@ -56,6 +56,18 @@ def test_counts_of_other_processes_are_summed_and_outlive_them() -> None:
         board.close()
 
 
+def test_a_worker_that_has_ended_takes_no_turns() -> None:
+    board = Board.create(3)
+    try:
+        with board.turns as turns:
+            turns[0], turns[2] = 7, 9
+            board.retire(2)
+            assert turns.tolist() == [7, 0, 0]
+        assert board.slots() == []
+    finally:
+        board.close()
+
+
 def test_a_slot_is_claimed_by_its_process() -> None:
     board = Board.create()
     try:

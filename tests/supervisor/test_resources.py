@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.live import eventually
+from tests.live import DRIVERS, eventually
 from tests.peer import Peer, request
 from tests.process.command import ROOT, environment
 from tests.supervisor.servers import APP, WAIT, Load, Server, is_alive, kill
@@ -285,6 +285,58 @@ def test_connections_are_shared_out() -> None:
             return len(counts) == 4 and max(counts.values()) <= 200
 
         eventually(even, WAIT)
+        assert server.end() == 0
+
+
+@pytest.mark.skipif("reactor" not in DRIVERS, reason="the loops' own listeners take what they get")
+@pytest.mark.parametrize("held", [True, False], ids=["held", "closed"])
+@pytest.mark.parametrize("worker_class", ["asyncio", "uvloop", "trio"])
+def test_connections_that_come_slowly_are_shared_out(worker_class: str, held: bool) -> None:
+    """F-42: one every few milliseconds, so that all workers are idle and wake for each. Whoever has had less goes first:
+    none has less than half of its share or more than 1.6 times of it. Another try, where the machine was busy."""
+    with Server("-w", "4", "-k", worker_class) as server:
+        server.serving(4)
+
+        def even() -> bool:
+            counts: dict[int, int] = {}
+            peers = []
+            for _ in range(200):
+                peer = server.connect()
+                pid = int(peer.get().body)
+                counts[pid] = counts.get(pid, 0) + 1
+                if held:
+                    peers.append(peer)
+                else:
+                    peer.close()
+                time.sleep(0.003)
+            for peer in peers:
+                peer.close()
+            return len(counts) == 4 and min(counts.values()) >= 25 and max(counts.values()) <= 80
+
+        eventually(even, WAIT)
+        assert server.end() == 0
+
+
+def test_nobody_waits_long_for_a_worker_that_is_behind() -> None:
+    """F-42 and F-11 together: of three workers one is stopped and gets nothing, another is new; all others are served
+    by those who run, the new one gets its share, and the one that comes back does not get all that it has missed."""
+    with Server("-w", "3") as server:
+        before = server.serving(3)
+        stopped, killed, other = before
+        kill(stopped, signal.SIGSTOP)
+        counts = dict.fromkeys((server.pid() for _ in range(300)), 0)
+        assert set(counts) == {killed, other}
+        kill(killed)
+        eventually(lambda: len(server.workers() - {stopped, killed}) == 2, WAIT)
+        (fresh,) = server.workers() - before
+
+        def count() -> dict[int, int]:
+            pids = [server.pid() for _ in range(200)]
+            return {pid: pids.count(pid) for pid in pids}
+
+        eventually(lambda: min(count().get(pid, 0) for pid in (fresh, other)) >= 25, WAIT)
+        kill(stopped, signal.SIGCONT)
+        eventually(lambda: 25 <= count().get(stopped, 0) <= 150, WAIT)
         assert server.end() == 0
 
 

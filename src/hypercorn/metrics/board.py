@@ -39,7 +39,7 @@ class Board:
     @classmethod
     def create(cls, slots: int = 1) -> Board:
         """A new board with room for `slots` workers. Raises OSError where memory or descriptors have run out."""
-        size = 8 * (len(_HEADER) + (slots + 1) * _WIDTH)
+        size = 8 * (len(_HEADER) + (slots + 1) * _WIDTH + slots)
         if hasattr(os, "memfd_create"):
             descriptor = os.memfd_create("hypercorn-metrics", os.MFD_CLOEXEC)
         else:
@@ -86,6 +86,11 @@ class Board:
         secret = _HEADER.index("secret_1")
         return self._numbers[secret : secret + 2].tobytes()
 
+    @property
+    def turns(self) -> memoryview:
+        """For each worker that accepts on sockets that it shares, how many connections it has taken (or passed up)."""
+        return self._numbers[len(self._numbers) - self.size :]
+
     def slot(self, number: int) -> Slot:
         """The slot of a worker, counted from 0. Raises IndexError."""
         if not 0 <= number < self.size:
@@ -119,6 +124,7 @@ class Board:
         self._numbers[self._place(-1, True) : self._place(-1, True) + len(FIELDS)] = array("q", kept)
         start = self._place(number)
         self._numbers[start : start + _WIDTH] = array("q", bytes(8 * _WIDTH))
+        self._numbers[len(self._numbers) - self.size + number] = 0
 
     def close(self) -> None:
         """Lets go of the memory; other processes keep theirs."""

@@ -13,6 +13,7 @@ cdef extern from "poller.h" nogil:
     int hc_poller_change(int poller, int fd, int was, int what, void* data)
     int hc_poller_remove(int poller, int fd, int was)
     int hc_poller_ready(int poller, hc_event* events, int n)
+    void hc_let_others_run()
 
 cdef extern from "sockets.h" nogil:
     enum:

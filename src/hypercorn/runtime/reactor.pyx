@@ -18,6 +18,7 @@ from cpython.ref cimport Py_DECREF
 from libc.errno cimport EMFILE, ENFILE, ENOBUFS, ENOMEM, errno
 from libc.stdlib cimport free, malloc
 
+from hypercorn.metrics import current_slot
 from hypercorn.protocol.ports cimport Connection, Runtime, Stream, Transport
 from posix.types cimport off_t
 
@@ -33,6 +34,9 @@ cdef extern from "Python.h":
 cdef enum:
     BUFFER = 262144  # bytes read from one socket in a turn
     ACCEPTS = 64  # connections accepted from one listener in a turn
+    SHARED_ACCEPTS = 8  # ... where other workers accept on it too, who get theirs of a burst
+    GIVEN_WAY = 4  # turns in which a worker leaves what waits to those who have had less
+    MISSED = 64  # connections that a worker is behind the others by, from which on nobody waits for it
     PIECES = 64  # pieces given to the kernel in one call
     FILE_PIECE = 1048576  # bytes of a file sent to one socket in a turn
     BULK = 32768  # bytes in one read that tell of more to come
@@ -66,6 +70,7 @@ cdef class Reactor:
     cdef list beginning  # streams that begin together
     cdef list held  # their transports, whose turns end with that
     cdef bint ending, turning, burying
+    cdef long long number  # of the turn
     cdef char* buffer
     cdef hc_event events[HC_MAX_EVENTS]
 
@@ -99,13 +104,14 @@ cdef class Reactor:
             return
         self.turning = True
         try:
+            self.number += 1
             n = hc_poller_ready(self.fd, self.events, HC_MAX_EVENTS)
             for i in range(n):
                 handler = <object>self.events[i].data
                 try:
                     if isinstance(handler, ReactorTransport):
                         (<ReactorTransport>handler).ready(self.events[i].what)
-                    else:
+                    elif not (<ReactorListener>handler).gives_way():
                         (<ReactorListener>handler).accept()
                 except Exception as error:
                     self.failed(handler, error)
@@ -215,10 +221,14 @@ cdef class ReactorListener:
 
     cdef Reactor reactor
     cdef object worker, sock, tls
-    cdef int fd, what
+    cdef int fd, what, most
     cdef bint tcp
     cdef bint warned
     cdef object server  # the scope's `server` where it is the same for all connections
+    cdef long long[::1] turns  # what every worker has accepted, in memory that they share; 0: it does not accept
+    cdef Py_ssize_t place  # of this one in it
+    cdef int given_way
+    cdef long long gave_way_in  # a turn's number
 
     def __init__(self, Reactor reactor, worker, sock, tls, bint shared):
         self.reactor = reactor
@@ -227,6 +237,11 @@ cdef class ReactorListener:
         self.tls = tls
         self.fd = sock.fileno()
         self.what = HC_READ | (HC_EXCLUSIVE if shared else 0)
+        self.most = ACCEPTS
+        self.turns = None
+        self.gave_way_in = -1
+        if shared:
+            self.line_up()
         self.tcp = sock.family in (sockets.AF_INET, sockets.AF_INET6)
         self.server = None
         name = sock.getsockname()
@@ -248,7 +263,7 @@ cdef class ReactorListener:
         cdef sockaddr_storage peer
         cdef socklen_t length
         cdef int fd, error, i
-        for i in range(ACCEPTS):
+        for i in range(self.most):
             if self.fd < 0:
                 return False
             fd = hc_accept(self.fd, &peer, &length)
@@ -259,8 +274,47 @@ cdef class ReactorListener:
                 if not hc_would_block(error):
                     self.pause(error)
                 return False
+            if self.turns is not None and self.turns[self.place]:
+                self.turns[self.place] += 1
             self.begin(fd, &peer)
         return True
+
+    cdef bint gives_way(self):
+        """True where other workers should have what waits here, as they have accepted less than this one. The kernel
+        wakes everybody, and whoever it happens to run first would get most of all connections. Who is behind by many
+        stands still, or has for a while: nobody waits for that one, and for nobody for long."""
+        cdef long long mine, other, most
+        cdef bint behind = False
+        cdef Py_ssize_t i
+        if self.turns is None or not self.turns[self.place]:
+            return False
+        mine = self.turns[self.place]
+        most = 0
+        for i in range(self.turns.shape[0]):
+            other = self.turns[i]
+            if other and i != self.place:
+                most = max(most, other)
+                if mine - MISSED <= other < mine:
+                    behind = True
+        self.most = SHARED_ACCEPTS if most else ACCEPTS
+        if self.gave_way_in != self.reactor.number - 1:
+            self.given_way = 0
+        if behind and self.given_way < GIVEN_WAY:
+            self.given_way += 1
+            self.gave_way_in = self.reactor.number
+            hc_let_others_run()
+            return True
+        self.turns[self.place] = max(mine, most - MISSED)
+        return False
+
+    def line_up(self):
+        """Has its turn as the other workers on the same sockets have theirs."""
+        slot = current_slot()
+        if slot is not None:
+            self.turns = slot.board.turns
+            self.place = slot.number
+            if not self.turns[self.place]:
+                self.turns[self.place] = max(max(self.turns), 1)
 
     cdef begin(self, int fd, sockaddr_storage* peer):
         """Puts a transport on an accepted socket."""
@@ -299,6 +353,8 @@ cdef class ReactorListener:
         if self.fd >= 0:
             if self.reactor.fd >= 0:
                 hc_poller_remove(self.reactor.fd, self.fd, self.what)
+            if self.turns is not None:
+                self.turns[self.place] = 0
             self.fd = -1
 
 
