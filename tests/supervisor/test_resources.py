@@ -292,7 +292,7 @@ def test_connections_are_shared_out() -> None:
 @pytest.mark.parametrize("held", [True, False], ids=["held", "closed"])
 @pytest.mark.parametrize("worker_class", ["asyncio", "uvloop", "trio"])
 def test_connections_that_come_slowly_are_shared_out(worker_class: str, held: bool) -> None:
-    """F-42: one every few milliseconds, so that all workers are idle and wake for each. Whoever has had less goes first:
+    """F-42: one every few milliseconds, so that all workers are idle and wake for each. Who has had less goes first:
     none has less than half of its share or more than 1.6 times of it. Another try, where the machine was busy."""
     with Server("-w", "4", "-k", worker_class) as server:
         server.serving(4)

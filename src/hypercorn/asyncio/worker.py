@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import signal
-import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -33,6 +33,12 @@ class AsyncioListener(Listener):
     async def accept_waiting(self) -> None:
         for client in waiting(self.sock):
             await self.connect(client)
+
+    def hold(self) -> None:
+        # asyncio fails for a connection whose server is closed between its `accept` and its transport.
+        loop = self.server.get_loop()
+        if isinstance(loop, asyncio.SelectorEventLoop) and self.sock.fileno() >= 0:
+            loop.remove_reader(self.sock)
 
     def close(self) -> None:
         # Never wait_closed(): since 3.12 it waits for the connections too.
@@ -90,7 +96,7 @@ class AsyncioRuntime(AsyncioLoop, LoopRuntime):
         backlog = worker.config.backlog
         create: Any = self.loop.create_unix_server if is_unix(sock) else self.loop.create_server
         options: dict[str, Any] = {}
-        if is_unix(sock) and sys.version_info >= (3, 13) and isinstance(self.loop, asyncio.SelectorEventLoop):
+        if is_unix(sock) and takes(create, "cleanup_socket"):
             options["cleanup_socket"] = False  # the file is its maker's: other workers serve on it
         server = await create(factory, sock=sock, backlog=backlog, **options)
         return AsyncioListener(server, sock, partial(self.loop.connect_accepted_socket, factory))
@@ -121,6 +127,14 @@ class AsyncioRuntime(AsyncioLoop, LoopRuntime):
         for task in tasks:
             with suppress(asyncio.CancelledError, Exception):
                 await task
+
+
+def takes(function: Callable[..., Any], name: str) -> bool:
+    """True where a function has a parameter of that name."""
+    try:
+        return name in inspect.signature(function).parameters
+    except ValueError:  # compiled, and without a signature
+        return False
 
 
 @contextmanager

@@ -100,13 +100,12 @@ class Board:
     def slots(self) -> list[dict[str, Any]]:
         """What each worker that runs has published: `slot`, `pid`, `started_at`, `updated_at` (milliseconds), `state`,
         and every field by name."""
-        found = [self.slot(number).read() for number in range(self.size)]
-        return [one for one in found if one["pid"]]
+        return [self.slot(number).read() for number in self._taken()]
 
     def total(self) -> dict[str, int]:
         """The sum over all workers, those that are no more included; of a gauge, the largest."""
         sums = [0] * len(FIELDS)
-        for number in range(-1, self.size):
+        for number in (-1, *self._taken()):
             for place, value in enumerate(self._fields(number)):
                 sums[place] = max(sums[place], value) if FIELDS[place] in GAUGES else sums[place] + value
         return dict(zip(FIELDS, sums, strict=True))
@@ -131,6 +130,11 @@ class Board:
         self._numbers.release()
         self._memory.close()
         os.close(self.descriptor)
+
+    def _taken(self) -> list[int]:
+        """The slots that have a process."""
+        pids = self._numbers[len(_HEADER) + _WIDTH : len(self._numbers) - self.size : _WIDTH]
+        return [number for number, pid in enumerate(pids) if pid]
 
     def _place(self, number: int, fields: bool = False) -> int:
         return len(_HEADER) + (number + 1) * _WIDTH + (len(_SLOT) if fields else 0)

@@ -1,8 +1,10 @@
 """Metrics, health and readiness on a bind of their own: a small application of the server's, apart from the other
-connections and their limits, which answers to the very end of a drain."""
+connections and their limits. It answers to the very end of a drain; but a worker that leaves others behind leaves it to
+them at once, and finishes what it has begun."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from hypercorn.asgi.gate import HEALTH, READY, respond
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from hypercorn.runtime.worker import Worker
 
 CONNECTIONS = 64  # that are open at the same time at the most
+LAST = 0.1  # seconds in which those that were about to ask are answered, where nobody is left to answer them later
 
 
 class Management:
@@ -47,6 +50,36 @@ class Management:
         for sock in sockets:
             listen(sock, CONNECTIONS)
             self.listeners.append(await self.worker.runtime.listen(self, sock, None))
+
+    @property
+    def leaving(self) -> bool:
+        """True while it accepts no more, and answers those that it has accepted."""
+        return not self.listeners and bool(self.deadlines.connections)
+
+    async def leave(self) -> None:
+        """Accepts no more. Idle connections end as those of the worker do, the others with their answer."""
+        if not self.listeners:
+            return
+        self.context.terminating = True
+        last = self.worker.last_owner
+        if last:
+            self.context.idle_grace = min(self.context.idle_grace, LAST)
+        for listener in self.listeners:
+            if last:
+                with suppress(OSError):
+                    accepting = listener.accept_waiting()
+                    if accepting is not None:
+                        await accepting
+        await self.worker.settle(self.listeners)
+        for listener in self.listeners:
+            listener.close()
+        self.listeners.clear()
+        for sock in self.sockets:
+            sock.close()
+        self.sockets.clear()
+        await self.worker.settle()
+        for connection in list(self.deadlines.connections):
+            connection.shutdown()
 
     def close(self) -> None:
         """Ends everything."""
@@ -96,6 +129,7 @@ class Management:
         """A transport is gone."""
         self.deadlines.connections.discard(connection)
         connection.connection_lost()
+        self.worker.one_less()
 
     def replaced(self, connection: Connection, successor: Connection) -> None:
         """A connection went on as another."""

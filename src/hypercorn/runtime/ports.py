@@ -16,6 +16,9 @@ class Listener:
         """Accepts what waits on the socket, which is about to be closed for good. Awaited where it has to be."""
         raise NotImplementedError
 
+    def hold(self) -> None:
+        """Takes nothing more from the socket, where what was taken before is lost by `close`."""
+
     def close(self) -> None:
         """Accepts no more."""
         raise NotImplementedError

@@ -5,7 +5,7 @@ Everything here is the same on every loop. A loop's own part is its `LoopRuntime
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from random import randint
 from typing import Any
@@ -25,6 +25,7 @@ from hypercorn.protocol.http2 import HTTP2Connection
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.runtime.deadlines import Deadlines
 from hypercorn.runtime.link import Link
+from hypercorn.runtime.management import LAST
 from hypercorn.runtime.operations import Operations
 from hypercorn.runtime.ports import Listener, LoopRuntime
 from hypercorn.runtime.quic import QUICServer
@@ -32,6 +33,7 @@ from hypercorn.runtime.tls import TLSConnection
 
 HURRY = 0.2  # seconds that cancelled calls get after a second signal
 CANCELLED = 0.5  # seconds that they get otherwise
+SETTLING = 4  # turns of a loop from the acceptance of a connection to its transport, and one more
 
 
 class Worker:
@@ -224,6 +226,8 @@ class Worker:
         if self.listeners and self.shutdown_delay:
             await self.pause(self.shutdown_delay)
         self.context.terminating = True
+        if self.operations.management is not None and not self.last_owner:
+            await self.operations.management.leave()
         if self.quic is not None:
             self.quic.withdraw()
         if self.last_owner:
@@ -232,7 +236,9 @@ class Worker:
                     accepting = listener.accept_waiting()
                     if accepting is not None:
                         await accepting
+        await self.settle(self.listeners)
         self.close_listeners()
+        await self.settle()
         self.tell_all(lambda connection: connection.shutdown())
         notify = self.config.shutdown_notify_delay
         if notify is not None:
@@ -242,6 +248,9 @@ class Worker:
             self.runtime.cancel_calls()
             self.tell_all(lambda connection: connection.abort())
             await self.wait_until_empty(HURRY if self.hurried else CANCELLED)
+        if self.operations.management is not None:
+            await self.operations.management.leave()
+            await self.wait_until_empty(2 * LAST)
         if self.quic is not None:
             self.quic.close()
         self.deadlines.stop()
@@ -262,6 +271,14 @@ class Worker:
             except Exception as error:
                 connection.transport.broken(error)
 
+    async def settle(self, listeners: Sequence[Listener] = ()) -> None:
+        """What a loop's own listeners have accepted just now becomes connections, which takes the loop some turns."""
+        if getattr(self.runtime, "reactor", None) is None:
+            for listener in listeners:
+                listener.hold()
+            for _ in range(SETTLING):
+                await self.runtime.sleep_until(self.runtime.waiter(), 0)
+
     async def pause(self, seconds: float) -> None:
         """Waits, but not once the worker has to hurry."""
         end = self.runtime.now() + seconds
@@ -273,7 +290,7 @@ class Worker:
     async def wait_until_empty(self, seconds: float) -> None:
         """Waits until no connection and no call is left, but not longer than `seconds`."""
         end = self.runtime.now() + seconds
-        while self.deadlines.connections or self.runtime.active_calls():
+        while self.occupied():
             left = min(end - self.runtime.now(), HURRY if self.hurried else seconds)
             if left <= 0 or (self.hurried and seconds > HURRY):
                 return
@@ -283,8 +300,14 @@ class Worker:
 
     def one_less(self) -> None:
         """A connection or a call has ended."""
-        if self.emptied is not None and not self.deadlines.connections and not self.runtime.active_calls():
+        if self.emptied is not None and not self.occupied():
             self.runtime.wake(self.emptied)
+
+    def occupied(self) -> bool:
+        """True while a connection or a call is left."""
+        management = self.operations.management
+        leaving = management is not None and management.leaving
+        return bool(self.deadlines.connections or self.runtime.active_calls() or leaving)
 
     # -- connections
 
