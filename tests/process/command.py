@@ -42,9 +42,16 @@ def environment(**variables: str) -> dict[str, str]:
 class Command:
     """`hypercorn ARGUMENTS` as a child process."""
 
-    def __init__(self, *arguments: str, cwd: Path | None = None, program: tuple[str, ...] = (), **variables: str):
+    def __init__(
+        self,
+        *arguments: str,
+        cwd: Path | None = None,
+        program: tuple[str, ...] = (),
+        prefix: tuple[str, ...] = (),
+        **variables: str,
+    ):
         self.process = subprocess.Popen(
-            [sys.executable, *(program or ("-m", "hypercorn")), *arguments],
+            [*prefix, sys.executable, *(program or ("-m", "hypercorn")), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -14,6 +14,7 @@ import pytest
 from tests.live import BACKENDS
 from tests.peer import request
 from tests.process.command import ROOT, Command, environment
+from tests.process.unprivileged import privileged_port, unprivileged
 
 import hypercorn
 
@@ -132,10 +133,10 @@ def test_pid_file(tmp_path: Path) -> None:
     assert "cannot be written" in done.stderr
 
 
-def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, prefix: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess[str]:
     """The command to its end, which comes by itself."""
     return subprocess.run(
-        [sys.executable, "-m", "hypercorn", *arguments],
+        [*prefix, sys.executable, "-m", "hypercorn", *arguments],
         capture_output=True,
         text=True,
         timeout=20,
@@ -187,6 +188,32 @@ def test_one_line_says_what_is_wrong(arguments: list[str], code: int, words: lis
     assert len(complaints) == 1, done.stderr
     for word in words:
         assert word in complaints[0]
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-b", "127.0.0.1:{port}"], ["cannot bind 127.0.0.1:{port}", "permission denied", "ports below 1024"]),
+        (["-b", "unix:{folder}/socket"], ["cannot bind unix:{folder}/socket", "permission denied"]),
+        (["-b", "127.0.0.1:0", "-p", "{folder}/pid"], ["{folder}/pid", "cannot be written"]),
+        (["-b", "127.0.0.1:0", "--error-logfile", "{folder}/log"], ["{folder}/log", "Permission denied"]),
+        (["-b", "127.0.0.1:0", "--access-logfile", "{folder}/log"], ["{folder}/log", "Permission denied"]),
+    ],
+    ids=["port", "unix", "pid", "error log", "access log"],
+)
+def test_what_is_not_permitted(tmp_path: Path, workers: str, arguments: list[str], words: list[str]) -> None:
+    """F-28: a privileged port, and folders that are not this user's."""
+    prefix = unprivileged()
+    values = {"folder": tmp_path, "port": privileged_port()}
+    tmp_path.chmod(0o555)
+    done = run("-w", workers, *(text.format(**values) for text in arguments), APP, prefix=prefix)
+    assert done.returncode == 3, done.stderr
+    complaints = [line for line in done.stderr.splitlines() if line.startswith("hypercorn: error: ")]
+    assert len(complaints) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word.format(**values) in complaints[0]
 
 
 def test_a_wrong_value_names_its_source(tmp_path: Path) -> None:

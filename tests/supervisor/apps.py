@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,8 @@ async def life(receive: Any, send: Any) -> None:
     if HOW == "dies soon":
         os.kill(os.getpid(), signal.SIGKILL)
     await send({"type": "lifespan.startup.complete"})
+    if HOW == "dies young" and not os.path.exists(FILE):  # noqa: ASYNC240
+        threading.Thread(target=die_young).start()
     if HOW == "lifespan crashes":
         raise ValueError("lost the database")
     await receive()
@@ -85,6 +88,14 @@ async def life(receive: Any, send: Any) -> None:
         return
     say("shutdown complete")
     await send({"type": "lifespan.shutdown.complete"})
+
+
+def die_young() -> None:
+    """Ends this process once it serves; says when it began and when it ended."""
+    say(f"up {time.monotonic()}")
+    time.sleep(0.1)
+    say(f"down {time.monotonic()}")
+    os._exit(9)
 
 
 async def serve(scope: Any, receive: Any, send: Any) -> None:
@@ -109,6 +120,10 @@ async def serve(scope: Any, receive: Any, send: Any) -> None:
         os.kill(os.getpid(), int(what[1]))
     elif what[0] == "exit":
         os._exit(int(what[1]))
+    elif what[0] == "client":
+        told = *scope["client"], scope["scheme"], scope["root_path"] + scope["path"], scope["server"][1]
+        await respond(send, " ".join(map(str, told)).encode())
+        return
     elif what[0] == "hoard":
         hoard.append(bytearray(b"x" * int(what[1])))
     elif what[0] in ("stream", "events"):

@@ -151,6 +151,27 @@ def test_a_start_that_fails_ends_once_with_3(how: str, words: str) -> None:
         assert server.complaint.count("Traceback") == (how == "import error")
 
 
+def test_a_worker_that_dies_soon_after_its_start_always(tmp_path: Path) -> None:
+    """F-08: it serves, and dies: the first time costs nothing, then the wait doubles; at the sixth there is one
+    alarm. It never gives up: once the reason is gone, all is well."""
+    cure = tmp_path / "cure"
+    waits = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
+    with Server("-w", "1", how="dies young", file=cure) as server:
+        for wait in waits:
+            server.await_said(rf"exited with code 9; another takes its place {f'in {wait} seconds' if wait else 'now'}")
+        cure.touch()
+        (worker,) = server.serving(1)
+        times = {
+            word: [float(line.split()[1]) for line in server.output if line.startswith(word)] for word in ("up", "down")
+        }
+        pauses = [up - down for down, up in zip(times["down"], times["up"][1:], strict=False)]
+        assert len(pauses) >= len(waits) - 1
+        assert all(pause >= wait for pause, wait in zip(pauses, waits, strict=False)), pauses
+        assert sum("[CRITICAL] Workers crash again and again: 6 times" in line for line in server.errors) == 1
+        assert server.pid() == worker
+        assert server.end() == 0
+
+
 def test_one_worker_of_several_fails_to_start(tmp_path: Path) -> None:
     """F-09: the others serve, and it is tried again."""
     with Server("-w", "3", how="die once", file=tmp_path / "first") as server:
@@ -226,7 +247,7 @@ def test_a_signal_during_the_start(how: str) -> None:
 
 @pytest.mark.parametrize(
     "numbers",
-    [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGINT)],
+    [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT)],
 )
 def test_a_second_signal_forces(numbers: tuple[int, int]) -> None:
     """F-18: the second one ends at once, without a traceback."""

@@ -19,6 +19,8 @@ import pytest
 from tests.live import DRIVERS, eventually
 from tests.peer import Peer, request
 from tests.process.command import ROOT, environment
+from tests.process.unprivileged import unprivileged
+from tests.supervisor.groups import control_group
 from tests.supervisor.servers import APP, WAIT, Load, Server, is_alive, kill
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, and limits as Linux has them")
@@ -30,6 +32,11 @@ def cpu(pid: int) -> float:
     """Seconds of CPU time of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process holds."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 @pytest.mark.parametrize("worker_class", ["asyncio", "trio"])
@@ -52,6 +59,62 @@ def test_a_worker_out_of_descriptors(worker_class: str) -> None:
             for peer in peers[190:]:
                 assert peer.get().status == 200
         assert server.end() == 0
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_no_processes_to_be_had(method: str) -> None:
+    """F-33: the system's limit of them is reached when a worker has died: the other one serves, it is tried again at
+    intervals, and once there is room there are two again."""
+    prefix = unprivileged()
+    with Server("-w", "2", "--start-method", method, prefix=prefix) as server:
+        victim, other = server.serving(2)
+        _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+
+        def limit(soft: int) -> None:
+            code = f"import resource; resource.prlimit({server.process.pid}, resource.RLIMIT_NPROC, ({soft}, {hard}))"
+            subprocess.run([*prefix, sys.executable, "-c", code], check=True)  # only its own user may
+
+        limit(1)
+        kill(victim)
+        server.await_said("Cannot start a worker, trying again in 1.0 seconds: .*Resource temporarily unavailable")
+        before = cpu(server.process.pid)
+        assert {server.pid() for _ in range(20)} == {other}
+        eventually(lambda: sum("Cannot start a worker" in line for line in server.errors) >= 2, WAIT)
+        assert server.workers() == {other}
+        assert cpu(server.process.pid) - before < 0.25
+        limit(hard)
+        assert other in server.serving(2)
+        assert server.end() == 0
+        assert "Traceback" not in server.complaint
+
+
+@pytest.mark.parametrize(("quota", "workers"), [(50_000, 1), (150_000, 2), (-1, None)])
+def test_a_quota_of_cpu_time(quota: int, workers: int | None) -> None:
+    """F-45: `workers = auto` in a real control group: half a processor is one worker, one and a half are two."""
+    cpus = len(os.sched_getaffinity(0))
+    expected = cpus if workers is None else min(workers, cpus)
+    new = {"cpu.max": f"{quota if workers else 'max'} 100000"}
+    with control_group("cpu", {"cpu.cfs_period_us": 100_000, "cpu.cfs_quota_us": quota}, new) as prefix:  # noqa: SIM117
+        with Server("-w", "auto", prefix=prefix) as server:
+            server.serving(expected)
+            assert server.end() == 0
+            assert server.complaint == ""
+
+
+def test_the_system_ran_out_of_memory() -> None:
+    """F-06: in a control group with little of it, the kernel kills the worker that takes too much. The record
+    says what to suspect, the worker is replaced, and the others go on."""
+    limit = 400 << 20
+    with control_group("memory", {"memory.limit_in_bytes": limit}, {"memory.max": limit}) as prefix:  # noqa: SIM117
+        with Server("-w", "2", prefix=prefix) as server:
+            server.serving(2)
+            with server.connect() as peer:
+                victim = int(peer.get().body)
+                peer.send(request(f"/hoard/{2 * limit}"))
+                assert peer.ended()
+            server.await_said(f"Worker {victim} was ended by SIGKILL .*memory")
+            assert victim not in server.serving(2)
+            assert server.end() == 0
 
 
 def lines_dropped(metrics: Path) -> int:
@@ -146,7 +209,7 @@ time_t time(time_t *out) {
 }
 int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
     static int (*real)(int, struct sockaddr *, socklen_t *, int);
-    static const int errors[] = {ECONNABORTED, EPROTO, EINTR, ENOBUFS};
+    static const int errors[] = {ECONNABORTED, EPROTO, EINTR, ENOBUFS, ENFILE, ENOMEM, EMFILE};
     static unsigned calls;
     if (!real) real = dlsym(RTLD_NEXT, "accept4");
     if (getenv("SHIM_ACCEPT") && calls < sizeof errors / sizeof *errors) {
@@ -199,9 +262,10 @@ def test_the_clock_jumps(shim: str, hours: int, tmp_path: Path) -> None:
         assert server.end() == 0
 
 
-def test_accepting_fails_for_a_while(shim: str) -> None:
-    """F-31: ECONNABORTED, EPROTO, EINTR and ENOBUFS from accept."""
-    with Server("-w", "1", LD_PRELOAD=shim, SHIM_ACCEPT="1") as server:
+@pytest.mark.parametrize("worker_class", ["asyncio", "uvloop", "trio"])
+def test_accepting_fails_for_a_while(shim: str, worker_class: str) -> None:
+    """F-31: ECONNABORTED, EPROTO, EINTR, ENOBUFS, ENFILE, ENOMEM and EMFILE from accept."""
+    with Server("-w", "1", "-k", worker_class, LD_PRELOAD=shim, SHIM_ACCEPT="1") as server:
         server.address()
         for _ in range(3):
             assert server.pid()
@@ -341,17 +405,19 @@ def test_nobody_waits_long_for_a_worker_that_is_behind() -> None:
 
 
 def test_connections_that_were_abandoned() -> None:
-    """F-48: nobody says goodbye; what waits for a head or for the next request ends by itself."""
+    """F-48: nobody says goodbye; what waits for a head or for the next request ends by itself, and its memory too."""
     options = {"HYPERCORN_HEADER_TIMEOUT": "0.3", "HYPERCORN_KEEP_ALIVE_TIMEOUT": "0.3"}
     with Server("-w", "2", **options) as server:
         workers = server.serving(2)
         before = sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in workers)
+        held = sum(map(resident, workers))
         peers = [server.connect() for _ in range(300)]
         for place, peer in enumerate(peers):
             peer.send((b"", b"GET / HTTP/1.1\r\nHost:", request())[place % 3])
         for peer in peers:
             peer.rest()
         eventually(lambda: sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in workers) <= before + 4, WAIT)
+        assert sum(map(resident, workers)) - held < 300 * 16384  # and most of it is the first use of code
         assert server.complaint == ""
         assert server.end() == 0
 

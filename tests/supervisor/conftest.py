@@ -1,0 +1,7 @@
+"""Fixtures of the tests of operations."""
+
+from __future__ import annotations
+
+from tests.authority import new_authority
+
+__all__ = ("new_authority",)
