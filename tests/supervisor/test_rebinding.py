@@ -209,36 +209,44 @@ def test_tls_on_and_another_certificate(tmp_path: Path, certificates: Certificat
         assert server.complaint == ""
 
 
+def visit(address: tuple[str, int], client: ssl.SSLContext, session: Any = None) -> tuple[int, bool, Any]:
+    """One request: the worker that answers, whether the session went on, and the session."""
+    with socket.create_connection(address, WAIT) as sock, client.wrap_socket(sock, session=session) as tls:
+        tls.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        data = b""
+        while piece := tls.recv(65536):
+            data += piece
+        found = re.search(rb"\r\n\r\n(\d+)", data)
+        assert found
+        return int(found[1]), bool(tls.session_reused), tls.session
+
+
+def careless(version: ssl.TLSVersion) -> ssl.SSLContext:
+    """A client that trusts everybody."""
+    client = ssl.create_default_context(cafile=None)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    client.maximum_version = version
+    return client
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("worker_class", ["asyncio", "trio"])
 def test_a_session_goes_on_at_another_worker(
     tmp_path: Path, certificates: Certificates, version: ssl.TLSVersion, worker_class: str
 ) -> None:
     """Forked workers share the keys of session tickets, and so do those that a reload brings."""
-    client = ssl.create_default_context(cafile=None)
-    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
-    client.maximum_version = version
+    client = careless(version)
     files = {"certfile": certificates.certfile, "keyfile": certificates.keyfile}
     options = {"bind": ["127.0.0.1:0"], "workers": 2, "worker_class": worker_class, "start_method": "fork", **files}
     with Settings(tmp_path / "a.toml", **options) as server:
         address = server.address()
         eventually(lambda: len(server.workers()) == 2, WAIT)
 
-        def visit(session: Any = None) -> tuple[int, bool, Any]:
-            with socket.create_connection(address, WAIT) as sock, client.wrap_socket(sock, session=session) as tls:
-                tls.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-                data = b""
-                while piece := tls.recv(65536):
-                    data += piece
-                found = re.search(rb"\r\n\r\n(\d+)", data)
-                assert found
-                return int(found[1]), bool(tls.session_reused), tls.session
-
-        first, reused, session = visit()
+        first, reused, session = visit(address, client)
         assert not reused
 
         def elsewhere() -> bool:
-            pid, reused, _ = visit(session)
+            pid, reused, _ = visit(address, client, session)
             assert reused
             return pid != first
 
@@ -246,7 +254,30 @@ def test_a_session_goes_on_at_another_worker(
         before = server.workers()
         server.change(**options)
         eventually(lambda: not any(map(is_alive, before)), WAIT)
-        pid, reused, _ = visit(session)
+        pid, reused, _ = visit(address, client, session)
         assert pid not in before
         assert reused
         assert server.end() == 0
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_of_a_fresh_interpreter(tmp_path: Path, certificates: Certificates, version: ssl.TLSVersion) -> None:
+    """Spawned workers have keys of their own: the session goes on at the same one, another begins a new one."""
+    client = careless(version)
+    files = {"certfile": certificates.certfile, "keyfile": certificates.keyfile}
+    options = {"bind": ["127.0.0.1:0"], "workers": 2, "start_method": "spawn", **files}
+    with Settings(tmp_path / "a.toml", **options) as server:
+        address = server.address()
+        first, reused, session = visit(address, client)
+        assert not reused
+        seen = set()
+
+        def both() -> bool:
+            pid, reused, _ = visit(address, client, session)
+            assert reused == (pid == first)
+            seen.add(pid)
+            return len(seen) == 2
+
+        eventually(both, WAIT)
+        assert server.end() == 0
+        assert server.complaint == ""

@@ -265,6 +265,8 @@ def test_the_clock_jumps(shim: str, hours: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("worker_class", ["asyncio", "uvloop", "trio"])
 def test_accepting_fails_for_a_while(shim: str, worker_class: str) -> None:
     """F-31: ECONNABORTED, EPROTO, EINTR, ENOBUFS, ENFILE, ENOMEM and EMFILE from accept."""
+    if worker_class == "uvloop" and "reactor" not in DRIVERS:
+        pytest.skip("libuv's listener turns a client away where descriptors have run out")
     with Server("-w", "1", "-k", worker_class, LD_PRELOAD=shim, SHIM_ACCEPT="1") as server:
         server.address()
         for _ in range(3):
