@@ -11,6 +11,8 @@ from tests.live import eventually
 from tests.process.command import ROOT
 from tests.supervisor.servers import WAIT, Load, Server, is_alive, kill
 
+from hypercorn.supervisor.client import ask
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no worker processes on Windows")
 TWO = ("-w", "2")
 GRACE = {"HYPERCORN_IDLE_GRACE": "1"}
@@ -144,14 +146,30 @@ def test_more_and_fewer_workers() -> None:
         assert server.complaint == ""
 
 
+def ready(control: str) -> int:
+    """How many workers serve, as the supervisor says."""
+    return sum(one["state"] == "ready" for one in ask(control, {"do": "status"})["workers"])
+
+
 @pytest.mark.parametrize("worker_class", ["asyncio", pytest.param("trio", marks=pytest.mark.slow)])
-def test_max_requests_under_load(worker_class: str) -> None:
-    """Q-P-22, Q-P-1, F-41, LC-16, N23: every worker is replaced again and again, and no request fails."""
+def test_max_requests_under_load(worker_class: str, tmp_path: Path) -> None:
+    """Q-P-22, Q-P-1, F-41, LC-16, N23: every worker is replaced again and again, no request fails, and none leaves
+    before its successor serves."""
     arguments = "--max-requests", "50", "--max-requests-jitter", "20", "-k", worker_class
-    with Server(*TWO, *arguments, **GRACE) as server:
+    control = str(tmp_path / "control")
+    with Server(*TWO, *arguments, HYPERCORN_CONTROL=control, **GRACE) as server:
+        server.address()
+        eventually(lambda: ready(control) == 2, WAIT)
+        counts: list[int] = []
+
+        def six() -> bool:
+            counts.append(ready(control))
+            return len(load.pids) >= 6
+
         with Load(server, clients=3) as load:
-            eventually(lambda: len(load.pids) >= 6, WAIT)
+            eventually(six, WAIT)
         assert load.failures == []
+        assert min(counts) == 2
         assert server.end() == 0
         assert server.complaint == ""
 

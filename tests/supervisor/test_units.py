@@ -94,6 +94,17 @@ def _arbiter() -> Any:
     arbiter.crew.close()
 
 
+def test_there_is_one_worker_at_least_and_256_at_most(arbiter: Any) -> None:
+    """F-24: whatever is asked for, by signals or by `scale`."""
+    for _ in range(300):
+        arbiter.handle_ttin()
+    assert arbiter.target == 256
+    for _ in range(300):
+        arbiter.handle_ttou()
+    assert arbiter.target == 1
+    assert (arbiter.scale(10_000), arbiter.scale(-1)) == (256, 1)
+
+
 def test_no_process_can_be_had(arbiter: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     """F-33: the others are kept, and it is tried again later rather than at once."""
 
