@@ -38,6 +38,12 @@ cdef class HTTP2Stream(Sender):
     cpdef send_head(self, bint end)
     @cython.locals(pieces=list, data=bytes, left=Py_ssize_t, size=Py_ssize_t, last=bint)
     cpdef Py_ssize_t send_piece(self, Py_ssize_t limit) except -1
+    cpdef long long keep_head(self, int status, long long length, bint trailers) except? -2
+    cpdef list check(self, headers, bint omit_length)
+    cpdef write_piece(self, bytes data, bint end)
+    @cython.locals(mux=Multiplexer)
+    cpdef interim(self, int status, list lines)
+    cpdef credit(self, Py_ssize_t size)
     cpdef finish_queue(self)
     cpdef answer(self, int status, str reason)
     cpdef give_up(self, int status, str reason)

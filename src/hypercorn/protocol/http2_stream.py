@@ -112,7 +112,11 @@ class HTTP2Stream(Sender):
         self.lines = fields.check(headers, status == 204)
         self.has_date = fields.has_date
         self.has_server = fields.has_server
-        self.length = -1 if status == 204 else fields.content_length
+        return self.keep_head(status, fields.content_length, trailers)
+
+    def keep_head(self, status: int, length: int, trailers: bool) -> int:
+        """Keeps what decides how the response goes on. Returns the body's length, or -1."""
+        self.length = -1 if status == 204 else length
         self.status = status
         if status == 204 or status == 304:
             self.bodyless = True
@@ -125,7 +129,12 @@ class HTTP2Stream(Sender):
     def announce(self, stream: Stream, length: int) -> None:
         if self.length < 0 and not self.head_sent:
             self.length = length
-            self.lines = self.lines + self.mux.fields.check([(b"content-length", b"%d" % length)])
+            self.lines = self.lines + self.check([(b"content-length", b"%d" % length)], False)
+
+    def check(self, headers: Iterable[tuple[bytes, bytes]], omit_length: bool) -> list[Any]:
+        """Response fields as they go on the wire, as `FieldLines.check` has them."""
+        lines: list[Any] = self.mux.fields.check(headers, omit_length)
+        return lines
 
     def writing_blocked(self, stream: Stream) -> bool:
         return not self.over and (self.blocked or (self.pending > 0 and self.mux.writing_paused))
@@ -216,7 +225,9 @@ class HTTP2Stream(Sender):
         if self.window_pace is not None:
             self.window_pace.octets += size
         last = not self.pending and self.end_queued
-        self.mux.write_data(self.id, data, last and self.trailer_lines is None)
+        self.write_piece(data, last and self.trailer_lines is None)
+        if self.over:
+            return size
         if self.pending:
             self.wait_for_window()
         elif last:
@@ -234,6 +245,10 @@ class HTTP2Stream(Sender):
                 self.stream.writable()
         return size
 
+    def write_piece(self, data: bytes, end: bool) -> None:
+        """Writes a DATA frame."""
+        self.mux.write_data(self.id, data, end)
+
     def finish_queue(self) -> None:
         """Nothing is pending: what ends the response goes out, whatever the windows say."""
         if self.trailer_lines:
@@ -244,7 +259,7 @@ class HTTP2Stream(Sender):
         self.response_sent()
 
     def trailers(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], end: bool) -> None:
-        lines = self.mux.fields.check(headers, True)
+        lines = self.check(headers, True)
         if self.over or self.local_done or not self.with_trailers:
             return
         self.trailer_lines = lines if self.trailer_lines is None else self.trailer_lines + lines
@@ -254,11 +269,14 @@ class HTTP2Stream(Sender):
                 self.finish_queue()
 
     def hint(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        fields = self.mux.fields
-        lines = fields.check(headers, True)
+        self.interim(103, self.check(headers, True))
+
+    def interim(self, status: int, lines: list[Any]) -> None:
+        """An interim head, where the final one was not sent."""
         if not self.head_sent and not self.over:
-            self.mux.writer.headers(self.id, fields.status(103), lines, [], False)
-            self.mux.written()
+            mux = self.mux
+            mux.writer.headers(self.id, mux.fields.status(status), lines, [], False)
+            mux.written()
 
     def push(self, stream: Stream, authority: bytes, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.mux.promise(self, authority, path, headers)
@@ -266,9 +284,7 @@ class HTTP2Stream(Sender):
     def wanted(self, stream: Stream) -> None:
         if self.expect and not self.over:
             self.expect = False
-            if not self.head_sent:
-                self.mux.writer.headers(self.id, self.mux.fields.status(100), [], [], False)
-                self.mux.written()
+            self.interim(100, [])
             self.wait_for_body()
 
     def taken(self, stream: Stream, size: int) -> None:
@@ -281,9 +297,13 @@ class HTTP2Stream(Sender):
             self.recv_size += more
             self.recv_window += increment
             self.unacked = 0
-            self.mux.writer.window_update(self.id, increment)
-            self.mux.written()
+            self.credit(increment)
             self.wait_for_body()
+
+    def credit(self, size: int) -> None:
+        """Lets the peer send more."""
+        self.mux.writer.window_update(self.id, size)
+        self.mux.written()
 
     def reset(self, stream: Stream) -> int:
         if self.over or self.local_done:
@@ -326,8 +346,8 @@ class HTTP2Stream(Sender):
         if self.bodyless:
             body = b""
         more = [(b"sec-websocket-version", b"13")] if status == 426 else []
-        self.lines = self.mux.fields.check(
-            [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % length), *more]
+        self.lines = self.check(
+            [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % length), *more], False
         )
         self.has_date = self.has_server = self.with_trailers = False
         self.status = status
