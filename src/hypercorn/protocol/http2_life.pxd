@@ -2,7 +2,7 @@ cimport cython
 
 from hypercorn.protocol.flow cimport Multiplexer, Sender
 from hypercorn.protocol.http2_stream cimport HTTP2Stream
-from hypercorn.protocol.pace cimport Pace, output_seconds
+from hypercorn.protocol.pace cimport Pace, pace_of_output
 from hypercorn.protocol.ports cimport Context, Runtime, Stream, Transport
 
 cdef Py_ssize_t CUT, CONTROL_FRAMES
@@ -18,7 +18,7 @@ cdef class HTTP2Life(Multiplexer):
     cdef public long long recv_window, unacked, grown
     cdef public unsigned int last_id, next_push
     cdef public bint draining, final, eof, lingering, peer_leaving, settled
-    cdef public double settings_at, partial_at, idle_at, drain_at, write_at, heard_at, pinged_at
+    cdef public double settings_at, partial_at, idle_at, drain_at, heard_at, pinged_at
     cdef public long long frames_seen
     cdef public Pace write_pace
 
@@ -43,7 +43,10 @@ cdef class HTTP2Life(Multiplexer):
     cpdef finish_drain(self)
     cpdef close_if_done(self)
     cpdef close(self)
-    cpdef pace_output(self)
-    cpdef check_progress(self, double now)
+    @cython.locals(now=double, pace=Pace)
+    cpdef wait_for_output(self)
+    cpdef bint carries_sockets(self) except -1
+    @cython.locals(left="long long", taken="long long")
+    cpdef check_progress(self, Pace pace, double now)
     cpdef check_peer(self, double now)
     cpdef check_alive(self, double now)

@@ -16,7 +16,7 @@ from hypercorn.protocol.budgets import (
     SETTINGS_WAIT,
 )
 from hypercorn.protocol.flow import Multiplexer, Sender
-from hypercorn.protocol.pace import Pace, output_seconds
+from hypercorn.protocol.pace import Pace, pace_of_output
 from hypercorn.protocol.ports import Context, Transport
 from hypercorn.wire.http2_tables import ENHANCE_YOUR_CALM, NO_ERROR, PROTOCOL_ERROR, SETTINGS_TIMEOUT
 
@@ -49,7 +49,6 @@ class HTTP2Life(Multiplexer):
         "settled",
         "unacked",
         "unread",
-        "write_at",
         "write_pace",
     )
 
@@ -78,7 +77,6 @@ class HTTP2Life(Multiplexer):
         self.partial_at = now
         self.idle_at = now  # -1: since the turn that now ends
         self.drain_at = 0.0
-        self.write_at = 0.0
         self.heard_at = now
         self.pinged_at = 0.0
         self.frames_seen = 0
@@ -131,30 +129,32 @@ class HTTP2Life(Multiplexer):
     def pause_writing(self) -> None:
         self.writing_paused = True
         self.controls = 0
-        self.unsent = self.transport.unsent()
-        if self.context.write_timeout:
-            self.write_at = self.context.runtime.now() + self.context.write_timeout
-            self.wait_until(self.write_at)
-        self.pace_output()
+        self.wait_for_output()
 
-    def pace_output(self) -> None:
-        """Sees to the rate at which the peer takes what waits. Where there are WebSockets, there is none."""
-        context = self.context
-        if not context.min_send_rate or self.unsent <= 0:
-            return
-        if self.write_pace is None:
-            for stream in self.streams.values():
-                one: Any = stream
-                if one.socket is not None:
-                    return
-            now = context.runtime.now()
-            self.write_pace = Pace(context.min_send_rate, output_seconds(context.min_send_rate, context.min_rate_grace))
-            self.write_pace.run(now)
-        self.wait_until(self.write_pace.due)
+    def wait_for_output(self) -> None:
+        """Sets the deadline for the peer to take what waits. The rate is for all of the connection's output, whose
+        octets do not say whose they are: where there are WebSockets, there is none."""
+        now = self.context.runtime.now()
+        self.unsent = self.transport.unsent()
+        pace = self.write_pace
+        if pace is None:
+            pace = self.write_pace = pace_of_output(self.context)
+        pace.wait(now)
+        if self.unsent > 0 and not self.carries_sockets():
+            pace.run(now)
+        if pace.until():
+            self.wait_until(pace.until())
+
+    def carries_sockets(self) -> bool:
+        """True where one of the streams is a WebSocket."""
+        for stream in self.streams.values():
+            one: Any = stream
+            if one.socket is not None:
+                return True
+        return False
 
     def resume_writing(self) -> None:
         self.writing_paused = False
-        self.write_at = 0.0
         self.write_pace = None
         if self.lost:
             return
@@ -342,19 +342,15 @@ class HTTP2Life(Multiplexer):
         self.flush_frames()
         self.lost = True
         self.deadline = 0.0
-        if self.context.write_timeout:
-            self.write_at = self.context.runtime.now() + self.context.write_timeout
-            self.wait_until(self.write_at)
         self.transport.close()
-        self.unsent = self.transport.unsent()
-        self.pace_output()
+        self.wait_for_output()
 
     # -- from the runtime
 
     def expired(self, now: float) -> None:
         self.deadline = 0.0
-        if self.write_at or self.write_pace is not None:
-            self.check_progress(now)
+        if self.write_pace is not None:
+            self.check_progress(self.write_pace, now)
         if self.lost:
             return
         if self.lingering:
@@ -371,32 +367,18 @@ class HTTP2Life(Multiplexer):
                 if waiting.deadline and not self.lost:
                     self.wait_until(waiting.deadline)
 
-    def check_progress(self, now: float) -> None:
+    def check_progress(self, pace: Pace, now: float) -> None:
         """Has the peer taken anything since the output piled up, and enough?"""
-        context = self.context
-        pace = self.write_pace
-        silent = 0 < self.write_at <= now
-        if silent or (pace is not None and pace.due <= now):
+        if 0 < pace.until() <= now:
             left = self.transport.unsent()
             taken = self.unsent - left
-            if left > 0 and taken > 0:
+            if pace.late_with(left, taken, now):
+                self.abort()
+                return
+            if taken > 0:
                 self.unsent = left
-                if context.write_timeout:
-                    self.write_at = now + context.write_timeout
-                if pace is not None:
-                    pace.octets += taken
-            elif silent:
-                self.abort()
-                return
-            if left <= 0:
-                pace = self.write_pace = None  # all was taken, and the transport is about to say so
-            elif pace is not None and pace.late(now, output_seconds(context.min_send_rate, context.min_rate_grace)):
-                self.abort()
-                return
-        if self.write_at:
-            self.wait_until(self.write_at)
-        if pace is not None:
-            self.wait_until(pace.due)
+        if pace.until():
+            self.wait_until(pace.until())
 
     def check_peer(self, now: float) -> None:
         """Whatever the connection as a whole waits for."""

@@ -1,7 +1,7 @@
 cimport cython
 
 from hypercorn.protocol.flow cimport Multiplexer, Sender
-from hypercorn.protocol.pace cimport Pace, output_seconds
+from hypercorn.protocol.pace cimport Pace, pace_of_body, pace_of_output
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
 from hypercorn.wire.http2_writer cimport FieldLine, FieldLines, FrameWriter
 
@@ -25,7 +25,6 @@ cdef class HTTP2Stream(Sender):
     cdef public list trailer_lines
     cdef public list pieces
     cdef public Py_ssize_t offset
-    cdef public double silent_at
     cdef public long long body_base
     cdef public Pace body_pace, window_pace
     cdef public bint end_queued, blocked, local_done
@@ -36,7 +35,7 @@ cdef class HTTP2Stream(Sender):
     cpdef bint hold(self, Stream stream, bytes data, Py_ssize_t size, bint last) except -1
     @cython.locals(mux=Multiplexer, more=list)
     cpdef send_head(self, bint end)
-    @cython.locals(pieces=list, data=bytes, left=Py_ssize_t, size=Py_ssize_t, last=bint)
+    @cython.locals(pieces=list, data=bytes, left=Py_ssize_t, size=Py_ssize_t, last=bint, pace=Pace)
     cpdef Py_ssize_t send_piece(self, Py_ssize_t limit) except -1
     cpdef long long keep_head(self, int status, long long length, bint trailers) except? -2
     cpdef list check(self, headers, bint omit_length)
@@ -48,8 +47,10 @@ cdef class HTTP2Stream(Sender):
     cpdef answer(self, int status, str reason)
     cpdef give_up(self, int status, str reason)
     cpdef response_sent(self)
+    @cython.locals(context=Context, now=double, pace=Pace)
     cpdef wait_for_body(self)
+    @cython.locals(now=double, pace=Pace)
     cpdef wait_for_window(self)
-    cpdef keep_pace(self, Pace pace, double silent_at)
-    cpdef bint body_is_late(self, double now) except -1
-    cpdef bint window_is_late(self, double now) except -1
+    cpdef wait_for(self, Pace pace)
+    cpdef bint body_is_late(self, Pace pace, double now) except -1
+    cpdef bint window_is_late(self, Pace pace, double now) except -1

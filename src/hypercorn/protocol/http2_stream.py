@@ -10,7 +10,7 @@ from typing import Any
 
 from hypercorn.protocol.budgets import DEFAULT_URGENCY, HIGH_WATER, LOW_WATER
 from hypercorn.protocol.flow import Multiplexer, Sender
-from hypercorn.protocol.pace import Pace, output_seconds
+from hypercorn.protocol.pace import Pace, pace_of_body, pace_of_output
 from hypercorn.protocol.ports import Connection, Stream
 from hypercorn.wire.http2_tables import CANCEL, INTERNAL_ERROR, NO_ERROR
 from hypercorn.wire.http2_writer import FieldLine
@@ -44,7 +44,6 @@ class HTTP2Stream(Sender):
         "recv_size",
         "recv_window",
         "remote_done",
-        "silent_at",
         "socket",
         "starting",
         "status",
@@ -81,7 +80,6 @@ class HTTP2Stream(Sender):
         self.recv_size = recv_window  # what the window is filled up to
         self.body_pace: Pace | None = None
         self.body_base = 0  # octets of DATA on the connection that its pace has counted
-        self.silent_at = 0.0  # where a pace counts, when the time without any progress is over; 0: never
         self.unacked = 0  # octets that the application took, and the peer was not told of
         # the response
         self.send_window = send_window
@@ -222,14 +220,16 @@ class HTTP2Stream(Sender):
         size = len(data)
         self.pending -= size
         self.send_window -= size
-        if self.window_pace is not None:
-            self.window_pace.octets += size
+        pace = self.window_pace
+        if pace is not None:
+            pace.octets += size
         last = not self.pending and self.end_queued
         self.write_piece(data, last and self.trailer_lines is None)
         if self.over:
             return size
         if self.pending:
-            self.wait_for_window()
+            if pace is not None:  # else `hold` begins one with what is left
+                self.wait_for_window()
         elif last:
             self.mux.dequeue(self)
             if self.trailer_lines is None:
@@ -380,79 +380,70 @@ class HTTP2Stream(Sender):
         if self.connect:
             return
         context = self.context
+        pace = self.body_pace
         if not self.remote_done and not self.head_sent and not self.expect and self.recv_window > 0:
             now = context.runtime.now()
-            if context.min_receive_rate:
-                if self.body_pace is None:
-                    self.body_pace = Pace(context.min_receive_rate, context.min_rate_grace)
-                    self.body_base = self.mux.body_octets
-                if self.recv_window * 2 > self.recv_size:
-                    self.body_pace.run(now)
-                else:  # the application is behind, and some clients wait for more room than is left
-                    self.body_pace.rest(now)
-            self.keep_pace(self.body_pace, now + context.body_timeout if context.body_timeout else 0.0)
+            if pace is None:
+                pace = self.body_pace = pace_of_body(context, context.min_receive_rate)
+                self.body_base = self.mux.body_octets
+            pace.wait(now)
+            if self.recv_window * 2 > self.recv_size:
+                pace.run(now)
+            else:  # the application is behind, and some clients wait for more room than is left
+                pace.rest(now)
+            self.wait_for(pace)
         elif not self.pending:
             self.deadline = 0.0
-            if self.body_pace is not None:
-                self.body_pace.rest(context.runtime.now())
+            if pace is not None:
+                pace.rest(context.runtime.now())
 
     def wait_for_window(self) -> None:
         """Sets the deadline for progress of the response."""
-        context = self.context
-        now = context.runtime.now()
-        if context.min_send_rate and self.window_pace is None and (self.send_window <= 0 or self.mux.send_window <= 0):
-            self.window_pace = Pace(
-                context.min_send_rate, output_seconds(context.min_send_rate, context.min_rate_grace)
-            )
-            self.window_pace.run(now)
-        self.keep_pace(self.window_pace, now + context.write_timeout if context.write_timeout else 0.0)
+        now = self.context.runtime.now()
+        pace = self.window_pace
+        if pace is None:
+            pace = self.window_pace = pace_of_output(self.context)
+        pace.wait(now)
+        if not pace.due and (self.send_window <= 0 or self.mux.send_window <= 0):
+            pace.octets = 0
+            pace.run(now)
+        self.wait_for(pace)
 
-    def keep_pace(self, pace: Pace | None, silent_at: float) -> None:
-        """Sets the deadline for any progress (0: none), and for the least rate."""
-        self.silent_at = silent_at
-        self.deadline = silent_at
-        if pace is not None and pace.due and (not silent_at or pace.due < silent_at):
-            self.deadline = pace.due
+    def wait_for(self, pace: Pace) -> None:
+        """Sets the deadline for the peer."""
+        self.deadline = pace.until()
         if self.deadline:
             self.mux.wait_until(self.deadline)
 
-    def body_is_late(self, now: float) -> bool:
+    def body_is_late(self, pace: Pace, now: float) -> bool:
         """True where no piece of the body came in time, or too little. The rate is the connection's: it is the client
         that shares it out among its streams."""
-        pace = self.body_pace
-        if pace is None or 0 < self.silent_at <= now:
-            return True
-        if not pace.due:
-            return False
         pace.octets += self.mux.body_octets - self.body_base
         self.body_base = self.mux.body_octets
-        return pace.late(now, max(self.context.min_rate_grace, self.context.body_timeout))
+        return pace.late(now)
 
-    def window_is_late(self, now: float) -> bool:
+    def window_is_late(self, pace: Pace, now: float) -> bool:
         """True where the window that it waits for was not opened in time, or too little."""
-        context = self.context
-        pace = self.window_pace
-        if pace is None or 0 < self.silent_at <= now:
-            return True
         if self.send_window > 0:
             pace.octets *= self.mux.waiting  # it has a share of the connection's
-        return pace.late(now, output_seconds(context.min_send_rate, context.min_rate_grace))
+        return pace.late(now)
 
     def expired(self, now: float) -> None:
         self.deadline = 0.0
-        stream = self.stream
         if self.pending:
-            if self.send_window > 0 and self.mux.send_window > 0:
+            pace = self.window_pace
+            if pace is None or (self.send_window > 0 and self.mux.send_window > 0):
                 self.window_pace = None
                 self.wait_for_window()  # not its own window is what it waits for
-            elif self.window_is_late(now):
+            elif self.window_is_late(pace, now):
                 self.mux.reset_stream(self, CANCEL)
             else:
-                self.keep_pace(self.window_pace, self.silent_at)
-        elif self.body_pace is not None and not self.head_sent and not self.connect and not self.body_is_late(now):
-            self.keep_pace(self.body_pace, self.silent_at)
-        elif not self.head_sent and stream is not None:
+                self.wait_for(pace)
+        elif not self.head_sent and self.stream is not None:
+            pace = self.body_pace
             if self.connect:
                 self.give_up(504, "the application did not answer the handshake in time")
-            else:
+            elif pace is None or self.body_is_late(pace, now):
                 self.give_up(408, "the request body did not arrive in time")
+            else:
+                self.wait_for(pace)

@@ -139,6 +139,7 @@ class HTTP3Life(HTTP2Life):
         self.next_id = 0  # requests below this one have begun, but for those in `gaps`
         self.gaps: set[int] = set()
         self.closing = False  # ends once everything was delivered
+        self.close_at = 0.0  # ... or then; 0: not waited for
         self.reported: list[tuple[bytes, bytes]] | None = None
         self.own_pairs: list[tuple[bytes, bytes]] = []
         self.send_window = 0
@@ -361,9 +362,9 @@ class HTTP3Life(HTTP2Life):
         if self.quic.delivered():
             self.endpoint.transmit(self.context.runtime.now())  # GOAWAY, which CONNECTION_CLOSE would cut off
             self.finish(H3_NO_ERROR, "")
-        elif not self.write_at and self.context.write_timeout:
-            self.write_at = self.context.runtime.now() + self.context.write_timeout
-            self.wait_until(self.write_at)
+        elif not self.close_at and self.context.write_timeout:
+            self.close_at = self.context.runtime.now() + self.context.write_timeout
+            self.wait_until(self.close_at)
 
     def finish(self, code: int, reason: str) -> None:
         """Sends CONNECTION_CLOSE and forgets the streams."""
@@ -420,11 +421,11 @@ class HTTP3Life(HTTP2Life):
             self.wait_until(self.drain_at)
         if self.lost:
             return
-        if self.write_at:
-            if now >= self.write_at:
+        if self.close_at:
+            if now >= self.close_at:
                 self.finish(H3_NO_ERROR, "")
                 return
-            self.wait_until(self.write_at)
+            self.wait_until(self.close_at)
         if self.streams:
             if context.h2_ping_interval:
                 self.check_alive(now)
