@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -167,4 +168,19 @@ def test_grpc(serve_app: Any) -> None:
             channel.unary_unary("/test/Fail", **kinds)(b"", timeout=20)
         assert failed.value.code() == grpc.StatusCode.NOT_FOUND
         assert failed.value.details() == "nothing here"
+    assert live.errors() == []
+
+
+def test_a_grpc_call_that_streams_slowly(serve_app: Any) -> None:
+    """Far below the least rate of a request body, before anything is answered."""
+    live: Live = serve_app(grpc_app, lifespan="off", min_receive_rate=1_000_000, min_rate_grace=0.1)
+
+    def words() -> Iterator[bytes]:
+        for word in (b"in ", b"its ", b"own ", b"time"):
+            time.sleep(0.2)
+            yield word
+
+    with grpc.insecure_channel(f"127.0.0.1:{live.port}") as channel:
+        join = channel.stream_unary("/test/Join", request_serializer=plain, response_deserializer=plain)
+        assert join(words(), timeout=20) == b"in its own time"
     assert live.errors() == []

@@ -118,6 +118,45 @@ def test_a_response_that_has_begun_ends_the_rate() -> None:
     assert h2.answer().body == b"ab"
 
 
+GRPC = ["application/grpc", "application/grpc+proto", "application/grpc-web-text+proto; v=1", "Application/gRPC;a=b"]
+
+
+@pytest.mark.parametrize("kind", GRPC)
+def test_a_grpc_call_has_no_least_rate(kind: str) -> None:
+    """Its client streams to the server as it has something to say."""
+    h2 = H2(Reads(), body_timeout=30.0, **RATES)
+    h2.send(headers(1, [*POST, (b"content-type", kind.encode())], end=False))
+    for _ in range(20):
+        h2.advance(29)
+        h2.send(data(1, b"x"))
+    assert h2.answer().status == 0
+    h2.send(data(1, b"y", end=True))
+    assert h2.answer().body == b"21"
+
+
+def test_a_grpc_call_that_is_silent_for_too_long() -> None:
+    """The time between two pieces holds for it as well."""
+    app = Reads()
+    h2 = H2(app, body_timeout=30.0, **RATES)
+    h2.send(headers(1, [*POST, (b"content-type", b"application/grpc")], end=False))
+    h2.advance(29)
+    h2.send(data(1, b"x"))
+    h2.advance(29.9)
+    assert h2.answer().status == 0
+    h2.advance(0.2)
+    assert (h2.answer().status, h2.answer().body) == (408, b"the request body did not arrive in time\n")
+    assert app.seen[0][-1] == {"type": "http.disconnect"}
+    assert h2.alive()
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/grpcx", "text/application/grpc", "application/grp"])
+def test_what_is_no_grpc_call_has_the_rate(kind: str) -> None:
+    h2 = H2(Reads(), body_timeout=30.0, **RATES)
+    h2.send(headers(1, [*POST, (b"content-type", kind.encode())], end=False))
+    assert trickle(h2, 1, 1, 30) == 5
+    assert (h2.answer().status, h2.answer().body) == (408, b"the request body arrived too slowly\n")
+
+
 # -- windows
 
 

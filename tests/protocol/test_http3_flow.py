@@ -391,6 +391,25 @@ def test_the_least_rate_of_a_body(size: int) -> None:
     assert client.closed is None
 
 
+def test_a_grpc_call_has_no_least_rate() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await respond(send, await body_of(receive))
+
+    server = Server(app, body_timeout=5.0, **RATES)
+    client = server.client()
+    kind = (b"content-type", b"application/grpc+proto")
+    calls = [client.send(request(b"/", b"POST", kind), b"x", end=False) for _ in range(2)]
+    for _ in range(10):
+        client.http.send_data(calls[0], b"x", False)
+        server.settle(1)
+    assert not client.answer(calls[0]).heads
+    assert client.answer(calls[1]).status == 408  # it was silent for too long
+    client.http.send_data(calls[0], b"x", True)
+    server.settle(1)
+    assert client.answer(calls[0]).body == b"x" * 12
+    assert client.closed is None
+
+
 @pytest.mark.parametrize("rate", [0, 100_000])
 def test_the_least_rate_at_which_a_window_opens(rate: int) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -6,6 +6,7 @@ how a response looks on the wire is the connection's affair.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 REQUEST, STARTED, BODY, TRAILERS, COMPLETE = range(5)
 STATE_NAMES = ("REQUEST", "RESPONSE", "RESPONSE", "TRAILERS", "CLOSED")
 MANY_PIECES = 64
+GRPC = re.compile(rb"application/grpc(?:-web(?:-text)?)?(?:\+[^;]*)?[ \t]*(?:;|$)", re.IGNORECASE)
 QUEUE_BYTES = 262144  # of request body that wait for the application before the connection stops reading
 
 
@@ -141,6 +143,9 @@ class HTTPStream(ASGIStream):
         if self.state == STARTED or self.state == BODY:
             self.half_closed = True  # what it would have to take for the same
             self.wake()
+
+    def unhurried(self) -> bool:
+        return is_grpc(self.scope["headers"])
 
     def writable(self) -> None:
         self.wake()
@@ -410,4 +415,12 @@ def takes_trailers(headers: list[tuple[bytes, bytes]]) -> bool:
             for part in value.split(b","):
                 if part.partition(b";")[0].strip(b" \t").lower() == b"trailers":
                     return True
+    return False
+
+
+def is_grpc(headers: list[tuple[bytes, bytes]]) -> bool:
+    """True where the request is a call of gRPC or gRPC-Web, with whatever its messages are encoded in."""
+    for name, value in headers:
+        if name == b"content-type":
+            return GRPC.match(value) is not None
     return False

@@ -443,7 +443,12 @@ class HTTP2Stream(Sender):
             pace = self.body_pace
             if self.connect:
                 self.give_up(504, "the application did not answer the handshake in time")
-            elif pace is None or self.body_is_late(pace, now):
-                self.give_up(408, "the request body did not arrive in time")
-            else:
+            elif pace is not None and not self.body_is_late(pace, now):
                 self.wait_for(pace)
+            elif pace is None or pace.silent(now):
+                self.give_up(408, "the request body did not arrive in time")
+            elif self.stream.unhurried():
+                pace.free()
+                self.wait_for(pace)
+            else:
+                self.give_up(408, "the request body arrived too slowly")

@@ -12,6 +12,7 @@ cdef class Pace:
     cpdef wait(self, double now)
     cpdef run(self, double now)
     cpdef rest(self, double now)
+    cpdef free(self)
     cpdef double until(self) except? -1
     cpdef bint silent(self, double now) except -1
     @cython.locals(blocked=bint)

@@ -59,6 +59,10 @@ class Pace:
             self.left = self.due - now
             self.due = 0.0
 
+    def free(self) -> None:
+        """The rate does not count any more."""
+        self.rate = self.due = 0.0
+
     def until(self) -> float:
         """When the peer may be late; 0: never."""
         if self.due and (not self.silent_at or self.due < self.silent_at):

@@ -83,6 +83,7 @@ cdef class Stream:
     cpdef trailers_received(self, list fields)
     cpdef disconnected(self, int status)
     cpdef peer_closed(self)
+    cpdef bint unhurried(self) except -1
     cpdef writable(self)
     cpdef bint message_received(self, message) except -1
     cpdef bint pending(self) except -1

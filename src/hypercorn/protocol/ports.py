@@ -368,6 +368,10 @@ class Stream:
     def server_leaves(self) -> None:
         """The server goes down: where the application streams its response, it should come to an end."""
 
+    def unhurried(self) -> bool:
+        """True where the request's body may come as slowly as its sender likes. Asked when it is late."""
+        return False
+
     def writable(self) -> None:
         """The peer reads again."""
         raise NotImplementedError
