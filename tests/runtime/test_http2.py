@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ssl
+import threading
 import time
 from typing import Any
 
 import pytest
 from tests.http2 import (
+    CANCEL,
     ENHANCE_YOUR_CALM,
     GET,
     POST,
@@ -189,6 +191,99 @@ def test_an_upload_and_its_echo(connect: Any) -> None:
         else:
             assert client.read()
     assert client.answer().body == content
+
+
+class Waits:
+    """A GET waits for `gate`, a POST reads its body, /endless sends for ever."""
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self.gone = threading.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/endless":
+            try:
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                while True:
+                    await send({"type": "http.response.body", "body": b"x" * 10_000, "more_body": True})
+            except OSError:
+                self.gone.set()
+                raise
+        message = {"more_body": scope["method"] == "POST"}
+        while message.get("more_body"):
+            message = await receive()
+        if message.get("type") == "http.disconnect":
+            self.gone.set()
+        elif scope["method"] == "GET":
+            await self.gate.wait()
+        await respond(send, b"done")
+
+
+def drip(client: Client, frame: bytes, stream: int, seconds: float) -> float:
+    """Sends a frame about 50 times a second, until the answer on a stream is over. Returns the seconds that it took."""
+    began = time.monotonic()
+    patience = client.peer.sock.gettimeout()
+    client.peer.sock.settimeout(0.02)
+    while not (stream in client.reader.answers and client.reader.answers[stream].over):
+        if time.monotonic() - began > seconds:
+            break
+        client.send(frame)
+        try:
+            assert client.read(), "the connection ended"
+        except TimeoutError:
+            pass
+    client.peer.sock.settimeout(patience)
+    return time.monotonic() - began
+
+
+def test_a_body_that_trickles_in_ends_its_stream_alone(connect: Any) -> None:
+    """Every byte is progress, and `body_timeout` is far: it is the rate that ends it."""
+    app = Waits()
+    client = connect(app, min_receive_rate=1000, min_rate_grace=0.2)
+    client.send(headers(1), headers(3, POST, end=False))
+    assert 0.15 < drip(client, data(3, b"x"), 3, 5) < 5
+    assert (client.answer(3).status, client.answer(3).body) == (408, b"the request body arrived too slowly\n")
+    assert app.gone.wait(5)
+    app.gate.set()
+    client.send(headers(5, POST, end=False), data(5, b"x", end=True))
+    assert [client.answer(stream).body for stream in (1, 5)] == [b"done"] * 2
+    assert client.reader.goaways == []
+
+
+def test_a_grpc_call_may_trickle_in(connect: Any) -> None:
+    client = connect(Waits(), min_receive_rate=1000, min_rate_grace=0.1)
+    client.send(headers(1, [*POST, (b"content-type", b"application/grpc")], end=False))
+    assert drip(client, data(1, b"x"), 1, 0.6) > 0.6
+    client.send(data(1, b"x", end=True))
+    assert client.answer().body == b"done"
+
+
+def test_a_window_that_opens_byte_by_byte_ends_its_stream_alone(connect: Any) -> None:
+    app = Waits()
+    client = connect(app, min_send_rate=1_000_000, min_rate_grace=0.2)
+    client.send(settings((4, 1000)), headers(1), headers(3, path(b"/endless")))
+    assert 0.2 < drip(client, window_update(3, 1), 3, 5) < 5
+    assert client.answer(3).reset == CANCEL
+    assert app.gone.wait(5)
+    app.gate.set()
+    client.send(headers(5, POST, end=False), data(5, b"x", end=True))
+    assert [client.answer(stream).body for stream in (1, 5)] == [b"done"] * 2
+    assert client.reader.goaways == []
+
+
+def test_a_connection_that_is_read_byte_by_byte_is_aborted(serve_app: Any) -> None:
+    """What waits in the socket is of all its streams, so all of them end."""
+    app = Waits()
+    live: Live = serve_app(app, lifespan="off", min_send_rate=1_000_000, min_rate_grace=0.2)
+    with live.connect(receive_buffer=32768) as peer:
+        Client(peer, START + SETTINGS_ACK + settings((4, 1 << 30)) + window_update(0, 1 << 30))
+        peer.send(headers(1, path(b"/endless")))
+        began = time.monotonic()
+        while not app.gone.wait(0.01) and time.monotonic() - began < 5:
+            peer.sock.recv(1)
+        assert app.gone.is_set()
+        assert time.monotonic() - began > 0.2
+    assert live.errors() == []
 
 
 def test_a_large_download_to_a_slow_reader(connect: Any) -> None:
