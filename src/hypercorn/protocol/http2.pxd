@@ -1,6 +1,6 @@
 cimport cython
 
-from hypercorn.protocol.http2_life cimport HTTP2Life
+from hypercorn.protocol.http2_requests cimport HTTP2Requests
 from hypercorn.protocol.http2_stream cimport HTTP2Stream
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
 from hypercorn.wire.http2 cimport FrameParser
@@ -8,52 +8,39 @@ from hypercorn.wire.http2_head cimport HTTP2Head, judge_request
 
 cdef int FRAME_SIZE_ERROR
 cdef int DATA, ERROR, GOAWAY, HEADERS, NEED_DATA, PING, PING_ACK, PRIORITY_UPDATE, RESET, SETTINGS, SETTINGS_ACK
-cdef int STREAM_ERROR, WINDOW_UPDATE, CONTROLS, EMPTY, GLITCHES, RESETS, UPDATES, GOOD
+cdef int STREAM_ERROR, WINDOW_UPDATE, CONTROLS, GLITCHES, RESETS, UPDATES, GOOD
 cdef long long LARGEST_WINDOW
-cdef Py_ssize_t USEFUL
 
-cdef dict REASONS
 cdef bytes DRAIN_PING, ALIVE_PING
 cdef long long LARGEST_ID
 cdef Py_ssize_t LINGER_BYTES
 
-cdef class HTTP2Connection(HTTP2Life):
+cdef class HTTP2Connection(HTTP2Requests):
     cdef public FrameParser parser
     cdef public long long first_window, max_pushes, requests
     cdef public HTTP2Stream fresh
-    cdef public dict priorities
     cdef public bint allow_push
 
     cpdef send_preface(self)
     cpdef bint take_settings(self, dict settings) except -1
-    @cython.locals(exchange=Stream)
-    cpdef begin_call(self, HTTP2Stream stream)
     @cython.locals(stream_id="unsigned int")
     cpdef headers_received(self, FrameParser parser)
     @cython.locals(head=HTTP2Head, stream=HTTP2Stream, context=Context, limit="long long", verdict=int)
     cpdef new_request(self, unsigned int stream_id, FrameParser parser)
     @cython.locals(stream=HTTP2Stream)
     cpdef new_websocket(self, unsigned int stream_id, HTTP2Head head)
-    @cython.locals(stream=HTTP2Stream)
-    cpdef HTTP2Stream open_stream(self, unsigned int stream_id, HTTP2Head head)
     cpdef refuse_request(self, unsigned int stream_id, HTTP2Head head, int verdict)
     cpdef refuse_stream(self, unsigned int stream_id, int code)
-    @cython.locals(stream=HTTP2Stream)
-    cpdef answer_early(self, unsigned int stream_id, HTTP2Head head, int status, bint complete, str reason=*)
     @cython.locals(stream=HTTP2Stream)
     cpdef trailers_received(self, stream, FrameParser parser)
     @cython.locals(length=Py_ssize_t, stream_id="unsigned int")
     cpdef data_frame(self, FrameParser parser)
     cpdef data_for_nobody(self, unsigned int stream_id)
-    @cython.locals(stream=HTTP2Stream, data=bytes, size=Py_ssize_t, announced="long long", limit="long long")
+    @cython.locals(stream=HTTP2Stream, data=bytes, size=Py_ssize_t)
     cpdef body_received(self, stream, FrameParser parser)
-    @cython.locals(exchange=Stream)
-    cpdef request_complete(self, HTTP2Stream stream, bytes data)
-    cpdef too_large(self, HTTP2Stream stream)
     cpdef other_frame(self, FrameParser parser, int event)
     @cython.locals(stream=HTTP2Stream)
     cpdef stream_reset(self, unsigned int stream_id)
-    cpdef withdraw(self, HTTP2Stream stream)
     cpdef settings_received(self, dict settings)
     cpdef bint change_windows(self, long long delta) except -1
     @cython.locals(stream=HTTP2Stream)

@@ -18,17 +18,15 @@ from hypercorn.protocol.budgets import (
     ALIVE_PING,
     CONTROLS,
     DRAIN_PING,
-    EMPTY,
     GLITCHES,
     LARGEST_ID,
     LARGEST_WINDOW,
     LINGER_BYTES,
     RESETS,
     UPDATES,
-    USEFUL,
 )
 from hypercorn.protocol.flow import Sender, read_priority
-from hypercorn.protocol.http2_life import HTTP2Life
+from hypercorn.protocol.http2_requests import HTTP2Requests
 from hypercorn.protocol.http2_stream import HTTP2Stream
 from hypercorn.protocol.http2_tunnel import open_tunnel
 from hypercorn.protocol.ports import Connection, Context, Transport
@@ -51,7 +49,6 @@ from hypercorn.wire.http2_events import (
 )
 from hypercorn.wire.http2_head import HTTP2Head, judge_request, judge_trailers
 from hypercorn.wire.http2_tables import (
-    CANCEL,
     FLOW_CONTROL_ERROR,
     FRAME_SIZE_ERROR,
     GOOD,
@@ -60,22 +57,11 @@ from hypercorn.wire.http2_tables import (
     STREAM_CLOSED,
 )
 
-REASONS = {
-    400: "malformed request target",
-    404: "no such host here",
-    405: "method not supported",
-    413: "the request body is larger than this server accepts",
-    417: "expectation not supported",
-    421: "not served on this connection",
-    431: "the header fields are too large",
-    501: "protocol not supported",
-}
 
-
-class HTTP2Connection(HTTP2Life):
+class HTTP2Connection(HTTP2Requests):
     """The HTTP/2 state of one transport."""
 
-    __slots__ = ("allow_push", "first_window", "fresh", "max_pushes", "parser", "priorities", "requests")
+    __slots__ = ("allow_push", "first_window", "fresh", "max_pushes", "parser", "requests")
 
     def __init__(self, transport: Transport, context: Context) -> None:
         super().__init__(transport, context)
@@ -84,7 +70,6 @@ class HTTP2Connection(HTTP2Life):
         self.first_window = 65535  # of the peer's streams: what it takes from each unasked
         self.requests = 0
         self.fresh: HTTP2Stream | None = None  # its application starts with the next event
-        self.priorities: dict[int, bytes] = {}  # of streams that are not open yet
         self.allow_push = True  # the peer takes pushed responses
         self.max_pushes = LARGEST_ID  # at the same time
         self.send_preface()
@@ -143,18 +128,6 @@ class HTTP2Connection(HTTP2Life):
                 self.other_frame(parser, event)
         self.input_used(parser.partial, parser.frames)
         return None
-
-    def begin_call(self, stream: HTTP2Stream) -> None:
-        """Starts the application of a stream. It had to wait for one event: a request that is taken back in the same
-        breath costs no call."""
-        if stream.over:
-            return
-        stream.calling = stream.starting = True
-        self.starting += 1
-        exchange: Any = stream.stream
-        call = exchange.begin()
-        if stream.calling:
-            stream.call = call
 
     # -- requests
 
@@ -215,23 +188,9 @@ class HTTP2Connection(HTTP2Life):
     def promise(self, sender: Sender, authority: bytes, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         http2_push.promise(self, sender, authority, path, headers)  # type: ignore[arg-type]  # senders are its streams
 
-    def open_stream(self, stream_id: int, head: HTTP2Head) -> HTTP2Stream:
-        """The record of a new stream."""
-        stream = HTTP2Stream(self, stream_id, self.first_window, self.context.h2_stream_window)
+    def new_stream(self, stream_id: int, window: int) -> HTTP2Stream:
+        stream = HTTP2Stream(self, stream_id, self.first_window, window)
         self.streams[stream_id] = stream
-        stream.remote_done = head.complete
-        stream.bodyless = head.method == "HEAD"
-        if not head.complete:
-            stream.content_length = head.content_length
-            stream.expect = head.expect_continue
-            stream.wait_for_body()
-        if self.priorities:
-            update = self.priorities.pop(stream_id, None)
-            if update is not None:
-                head.priority = update
-        if head.priority:
-            # A client that knows of priorities means the default too: one after the other.
-            stream.urgency, stream.incremental = read_priority(head.priority, stream.urgency, False)
         return stream
 
     def refuse_request(self, stream_id: int, head: HTTP2Head, verdict: int) -> None:
@@ -249,19 +208,6 @@ class HTTP2Connection(HTTP2Life):
         self.remember_cut(stream_id)
         self.control_written()
         self.spend(RESETS)
-
-    def answer_early(self, stream_id: int, head: HTTP2Head, status: int, complete: bool, reason: str = "") -> None:
-        """Answers a request that no application sees."""
-        head.complete = complete
-        stream = HTTP2Stream(self, stream_id, self.first_window, 0)
-        self.streams[stream_id] = stream
-        stream.remote_done = complete
-        stream.bodyless = head.method == "HEAD"
-        reason = reason or REASONS.get(status, "refused")
-        stream.answer(status, reason)
-        self.answered = stream.answered
-        self.context.refused(self, head, status, reason)
-        self.spend(GLITCHES)
 
     def trailers_received(self, stream: Any, parser: FrameParser) -> None:
         """The second HEADERS of a stream."""
@@ -321,43 +267,7 @@ class HTTP2Connection(HTTP2Life):
             return
         if size < parser.length:
             stream.taken(stream.stream, parser.length - size)
-        if not size and not parser.end_stream:
-            self.spend(EMPTY)
-            return
-        if size >= USEFUL:
-            self.allowance.refund(CONTROLS, 1)
-        stream.expect = False
-        stream.received += size
-        announced = stream.content_length
-        if announced >= 0 and (stream.received > announced or (parser.end_stream and stream.received < announced)):
-            self.fault(stream, PROTOCOL_ERROR)
-            return
-        limit = self.context.max_body_size
-        if limit and stream.received > limit and not stream.connect:
-            self.too_large(stream)
-            return
-        if parser.end_stream:
-            self.request_complete(stream, data)
-        elif stream.stream is not None:
-            stream.stream.body_received(data, False)
-            stream.wait_for_body()
-
-    def request_complete(self, stream: HTTP2Stream, data: bytes) -> None:
-        """The last piece of a request."""
-        stream.remote_done = True
-        if not stream.pending:
-            stream.deadline = 0.0
-        exchange = stream.stream
-        if exchange is not None:
-            exchange.body_received(data, True)
-
-    def too_large(self, stream: HTTP2Stream) -> None:
-        """The body is longer than the server accepts."""
-        if stream.head_sent or stream.stream is None:
-            self.fault(stream, CANCEL)
-            return
-        self.withdraw(stream)
-        stream.give_up(413, REASONS[413])
+        self.piece_received(stream, data, parser.end_stream)
 
     # -- other frames
 

@@ -53,8 +53,7 @@ def promise(
     connection.pushes += 1
     connection.writer.push_promise(parent.id, promised, [*(FieldLine(*pair) for pair in pseudo), *lines])
     connection.written()
-    stream = HTTP2Stream(connection, promised, connection.first_window, 0)
-    connection.streams[promised] = stream
+    stream = connection.new_stream(promised, 0)
     stream.remote_done = True
     stream.stream = connection.context.open_http(stream, head)
     connection.transport.later(lambda: connection.begin_call(stream))

@@ -13,8 +13,8 @@ import pylsqpack
 from aioquic.quic import events
 
 from hypercorn.net.quic_tls import tls_extension
-from hypercorn.protocol.budgets import CONTROLS, EMPTY, GLITCHES, RESETS, USEFUL
-from hypercorn.protocol.flow import read_priority
+from hypercorn.protocol.budgets import GLITCHES, RESETS
+from hypercorn.protocol.http2_stream import HTTP2Stream
 from hypercorn.protocol.http2_tunnel import open_tunnel
 from hypercorn.protocol.http3_control import HTTP3Control
 from hypercorn.protocol.http3_life import Endpoint, QUICTransport
@@ -37,15 +37,6 @@ from hypercorn.wire.http3 import (
     FrameReader,
 )
 
-REASONS = {
-    400: "malformed request target",
-    405: "method not supported",
-    413: "the request body is larger than this server accepts",
-    417: "expectation not supported",
-    421: "not served on this connection",
-    431: "the header fields are too large",
-    501: "protocol not supported",
-}
 INDEXED_SECTION = 16384  # octets of a section that refers to the dynamic table, each octet to a whole entry of it
 
 
@@ -108,17 +99,6 @@ class HTTP3Connection(HTTP3Control):
         self.preface()
         if self.context.terminating:
             self.shutdown()
-
-    def begin_call(self, stream: Any) -> None:
-        """Starts the application of a stream. It had to wait for the last event: a request that is taken back in the
-        same breath costs no call."""
-        if stream.over:
-            return
-        stream.calling = True
-        exchange: Any = stream.stream
-        call = exchange.begin()
-        if stream.calling:
-            stream.call = call
 
     # -- requests
 
@@ -270,45 +250,29 @@ class HTTP3Connection(HTTP3Control):
         if stream is not None:
             self.fresh.append(stream)
 
-    def open_stream(self, stream_id: int, head: HTTP2Head) -> HTTP3Stream:
-        """The record of a new stream."""
+    def new_stream(self, stream_id: int, window: int) -> HTTP3Stream:
+        stream = HTTP3Stream(self, stream_id, self.quic.stream_window(stream_id), window)
+        self.streams[stream_id] = stream
+        return stream
+
+    def open_stream(self, stream_id: int, head: HTTP2Head) -> HTTP2Stream:
         path = self.quic.path
         if path is not None and path[:2] != self.transport.client:
             self.transport.client = (path[0], path[1])
             self.transport.scope_template = None
             self.endpoint.moved()
-        stream = HTTP3Stream(self, stream_id, self.quic.stream_window(stream_id), self.context.h2_stream_window)
-        self.streams[stream_id] = stream
-        stream.remote_done = head.complete
-        stream.bodyless = head.method == "HEAD"
         if head.complete:
             self.readers.pop(stream_id, None)
-        else:
-            stream.content_length = head.content_length
-            stream.expect = head.expect_continue
-            stream.wait_for_body()
-        update = self.priorities.pop(stream_id, None)
-        if update is not None:
-            head.priority = update
-        # What a client does not say is what RFC 9218 says it means.
-        stream.urgency, stream.incremental = read_priority(head.priority, stream.urgency, False)
+        stream = super().open_stream(stream_id, head)
+        if not head.priority:  # what a client does not say is what RFC 9218 says it means
+            stream.incremental = False
         return stream
 
     def answer_early(self, stream_id: int, head: HTTP2Head, status: int, complete: bool, reason: str = "") -> None:
-        """Answers a request that no application sees."""
         head.http_version = "3"
-        head.complete = complete
-        stream = HTTP3Stream(self, stream_id, self.quic.stream_window(stream_id), 0)
-        self.streams[stream_id] = stream
         if complete:
             self.readers.pop(stream_id, None)
-        stream.remote_done = complete
-        stream.bodyless = head.method == "HEAD"
-        reason = reason or REASONS.get(status, "refused")
-        stream.answer(status, reason)
-        self.answered = stream.answered
-        self.context.refused(self, head, status, reason)
-        self.spend(GLITCHES)
+        super().answer_early(stream_id, head, status, complete, reason)
 
     def trailers_received(self, stream: Any, fields: list[Field], reader: FrameReader) -> None:
         """The second HEADERS of a stream."""
@@ -329,48 +293,14 @@ class HTTP3Connection(HTTP3Control):
         if stream is None or stream.remote_done:
             self.fail(H3_FRAME_UNEXPECTED, "DATA outside of a message")
             return
-        end = reader.at_end
-        if not size and not end:
-            self.spend(EMPTY)
-            return
-        if size >= USEFUL:
-            self.allowance.refund(CONTROLS, 1)
         reader.overhead -= size
         self.body_octets += size
         stream.recv_window -= size
-        stream.expect = False
-        stream.received += size
-        announced = stream.content_length
-        if announced >= 0 and (stream.received > announced or (end and stream.received < announced)):
-            self.fault(stream, PROTOCOL_ERROR)
-            return
-        limit = self.context.max_body_size
-        if limit and stream.received > limit and not stream.connect:
-            self.too_large(stream)
-        elif end:
-            self.request_complete(stream, data)
-        elif stream.stream is not None:
-            stream.stream.body_received(data, False)
-            stream.wait_for_body()
+        self.piece_received(stream, data, reader.at_end)
 
-    def request_complete(self, stream: Any, data: bytes) -> None:
-        """The last piece of a request."""
-        stream.remote_done = True
-        if not stream.pending:
-            stream.deadline = 0.0
-        exchange = stream.stream
-        if exchange is not None:
-            exchange.body_received(data, True)
-
-    def too_large(self, stream: Any) -> None:
-        """The body is longer than the server accepts."""
-        if stream.head_sent or stream.stream is None:
-            self.fault(stream, H3_REQUEST_CANCELLED)
-        elif stream in self.fresh:
+    def withdraw(self, stream: Any) -> None:
+        if stream in self.fresh:
             self.fresh.remove(stream)
-            stream.give_up(413, REASONS[413])
-        else:
-            stream.give_up(413, REASONS[413])
 
     def stream_reset(self, stream_id: int) -> None:
         """RESET_STREAM: the peer sends no more of a stream."""

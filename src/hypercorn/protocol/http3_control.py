@@ -41,7 +41,6 @@ class HTTP3Control(HTTP3Life):
     def __init__(self, transport: QUICTransport, context: Context, quic: ServerConnection, endpoint: Endpoint) -> None:
         super().__init__(transport, context, quic, endpoint)
         self.decoder = pylsqpack.Decoder(TABLE, BLOCKED)
-        self.priorities: dict[int, bytes] = {}  # of requests that have not begun
         self.peer_streams: dict[int, int] = {}  # type of each unidirectional stream, by its id
         self.settings: dict[int, int] | None = None  # the peer's
 

@@ -12,7 +12,7 @@ import pylsqpack
 
 from hypercorn.protocol.budgets import DRAIN_WAIT, UPDATES, USEFUL
 from hypercorn.protocol.flow import Sender
-from hypercorn.protocol.http2_life import HTTP2Life
+from hypercorn.protocol.http2_requests import HTTP2Requests
 from hypercorn.protocol.http3_stream import headers_frame
 from hypercorn.protocol.ports import Context, Runtime, Transport
 from hypercorn.protocol.quic_server import ServerConnection
@@ -121,7 +121,7 @@ class QUICTransport(Transport):
         return None
 
 
-class HTTP3Life(HTTP2Life):
+class HTTP3Life(HTTP2Requests):
     """An HTTP/3 connection without its frames."""
 
     def __init__(self, transport: QUICTransport, context: Context, quic: ServerConnection, endpoint: Endpoint) -> None:
