@@ -12,8 +12,7 @@ from hypercorn.protocol.ports import Connection, Context, Runtime
 from hypercorn.wire.deflate import Compression
 
 if TYPE_CHECKING:
-    from hypercorn.asgi.http import HTTPStream
-    from hypercorn.asgi.websocket import WebSocketStream
+    from hypercorn.asgi.exchange import Exchange
     from hypercorn.config import Config
 
 
@@ -149,7 +148,7 @@ class ASGIContext(Context):
         client = connection.transport.client
         self.logger.log_debug("Refused a request of %s: %d %s", client[0] if client else "-", status, reason)
 
-    def record(self, stream: HTTPStream | WebSocketStream, duration: float) -> None:
+    def record(self, stream: Exchange, duration: float) -> None:
         """One access record, of a request that an application saw. A status of 0 is one that was never sent."""
         if self.access is not None:
             self.access(stream.scope, stream.status or None, stream.headers, stream.sent, duration)

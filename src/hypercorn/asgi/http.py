@@ -7,11 +7,10 @@ how a response looks on the wire is the connection's affair.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.asgi.call import APP_ERRORS, DONE, AppCall, ASGIStream, Drain, Receive
+from hypercorn.asgi.call import APP_ERRORS, DONE, Drain, Receive
+from hypercorn.asgi.exchange import Exchange, as_dict, tells_of_disconnect, to_bytes
 from hypercorn.asgi.files import SendFile, open_path, open_range
 from hypercorn.errors import ClientDisconnected, UnexpectedMessageError
 from hypercorn.protocol.ports import Connection
@@ -27,28 +26,19 @@ GRPC = re.compile(rb"application/grpc(?:-web(?:-text)?)?(?:\+[^;]*)?[ \t]*(?:;|$
 QUEUE_BYTES = 262144  # of request body that wait for the application before the connection stops reading
 
 
-class HTTPStream(ASGIStream):
+class HTTPStream(Exchange):
     """A request and its response."""
 
     __slots__ = (
         "bodyless",
         "complete",
-        "context",
-        "expected",
         "half_closed",
-        "headers",
         "last_given",
-        "logged",
         "over",
         "pieces",
         "queued",
-        "received",
         "request_trailers",
-        "scope",
-        "sent",
-        "started_at",
         "state",
-        "status",
         "trailers",
         "trailers_wanted",
     )
@@ -84,19 +74,6 @@ class HTTPStream(ASGIStream):
         self.started_at = 0.0 if self.logged else context.runtime.now()
 
     # -- towards the connection
-
-    def begin(self) -> Any:
-        return self.runtime.spawn(AppCall(self))
-
-    def call(self) -> Any:
-        self.connection.began(self)
-        try:
-            coroutine = self.context.app(self.scope, self.receive, self.send)
-            if type(coroutine) is not CoroutineType and not hasattr(coroutine, "send"):
-                coroutine = coroutine.__await__()
-        except StopIteration as error:  # it would pass for the end of a coroutine (PEP 479)
-            raise RuntimeError("the application raised StopIteration") from error
-        return coroutine
 
     def body_received(self, data: bytes, complete: bool) -> bool:
         self.complete = complete
@@ -146,9 +123,6 @@ class HTTPStream(ASGIStream):
 
     def unhurried(self) -> bool:
         return is_grpc(self.scope["headers"])
-
-    def writable(self) -> None:
-        self.wake()
 
     # -- towards the application
 
@@ -342,9 +316,6 @@ class HTTPStream(ASGIStream):
         if self.parked:
             self.wake()
 
-    def must_wait(self) -> bool:
-        return self.connection.writing_blocked(self)
-
     def call_ended(self, error: BaseException | None) -> None:
         self.connection.finished(self)
         if error is None:
@@ -364,48 +335,12 @@ class HTTPStream(ASGIStream):
         """The request in an error record: method and path, with anything unprintable escaped."""
         return f"{self.scope['method']} {self.scope['raw_path'].decode('ascii', 'backslashreplace')}"
 
-    def record(self) -> None:
-        """Writes the one access record of this request."""
-        if not self.logged:
-            self.logged = True
-            duration = self.runtime.now() - self.started_at
-            counters = self.context.counters
-            if counters is not None:
-                counters.ended(self.status, duration, self.sent, self.received)
-            if self.context.access is not None:
-                self.context.record(self, duration)
-
 
 def open_stream(connection: Connection, context: ASGIContext, scope: dict[str, Any], complete: bool) -> HTTPStream:
     """The stream of a request."""
     stream = HTTPStream.__new__(HTTPStream)
     stream.open(connection, context, scope, complete)
     return stream
-
-
-def as_dict(message: Any) -> dict[str, Any]:
-    """A message given as another kind of mapping. Raises TypeError for what is none."""
-    if isinstance(message, Mapping):
-        return dict(message)
-    raise TypeError(f"an ASGI message must be a dict, not {type(message).__name__}")
-
-
-def tells_of_disconnect(error: BaseException) -> bool:
-    """True for `ClientDisconnected`, for a group of nothing else, and for a framework's own word for it, raised in
-    its place (Starlette's ClientDisconnect)."""
-    if isinstance(error, ClientDisconnected):
-        return True
-    members = getattr(error, "exceptions", None)
-    if isinstance(members, tuple) and members:
-        return all(map(tells_of_disconnect, members))
-    return "Disconnect" in type(error).__name__ and isinstance(error.__cause__ or error.__context__, ClientDisconnected)
-
-
-def to_bytes(data: Any) -> bytes:
-    """A body given as another kind of buffer. Raises TypeError for what is none."""
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        return bytes(data)
-    raise TypeError(f"a response body must be bytes, not {type(data).__name__}")
 
 
 def takes_trailers(headers: list[tuple[bytes, bytes]]) -> bool:

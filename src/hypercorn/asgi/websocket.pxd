@@ -1,16 +1,14 @@
-from hypercorn.asgi.call cimport AppCall, ASGIStream, Done, Drain, Receive
-from hypercorn.asgi.context cimport ASGIContext
+from hypercorn.asgi.call cimport Done, Drain, Receive
+from hypercorn.asgi.exchange cimport Exchange
 from hypercorn.protocol.ports cimport Connection
 from hypercorn.protocol.websocket cimport WebSocketConnection
 
 cdef int CONNECTING, DENYING, CONNECTED, CLOSED
 cdef Py_ssize_t QUEUE_BYTES
-cdef object DONE, CoroutineType
+cdef object DONE
 cdef dict RECEIVE
 
-cdef class WebSocketStream(ASGIStream):
-    cdef public ASGIContext context
-    cdef public dict scope
+cdef class WebSocketStream(Exchange):
     cdef public object handshake
     cdef public WebSocketConnection socket
     cdef public int state
@@ -19,16 +17,9 @@ cdef class WebSocketStream(ASGIStream):
     cdef public list arrived
     cdef public list ready
     cdef public Py_ssize_t queued
-    cdef public long long received
     cdef public bint over
     cdef public int code
     cdef public str reason
-    cdef public int status
-    cdef public object headers
-    cdef public long long expected
-    cdef public long long sent
-    cdef public bint logged
-    cdef public double started_at
     cpdef end(self, int code, str reason)
     cpdef dict take_message(self)
     cpdef take_up(self, dict message)
@@ -39,4 +30,3 @@ cdef class WebSocketStream(ASGIStream):
     cpdef drop_queue(self)
     cpdef send_start(self, dict message)
     cpdef send_body(self, dict message)
-    cpdef record(self)

@@ -7,11 +7,10 @@ or not; what it sends after its own close is a message out of place.
 
 from __future__ import annotations
 
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.asgi.call import APP_ERRORS, DONE, AppCall, ASGIStream, Drain, Receive
-from hypercorn.asgi.http import as_dict, tells_of_disconnect, to_bytes
+from hypercorn.asgi.call import APP_ERRORS, DONE, Drain, Receive
+from hypercorn.asgi.exchange import Exchange, as_dict, tells_of_disconnect, to_bytes
 from hypercorn.errors import ClientDisconnected, UnexpectedMessageError
 from hypercorn.protocol.ports import Connection
 from hypercorn.protocol.websocket import WebSocketConnection
@@ -35,30 +34,21 @@ OWN_FIELDS = frozenset(
 )
 
 
-class WebSocketStream(ASGIStream):
+class WebSocketStream(Exchange):
     """A WebSocket and its handshake."""
 
     __slots__ = (
         "arrived",
         "code",
         "connect_given",
-        "context",
-        "expected",
         "handshake",
-        "headers",
-        "logged",
         "max_queue",
         "over",
         "queued",
         "ready",
         "reason",
-        "received",
-        "scope",
-        "sent",
         "socket",
-        "started_at",
         "state",
-        "status",
     )
 
     def __init__(self, connection: Connection, context: ASGIContext, scope: dict[str, Any], handshake: Any) -> None:
@@ -88,19 +78,6 @@ class WebSocketStream(ASGIStream):
 
     # -- towards the connection
 
-    def begin(self) -> Any:
-        return self.runtime.spawn(AppCall(self))
-
-    def call(self) -> Any:
-        self.connection.began(self)
-        try:
-            coroutine = self.context.app(self.scope, self.receive, self.send)
-            if type(coroutine) is not CoroutineType and not hasattr(coroutine, "send"):
-                coroutine = coroutine.__await__()
-        except StopIteration as error:  # it would pass for the end of a coroutine (PEP 479)
-            raise RuntimeError("the application raised StopIteration") from error
-        return coroutine
-
     def message_received(self, message: Any) -> bool:
         self.arrived.append(message)
         self.queued += len(message)
@@ -124,9 +101,6 @@ class WebSocketStream(ASGIStream):
 
     def peer_closed(self) -> None:
         self.disconnected(0)
-
-    def writable(self) -> None:
-        self.wake()
 
     def end(self, code: int, reason: str) -> None:
         """It is over: the application is told after what it has not read yet."""
@@ -311,9 +285,6 @@ class WebSocketStream(ASGIStream):
             return Drain(self)
         return DONE
 
-    def must_wait(self) -> bool:
-        return self.connection.writing_blocked(self)
-
     def call_ended(self, error: BaseException | None) -> None:
         self.connection.finished(self)
         if error is None:
@@ -339,17 +310,9 @@ class WebSocketStream(ASGIStream):
         return f"WebSocket {self.scope['raw_path'].decode('ascii', 'backslashreplace')}"
 
     def record(self) -> None:
-        """Writes the one access record of this WebSocket."""
-        if not self.logged:
-            self.logged = True
-            if self.socket is not None:
-                self.sent = self.socket.sent
-            duration = self.runtime.now() - self.started_at
-            counters = self.context.counters
-            if counters is not None:
-                counters.ended(self.status, duration, self.sent, self.received)
-            if self.context.access is not None:
-                self.context.record(self, duration)
+        if self.socket is not None and not self.logged:
+            self.sent = self.socket.sent
+        Exchange.record(self)  # super() fails in a compiled method that overrides a C one
 
 
 def to_text(data: Any) -> str:
