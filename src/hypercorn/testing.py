@@ -140,16 +140,10 @@ class MemoryTransport(Transport):
     def hand_up(self) -> None:
         while self.incoming and self.reading and self.connection is not None and not self.closing:
             data = self.incoming.pop(0)
-            connection = self.connection
             if data is None:
-                connection.eof_received()
-                continue
-            self.corked = True
-            successor = connection.data_received(data)
-            if successor is not None:
-                self.connection = successor
-                self.memory_server.replaced(connection, successor)
-            self.end_turn()
+                self.connection.eof_received()
+            else:
+                self.received(data)
 
     def peer_read(self, count: int) -> None:
         """The peer took `count` bytes of what waits for it."""

@@ -38,19 +38,10 @@ class AsyncioTransport(Transport):
 
     def data_received(self, data: bytes) -> None:
         """asyncio's callback."""
-        connection = self.connection
-        if connection is None:
-            return
-        self.corked = True
         try:
-            successor = connection.data_received(data)
-            if successor is not None:
-                self.connection = successor
-                self.worker.replaced(connection, successor)
+            self.received(data)
         except Exception as error:
             self.broken(error)
-            return
-        self.end_turn()
 
     def eof_received(self) -> bool:
         """asyncio's callback. True keeps the sending half open."""

@@ -1,3 +1,5 @@
+cimport cython
+
 from hypercorn.metrics.counters cimport Counters
 from hypercorn.wire.head cimport RequestHead
 from hypercorn.wire.http1 cimport FieldEncoder, HeadMemory
@@ -30,6 +32,8 @@ cdef class Transport:
     cdef public dict scope_template
     cdef public dict tls
     cdef public bint trusted
+    @cython.locals(connection=Connection, successor=Connection)
+    cpdef received(self, bytes data)
     cpdef write(self, bytes data)
     cpdef bint cork(self) except -1
     cpdef bint begin_with_others(self, Stream stream) except -1

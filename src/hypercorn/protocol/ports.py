@@ -107,6 +107,18 @@ class Transport:
         self.trusted = False  # the peer is a proxy whose forwarding fields count
         self.scope_template: dict[str, Any] | None = None  # what the scopes of its requests have in common
 
+    def received(self, data: bytes) -> None:
+        """Hands bytes of the peer up: a turn."""
+        connection = self.connection
+        if connection is None:
+            return
+        self.corked = True
+        successor = connection.data_received(data)
+        if successor is not None:
+            self.connection = successor
+            connection.context.replaced(connection, successor)
+        self.end_turn()
+
     def write(self, data: bytes) -> None:
         """Takes bytes for the peer."""
         self.out.append(data)

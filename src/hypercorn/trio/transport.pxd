@@ -15,7 +15,6 @@ cdef class TrioTransport(Transport):
     cdef public bint closing
     cdef public bint eof_wanted
     cdef public bint closed
-    cpdef received(self, bytes data)
     cpdef shut(self)
     cpdef half_close(self)
     cpdef wake_reader(self)

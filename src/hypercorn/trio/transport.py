@@ -68,18 +68,6 @@ class TrioTransport(Transport):
 
     # -- from the task that reads
 
-    def received(self, data: bytes) -> None:
-        """Bytes arrived."""
-        connection = self.connection
-        if connection is None:
-            return
-        self.corked = True
-        successor = connection.data_received(data)
-        if successor is not None:
-            self.connection = successor
-            self.worker.replaced(connection, successor)
-        self.end_turn()
-
     def ended(self) -> None:
         """The peer sends no more."""
         if self.connection is not None:
