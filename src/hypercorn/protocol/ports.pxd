@@ -24,6 +24,7 @@ cdef class Transport:
     cdef public Connection connection
     cdef public list out
     cdef public Py_ssize_t out_size
+    cdef public Py_ssize_t gather
     cdef public bint corked
     cdef public bint scheduled
     cdef public object client

@@ -81,6 +81,7 @@ class Transport:
         "client",
         "connection",
         "corked",
+        "gather",
         "out",
         "out_size",
         "runtime",
@@ -97,6 +98,7 @@ class Transport:
         self.connection: Connection | None = None
         self.out: list[bytes] = []
         self.out_size = 0
+        self.gather = GATHER
         self.corked = False
         self.scheduled = False
         # What a scope says of the transport (ASGI HTTP scope): `client`, `server` and `scheme`.
@@ -123,7 +125,7 @@ class Transport:
         """Takes bytes for the peer."""
         self.out.append(data)
         self.out_size += len(data)
-        if self.out_size >= GATHER:
+        if self.out_size >= self.gather:
             self.flush()
         elif not self.corked and not self.scheduled:
             self.end_turn_soon()

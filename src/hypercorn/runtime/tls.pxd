@@ -1,6 +1,6 @@
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
 
-cdef Py_ssize_t RECORD, BATCH
+cdef Py_ssize_t RECORD, BATCH, SEALED
 
 cdef class TLSTransport(Transport):
     cdef public TLSConnection session

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 RECORD = 16384  # bytes in a TLS record at the most (RFC 8446 section 5.1)
 BATCH = 65536  # decrypted bytes that go up at once
+SEALED = 262144  # encrypted bytes that leave before their turn ends: many answers of HTTP/2 by one call of the kernel
 
 
 class TLSTransport(Transport):
@@ -30,6 +31,7 @@ class TLSTransport(Transport):
         lower = session.transport
         super().__init__(lower.runtime)
         self.session: TLSConnection = session
+        lower.gather = SEALED
         self.closing = False
         self.client = lower.client
         self.server = lower.server
