@@ -28,8 +28,8 @@ export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export HYPERCORN_FUZZ_SECONDS=${HYPERCORN_FUZZ_SECONDS:-6}
 preloaded="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
-# What measures resident memory would measure the sanitizer's.
-without=()
+# What measures resident memory would measure the sanitizer's; so does libFuzzer, whose targets have sanitizers of their own.
+without=(--ignore tests/fuzz/test_libfuzzer.py)
 for test in flow.py::test_large_{down,up}load_in_bounded_memory idle.py::test_memory_of_an_idle_{connection,websocket}; do
     without+=(--deselect "tests/runtime/test_$test")
 done
