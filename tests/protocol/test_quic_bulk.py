@@ -38,7 +38,9 @@ def check_books(server: Server) -> None:
     """Nothing is on its way, and everything was counted once."""
     quic = server.connection.quic
     assert quic._loss.bytes_in_flight == 0
-    assert not quic._spaces[Epoch.ONE_RTT].sent_packets
+    # A packet of acknowledgements alone stays in the books until a later one is acknowledged: nobody waits for it.
+    sent = quic._spaces[Epoch.ONE_RTT].sent_packets.values()
+    assert not [packet for packet in sent if packet.in_flight or packet.is_ack_eliciting]
     assert quic._spaces[Epoch.ONE_RTT].ack_eliciting_in_flight == 0
 
 
