@@ -128,7 +128,7 @@ def test_asyncio_does_not_warn_of_writes_to_a_lost_socket(serve_app: Any, caplog
 def test_running_out_of_descriptors(serve_app: Any) -> None:
     """No descriptor for a new connection: those that are open go on, and later ones are served."""
     resource = pytest.importorskip("resource")
-    live = serve_app(hello, backlog=60)
+    live = serve_app(hello, backlog=60, keep_alive_timeout=60)  # connecting may take long: the backlog may be full
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with live.connect() as peer:
         peer.get()
