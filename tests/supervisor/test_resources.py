@@ -169,12 +169,13 @@ def test_rotated_logs(tmp_path: Path, how: str) -> None:
         if how != "truncated":  # a file that is appended to needs nobody to tell
             server.notify(signal.SIGUSR1)
             eventually(path.exists, WAIT)
-        seen: set[int] = set()
+        asked: list[tuple[int, str]] = []  # worker, path
 
         def logged() -> bool:
-            seen.add(server.pid(f"/after/{len(seen)}"))
+            target = f"/after/{len(asked)}/"
+            asked.append((server.pid(target), target))
             text = path.read_text()
-            return len(seen) == 2 and "/after/0" in text and "\0" not in text
+            return len({pid for pid, target in asked if target in text}) == 2 and "\0" not in text
 
         eventually(logged, WAIT)
         assert server.end() == 0
