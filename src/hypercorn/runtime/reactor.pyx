@@ -42,6 +42,7 @@ cdef enum:
     BULK = 32768  # bytes in one read that tell of more to come
     CALLS = 64  # streams that begin together
     SHORT = 4096  # bytes of a read whose stream may begin with others
+    KEPT = 131072  # bytes of a piece above which it is kept whole until all of it is sent
     LARGE = 4096  # bytes of output that leave at once
     JOIN = 4096  # bytes up to which joining pieces is cheaper than a list of them
 

@@ -184,8 +184,18 @@ cdef class ReactorTransport(Transport):
         """Asks the connection to pause when too much waits."""
         if not self.paused_writing and self.pending_size > self.high_water:
             self.paused_writing = True
+            self.let_go()
             if self.connection is not None:
                 self.connection.pause_writing()
+
+    cdef let_go(self):
+        """Drops what of the first piece is sent: this peer may be a slow one."""
+        cdef Py_ssize_t size
+        if self.offset and isinstance(self.pending[0], bytes):
+            size = PyBytes_GET_SIZE(<bytes>self.pending[0])
+            if size <= KEPT and self.offset >= size // 4:
+                self.pending[0] = (<bytes>self.pending[0])[self.offset:]
+                self.offset = 0
 
     cdef ssize_t send_pieces(self):
         """Sends from `pending` what the kernel takes in one call."""
