@@ -123,7 +123,6 @@ static inline ssize_t hc_send_many(int fd, struct iovec *pieces, size_t count) {
     return n;
 }
 
-/* Sends up to `size` bytes of a file from *offset, and moves *offset on. 0: the file has ended. */
 /* Sends a piece of a file whose filesystem the kernel does not send from by itself. */
 static inline ssize_t hc_send_read(int fd, int file, off_t *offset, size_t size) {
     char piece[HC_PIECE];
@@ -137,7 +136,7 @@ static inline ssize_t hc_send_read(int fd, int file, off_t *offset, size_t size)
     return n;
 }
 
-/* Sends from `*offset` on and moves it. 0: the file ends before that. */
+/* Sends up to `size` bytes of a file from *offset, and moves *offset on. 0: the file has ended. */
 static inline ssize_t hc_send_file(int fd, int file, off_t *offset, size_t size) {
 #if defined(__linux__)
     ssize_t n;

@@ -4,7 +4,6 @@ them at once, and finishes what it has begun."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from hypercorn.asgi.gate import HEALTH, READY, respond
@@ -61,15 +60,9 @@ class Management:
         if not self.listeners:
             return
         self.context.terminating = True
-        last = self.worker.last_owner
-        if last:
+        if self.worker.last_owner:
             self.context.idle_grace = min(self.context.idle_grace, LAST)
-        for listener in self.listeners:
-            if last:
-                with suppress(OSError):
-                    accepting = listener.accept_waiting()
-                    if accepting is not None:
-                        await accepting
+            await self.worker.accept_waiting(self.listeners)
         await self.worker.settle(self.listeners)
         for listener in self.listeners:
             listener.close()

@@ -231,11 +231,7 @@ class Worker:
         if self.quic is not None:
             self.quic.withdraw()
         if self.last_owner:
-            for listener in self.listeners:
-                with suppress(OSError):
-                    accepting = listener.accept_waiting()
-                    if accepting is not None:
-                        await accepting
+            await self.accept_waiting(self.listeners)
         await self.settle(self.listeners)
         self.close_listeners()
         await self.settle()
@@ -270,6 +266,14 @@ class Worker:
                 what(connection)
             except Exception as error:
                 connection.transport.broken(error)
+
+    async def accept_waiting(self, listeners: Sequence[Listener]) -> None:
+        """Accepts what waits on sockets that nobody else is left to accept on."""
+        for listener in listeners:
+            with suppress(OSError):
+                accepting = listener.accept_waiting()
+                if accepting is not None:
+                    await accepting
 
     async def settle(self, listeners: Sequence[Listener] = ()) -> None:
         """What a loop's own listeners have accepted just now becomes connections, which takes the loop some turns."""

@@ -39,12 +39,12 @@ def find_socket(path: str | None, pid: int | None) -> str:
     if pid is not None:
         return str(folder / f"{pid}.sock")
     found = sorted(one for one in folder.glob("*.sock") if answers(one))
-    named = None if found else configured_socket()
-    if named is not None:
-        return named
     if len(found) == 1:
         return str(found[0])
     if not found:
+        named = configured_socket()
+        if named is not None:
+            return named
         raise ControlError(f"no server has its control socket in {folder}; name one by --socket")
     pids = ", ".join(one.stem for one in found)
     raise ControlError(f"several servers run ({pids}): choose one by --pid")
