@@ -25,7 +25,9 @@ FREE_THREADED = os.environ.get("HYPERCORN_FREE_THREADED") == "1"
 TWINS = {
     "accessjson": [],
     "clock": [],
+    "objects": [],
     "wire.http1": ["csrc/http1.c"],
+    "wire.octets": [],
     "wire.hpack": ["csrc/hpack.c", "csrc/http1.c"],
     "wire.websocket": ["csrc/websocket.c"],
     "asgi.call": [],

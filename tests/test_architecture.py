@@ -29,6 +29,7 @@ FLOORS = {
     "logwriter": GROUND,
     "metrics": GROUND,
     "net": GROUND,
+    "objects": GROUND,
     "options": GROUND,
     "sources": GROUND,
     "statsd": GROUND,

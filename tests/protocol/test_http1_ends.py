@@ -387,7 +387,7 @@ def test_an_idle_connection_holds_no_input() -> None:
     for size in (0, 1, 100):
         client.send(request(method="POST", body=b"x" * 5000), size=size)
         assert parser.idle
-        assert parser.buffered == 0
+        assert parser.buffered() == 0
         assert parser.body == b"" or len(parser.body) <= 5000
     data = getattr(parser, "_data", b"")  # the pure twin's
     assert data == b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import weakref
 from typing import Any
 
 import pytest
@@ -197,6 +198,41 @@ def test_asyncio_eager_task_factory() -> None:
             assert await in_thread("asyncio", get_body, port) == b"hello"
 
     run("asyncio", main)
+
+
+@asyncio_only
+@pytest.mark.parametrize("touch", ["kept", "weakly", "attribute", "name", "callback", "nothing"])
+def test_asyncio_task_is_each_calls_own(serve_app: Any, touch: str) -> None:
+    """Whatever one call does with its task, the next one's has nothing of it."""
+    kept: list[Any] = []
+    weakly: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+    names: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        task: Any = asyncio.current_task()
+        assert task not in weakly
+        assert not hasattr(task, "mark")
+        assert all(task is not other for other in kept)
+        assert [other for other in asyncio.all_tasks() if other is task]
+        if touch == "kept":
+            kept.append(task)
+        elif touch == "weakly":
+            weakly[task] = scope["path"]
+        elif touch == "attribute":
+            task.mark = scope["path"]
+        elif touch == "name":
+            names.append(task.get_name())
+        elif touch == "callback":
+            task.add_done_callback(kept.append)
+        await respond(send, scope["path"].encode())
+
+    live = serve_app(app, lifespan="off")
+    with live.connect() as peer, live.connect() as other:
+        for n in range(20):
+            assert (peer if n % 3 else other).get(f"/{n}").body == b"/%d" % n
+    if touch in ("kept", "callback"):
+        assert eventually(lambda: len(kept) == 20 and all(task.done() for task in kept))
+    assert len(set(names)) == len(names)
 
 
 @asyncio_only

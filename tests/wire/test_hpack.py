@@ -226,6 +226,28 @@ def test_lists_that_hpack_encoded(lists: list[Any], huffman: bool, table: int) -
             assert decode(decoder, encoder.encode(fields, huffman)) == fields
 
 
+def test_literals_that_come_again(twin: ModuleType) -> None:
+    """Some clients have `:path` in no table. Whatever a decoder remembers of such fields, it gives what they say."""
+    decoder = twin.HeaderDecoder()
+    plain = [literal(b":path", b"/%d" % n) for n in range(4)]
+    pathless = [integer(4, 4, 0) + coded(b"/coded%d" % n) for n in range(4)]  # by the static table's name
+    for n in range(200):
+        one, other = n**2 % 4, n**3 % 4
+        fields = decode(decoder, plain[one] + pathless[other] + plain[one])
+        assert fields == [(b":path", b"/%d" % one), (b":path", b"/coded%d" % other), (b":path", b"/%d" % one)]
+    # The name of the first entry of the dynamic table, which is another one each time.
+    for name in (b"x-a", b"x-b", b"x-c"):
+        decode(decoder, literal(name, b"v", 0x40))
+        assert decode(decoder, integer(62, 4, 0) + integer(1, 7, 0) + b"w") == [(name, b"w")]
+        assert decode(decoder, integer(62, 4, 0) + integer(1, 7, 0) + b"w") == [(name, b"w")]
+    # What is too long to be remembered, what is never to be indexed, and what is broken.
+    for _ in range(3):
+        assert decode(decoder, literal(b"x", b"y" * 300)) == [(b"x", b"y" * 300)]
+        assert decode(decoder, literal(b"x", b"y", 0x10)) == [(b"x", b"y")]
+        assert decode(decoder, literal(b"x", b"y", 0)) == [(b"x", b"y")]
+    assert decode(decoder, integer(4, 4, 0) + integer(2, 7, 0x80) + b"\xff\xff") is None
+
+
 def mutated(random_: random.Random) -> Iterable[bytes]:
     """Blocks of one connection, some of them broken."""
     encoder = hpack.Encoder()

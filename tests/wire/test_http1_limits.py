@@ -94,7 +94,7 @@ def test_endless_input_is_refused_early(
         parser.feed(filler)
         sent += len(filler)
         parser.next_event()
-        assert parser.buffered <= allowed
+        assert parser.buffered() <= allowed
     assert parser.error.status == status
 
 
@@ -194,7 +194,7 @@ def test_a_small_rest_does_not_hold_a_large_read(twin: ModuleType) -> None:
             parser,
             [b" HTTP/1.1\r\nHost: a\r\n\r\n" + b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nxGE"],
         )
-        assert parser.buffered == 2
+        assert parser.buffered() == 2
         assert tracemalloc.get_traced_memory()[0] - before < 20_000
     finally:
         tracemalloc.stop()

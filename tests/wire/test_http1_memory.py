@@ -82,6 +82,54 @@ def test_rules_of_the_whole_head_still_hold(twin: ModuleType, kept: bytes, refus
     assert record.refusal is not None
 
 
+def test_a_byte_makes_another_request_line(twin: ModuleType) -> None:
+    memory = twin.HeadMemory()
+    line = b"GET http://a/b%20c?d HTTP/1.1"
+    raw = line + b"\r\n" + FIELDS
+    for place in range(len(line) + 2):
+        for byte in (b"\x00", b"\r", b"\n", b"%", b"z", b" ", b"0"):
+            other = raw[:place] + byte + raw[place + 1 :]
+            both(twin, [raw, raw, raw, other], memory)
+            both(twin, [raw, raw, raw, raw + other], memory)
+
+
+def test_request_lines_by_turns(twin: ModuleType) -> None:
+    memory = twin.HeadMemory()
+    lines = [
+        b"GET / HTTP/1.1",
+        b"GET /a%20b?c=%64 HTTP/1.1",
+        b"HEAD /a%20b?c=%64 HTTP/1.1",
+        b"M-SEARCH http://a/x HTTP/1.1",
+        b"OPTIONS * HTTP/1.1",
+        b"GET /%s HTTP/1.1" % (b"x" * 600),
+    ]
+    for most in range(1, len(lines) + 1):
+        both(twin, [lines[n**3 % most] + b"\r\n" + FIELDS for n in range(40)], memory)
+    for size in (64, 100, 8192):
+        both(twin, [lines[3] + b"\r\n" + FIELDS] * 4, memory, max_request_line_size=size)
+        both(twin, [b"GET /%s HTTP/1.1\r\n" % (b"x" * 60) + FIELDS] * 4, memory, max_request_line_size=size)
+
+
+@pytest.mark.skipif(COMPILED is None, reason="the pure twin keeps nothing")
+def test_a_request_line_that_comes_again_is_the_same_objects() -> None:
+    assert COMPILED is not None
+    memory = COMPILED.HeadMemory()
+    parser = COMPILED.RequestParser(memory=memory)
+    found = []
+    for _ in range(4):
+        parser.feed(b"GET /a%20b?c HTTP/1.1\r\n" + FIELDS)
+        assert parser.next_event() == COMPILED.HEAD
+        assert (parser.method, parser.path, parser.raw_path, parser.query_string) == ("GET", "/a b", b"/a%20b", b"c")
+        found.append((parser.known_target, parser.path, parser.raw_path, parser.query_string))
+    assert [one[0] for one in found] == [False, False, True, True]
+    assert all(one is other for one, other in zip(found[2][1:], found[3][1:], strict=True))
+    # Another connection has not sent it before, so nothing of it is compared with what this one sent.
+    other = COMPILED.RequestParser(memory=memory)
+    other.feed(b"GET /a%20b?c HTTP/1.1\r\n" + FIELDS)
+    assert other.next_event() == COMPILED.HEAD
+    assert not other.known_target
+
+
 def test_other_limits_are_kept(twin: ModuleType) -> None:
     memory = twin.HeadMemory()
     size = len(FIELDS) - 2

@@ -33,7 +33,7 @@ def test_attributes(name: str) -> None:
 
 def test_attribute_types() -> None:
     compiled, pure = COMPILED.RequestParser(), PURE.RequestParser()
-    others = ("body", "complete", "trailers", "error", "idle", "buffered", "in_body", "body_remaining")
+    others = ("body", "complete", "trailers", "error", "idle", "in_body", "body_remaining")
     for name in FACTS + others:
         assert getattr(compiled, name) == getattr(pure, name), name
         assert type(getattr(compiled, name)) is type(getattr(pure, name)), name

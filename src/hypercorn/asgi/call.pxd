@@ -6,6 +6,8 @@ cdef class ASGIStream(Stream):
     cdef public Runtime runtime
     cdef public bint gone
     cdef public list parked  # or None: no waiter
+    cpdef receive(self)
+    cpdef send(self, message)
     cpdef dict take(self)
     cpdef bint must_wait(self) except -1
     cpdef call(self)
@@ -46,3 +48,7 @@ cdef class AppCall:
     cdef int step(self, value, PyObject** out) except -1
     cpdef send(self, value)
     cpdef ended(self, error, Transport transport)
+
+cpdef AppCall new_call(ASGIStream stream)
+cpdef receive_of(ASGIStream stream)
+cpdef send_of(ASGIStream stream)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Iterator
 from contextvars import Context
+from operator import attrgetter
 from typing import Any
 
 from hypercorn.errors import ClientDisconnected
@@ -32,6 +33,14 @@ class ASGIStream(Stream):
         self.runtime = runtime
         self.gone = False  # nothing can reach the peer any more
         self.parked: list[Any] | None = None  # waiters of the application's tasks
+
+    def receive(self) -> Any:
+        """The ASGI `receive`."""
+        raise NotImplementedError
+
+    def send(self, message: dict[str, Any]) -> Any:
+        """The ASGI `send`."""
+        raise NotImplementedError
 
     def take(self) -> dict[str, Any] | None:
         """The next message for the application, or None when it has to wait."""
@@ -329,6 +338,11 @@ class AppCall:
     def cr_await(self) -> Any:
         return getattr(self.coroutine, "cr_await", None)
 
+
+new_call = AppCall
+# The `receive` and `send` that a stream's application gets.
+receive_of = attrgetter("receive")
+send_of = attrgetter("send")
 
 for _class in (Receive, Drain, Done, AppCall):
     Coroutine.register(_class)

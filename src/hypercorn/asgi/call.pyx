@@ -18,10 +18,19 @@ cdef extern from "Python.h":
     ctypedef PyObject* (*unaryfunc)(PyObject*) except NULL
     ctypedef struct PyAsyncMethods:
         unaryfunc am_await
+    ctypedef PyObject* (*vectorcallfunc)(PyObject*, PyObject**, size_t, PyObject*)
+    ctypedef PyObject* (*ternaryfunc)(PyObject*, PyObject*, PyObject*)
     ctypedef struct PyTypeObject:
         iternextfunc tp_iternext
+        ternaryfunc tp_call
+        unsigned long tp_flags
+        Py_ssize_t tp_vectorcall_offset
         PyAsyncMethods* tp_as_async
     PyTypeObject* Py_TYPE(PyObject* value)
+    PyObject* PyVectorcall_Call(PyObject*, PyObject*, PyObject*)
+    Py_ssize_t PyVectorcall_NARGS(size_t)
+    void PyType_Modified(PyTypeObject* kind)
+    unsigned long Py_TPFLAGS_HAVE_VECTORCALL
     int PyIter_Send(object iterator, object value, PyObject** result) except -1
     void PyErr_SetObject(object kind, object value)
     int PyContext_Enter(object context) except -1
@@ -43,6 +52,12 @@ cdef class ASGIStream(Stream):
         self.runtime = runtime
         self.gone = False
         self.parked = None
+
+    cpdef receive(self):
+        raise NotImplementedError
+
+    cpdef send(self, message):
+        raise NotImplementedError
 
     cpdef dict take(self):
         raise NotImplementedError
@@ -211,6 +226,7 @@ cdef class Done:
 DONE = Done()
 
 
+@cython.freelist(64)
 cdef class AppCall:
     """The application's coroutine, stepped. Every step is a turn of the transport."""
 
@@ -358,6 +374,90 @@ cdef class AppCall:
     @property
     def cr_await(self):
         return getattr(self.coroutine, "cr_await", None)
+
+
+@cython.freelist(128)
+cdef class Port:
+    """What an application gets as `receive` or `send`: as a bound method of its stream, made and called for less."""
+
+    cdef vectorcallfunc vectorcall
+    cdef readonly ASGIStream __self__
+
+    def __repr__(self):
+        return f"<{self.__name__} of {self.__self__!r}>"
+
+    def __eq__(self, other):
+        return type(other) is type(self) and (<Port>other).__self__ is self.__self__
+
+    def __hash__(self):
+        return hash((type(self), self.__self__))
+
+
+@cython.final
+cdef class ReceivePort(Port):
+    __name__ = __qualname__ = "receive"
+
+
+@cython.final
+cdef class SendPort(Port):
+    __name__ = __qualname__ = "send"
+
+
+cdef PyObject* receive_called(PyObject* self, PyObject** arguments, size_t many, PyObject* names) except NULL:
+    if PyVectorcall_NARGS(many) or (names is not NULL and len(<tuple>names)):
+        raise TypeError("receive() takes no arguments")
+    result = (<ReceivePort>self).__self__.receive()
+    Py_INCREF(result)
+    return <PyObject*>result
+
+
+cdef PyObject* send_called(PyObject* self, PyObject** arguments, size_t many, PyObject* names) except NULL:
+    cdef Py_ssize_t count = PyVectorcall_NARGS(many)
+    if names is not NULL and len(<tuple>names):
+        if count or <tuple>names != ("message",):
+            raise TypeError("send() takes one argument, message")
+    elif count != 1:
+        raise TypeError("send() takes one argument, message")
+    result = (<SendPort>self).__self__.send(<object>arguments[0])
+    Py_INCREF(result)
+    return <PyObject*>result
+
+
+cpdef AppCall new_call(ASGIStream stream):
+    """The call of a stream's application."""
+    cdef AppCall call = AppCall.__new__(AppCall)
+    call.stream = stream
+    return call
+
+
+cpdef receive_of(ASGIStream stream):
+    """The `receive` that a stream's application gets."""
+    cdef ReceivePort port = ReceivePort.__new__(ReceivePort)
+    port.vectorcall = <vectorcallfunc>receive_called
+    port.__self__ = stream
+    return port
+
+
+cpdef send_of(ASGIStream stream):
+    """The `send` that a stream's application gets."""
+    cdef SendPort port = SendPort.__new__(SendPort)
+    port.vectorcall = <vectorcallfunc>send_called
+    port.__self__ = stream
+    return port
+
+
+cdef call_by_vector(kind, Py_ssize_t offset):
+    """Makes the objects of a class callable by the function that each holds at `offset` (PEP 590)."""
+    cdef PyTypeObject* it = <PyTypeObject*>kind
+    it.tp_vectorcall_offset = offset
+    it.tp_call = PyVectorcall_Call
+    it.tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL
+    PyType_Modified(it)
+
+
+cdef Port _port = ReceivePort.__new__(ReceivePort)
+for _class in (ReceivePort, SendPort):
+    call_by_vector(_class, <char*>&_port.vectorcall - <char*><void*>_port)
 
 
 # The slots: NULL without an exception is an end with None.

@@ -1,4 +1,4 @@
-from hypercorn.asgi.call cimport AppCall, ASGIStream
+from hypercorn.asgi.call cimport ASGIStream, new_call, receive_of, send_of
 from hypercorn.asgi.context cimport ASGIContext
 
 cdef object CoroutineType

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.asgi.call import AppCall, ASGIStream
+from hypercorn.asgi.call import ASGIStream, new_call, receive_of, send_of
 from hypercorn.errors import ClientDisconnected
 
 if TYPE_CHECKING:
@@ -32,21 +32,13 @@ class Exchange(ASGIStream):
     started_at: float
     status: int
 
-    def receive(self) -> Any:
-        """The ASGI `receive`."""
-        raise NotImplementedError
-
-    def send(self, message: dict[str, Any]) -> Any:
-        """The ASGI `send`."""
-        raise NotImplementedError
-
     def begin(self) -> Any:
-        return self.runtime.spawn(AppCall(self))
+        return self.runtime.spawn(new_call(self))
 
     def call(self) -> Any:
         self.connection.began(self)
         try:
-            coroutine = self.context.app(self.scope, self.receive, self.send)
+            coroutine = self.context.app(self.scope, receive_of(self), send_of(self))
             if type(coroutine) is not CoroutineType and not hasattr(coroutine, "send"):
                 coroutine = coroutine.__await__()
         except StopIteration as error:  # it would pass for the end of a coroutine (PEP 479)

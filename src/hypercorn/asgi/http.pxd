@@ -3,7 +3,9 @@ cimport cython
 from hypercorn.asgi.call cimport Done, Drain, Receive
 from hypercorn.asgi.context cimport ASGIContext
 from hypercorn.asgi.exchange cimport Exchange
+from hypercorn.objects cimport same_text
 from hypercorn.protocol.ports cimport Connection
+from hypercorn.wire.head cimport RequestHead
 
 # What the application has sent so far, as C numbers; and names looked up at every request.
 cdef int REQUEST, STARTED, BODY, TRAILERS, COMPLETE
@@ -14,6 +16,7 @@ cdef class HTTPStream(Exchange):
     cdef public bint complete
     cdef public bint last_given
     cdef public bint half_closed
+    cdef public bint head_only
     cdef public list pieces
     cdef public Py_ssize_t queued
     cdef public list request_trailers  # or None
@@ -23,7 +26,7 @@ cdef class HTTPStream(Exchange):
     cdef public bint trailers_wanted
     cdef public bint bodyless
     cpdef answered(self, int status)
-    cpdef open(self, Connection connection, ASGIContext context, dict scope, bint complete)
+    cpdef open(self, Connection connection, ASGIContext context, dict scope, RequestHead head)
     cpdef dict last_message(self, bytes data)
     cpdef take_message(self, dict message)
     cpdef send_start(self, dict message)
@@ -34,4 +37,4 @@ cdef class HTTPStream(Exchange):
     cpdef response_sent(self)
 
 @cython.locals(stream=HTTPStream)
-cpdef HTTPStream open_stream(Connection connection, ASGIContext context, dict scope, bint complete)
+cpdef HTTPStream open_stream(Connection connection, ASGIContext context, dict scope, RequestHead head)

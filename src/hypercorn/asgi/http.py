@@ -13,7 +13,9 @@ from hypercorn.asgi.call import APP_ERRORS, DONE, Drain, Receive
 from hypercorn.asgi.exchange import Exchange, as_dict, tells_of_disconnect, to_bytes
 from hypercorn.asgi.files import SendFile, open_path, open_range
 from hypercorn.errors import ClientDisconnected, UnexpectedMessageError
+from hypercorn.objects import pool, same_text
 from hypercorn.protocol.ports import Connection
+from hypercorn.wire.head import RequestHead
 
 if TYPE_CHECKING:
     from hypercorn.asgi.context import ASGIContext
@@ -33,6 +35,7 @@ class HTTPStream(Exchange):
         "bodyless",
         "complete",
         "half_closed",
+        "head_only",
         "last_given",
         "over",
         "pieces",
@@ -43,7 +46,7 @@ class HTTPStream(Exchange):
         "trailers_wanted",
     )
 
-    def open(self, connection: Connection, context: ASGIContext, scope: dict[str, Any], complete: bool) -> None:
+    def open(self, connection: Connection, context: ASGIContext, scope: dict[str, Any], head: RequestHead) -> None:
         """Sets all up. In place of `__init__`, which would cost a tuple of arguments at every request."""
         self.connection = connection
         self.runtime = context.runtime
@@ -52,7 +55,8 @@ class HTTPStream(Exchange):
         self.context = context
         self.scope = scope
         # the request
-        self.complete = complete  # its body was received whole
+        self.head_only = same_text(head.method, "HEAD")
+        self.complete = head.complete  # its body was received whole
         self.last_given = False  # ... and the application has the last piece
         self.half_closed = False
         self.pieces: list[bytes] | None = None
@@ -122,7 +126,7 @@ class HTTPStream(Exchange):
             self.wake()
 
     def unhurried(self) -> bool:
-        return is_grpc(self.scope["headers"])
+        return self.scope is not None and is_grpc(self.scope["headers"])
 
     # -- towards the application
 
@@ -170,27 +174,27 @@ class HTTPStream(Exchange):
         """Does what a message asks for."""
         kind = message.get("type")
         state = self.state
-        if kind == "http.response.body":
+        if same_text(kind, "http.response.body"):
             if state == STARTED or state == BODY:
                 return self.send_body(message)
-        elif kind == "http.response.start":
+        elif same_text(kind, "http.response.start"):
             if state == REQUEST:
                 self.send_start(message)
                 return DONE
-        elif kind == "http.response.trailers":
+        elif same_text(kind, "http.response.trailers"):
             if self.trailers and (state == STARTED or state == BODY or state == TRAILERS):
                 return self.send_trailers(message)
-        elif kind == "http.response.early_hint":
+        elif same_text(kind, "http.response.early_hint"):
             if state == REQUEST:
                 self.connection.hint(self, [(b"link", link) for link in message.get("links", ())])
                 return DONE
-        elif kind == "http.response.pathsend":
+        elif same_text(kind, "http.response.pathsend"):
             if state == STARTED:
                 return self.send_file(*open_path(message), True)
-        elif kind == "http.response.zerocopysend":
+        elif same_text(kind, "http.response.zerocopysend"):
             if state == STARTED or state == BODY:
                 return self.send_file(*open_range(message), not message.get("more_body", False))
-        elif kind == "http.response.push":
+        elif same_text(kind, "http.response.push"):
             if state < COMPLETE and "http.response.push" in self.scope["extensions"]:
                 self.send_push(message)
                 return DONE
@@ -213,7 +217,7 @@ class HTTPStream(Exchange):
         if not isinstance(headers, (list, tuple)):
             headers = list(headers)
         scope = self.scope
-        bodyless = status == 204 or status == 304 or scope["method"] == "HEAD"
+        bodyless = status == 204 or status == 304 or self.head_only
         trailers = bool(message.get("trailers", False))
         wanted = trailers and not bodyless and scope["http_version"] != "1.0" and takes_trailers(scope["headers"])
         self.expected = self.connection.start(self, status, headers, wanted)
@@ -233,7 +237,7 @@ class HTTPStream(Exchange):
         size = len(data)
         expected = self.expected
         if self.bodyless:
-            if data and self.state == STARTED and self.scope["method"] != "HEAD":
+            if data and self.state == STARTED and not self.head_only:
                 self.context.log_warning("The body of a %d response was dropped (%s)", self.status, self.name())
             data = b""
         elif expected >= 0:
@@ -330,16 +334,21 @@ class HTTPStream(Exchange):
                 self.answered(status)
             self.record()
             self.wake()
+        if self.logged:  # nobody asks for it any more, and the peer may take its time to read
+            self.scope = None  # type: ignore[assignment]  # it was there for as long as the call
 
     def name(self) -> str:
         """The request in an error record: method and path, with anything unprintable escaped."""
         return f"{self.scope['method']} {self.scope['raw_path'].decode('ascii', 'backslashreplace')}"
 
 
-def open_stream(connection: Connection, context: ASGIContext, scope: dict[str, Any], complete: bool) -> HTTPStream:
+pool(HTTPStream)
+
+
+def open_stream(connection: Connection, context: ASGIContext, scope: dict[str, Any], head: RequestHead) -> HTTPStream:
     """The stream of a request."""
     stream = HTTPStream.__new__(HTTPStream)
-    stream.open(connection, context, scope, complete)
+    stream.open(connection, context, scope, head)
     return stream
 
 

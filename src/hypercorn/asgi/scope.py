@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hypercorn.objects import Copies, same_text
 from hypercorn.protocol.ports import Transport
 from hypercorn.wire.head import RequestHead
 
@@ -17,17 +18,45 @@ SPEC_VERSION = "2.5"
 SCHEMES = {"http": "ws", "https": "wss"}
 
 
-def http_scope(context: ASGIContext, transport: Transport, head: RequestHead | None) -> dict[str, Any]:
-    """The scope of an HTTP request. Without a head (a refused request, for its access record) it names only the
-    connection."""
-    if head is None:
-        return connection_scope(context, transport)
-    scope = transport.scope_template
-    if scope is None:
-        scope = transport.scope_template = {
+ASGI = Copies({"version": "3.0", "spec_version": SPEC_VERSION})
+# What an application may ask of a response beyond the specification's core, and gets of a request: each with an empty
+# dict.
+EXTENSIONS = Copies(
+    {
+        "http.response.early_hint": ...,
+        "http.response.trailers": ...,
+        "http.response.pathsend": ...,
+        "http.response.zerocopysend": ...,
+    }
+)
+OLD_EXTENSIONS = Copies({"http.response.pathsend": ..., "http.response.zerocopysend": ...})
+MORE_EXTENSIONS = Copies(
+    {
+        "http.response.early_hint": ...,
+        "http.response.trailers": ...,
+        "http.response.pathsend": ...,
+        "http.response.zerocopysend": ...,
+        "http.request.trailers": ...,
+    }
+)
+
+
+class ScopeTemplate:
+    """What the scopes of a connection's requests have in common: a copy and some stores into it are less work than all
+    stores into a dict that grows."""
+
+    __slots__ = ("method", "path", "query_string", "raw_path", "scope", "version")
+
+    def __init__(self, context: ASGIContext, transport: Transport) -> None:
+        self.version = "1.1"
+        self.method: Any = ""
+        self.path: Any = ""
+        self.raw_path: Any = b""
+        self.query_string: Any = b""
+        self.scope: dict[str, Any] = {
             "type": "http",
             "asgi": None,
-            "http_version": "1.1",
+            "http_version": self.version,
             "method": "",
             "scheme": transport.scheme,
             "path": "",
@@ -40,45 +69,57 @@ def http_scope(context: ASGIContext, transport: Transport, head: RequestHead | N
             "state": None,
             "extensions": None,
         }
-    # A copy and nine stores into it are less work than fourteen stores into a dict that grows.
-    scope = scope.copy()
-    scope["asgi"] = {"version": "3.0", "spec_version": SPEC_VERSION}
-    scope["method"] = head.method
-    scope["path"] = head.path
-    scope["raw_path"] = head.raw_path
-    scope["query_string"] = head.query_string
+
+    def take_target(self, head: RequestHead) -> None:
+        """What a request has in common with the ones before it where it asks for the same: the very same objects."""
+        if self.method is not head.method:
+            self.method = self.scope["method"] = head.method
+        if self.path is not head.path:
+            self.path = self.scope["path"] = head.path
+        if self.raw_path is not head.raw_path:
+            self.raw_path = self.scope["raw_path"] = head.raw_path
+        if self.query_string is not head.query_string:
+            self.query_string = self.scope["query_string"] = head.query_string
+
+
+def http_scope(context: ASGIContext, transport: Transport, head: RequestHead | None) -> dict[str, Any]:
+    """The scope of an HTTP request. Without a head (a refused request, for its access record) it names only the
+    connection."""
+    if head is None:
+        return connection_scope(context, transport)
+    template = transport.scope_template
+    if template is None:
+        template = transport.scope_template = ScopeTemplate(context, transport)
+    version = head.http_version
+    if version is not template.version:
+        template.version = template.scope["http_version"] = version
+    if head.known_target:
+        template.take_target(head)
+    scope: dict[str, Any] = template.scope.copy()
+    if not head.known_target:
+        scope["method"] = head.method
+        scope["path"] = head.path
+        scope["raw_path"] = head.raw_path
+        scope["query_string"] = head.query_string
+    scope["asgi"] = ASGI.take()
     scope["headers"] = head.headers
     scope["state"] = context.state.copy()
-    version = head.http_version
-    if version != "1.1":
-        scope["http_version"] = version
-    scope["extensions"] = extensions_of(version, head.chunked)
-    if transport.tls is not None:
-        scope["extensions"]["tls"] = transport.tls.copy()
+    offered = offered_extensions(version, head.chunked)
+    if transport.tls is None:
+        extensions = offered.take()
+    else:
+        extensions = offered.take("tls", transport.tls.copy())  # ASGI TLS extension
+    scope["extensions"] = extensions
     if head.may_push:
-        scope["extensions"]["http.response.push"] = {}
+        extensions["http.response.push"] = {}
     return scope
 
 
-def extensions_of(version: str, chunked: bool) -> dict[str, Any]:
-    """What an application may ask of a response beyond the specification's core, and gets of a request."""
-    nothing: dict[str, Any] = {}
-    if version == "1.1" and not chunked:
-        return {
-            "http.response.early_hint": nothing,
-            "http.response.trailers": nothing,
-            "http.response.pathsend": nothing,
-            "http.response.zerocopysend": nothing,
-        }
-    if version == "1.0":
-        return {"http.response.pathsend": nothing, "http.response.zerocopysend": nothing}
-    return {
-        "http.response.early_hint": nothing,
-        "http.response.trailers": nothing,
-        "http.response.pathsend": nothing,
-        "http.response.zerocopysend": nothing,
-        "http.request.trailers": nothing,
-    }
+def offered_extensions(version: str, chunked: bool) -> Copies:
+    """What to take a request's extensions from."""
+    if same_text(version, "1.1") and not chunked:
+        return EXTENSIONS
+    return OLD_EXTENSIONS if same_text(version, "1.0") else MORE_EXTENSIONS
 
 
 def connection_scope(context: ASGIContext, transport: Transport) -> dict[str, Any]:
@@ -108,7 +149,7 @@ def websocket_scope(
         extensions["tls"] = transport.tls.copy()
     return {
         "type": "websocket",
-        "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
+        "asgi": ASGI.take(),
         "http_version": head.http_version,
         "scheme": SCHEMES[transport.scheme],
         "path": head.path,

@@ -23,7 +23,7 @@ class StreamContext(ASGIContext):
         if self.gated:
             return self.open_gated(connection, head)
         scope = http_scope(self, connection.transport, head)
-        return open_stream(connection, self, scope, head.complete)
+        return open_stream(connection, self, scope, head)
 
     def open_websocket(self, connection: Connection, head: RequestHead, handshake: Any) -> Stream:
         if self.request_opened is not None:
@@ -47,12 +47,12 @@ class StreamContext(ASGIContext):
         if self.answers is not None:
             context = self.answers.get(scope["path"])
             if context is not None:
-                return open_stream(connection, context, scope, head.complete)
+                return open_stream(connection, context, scope, head)
         if self.overload is not None and self.overload.refuses():
-            return open_stream(connection, self.busy, scope, head.complete)
+            return open_stream(connection, self.busy, scope, head)
         if self.counters is not None:
             self.counters.started(head.http_version)
-        return open_stream(connection, self, scope, head.complete)
+        return open_stream(connection, self, scope, head)
 
     def refused(self, connection: Connection, head: RequestHead | None, status: int, reason: str) -> None:
         self.log_refusal(connection, status, reason)

@@ -1,5 +1,6 @@
 from hypercorn.asgi.call cimport Done, Drain, Receive
 from hypercorn.asgi.exchange cimport Exchange
+from hypercorn.objects cimport same_text
 from hypercorn.protocol.ports cimport Connection
 from hypercorn.protocol.websocket cimport WebSocketConnection
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hypercorn.asgi.call import APP_ERRORS, DONE, Drain, Receive
 from hypercorn.asgi.exchange import Exchange, as_dict, tells_of_disconnect, to_bytes
 from hypercorn.errors import ClientDisconnected, UnexpectedMessageError
+from hypercorn.objects import same_text
 from hypercorn.protocol.ports import Connection
 from hypercorn.protocol.websocket import WebSocketConnection
 from hypercorn.wire.websocket import is_close_code
@@ -154,22 +155,22 @@ class WebSocketStream(Exchange):
         state = self.state
         if self.gone and state != CLOSED:
             raise ClientDisconnected("the client is gone")
-        if kind == "websocket.send":
+        if same_text(kind, "websocket.send"):
             if state == CONNECTED:
                 return self.send_message(message)
-        elif kind == "websocket.close":
+        elif same_text(kind, "websocket.close"):
             if state == CONNECTED or state == CONNECTING:
                 self.send_close(message)
                 return DONE
-        elif kind == "websocket.accept":
+        elif same_text(kind, "websocket.accept"):
             if state == CONNECTING:
                 self.send_accept(message)
                 return DONE
-        elif kind == "websocket.http.response.start":
+        elif same_text(kind, "websocket.http.response.start"):
             if state == CONNECTING:
                 self.send_start(message)
                 return DONE
-        elif kind == "websocket.http.response.body" and state == DENYING:
+        elif same_text(kind, "websocket.http.response.body") and state == DENYING:
             return self.send_body(message)
         raise UnexpectedMessageError(kind, STATE_NAMES[state])
 

@@ -6,8 +6,12 @@ cimport cython
 
 from hypercorn.asgi.call cimport AppCall
 from hypercorn.clock cimport monotonic
+from hypercorn.objects cimport Slot, copy_of, is_untouched, new_object, references
 
-cdef object Task, CallTask, new_task, init_task, QUIET, swap_current_task, register_task, unregister_task, getrefcount
+cdef object Task, CallTask, init_task, QUIET
+cdef dict current_tasks
+cdef set eager_tasks
+cdef Slot call_of
 cdef Py_ssize_t KNOWN_HERE
 
 cdef object CancelledError, current_task, coroutine_of
@@ -40,7 +44,10 @@ cdef class AsyncioLoop(Runtime):
     cdef public list waiting
     cdef public object handle
     cdef public object ready
+    cdef public object spare
     cpdef first_step(self, AppCall call)
+    cdef enter(self, task)
+    cdef leave(self, before)
     @cython.locals(ended=cython.bint)
     cpdef bint step(self, task, AppCall call, context) except -1
     cpdef go_on_soon(self, task)

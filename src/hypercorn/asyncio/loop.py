@@ -7,12 +7,12 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from sys import getrefcount
 from typing import Any
 
 from hypercorn.asgi.call import APP_ERRORS, AppCall
 from hypercorn.asyncio.calltask import LAZY, CallTask
 from hypercorn.clock import monotonic
+from hypercorn.objects import Slot, copy_of, is_untouched, new_object, references
 from hypercorn.protocol.ports import Runtime
 
 Task = asyncio.Task
@@ -21,17 +21,17 @@ current_task = asyncio.current_task
 coroutine_of: Any = Task.get_coro
 EAGER = sys.version_info >= (3, 12)
 QUIET = (*APP_ERRORS, CancelledError)  # what a call may end with: its stream has told of it
-new_task = CallTask.__new__
 init_task: Any = Task.__init__
-swap_current_task: Any = getattr(asyncio.tasks, "_swap_current_task", None)
-register_task: Any = getattr(asyncio.tasks, "_register_eager_task", None)
-unregister_task: Any = getattr(asyncio.tasks, "_unregister_eager_task", None)
+call_of = Slot(CallTask.call)  # the call of such a task
+# Where asyncio keeps which task is current in each loop, and which have begun without being scheduled.
+current_tasks: Any = getattr(asyncio.tasks, "_current_tasks", None)
+eager_tasks: Any = getattr(asyncio.tasks, "_eager_tasks", None)
 
 
 def references_here() -> int:
-    """What `getrefcount` says of an object that only a local variable has."""
+    """What `references` says of an object that only a local variable has."""
     task = object()
-    return getrefcount(task)
+    return references(task)
 
 
 KNOWN_HERE = references_here()
@@ -157,7 +157,7 @@ class Parking:
 class AsyncioLoop(Runtime):
     """A running asyncio loop, or uvloop's."""
 
-    __slots__ = ("calls", "eager", "ended", "handle", "lazy", "loop", "ready", "variables", "waiting")
+    __slots__ = ("calls", "eager", "ended", "handle", "lazy", "loop", "ready", "spare", "variables", "waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -166,7 +166,8 @@ class AsyncioLoop(Runtime):
         # Requests start from the variables of the server's start, never from another request's.
         self.variables: Context = copy_context()
         self.eager = EAGER and loop.get_task_factory() is None
-        self.lazy = self.eager and LAZY and swap_current_task is not None and register_task is not None
+        self.lazy = self.eager and LAZY and type(current_tasks) is dict and type(eager_tasks) is set
+        self.spare: Any = None  # a task that a call had for its one step, and that nobody else saw
         # Calls that go on in the loop's next turn, and the callback that they share. Whether it is the last that the
         # loop was asked for is known only where its queue is to be seen (not on uvloop); else each has one of its own.
         self.waiting: list[Any] = []
@@ -202,42 +203,62 @@ class AsyncioLoop(Runtime):
 
     def first_step(self, call: Any) -> Any:
         """Does the first step of a call. Returns its task, or None where it has ended."""
-        task = new_task(CallTask)
-        task.call = call
-        register_task(task)
-        if not self.step(task, call, self.variables.copy()):
+        task = self.spare
+        if task is None:
+            task = new_object(CallTask)
+        else:
+            self.spare = None
+        call_of.set(task, call)
+        eager_tasks.add(task)
+        if not self.step(task, call, copy_of(self.variables)):
             return task
-        unregister_task(task)
-        if getrefcount(task) > KNOWN_HERE:
+        eager_tasks.discard(task)
+        if is_untouched(task):
+            call_of.set(task, None)
+            self.spare = task  # as good as a new one
+        elif references(task) > KNOWN_HERE:
             task.set_up()  # somebody kept it: let it end
         return None
 
+    def enter(self, task: Any) -> Any:
+        """Makes `task` the current one. Returns the one before, or None."""
+        before = current_tasks.get(self.loop) if current_tasks else None
+        current_tasks[self.loop] = task
+        return before
+
+    def leave(self, before: Any) -> None:
+        """Makes what was current before a task was entered current again."""
+        if before is None:
+            del current_tasks[self.loop]
+        else:
+            current_tasks[self.loop] = before
+
     def step(self, task: Any, call: Any, context: Context) -> bool:
         """Does a step of a call whose task is not set up. True where the call has ended."""
-        before = swap_current_task(self.loop, task)
+        before = self.enter(task)
         try:
             ended = call.start(context)
         except CancelledError:
             ended = True
         except KeyboardInterrupt:  # the loop's, as from a task
-            unregister_task(task)
+            eager_tasks.discard(task)
             raise
         except BaseException as error:
             call.failure = None  # told here
             self.report(error)
             ended = True
         finally:
-            swap_current_task(self.loop, before)
+            self.leave(before)
         if ended:
             return True
-        if task.call is None:  # it was set up
-            unregister_task(task)
+        if call_of.get(task) is None:  # it was set up
+            eager_tasks.discard(task)
         elif call.held is None:
             call.holding = False
             self.go_on_soon(task)
         else:
-            task.call = None
-            unregister_task(task)
+            call_of.set(task, None)
+            eager_tasks.discard(task)
             init_task(task, call, loop=self.loop, context=context, eager_start=True)
         return False
 
@@ -257,17 +278,17 @@ class AsyncioLoop(Runtime):
         try:
             while waiting:
                 task = waiting.pop()
-                call = task.call
+                call = call_of.get(task)
                 if call is None:  # it was set up, and does its steps by itself
-                    unregister_task(task)
+                    eager_tasks.discard(task)
                     continue
                 call.task = None
                 if not self.step(task, call, call.context):
                     call.task = task
                     continue
-                unregister_task(task)
+                eager_tasks.discard(task)
                 self.calls.discard(task)
-                if getrefcount(task) > KNOWN_HERE:
+                if references(task) > KNOWN_HERE:
                     task.set_up()
                 if self.ended is not None:
                     self.ended()
@@ -338,13 +359,13 @@ class AsyncioLoop(Runtime):
         call = place.call
         place.host = place.call = None
         place.ended = True
-        before = swap_current_task(self.loop, call.task)
+        before = self.enter(call.task)
         try:
             ended = call.start(host.context)
         except BaseException:  # kept in the call: the task raises it
             ended = True
         finally:
-            swap_current_task(self.loop, before)
+            self.leave(before)
         if not ended and type(call.held) is Parking:
             after: Parking = call.held
             if after._asyncio_future_blocking and not after.ended and after.callback is None:

@@ -45,11 +45,12 @@ class AsyncioListener(Listener):
         self.server.close()
 
 
-class AsyncioRuntime(AsyncioLoop, LoopRuntime):
+class AsyncioRuntime(LoopRuntime):
     """All that a worker needs of the running loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, quiet: bool = False) -> None:
-        super().__init__(loop)
+        self.loop = loop
+        self.inner: AsyncioLoop = AsyncioLoop(loop)
         self.quiet = quiet  # under the command line: handshake failures only at DEBUG
         self.log: Any = None
         self.background: set[asyncio.Task[None]] = set()
@@ -58,8 +59,8 @@ class AsyncioRuntime(AsyncioLoop, LoopRuntime):
     def open(self, worker: Worker) -> None:
         """Gets ready to serve a worker's sockets."""
         self.log = worker.log
-        self.ended = worker.one_less
-        reactor = new_reactor(worker.config.runtime, self, worker.log)
+        self.inner.ended = worker.one_less
+        reactor = new_reactor(worker.config.runtime, self.inner, worker.log)
         if reactor is None:
             return
         try:
@@ -92,7 +93,7 @@ class AsyncioRuntime(AsyncioLoop, LoopRuntime):
         if self.reactor is not None:
             listener: Listener = self.reactor.listen(worker, sock, tls, worker.link.shared)
             return listener
-        factory: Any = partial(AsyncioTransport, self, worker, tls)
+        factory: Any = partial(AsyncioTransport, self.inner, worker, tls)
         backlog = worker.config.backlog
         create: Any = self.loop.create_unix_server if is_unix(sock) else self.loop.create_server
         options: dict[str, Any] = {}
@@ -105,10 +106,10 @@ class AsyncioRuntime(AsyncioLoop, LoopRuntime):
         return await listen_datagrams(self.loop, sock, port)
 
     def active_calls(self) -> int:
-        return len(self.calls)
+        return len(self.inner.calls)
 
     def cancel_calls(self) -> None:
-        for task in self.calls:
+        for task in self.inner.calls:
             task.cancel()
 
     def report_handshake_failure(self, error: BaseException, transport: Transport) -> None:

@@ -1,3 +1,4 @@
+from hypercorn.objects cimport same_text
 from hypercorn.protocol.http1_life cimport HTTP1Life
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
 from hypercorn.wire.http1 cimport RequestParser

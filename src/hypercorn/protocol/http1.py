@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hypercorn.errors import ProtocolError
+from hypercorn.objects import same_text
 from hypercorn.protocol.http1_life import HTTP1Life
 from hypercorn.protocol.http1_waits import FIRST_HEAD, HANDSHAKE, NEXT_HEAD, NOTHING, PARTIAL_HEAD
 from hypercorn.protocol.http2_upgrade import PRIOR, go_on_as_http2, upgrade
@@ -47,8 +48,8 @@ class HTTP1Connection(HTTP1Life):
             if self.unread > LINGER_BYTES:
                 self.close()
             return None
-        if not self.requests and self.context.http2 and self.parser.buffered < len(PRIOR):
-            if self.parser.buffered:
+        if not self.requests and self.context.http2 and self.parser.buffered() < len(PRIOR):
+            if self.parser.buffered():
                 data = self.parser.take_rest() + data
             if data[:4] == PRIOR:
                 go_on_as_http2(self, data)
@@ -89,7 +90,7 @@ class HTTP1Connection(HTTP1Life):
     def hold_pipelined(self) -> None:
         """The response is not finished, or not taken by the peer: later requests wait, and reading pauses when there
         are many."""
-        if not self.reading_paused and self.parser.buffered > PIPELINE_BUFFER:
+        if not self.reading_paused and self.parser.buffered() > PIPELINE_BUFFER:
             self.reading_paused = True
             self.transport.pause_reading()
 
@@ -110,11 +111,11 @@ class HTTP1Connection(HTTP1Life):
         """Opens the exchange of a request."""
         context = self.context
         self.requests += 1
-        self.http10 = parser.http_version == "1.0"
+        self.http10 = same_text(parser.http_version, "1.0")
         self.keep_alive = parser.keep_alive and (
             not context.keep_alive_max_requests or self.requests < context.keep_alive_max_requests
         )
-        self.bodyless = parser.method == "HEAD"
+        self.bodyless = same_text(parser.method, "HEAD")
         self.request_done = parser.complete
         self.expect = parser.expect_continue
         self.received = 0
@@ -141,7 +142,7 @@ class HTTP1Connection(HTTP1Life):
         self.deadline = 0.0
         stream = context.open_http(self, parser)
         self.stream = stream
-        if not parser.complete and parser.buffered:
+        if not parser.complete and parser.buffered():
             # What came with the head is there before the application asks, so that it need not wait for it.
             event = parser.next_event()
             if event == BODY:
@@ -247,7 +248,7 @@ class HTTP1Connection(HTTP1Life):
         """Request and response are complete: on to the next, or the end."""
         self.open = False
         if not self.keep_alive:
-            if self.parser.buffered and not self.eof:
+            if self.parser.buffered() and not self.eof:
                 self.linger()  # closing on unread input would reset the connection under the response
             else:
                 self.close()
@@ -258,6 +259,6 @@ class HTTP1Connection(HTTP1Life):
         if not self.writing_paused:
             self.wait(NEXT_HEAD, self.context.keep_alive_timeout)
         if not self.advancing:
-            self.resume = self.eof or self.reading_paused or self.parser.buffered > 0
+            self.resume = self.eof or self.reading_paused or self.parser.buffered() > 0
             if self.resume:
                 self.transport.end_turn_soon()

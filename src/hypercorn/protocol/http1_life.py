@@ -114,7 +114,7 @@ class HTTP1Life(ResponseWriter):
             self.wait_for_peer()
         if self.stream is not None:
             self.stream.writable()
-        elif not self.open and (self.eof or self.reading_paused or self.parser.buffered > 0):
+        elif not self.open and (self.eof or self.reading_paused or self.parser.buffered() > 0):
             self.resume = True
             self.transport.end_turn_soon()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from hypercorn.objects import same_text
 from hypercorn.protocol.ports import Connection, Context, Stream, Transport
 from hypercorn.protocol.upgrade import UPGRADE_REQUIRED
 from hypercorn.wire.http1 import STATUS_LINES, RequestParser, encode_chunk, encode_last_chunk, encode_response
@@ -96,7 +97,7 @@ class ResponseWriter(Connection):
 
     def answer(self, status: int, reason: str) -> None:
         """Writes a whole response of the server's own, which announces the end of the connection."""
-        body = b"" if self.parser.method == "HEAD" else reason.encode("ascii", "replace") + b"\n"
+        body = b"" if same_text(self.parser.method, "HEAD") else reason.encode("ascii", "replace") + b"\n"
         self.transport.write(
             b"".join(
                 (
@@ -247,7 +248,7 @@ class ResponseWriter(Connection):
             self.cut()
             return self.status
         self.answer(500, "Internal Server Error")
-        if self.request_done and not self.parser.buffered:
+        if self.request_done and not self.parser.buffered():
             self.close()
         else:
             self.linger()

@@ -1,5 +1,6 @@
 cimport cython
 
+from hypercorn.objects cimport same_text
 from hypercorn.protocol.http2_requests cimport HTTP2Requests
 from hypercorn.protocol.http2_stream cimport HTTP2Stream
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
@@ -25,6 +26,8 @@ cdef class HTTP2Connection(HTTP2Requests):
     cpdef bint take_settings(self, dict settings) except -1
     @cython.locals(stream_id="unsigned int")
     cpdef headers_received(self, FrameParser parser)
+    @cython.locals(stream=HTTP2Stream)
+    cpdef HTTP2Stream new_stream(self, unsigned int stream_id, long long window)
     @cython.locals(head=HTTP2Head, stream=HTTP2Stream, context=Context, limit="long long", verdict=int)
     cpdef new_request(self, unsigned int stream_id, FrameParser parser)
     @cython.locals(stream=HTTP2Stream)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from hypercorn.objects import pool, same_text
 from hypercorn.protocol import http2_push
 from hypercorn.protocol.budgets import (
     ALIVE_PING,
@@ -56,6 +57,9 @@ from hypercorn.wire.http2_tables import (
     REFUSED_STREAM,
     STREAM_CLOSED,
 )
+
+pool(HTTP2Stream)
+pool(HTTP2Head)
 
 
 class HTTP2Connection(HTTP2Requests):
@@ -156,7 +160,8 @@ class HTTP2Connection(HTTP2Requests):
         if len(self.streams) - self.pushes + self.zombies >= context.h2_max_concurrent_streams:
             self.refuse_stream(stream_id, REFUSED_STREAM)
             return
-        head = HTTP2Head()
+        head: HTTP2Head = HTTP2Head.__new__(HTTP2Head)
+        head.clear()
         if parser.oversize:
             self.answer_early(stream_id, head, 431, parser.end_stream)
             return
@@ -167,7 +172,7 @@ class HTTP2Connection(HTTP2Requests):
             self.refuse_request(stream_id, head, verdict)
             return
         if context.server_names and not context.serves(head.host):
-            self.answer_early(stream_id, head, 421 if self.transport.scheme == "https" else 404, head.complete)
+            self.answer_early(stream_id, head, 421 if same_text(self.transport.scheme, "https") else 404, head.complete)
             return
         if context.max_body_size and head.content_length > context.max_body_size:
             self.answer_early(stream_id, head, 413, head.complete)
@@ -189,7 +194,8 @@ class HTTP2Connection(HTTP2Requests):
         http2_push.promise(self, sender, authority, path, headers)  # type: ignore[arg-type]  # senders are its streams
 
     def new_stream(self, stream_id: int, window: int) -> HTTP2Stream:
-        stream = HTTP2Stream(self, stream_id, self.first_window, window)
+        stream: HTTP2Stream = HTTP2Stream.__new__(HTTP2Stream)
+        stream.open(self, stream_id, self.first_window, window)
         self.streams[stream_id] = stream
         return stream
 

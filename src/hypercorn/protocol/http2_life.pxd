@@ -23,6 +23,8 @@ cdef class HTTP2Life(Multiplexer):
     cdef public Pace write_pace
 
     @cython.locals(stream=HTTP2Stream)
+    cpdef stream_ended(self, Sender sender)
+    @cython.locals(stream=HTTP2Stream)
     cpdef peer_ended(self, stream)
     @cython.locals(stream=HTTP2Stream, exchange=Stream)
     cpdef forget(self, stream)

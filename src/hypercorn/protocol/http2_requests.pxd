@@ -1,5 +1,6 @@
 cimport cython
 
+from hypercorn.objects cimport same_text
 from hypercorn.protocol.http2_life cimport HTTP2Life
 from hypercorn.protocol.http2_stream cimport HTTP2Stream
 from hypercorn.protocol.ports cimport Context, Stream, Transport

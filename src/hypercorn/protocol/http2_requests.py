@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypercorn.objects import same_text
 from hypercorn.protocol.budgets import CONTROLS, EMPTY, GLITCHES, USEFUL
 from hypercorn.protocol.flow import read_priority
 from hypercorn.protocol.http2_life import HTTP2Life
@@ -45,7 +46,7 @@ class HTTP2Requests(HTTP2Life):
         """The record of a new stream."""
         stream = self.new_stream(stream_id, self.context.h2_stream_window)
         stream.remote_done = head.complete
-        stream.bodyless = head.method == "HEAD"
+        stream.bodyless = same_text(head.method, "HEAD")
         if not head.complete:
             stream.content_length = head.content_length
             stream.expect = head.expect_continue
@@ -76,7 +77,7 @@ class HTTP2Requests(HTTP2Life):
         head.complete = complete
         stream = self.new_stream(stream_id, 0)
         stream.remote_done = complete
-        stream.bodyless = head.method == "HEAD"
+        stream.bodyless = same_text(head.method, "HEAD")
         reason = reason or REASONS.get(status, "refused")
         stream.answer(status, reason)
         self.answered = stream.answered

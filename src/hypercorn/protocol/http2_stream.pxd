@@ -29,6 +29,7 @@ cdef class HTTP2Stream(Sender):
     cdef public Pace body_pace, window_pace
     cdef public bint end_queued, blocked, local_done
 
+    cpdef open(self, Multiplexer mux, unsigned int stream_id, long long send_window, long long recv_window)
     @cython.locals(last=bint, size=Py_ssize_t, mux=Multiplexer)
     cpdef bint body(self, Stream stream, bytes data, bint end) except -1
     @cython.locals(mux=Multiplexer)

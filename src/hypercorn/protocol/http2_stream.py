@@ -56,7 +56,10 @@ class HTTP2Stream(Sender):
     )
 
     def __init__(self, mux: Multiplexer, stream_id: int, send_window: int, recv_window: int) -> None:
-        # Set here rather than by the base classes: this runs for every request.
+        self.open(mux, stream_id, send_window, recv_window)
+
+    def open(self, mux: Multiplexer, stream_id: int, send_window: int, recv_window: int) -> None:
+        """Sets all up. In place of `__init__` and those of the base classes, as this runs for every request."""
         self.transport = mux.transport
         self.context = mux.context
         self.deadline = 0.0

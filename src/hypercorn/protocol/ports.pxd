@@ -30,7 +30,7 @@ cdef class Transport:
     cdef public object client
     cdef public object server
     cdef public str scheme
-    cdef public dict scope_template
+    cdef public object scope_template
     cdef public dict tls
     cdef public bint trusted
     @cython.locals(connection=Connection, successor=Connection)

@@ -107,7 +107,7 @@ class Transport:
         self.scheme = "http"
         self.tls: dict[str, Any] | None = None  # what scopes say of TLS (ASGI TLS extension)
         self.trusted = False  # the peer is a proxy whose forwarding fields count
-        self.scope_template: dict[str, Any] | None = None  # what the scopes of its requests have in common
+        self.scope_template: Any = None  # what the scopes of its requests have in common
 
     def received(self, data: bytes) -> None:
         """Hands bytes of the peer up: a turn."""

@@ -30,10 +30,10 @@ class Management:
         self.config = worker.config
         self.log = worker.log
         self.link = worker.link
-        self.context = StreamContext(worker.runtime, self.app, worker.config, worker.log)
+        self.context = StreamContext(worker.runtime.inner, self.app, worker.config, worker.log)
         self.context.http2 = False
         self.context.websocket = None
-        self.deadlines = Deadlines(worker.runtime, self.context)
+        self.deadlines = Deadlines(worker.runtime.inner, self.context)
         self.context.arm_deadline = self.deadlines.arm
         self.listeners: list[Listener] = []
         self.sockets: list[Any] = []

@@ -1,3 +1,5 @@
+cimport cython
+
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
 
 cdef Py_ssize_t RECORD, BATCH, SEALED
@@ -17,6 +19,7 @@ cdef class TLSConnection(Connection):
     cdef public TLSTransport plain
     cpdef answer_plain(self)
     cpdef bint handshake(self) except -1
+    @cython.locals(pieces=list, size=Py_ssize_t, full=bint, waiting=Py_ssize_t, wanted=Py_ssize_t, data=bytes)
     cpdef decrypt(self)
     cpdef hand_up(self, bytes data)
     cpdef encrypt(self, bytes data)

@@ -164,9 +164,11 @@ class TLSConnection(Connection):
         size = 0
         full = True  # the last read may have left a part of a record
         # Asked first, since a read that finds nothing is an exception, the dearest part of a small request.
-        while incoming.pending or (full and engine.pending()):
+        waiting: int = incoming.pending
+        while waiting or (full and engine.pending()):
+            wanted = RECORD if waiting == 0 or waiting > RECORD else waiting  # no plain text is longer than what it was
             try:
-                data = engine.read(RECORD)
+                data = engine.read(wanted)
             except ssl.SSLWantReadError:
                 break
             except (ssl.SSLError, OSError):
@@ -178,7 +180,8 @@ class TLSConnection(Connection):
                     plain.connection.eof_received()
                 return
             pieces.append(data)
-            full = len(data) == RECORD
+            full = len(data) == wanted
+            waiting = incoming.pending
             size += len(data)
             if size >= BATCH:
                 self.hand_up(b"".join(pieces))

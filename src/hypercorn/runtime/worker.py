@@ -49,11 +49,11 @@ class Worker:
         self.log = config.log
         self.threads: ThreadedWSGI | None = None
         self.app = self.plain_app(app, mode)
-        self.context = StreamContext(runtime, self.app, config, self.log)
+        self.context = StreamContext(runtime.inner, self.app, config, self.log)
         self.context.access = access_writer(self.log, self.spawn_plain)
         self.context.records = self.context.access is not None
         self.operations = Operations(self)
-        self.deadlines = Deadlines(runtime, self.context)
+        self.deadlines = Deadlines(runtime.inner, self.context)
         self.context.arm_deadline = self.deadlines.arm
         self.context.connection_replaced = self.replaced
         self.lifespan = Lifespan(self.app, config, runtime, runtime.start, self.context.state)

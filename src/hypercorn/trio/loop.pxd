@@ -4,6 +4,7 @@ from hypercorn.asgi.call cimport AppCall
 from hypercorn.protocol.ports cimport Runtime
 
 from hypercorn.clock cimport monotonic
+from hypercorn.objects cimport copy_of
 
 cdef Py_ssize_t PARKED
 
@@ -16,6 +17,7 @@ cdef class TrioLoop(Runtime):
     cdef public object start_timer
     cdef public object cancel_call
     cdef public list idle
+    cdef public object report
     cdef public object reschedule
     cdef public object aborted
     cdef public object queue
@@ -27,6 +29,8 @@ cdef class TrioLoop(Runtime):
     cdef public object run_context
     cdef public object checkpoint
 
+    @cython.locals(place=Place)
+    cpdef spawn(self, coroutine)
     cpdef wake_task(self)
     cpdef call_ended(self)
     @cython.locals(waiter=Parking)

@@ -9,6 +9,7 @@ from typing import Any
 
 from hypercorn.asgi.call import AppCall
 from hypercorn.clock import monotonic
+from hypercorn.objects import copy_of
 from hypercorn.protocol.ports import Runtime
 
 PARKED = 1000  # tasks that wait for an application call at the most
@@ -34,6 +35,7 @@ class TrioLoop(Runtime):
         "new_waiter",
         "place",
         "queue",
+        "report",
         "reschedule",
         "run_call",
         "run_context",
@@ -61,6 +63,7 @@ class TrioLoop(Runtime):
         self.running: dict[Any, Place] = {}  # calls that wait for something
         self.calls = 0  # that have begun and not ended
         self.ended: Callable[[], None] | None = None
+        self.report: Any = None  # takes what a callback raised
         self.reschedule: Any = None
         self.place: Place | None = None  # whose call has its step right now
         self.run_context: Any = None  # where trio keeps the current task; None: no call goes on without its task's turn
@@ -79,16 +82,13 @@ class TrioLoop(Runtime):
         except Exception as error:
             self.report(error)
 
-    def report(self, error: Exception) -> None:
-        """One record of a callback that failed."""
-        raise NotImplementedError
-
     def call_at(self, when: float, callback: Callable[[], object]) -> Any:
         return self.start_timer(max(0.0, when - monotonic()), callback)
 
     def spawn(self, coroutine: Any) -> Any:
         if self.idle and self.run_context is not None:
-            return self.idle.pop().begin(coroutine)
+            place = self.idle.pop()
+            return place.begin(coroutine)
         self.queue.append(coroutine)
         if not self.waking:
             self.wake_task()
@@ -223,16 +223,15 @@ class Place:
     def begin(self, call: AppCall) -> AppCall | None:
         """Begins a call while this place is idle. None where it has ended."""
         loop = self.loop
-        context = loop.variables.copy()
-        loop.calls += 1
+        context = copy_of(loop.variables)
         if self.step(call, context) and call.failure is None:
-            loop.call_ended()
             if self.spoilt():
                 loop.reschedule(self.task)
             else:
                 loop.idle.append(self)
                 self.wait(self.rest)
             return None
+        loop.calls += 1
         self.call = call
         self.task.context = context
         loop.running[call] = self
@@ -349,7 +348,7 @@ class Place:
         try:
             while loop.queue and not self.spoilt():
                 call: AppCall = loop.queue.popleft()
-                context = loop.variables.copy()
+                context = copy_of(loop.variables)
                 loop.calls += 1
                 ended = True
                 loop.place = self

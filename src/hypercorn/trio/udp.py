@@ -30,7 +30,7 @@ class UDPListener(Listener):
         """The task that reads."""
         with self.scope:
             await trio.lowlevel.checkpoint_if_cancelled()  # the socket may be closed before this task began
-            while True:
+            while not self.port.closed:  # trio fails for a socket that is closed already
                 await trio.lowlevel.wait_readable(self.sock)
                 try:
                     self.port.readable()

@@ -86,31 +86,37 @@ class TrioListener(Listener):
         self.scope.cancel()
 
 
-class TrioRuntime(TrioLoop, LoopRuntime):
+class TrioRuntime(LoopRuntime):
     """All that a worker needs of the running trio."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        super().__init__(trio.lowlevel.current_trio_token(), TrioWaiter)
+        self.token = trio.lowlevel.current_trio_token()
+        self.inner: TrioLoop = TrioLoop(self.token, TrioWaiter)
         self.quiet = quiet  # under the command line: handshake failures only at DEBUG
         self.log: Any = None
         self.call_nursery: Any = None
         self.background: Any = None
         self.reactor: Any = None  # drives the sockets where it is there, else a task for each does
-        self.reschedule = trio.lowlevel.reschedule
-        self.run_call = self.run_app
-        self.start_timer = self.begin_timer
-        self.cancel_call = self.end_call
-        self.aborted = trio.lowlevel.Abort.SUCCEEDED
-        self.run_context = run_context()
+        self.set_up(self.inner)
+
+    def set_up(self, inner: TrioLoop) -> None:
+        """Gives the hot half what it needs of trio."""
+        inner.reschedule = trio.lowlevel.reschedule
+        inner.run_call = self.run_app
+        inner.start_timer = self.begin_timer
+        inner.cancel_call = self.end_call
+        inner.report = self.report
+        inner.aborted = trio.lowlevel.Abort.SUCCEEDED
+        inner.run_context = run_context()
         giving_way = trio.lowlevel.cancel_shielded_checkpoint()  # noqa: ASYNC105  # looked into, not run
-        self.checkpoint = giving_way.send(None)
+        inner.checkpoint = giving_way.send(None)
         giving_way.close()
 
     def open(self, worker: Worker) -> None:
         """Gets ready to serve a worker's sockets."""
         self.log = worker.log
-        self.ended = worker.one_less
-        self.reactor = new_reactor(worker.config.runtime, self, worker.log)
+        self.inner.ended = worker.one_less
+        self.reactor = new_reactor(worker.config.runtime, self.inner, worker.log)
         if self.reactor is not None:
             self.background.start_soon(self.run_reactor)
 
@@ -131,7 +137,7 @@ class TrioRuntime(TrioLoop, LoopRuntime):
         scope = trio.CancelScope()
         try:
             with scope:
-                place = Place(self, trio.lowlevel.current_task(), scope, trio.lowlevel.wait_task_rescheduled)
+                place = Place(self.inner, trio.lowlevel.current_task(), scope, trio.lowlevel.wait_task_rescheduled)
                 await self.run_apps(place)
         except RuntimeError as error:
             self.log.log_error("The application left a cancel scope or a nursery open", exc_info=error)
@@ -153,7 +159,7 @@ class TrioRuntime(TrioLoop, LoopRuntime):
 
     def end_call(self, coroutine: Any) -> None:
         """Cancels one application call, and the task that it runs in with it."""
-        place = self.running.get(coroutine)
+        place = self.inner.running.get(coroutine)
         if place is not None:
             place.scope.cancel()
 
@@ -167,7 +173,7 @@ class TrioRuntime(TrioLoop, LoopRuntime):
         """The task of one timer."""
         with scope:
             await trio.sleep(seconds)
-            self.run_guarded(callback)
+            self.inner.run_guarded(callback)
 
     def report(self, error: Exception) -> None:
         self.log.log_error("A callback of the server failed", exc_info=error)
@@ -183,7 +189,7 @@ class TrioRuntime(TrioLoop, LoopRuntime):
         self.token.run_sync_soon(callback)
 
     def active_calls(self) -> int:
-        return self.calls
+        return self.inner.calls
 
     def cancel_calls(self) -> None:
         self.call_nursery.cancel_scope.cancel()
@@ -192,7 +198,7 @@ class TrioRuntime(TrioLoop, LoopRuntime):
         """The task around all application calls: they can be cancelled while the worker's own life goes on."""
         async with trio.open_nursery() as calls:
             self.call_nursery = calls
-            self.start_call = calls.start_soon
+            self.inner.start_call = calls.start_soon
             task_status.started()
             await trio.sleep_forever()
 
@@ -249,7 +255,7 @@ class TrioRuntime(TrioLoop, LoopRuntime):
             sock.setblocking(False)
             if sock.family in (socket.AF_INET, socket.AF_INET6):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            transport = TrioTransport(self, worker, sock, self.start_writer, self.close_socket)
+            transport = TrioTransport(self.inner, worker, sock, self.start_writer, self.close_socket)
             worker.connected(transport, tls)
             await self.read(transport, sock)
         except (OSError, trio.ClosedResourceError, trio.BusyResourceError):

@@ -13,6 +13,7 @@ class RequestHead:
     complete: nothing follows the head, or all of it was received
     expect_continue: the client waits for 100 (Continue); upgrade: the protocol it would switch to
     may_push: the client takes responses that it did not ask for
+    known_target: method, raw_path, query_string and path are objects that another request's head had before
     """
 
     __slots__ = (
@@ -23,6 +24,7 @@ class RequestHead:
         "headers",
         "host",
         "http_version",
+        "known_target",
         "may_push",
         "method",
         "path",
@@ -38,4 +40,4 @@ class RequestHead:
         self.raw_target = self.raw_path = self.query_string = self.upgrade = self.host = b""
         self.headers: list[tuple[bytes, bytes]] = []
         self.content_length = 0
-        self.chunked = self.complete = self.expect_continue = self.may_push = False
+        self.chunked = self.complete = self.expect_continue = self.may_push = self.known_target = False

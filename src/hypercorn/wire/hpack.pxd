@@ -1,5 +1,14 @@
 cimport cython
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint32_t
+
+cdef extern from "hpack.h":
+    ctypedef struct hpack_item "struct hpack_item":
+        int kind
+        uint32_t index
+        const uint8_t* name
+        const uint8_t* value
+        size_t name_length, value_length
+        int name_coded, value_coded
 
 
 @cython.final
@@ -17,8 +26,11 @@ cdef class HeaderDecoder:
     cdef readonly bint oversize
     cdef Py_ssize_t limit, used, first
     cdef list table  # oldest first, from `first` on
+    cdef list texts, literals  # the last literals that stand for themselves: their octets, their fields
+    cdef Py_ssize_t next
 
     cpdef list decode(self, bytes block, Py_ssize_t max_size, Py_ssize_t max_count)
+    cdef Field literal(self, hpack_item* item, const uint8_t* p, size_t n)
     cdef Field entry(self, size_t index)
     cdef int evict(self, Py_ssize_t room) except -1
 

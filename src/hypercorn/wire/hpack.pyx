@@ -4,7 +4,8 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t
+from libc.string cimport memcmp
 
 from hypercorn.wire.http2_tables import (
     BAD_PSEUDO, COOKIE, KINDS, MAX_RESIZES, OVERHEAD, REGULAR, STATIC,
@@ -13,13 +14,6 @@ from hypercorn.wire.http2_tables import (
 cdef extern from "hpack.h":
     enum:
         HPACK_INDEXED, HPACK_LITERAL, HPACK_INDEXING, HPACK_RESIZE
-    ctypedef struct hpack_item "struct hpack_item":
-        int kind
-        uint32_t index
-        const uint8_t* name
-        const uint8_t* value
-        size_t name_length, value_length
-        int name_coded, value_coded
     size_t HPACK_BAD
     size_t HPACK_ROOM(size_t n) noexcept nogil
     size_t hpack_huffman(uint8_t* to, const uint8_t* p, size_t n) noexcept nogil
@@ -31,6 +25,8 @@ __all__ = ("Field", "HeaderDecoder", "valid_field")
 
 cdef enum:
     _SMALL = 512  # octets that are decoded on the stack
+    _LITERALS = 2  # that a decoder remembers
+    _LONGEST_LITERAL = 256  # octets of one
 
 cdef dict _KINDS = KINDS
 cdef int _BAD_PSEUDO = BAD_PSEUDO, _COOKIE = COOKIE, _REGULAR = REGULAR
@@ -109,7 +105,6 @@ cdef class HeaderDecoder:
         cdef Py_ssize_t size = 0, count = 0
         cdef int resizes = 0
         cdef bint cookies = False
-        cdef bytes name, value
         self.oversize = False
         while n:
             used = hpack_next(p, n, &item)
@@ -132,27 +127,13 @@ cdef class HeaderDecoder:
                 self.evict(self.limit)
                 continue
             else:
-                if item.index:
-                    field = self.entry(item.index)
-                    if field is None:
-                        return None
-                    name = <bytes>field.pair[0]
                 if self.oversize and item.kind == HPACK_LITERAL:
-                    continue
-                if not item.index:
-                    name = _string(item.name, item.name_length, item.name_coded)
-                    if name is None:
+                    if item.index and self.entry(item.index) is None:
                         return None
-                value = _string(item.value, item.value_length, item.value_coded)
-                if value is None:
+                    continue
+                field = self.literal(&item, p - used, used)
+                if field is None:
                     return None
-                field = Field.__new__(Field)
-                _fill(field, name, value)
-                if item.kind == HPACK_INDEXING:
-                    self.evict(self.limit - field.size)
-                    if field.size <= self.limit:
-                        self.table.append(field)
-                        self.used += field.size
             if self.oversize:
                 continue
             size += field.size
@@ -167,6 +148,47 @@ cdef class HeaderDecoder:
             else:
                 fields.append(field)
         return fields
+
+    cdef Field literal(self, hpack_item* item, const uint8_t* p, size_t n):
+        """The field of a literal, which takes the n octets at p, or None where it is malformed."""
+        cdef Field field
+        cdef bytes name, value
+        cdef Py_ssize_t i
+        # Without a reference to the dynamic table the same octets are the same field: some clients never have :path in it.
+        cdef bint alone = item.kind == HPACK_LITERAL and item.index <= _STATICS and n <= _LONGEST_LITERAL
+        cdef bytes text
+        if alone and self.texts is not None:
+            for i in range(_LITERALS):
+                text = <bytes>PyList_GET_ITEM(self.texts, i)
+                if <size_t>PyBytes_GET_SIZE(text) == n and memcmp(PyBytes_AS_STRING(text), p, n) == 0:
+                    return <Field>PyList_GET_ITEM(self.literals, i)
+        if item.index:
+            field = self.entry(item.index)
+            if field is None:
+                return None
+            name = <bytes>field.pair[0]
+        else:
+            name = _string(item.name, item.name_length, item.name_coded)
+            if name is None:
+                return None
+        value = _string(item.value, item.value_length, item.value_coded)
+        if value is None:
+            return None
+        field = Field.__new__(Field)
+        _fill(field, name, value)
+        if item.kind == HPACK_INDEXING:
+            self.evict(self.limit - field.size)
+            if field.size <= self.limit:
+                self.table.append(field)
+                self.used += field.size
+        elif alone:
+            if self.texts is None:
+                self.texts = [b""] * _LITERALS
+                self.literals = [None] * _LITERALS
+            self.next = (self.next + 1) % _LITERALS
+            self.texts[self.next] = PyBytes_FromStringAndSize(<const char*>p, n)
+            self.literals[self.next] = field
+        return field
 
     cdef Field entry(self, size_t index):
         cdef size_t length

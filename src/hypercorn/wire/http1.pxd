@@ -15,6 +15,7 @@ cdef class Input(RequestHead):
     cdef size_t scanned  # of the line at pos: bytes known to hold no control character
     cdef bint closed  # nothing more is taken
 
+    cpdef Py_ssize_t buffered(self) noexcept
     cpdef feed(self, bytes data)
     cpdef bytes take_rest(self)
     cdef int release(self) except -1
@@ -25,7 +26,11 @@ cdef class Input(RequestHead):
 @cython.final
 cdef class HeadMemory:
     cdef list lines
+    cdef list request_lines
     cdef uint64_t seen[64]  # the last key of each slot
+    cdef uint64_t seen_lines[64]
+    cdef bint recall_line(self, RequestParser parser) except -1
+    cdef int note_line(self, RequestParser parser, const uint8_t* p, size_t n) except -1
     cdef bint recall(self, RequestParser parser) except -1
     cdef int note(self, RequestParser parser, size_t start) except -1
 
@@ -53,6 +58,7 @@ cdef class RequestParser(Input):
 
     cdef HeadMemory memory  # or None
     cdef uint64_t keys[2]  # of the field lines that this connection sent last and before
+    cdef uint64_t line_keys[2]  # ... and of its request lines
 
     cpdef int next_event(self) except -1
 

@@ -108,7 +108,7 @@ class RequestParser(Input):
         self.trailers: list[tuple[bytes, bytes]] = []
         self.content_length = 0
         self.keep_alive = True
-        self.chunked = self.expect_continue = self.complete = False
+        self.chunked = self.expect_continue = self.complete = self.known_target = False
         self.error: Any = None  # the ProtocolError after ERROR
         self._state = _START
         self._late = 0  # the error that the next call tells

@@ -66,7 +66,7 @@ cdef class RequestParser(Input):
         self.max_header_count = max_header_count
         self.keep_case = keep_case
         self.memory = memory
-        self.keys[0] = self.keys[1] = 0
+        self.keys[0] = self.keys[1] = self.line_keys[0] = self.line_keys[1] = 0
         self.method = self.path = ""
         self.http_version = _V11
         self.raw_target = self.raw_path = self.query_string = self.upgrade = self.host = self.body = _EMPTY
@@ -120,6 +120,7 @@ cdef class RequestParser(Input):
             if event <= 0:
                 return _NEED_DATA if event == 0 else self.fail(-event)
             self.method = ""
+            self.known_target = False
             self.raw_target = self.host = self.upgrade = _EMPTY
             self.fields = []
             self.method_length = self.minor = self.connection = self.hosts = self.lengths = self.upgrades = 0
@@ -165,6 +166,9 @@ cdef class RequestParser(Input):
         cdef h1_request_line_t line
         cdef Py_ssize_t n
         cdef int code
+        if self.memory is not None and self.method_length == 0 and self.scanned == 0 and self.memory.recall_line(self):
+            self.state = _FIELDS
+            return _HEAD
         if self.method_length == 0:
             self.method_length = h1_method(p, self.length - self.pos)
             if self.method_length < 0:
@@ -196,6 +200,8 @@ cdef class RequestParser(Input):
         else:
             self.raw_path = _slice(p + line.path, line.path_length)
         self.path = _path(self.raw_path, line.escaped)
+        if self.memory is not None:
+            self.memory.note_line(self, p, n + 2)
         self.pos += n + 2
         self.state = _FIELDS
         return _HEAD

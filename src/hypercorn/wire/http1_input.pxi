@@ -10,8 +10,7 @@ cdef class Input:
     def __dealloc__(self):
         PyMem_Free(self.buffer)
 
-    @property
-    def buffered(self) -> int:
+    cpdef Py_ssize_t buffered(self) noexcept:
         return self.length - self.pos
 
     cpdef feed(self, bytes data):

@@ -1,5 +1,6 @@
 cimport cython
 
+from hypercorn.objects cimport part_of
 from hypercorn.wire.hpack cimport Field, HeaderDecoder
 
 cdef int ACK, DATA, ENABLE_CONNECT_PROTOCOL, ENABLE_PUSH, END_HEADERS, END_STREAM, ERROR, FRAME_HEAD

@@ -6,6 +6,7 @@ their order. What a frame means to its stream is the connection's affair.
 
 from __future__ import annotations
 
+from hypercorn.objects import part_of
 from hypercorn.wire.hpack import Field, HeaderDecoder
 from hypercorn.wire.http2_events import (
     ACK,
@@ -293,7 +294,7 @@ class FrameParser:
             start += 1
             if end < start:
                 return self.fail(PROTOCOL_ERROR, "more padding than payload")
-        self.data = data[start:end]
+        self.data = part_of(data, start, end)
         return DATA
 
     def headers_frame(self, data: bytes, start: int, length: int, flags: int) -> int:
@@ -311,7 +312,7 @@ class FrameParser:
         if end < start:
             return self.fail(PROTOCOL_ERROR, "more padding than payload")
         if flags & END_HEADERS:
-            return self.decode(data[start:end])
+            return self.decode(part_of(data, start, end))
         self.block = bytearray(data[start:end])
         self.block_stream = self.stream_id
         self.block_end_stream = self.end_stream

@@ -1,5 +1,6 @@
 cimport cython
 
+from hypercorn.objects cimport same_text
 from hypercorn.wire.head cimport RequestHead
 from hypercorn.wire.hpack cimport Field
 
@@ -13,9 +14,11 @@ cdef class HTTP2Head(RequestHead):
     cdef public Py_ssize_t cookie_at
     cdef public list crumbs
     cdef public bint takes_trailers
+    cpdef clear(self)
 
 @cython.locals(headers=list, seen=int, regular=bint, verdict=int, field=Field, kind=int)
 cpdef int judge_request(list fields, HTTP2Head head) except -2
+@cython.locals(known=bint)
 cpdef bint take_pseudo(HTTP2Head head, int kind, Field field) except -1
 cpdef take_cookie(HTTP2Head head, Field field)
 cpdef int judge_target(HTTP2Head head) except -2

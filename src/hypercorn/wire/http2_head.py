@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from hypercorn.objects import same_text
 from hypercorn.wire.grammar import (
     FORBIDDEN_TRAILERS,
     NAME,
@@ -54,12 +55,16 @@ class HTTP2Head(RequestHead):
     __slots__ = ("cookie_at", "crumbs", "host_field", "priority", "protocol", "scheme", "takes_trailers")
 
     def __init__(self) -> None:
-        # Set here rather than by the base class: this runs for every request.
+        self.clear()
+
+    def clear(self) -> None:
+        """Sets all up. In place of the base class's `__init__`, as this runs for every request."""
         self.method = self.path = ""
         self.http_version = "2"
         self.raw_target = self.raw_path = self.query_string = self.upgrade = self.host = b""
         self.content_length = -1
-        self.chunked = self.complete = self.expect_continue = self.may_push = self.takes_trailers = False
+        self.chunked = self.complete = self.expect_continue = self.known_target = False
+        self.may_push = self.takes_trailers = False
         self.protocol = b""
         self.priority = b""
         self.scheme = b""
@@ -99,7 +104,7 @@ def judge_request(fields: list[Field], head: HTTP2Head) -> int:
         headers[head.cookie_at] = (b"cookie", b"; ".join(head.crumbs))
     if head.host_field is not None and not take_host(head, seen & 1 << AUTHORITY):
         return MALFORMED
-    if seen != USUAL or verdict or head.method == "CONNECT":
+    if seen != USUAL or verdict or same_text(head.method, "CONNECT"):
         return judge_whole(head, seen, verdict)
     return judge_target(head)
 
@@ -107,12 +112,14 @@ def judge_request(fields: list[Field], head: HTTP2Head) -> int:
 def take_pseudo(head: HTTP2Head, kind: int, field: Field) -> bool:
     """A pseudo field (RFC 9113 section 8.3). False where it is malformed."""
     memo = field.memo
-    if memo is None:
+    known = memo is not None
+    if not known:
         memo = field.memo = judge_pseudo(kind, field.pair[1])
     if kind == METHOD:
         head.method = memo
     elif kind == PATH:
         take_target(head, memo)
+        head.known_target = known
     elif kind == AUTHORITY:
         if memo is False:
             return False
@@ -148,7 +155,7 @@ def judge_target(head: HTTP2Head) -> int:
         return 400
     if head.scheme != b"http" and head.scheme != b"https":
         return 421
-    if head.method == "TRACE" and head.content_length > 0:
+    if same_text(head.method, "TRACE") and head.content_length > 0:
         return 405
     return GOOD
 
@@ -158,7 +165,7 @@ def judge_whole(head: HTTP2Head, seen: int, verdict: int) -> int:
     has_path = seen & 1 << PATH
     if not seen & 1 << METHOD:
         return MALFORMED
-    if head.method == "CONNECT":
+    if same_text(head.method, "CONNECT"):
         if not seen & 1 << AUTHORITY:
             return MALFORMED
         if not seen & 1 << PROTOCOL:

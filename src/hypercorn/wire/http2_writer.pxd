@@ -1,5 +1,7 @@
 cimport cython
 
+from hypercorn.wire.octets cimport Octets
+
 cdef int STATIC_LENGTH, DATE, FORBIDDEN, LENGTH, SERVER
 cdef Py_ssize_t TABLE, KNOWN, LONGEST_KNOWN
 
@@ -34,7 +36,7 @@ cdef class FieldLines:
 
 @cython.final
 cdef class FrameWriter:
-    cdef public bytearray out
+    cdef public Octets out
     cdef public Py_ssize_t max_frame_size
     cdef public Py_ssize_t limit, smallest, used, first
     cdef public bint resized
@@ -43,7 +45,6 @@ cdef class FrameWriter:
     cdef public dict numbers
 
     cpdef bytes take(self)
-    @cython.locals(out=bytearray)
     cpdef frame(self, Py_ssize_t length, int kind, int flags, unsigned int stream_id)
     cpdef data(self, unsigned int stream_id, bytes data, bint end)
     @cython.locals(start=Py_ssize_t, line=FieldLine)
@@ -52,7 +53,7 @@ cdef class FrameWriter:
     cpdef trailers(self, unsigned int stream_id, list lines)
     @cython.locals(start=Py_ssize_t, line=FieldLine)
     cpdef push_promise(self, unsigned int stream_id, unsigned int promised, list lines)
-    @cython.locals(out=bytearray, length=Py_ssize_t, block=bytes, piece=bytes, kind=int, flags=int, at=Py_ssize_t)
+    @cython.locals(out=Octets, length=Py_ssize_t, block=bytes, piece=bytes, kind=int, flags=int, at=Py_ssize_t)
     cpdef end_block(self, Py_ssize_t start, Py_ssize_t payload, unsigned int stream_id)
     @cython.locals(index="long long")
     cpdef line(self, FieldLine line)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hypercorn.wire.http2_tables import DATE, FORBIDDEN, KINDS, LENGTH, OVERHEAD, SERVER, STATIC, STATIC_NAMES
+from hypercorn.wire.octets import Octets
 from hypercorn.wire.writing import checked_field, decimal
 
 KNOWN = 512  # fields that a worker remembers, twice
@@ -175,7 +176,7 @@ class FrameWriter:
     )
 
     def __init__(self) -> None:
-        self.out = bytearray()
+        self.out = Octets()
         self.max_frame_size = 16384  # the peer's
         # the dynamic table
         self.limit = TABLE
@@ -189,28 +190,17 @@ class FrameWriter:
 
     def take(self) -> bytes:
         """What was written since the last call."""
-        data = bytes(self.out)
-        self.out = bytearray()
-        return data
+        return self.out.take()
 
     def frame(self, length: int, kind: int, flags: int, stream_id: int) -> None:
-        """The head of a frame (RFC 9113 section 4.1)."""
-        out = self.out
-        out.append(length >> 16 & 255)
-        out.append(length >> 8 & 255)
-        out.append(length & 255)
-        out.append(kind)
-        out.append(flags)
-        out.append(stream_id >> 24 & 127)
-        out.append(stream_id >> 16 & 255)
-        out.append(stream_id >> 8 & 255)
-        out.append(stream_id & 255)
+        """The head of a frame."""
+        self.out.frame(length, kind, flags, stream_id)
 
     def data(self, stream_id: int, data: bytes, end: bool) -> None:
         """A DATA frame; the caller keeps to the peer's windows and frame size."""
         self.frame(len(data), 0, 1 if end else 0, stream_id)
         if data:
-            self.out += data
+            self.out.add(data)
 
     def headers(
         self, stream_id: int, status: FieldLine, lines: list[FieldLine], more: list[FieldLine], end: bool
@@ -241,7 +231,7 @@ class FrameWriter:
         """PUSH_PROMISE (RFC 9113 section 6.6)."""
         start = len(self.out)
         self.frame(0, 5, 4, stream_id)
-        self.out += promised.to_bytes(4, "big")
+        self.out.add(promised.to_bytes(4, "big"))
         if self.resized:
             self.tell_resize()
         for line in lines:
@@ -253,38 +243,35 @@ class FrameWriter:
         out = self.out
         length = len(out) - payload
         if length <= self.max_frame_size:
-            out[start] = length >> 16 & 255
-            out[start + 1] = length >> 8 & 255
-            out[start + 2] = length & 255
+            out.put_length(start, length)
             return
-        block = bytes(out[payload:])
-        kind, flags = out[start + 3], out[start + 4]
-        del out[start:]
-        self.frame(self.max_frame_size, kind, flags & ~4, stream_id)
-        out += block[: self.max_frame_size]
+        block = out.cut(payload)
+        kind, flags = out.cut(start)[3:5]
+        out.frame(self.max_frame_size, kind, flags & ~4, stream_id)
+        out.add(block[: self.max_frame_size])
         for at in range(self.max_frame_size, length, self.max_frame_size):
             piece = block[at : at + self.max_frame_size]
-            self.frame(len(piece), 9, 4 if at + len(piece) == length else 0, stream_id)
-            out += piece
+            out.frame(len(piece), 9, 4 if at + len(piece) == length else 0, stream_id)
+            out.add(piece)
 
     def line(self, line: FieldLine) -> None:
         """One field."""
         if line.exact:
-            self.out.append(128 | line.exact)
+            self.out.octet(128 | line.exact)
             return
         number = self.numbers.get(line)
         if number is not None:
             index = STATIC_LENGTH + 1 + self.inserted - number
             if index < 127:
-                self.out.append(128 | index)
+                self.out.octet(128 | index)
             else:
-                self.out += encode_integer(index, 7, 128)
+                self.out.add(encode_integer(index, 7, 128))
             return
         line.uses += 1
         if line.uses < 2 or not line.indexed or line.size * 4 > self.limit:
-            self.out += line.plain
+            self.out.add(line.plain)
             return
-        self.out += line.inserting
+        self.out.add(line.inserting)
         self.evict(self.limit - line.size)
         self.entries.append(line)
         self.used += line.size
@@ -316,8 +303,8 @@ class FrameWriter:
     def tell_resize(self) -> None:
         """Size updates at the start of a block: the smallest since the last one, and the last."""
         if self.smallest < self.limit:
-            self.out += encode_integer(self.smallest, 5, 0x20)
-        self.out += encode_integer(self.limit, 5, 0x20)
+            self.out.add(encode_integer(self.smallest, 5, 0x20))
+        self.out.add(encode_integer(self.limit, 5, 0x20))
         self.resized = False
 
     # -- frames without fields
@@ -325,23 +312,23 @@ class FrameWriter:
     def settings(self, settings: list[tuple[int, int]]) -> None:
         self.frame(6 * len(settings), 4, 0, 0)
         for name, value in settings:
-            self.out += name.to_bytes(2, "big") + value.to_bytes(4, "big")
+            self.out.add(name.to_bytes(2, "big") + value.to_bytes(4, "big"))
 
     def settings_ack(self) -> None:
         self.frame(0, 4, 1, 0)
 
     def ping(self, data: bytes, ack: bool) -> None:
         self.frame(8, 6, 1 if ack else 0, 0)
-        self.out += data
+        self.out.add(data)
 
     def reset(self, stream_id: int, code: int) -> None:
         self.frame(4, 3, 0, stream_id)
-        self.out += code.to_bytes(4, "big")
+        self.out.add(code.to_bytes(4, "big"))
 
     def window_update(self, stream_id: int, increment: int) -> None:
         self.frame(4, 8, 0, stream_id)
-        self.out += increment.to_bytes(4, "big")
+        self.out.add(increment.to_bytes(4, "big"))
 
     def goaway(self, last_stream_id: int, code: int) -> None:
         self.frame(8, 7, 0, 0)
-        self.out += last_stream_id.to_bytes(4, "big") + code.to_bytes(4, "big")
+        self.out.add(last_stream_id.to_bytes(4, "big") + code.to_bytes(4, "big"))

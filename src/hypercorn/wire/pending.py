@@ -41,7 +41,6 @@ class Input(RequestHead):
         self._release()
         return rest
 
-    @property
     def buffered(self) -> int:
         """Bytes held but not yet parsed."""
         return len(self._data) - self._pos

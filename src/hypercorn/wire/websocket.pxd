@@ -51,6 +51,7 @@ cdef class FrameParser:
     cdef size_t have
     cdef ws_utf8_t utf8
 
+    cpdef Py_ssize_t buffered(self) noexcept
     cpdef feed(self, bytes data)
     cpdef int next_event(self) except -1
     cdef int header(self) except -1

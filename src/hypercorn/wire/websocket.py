@@ -86,7 +86,6 @@ class FrameParser:
         self._decoder: Any = None
         self._text: Any = None
 
-    @property
     def buffered(self) -> int:
         """Bytes that were fed and not looked at."""
         return len(self._stash) + len(self._data) - self._pos

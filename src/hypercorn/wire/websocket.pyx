@@ -52,8 +52,7 @@ cdef class FrameParser:
     def __dealloc__(self):
         PyMem_Free(self.control)
 
-    @property
-    def buffered(self) -> int:
+    cpdef Py_ssize_t buffered(self) noexcept:
         return self.stashed + self.length - self.pos
 
     cpdef feed(self, bytes data):
