@@ -111,14 +111,19 @@ static inline ssize_t hc_send(int fd, const void *data, size_t size) {
     return n;
 }
 
-static inline ssize_t hc_send_many(int fd, struct iovec *pieces, size_t count) {
+#ifndef MSG_MORE
+#define MSG_MORE 0
+#endif
+
+/* `more`: something follows at once, so that a segment need not leave half full. */
+static inline ssize_t hc_send_many(int fd, struct iovec *pieces, size_t count, int more) {
     struct msghdr message;
     ssize_t n;
     memset(&message, 0, sizeof(message));
     message.msg_iov = pieces;
     message.msg_iovlen = count;
     do {
-        n = sendmsg(fd, &message, MSG_NOSIGNAL);
+        n = sendmsg(fd, &message, more ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
     return n;
 }

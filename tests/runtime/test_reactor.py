@@ -334,6 +334,23 @@ def test_a_truncated_file_ends_the_connection(stand: Stand, tmp_path: Path) -> N
     assert peer.recv(1) == b""
 
 
+def test_a_file_that_no_descriptor_is_left_for(stand: Stand, tmp_path: Path) -> None:
+    """The error is the caller's, and no descriptor of somebody else is closed for it."""
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 1000)
+    _, connection = stand.connect()
+    known = sorted(os.listdir("/dev/fd"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with path.open("rb") as file:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            with pytest.raises(OSError, match="Too many|Invalid"):
+                connection.transport.send_file(file.fileno(), 0, 1000)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert sorted(os.listdir("/dev/fd")) == known
+
+
 def test_accepting_pauses_when_descriptors_run_out(stand: Stand) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     waiting = socket.socket()

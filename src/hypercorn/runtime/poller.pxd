@@ -32,7 +32,7 @@ cdef extern from "sockets.h" nogil:
     int hc_local(int fd, sockaddr_storage* address)
     ssize_t hc_receive(int fd, void* buffer, size_t size)
     ssize_t hc_send(int fd, const void* data, size_t size)
-    ssize_t hc_send_many(int fd, iovec* pieces, size_t count)
+    ssize_t hc_send_many(int fd, iovec* pieces, size_t count, int more)
     ssize_t hc_send_file(int fd, int file, off_t* offset, size_t size)
     int shutdown(int fd, int how)
     int close(int fd)

@@ -44,9 +44,14 @@ cdef enum:
     SHORT = 4096  # bytes of a read whose stream may begin with others
     KEPT = 131072  # bytes of a piece above which it is kept whole until all of it is sent
     LARGE = 4096  # bytes of output that leave at once
+    BODY = 262144  # bytes of a piece that is worth a file when it comes again
+    LARGEST_BODY = 4194304  # ... and is too long for one
+    HELD_BODIES = 33554432  # bytes in such files at the most
+    SEEN = 2  # pieces that are waited for to come again
     JOIN = 4096  # bytes up to which joining pieces is cheaper than a list of them
 
 cdef bint HAS_SENDFILE = sys.platform == "linux"
+cdef double BODY_AGE = 5.0  # seconds after which a body that is not sent any more is let go
 cdef double TOGETHER = 0.001  # seconds that an answer may wait for a slow application before it
 ACCEPT_PAUSE = 1.0  # seconds without accepting when descriptors have run out
 
@@ -70,6 +75,7 @@ cdef class Reactor:
     cdef list waiting  # transports whose own turn is to end soon
     cdef list beginning  # streams that begin together
     cdef list held  # their transports, whose turns end with that
+    cdef Bodies bodies
     cdef bint ending, turning, burying
     cdef long long number  # of the turn
     cdef char* buffer
@@ -89,6 +95,7 @@ cdef class Reactor:
         self.waiting = []
         self.beginning = []
         self.held = []
+        self.bodies = Bodies(self)
         self.fd = hc_poller_open()
         if self.fd < 0:
             raise OSError(errno, os.strerror(errno))
@@ -212,6 +219,7 @@ cdef class Reactor:
         for transport in list(self.open):
             (<ReactorTransport>transport).shut()
         self.bury()
+        self.bodies.close()
         if self.fd >= 0:
             close(self.fd)
             self.fd = -1
@@ -368,4 +376,5 @@ cdef address_of(sockaddr_storage* address):
     return ((<bytes>(<char*>text)).decode("ascii"), port)
 
 
+include "reactor_bodies.pxi"
 include "reactor_transport.pxi"

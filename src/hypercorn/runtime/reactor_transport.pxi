@@ -1,19 +1,28 @@
 # The transports of the reactor: part of reactor.pyx.
 
 cdef class FileRange:
-    """A range of a file that waits to be sent, with a descriptor of its own."""
+    """A range of a file that waits to be sent, with a descriptor of its own, or that of its `owner`."""
 
     cdef int fd
-    cdef off_t offset
+    cdef object owner
+    cdef bint lent
+    cdef off_t start, offset
     cdef long long left
 
-    def __cinit__(self, int fd, long long offset, long long left):
-        self.fd = os.dup(fd)
-        self.offset = offset
+    def __cinit__(self, int fd, long long offset, long long left, owner=None):
+        self.fd = -1  # should the next step fail
+        self.owner = owner
+        self.lent = owner is not None
+        self.fd = fd if self.lent else os.dup(fd)
+        self.start = self.offset = offset
         self.left = left
 
+    cdef bint whole(self):
+        """True while nothing of it was sent."""
+        return self.offset == self.start
+
     def __dealloc__(self):
-        if self.fd >= 0:
+        if self.fd >= 0 and not self.lent:
             close(self.fd)
 
 
@@ -145,11 +154,13 @@ cdef class ReactorTransport(Transport):
             out.clear()
             self.out_size = 0
             return
+        if size >= BODY:
+            self.reactor.bodies.by_reference(out)
         if self.pending:
             self.pending += out
             out.clear()
         else:
-            if len(out) == 1:
+            if len(out) == 1 and isinstance(out[0], bytes):
                 data = <bytes>out[0]
                 out.clear()
             elif size <= JOIN:
@@ -174,11 +185,21 @@ cdef class ReactorTransport(Transport):
                     return
                 sent = 0
             self.skip(sent)
+            if sent and self.pending and isinstance(self.pending[0], FileRange) and (<FileRange>self.pending[0]).whole():
+                sent += self.send_next()
         self.out_size = 0
         self.pending_size += size - sent
         if self.pending:
             self.watch()
             self.check_high_water()
+
+    cdef ssize_t send_next(self):
+        """Sends on after what stood before a file went out whole."""
+        cdef ssize_t sent = self.send_pieces()
+        if sent <= 0:
+            return 0  # the poller tells of a socket that is full, and of one that is broken
+        self.skip(sent)
+        return sent
 
     cdef check_high_water(self):
         """Asks the connection to pause when too much waits."""
@@ -211,13 +232,12 @@ cdef class ReactorTransport(Transport):
             count = PIECES
         for i in range(count):
             if isinstance(self.pending[i], FileRange):
-                count = i
-                break
+                return hc_send_many(self.fd, pieces, i, True)
             piece = <bytes>self.pending[i]
             pieces[i].iov_base = PyBytes_AS_STRING(piece) + offset
             pieces[i].iov_len = PyBytes_GET_SIZE(piece) - offset
             offset = 0
-        return hc_send_many(self.fd, pieces, count)
+        return hc_send_many(self.fd, pieces, count, False)
 
     cdef skip(self, Py_ssize_t sent):
         """Forgets bytes at the front of `pending`."""
