@@ -228,10 +228,12 @@ def drip(client: Client, frame: bytes, stream: int, seconds: float) -> float:
         if time.monotonic() - began > seconds:
             break
         client.send(frame)
+        pause = time.monotonic() + 0.02
         try:
             assert client.read(), "the connection ended"
         except TimeoutError:
             pass
+        time.sleep(max(0.0, pause - time.monotonic()))  # an answer to each frame would make it a flood
     client.peer.sock.settimeout(patience)
     return time.monotonic() - began
 

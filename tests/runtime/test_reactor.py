@@ -344,7 +344,7 @@ def test_a_file_that_no_descriptor_is_left_for(stand: Stand, tmp_path: Path) -> 
     with path.open("rb") as file:
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
         try:
-            with pytest.raises(OSError, match="Too many|Invalid"):
+            with pytest.raises(OSError, match=r"Too many|Invalid"):
                 connection.transport.send_file(file.fileno(), 0, 1000)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
