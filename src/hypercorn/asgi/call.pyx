@@ -5,6 +5,7 @@ the whole difference, and the reason for a twin: it is a fifth of the cost of a 
 """
 
 from collections.abc import Coroutine
+from inspect import Parameter, Signature
 
 cimport cython
 from cpython.object cimport PyObject
@@ -380,8 +381,13 @@ cdef class AppCall:
 cdef class Port:
     """What an application gets as `receive` or `send`: as a bound method of its stream, made and called for less."""
 
+    cdef object __weakref__
     cdef vectorcallfunc vectorcall
     cdef readonly ASGIStream __self__
+
+    @property
+    def __signature__(self):
+        return Signature(self.parameters)
 
     def __repr__(self):
         return f"<{self.__name__} of {self.__self__!r}>"
@@ -396,11 +402,13 @@ cdef class Port:
 @cython.final
 cdef class ReceivePort(Port):
     __name__ = __qualname__ = "receive"
+    parameters = ()
 
 
 @cython.final
 cdef class SendPort(Port):
     __name__ = __qualname__ = "send"
+    parameters = (Parameter("message", Parameter.POSITIONAL_OR_KEYWORD),)
 
 
 cdef PyObject* receive_called(PyObject* self, PyObject** arguments, size_t many, PyObject* names) except NULL:
