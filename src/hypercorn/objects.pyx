@@ -83,7 +83,7 @@ cpdef bint is_untouched(thing) except -1:
     attributes: so it can serve again as if it were new."""
     cdef PyTypeObject* kind = Py_TYPE(thing)
     cdef PyObject** attributes
-    if Py_REFCNT(thing) != 1:
+    if not LOCKED or Py_REFCNT(thing) != 1:
         return False
     attributes = _PyObject_GetDictPtr(thing)
     if attributes is NULL or attributes[0] is not NULL:

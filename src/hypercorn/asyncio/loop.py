@@ -37,6 +37,21 @@ def references_here() -> int:
 KNOWN_HERE = references_here()
 
 
+def tasks_are_known_by(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether asyncio looks for a loop's current task where this module puts it."""
+    if type(current_tasks) is not dict:
+        return False
+    before = current_tasks.get(loop)
+    probe: Any = object()
+    current_tasks[loop] = probe
+    try:
+        return current_task(loop) is probe
+    finally:
+        del current_tasks[loop]
+        if before is not None:
+            current_tasks[loop] = before
+
+
 class Parking:
     """What one task awaits: as much of a future as a task asks for.
 
@@ -166,7 +181,7 @@ class AsyncioLoop(Runtime):
         # Requests start from the variables of the server's start, never from another request's.
         self.variables: Context = copy_context()
         self.eager = EAGER and loop.get_task_factory() is None
-        self.lazy = self.eager and LAZY and type(current_tasks) is dict and type(eager_tasks) is set
+        self.lazy = self.eager and LAZY and type(eager_tasks) is set and tasks_are_known_by(loop)
         self.spare: Any = None  # a task that a call had for its one step, and that nobody else saw
         # Calls that go on in the loop's next turn, and the callback that they share. Whether it is the last that the
         # loop was asked for is known only where its queue is to be seen (not on uvloop); else each has one of its own.
