@@ -130,7 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.connections < 1:
         parser.error("--connections must be 1 or more")
     try:
-        servers = chosen(all_servers(options.peers), options.server)
+        servers = chosen([one for one in all_servers(options.peers) if one.interface == "asgi"], options.server)
     except ServerError as error:
         print(f"bench.memory: {error}", file=sys.stderr)
         return 2

@@ -1,21 +1,17 @@
 """The compiled twin of `objects.py`."""
 
+from types import MemberDescriptorType
+
 cimport cython
-from cpython.contextvars cimport PyContext_Copy
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.contextvars cimport PyContext_Copy
 from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
-
 from libc.string cimport memcmp, memset
 
-import sysconfig
-from types import MemberDescriptorType
-
-LOCKED = not sysconfig.get_config_var("Py_GIL_DISABLED")
-
 cdef extern from "Python.h":
-    ctypedef object (*newfunc)(object kind, object arguments, PyObject* named)
+    ctypedef object (*newfunc)(PyTypeObject* kind, object arguments, PyObject* named)
     ctypedef PyObject* (*allocfunc)(PyTypeObject*, Py_ssize_t) except NULL
     ctypedef void (*freefunc)(void*) noexcept
     ctypedef struct PyTypeObject:
@@ -41,7 +37,8 @@ cdef extern from "Python.h":
     ctypedef struct PyMemberDescrObject:
         PyMemberDef* d_member
 
-cdef extern from "watch.h":
+cdef extern from "objects.h":
+    bint LOCKED "HC_LOCKED"
     ctypedef void (*hc_changed)(PyObject* it) noexcept
     int hc_watcher(hc_changed tell)
     int hc_watch(int watcher, object it) except -1
@@ -65,7 +62,8 @@ cdef tuple NOTHING = ()
 
 cpdef new_object(kind):
     """An object of a class as its `__new__` makes it, without arguments."""
-    return (<PyTypeObject*>kind).tp_new(kind, NOTHING, NULL)
+    cdef PyTypeObject* it = <PyTypeObject*>kind
+    return it.tp_new(it, NOTHING, NULL)
 
 
 cpdef Py_ssize_t references(thing) noexcept:

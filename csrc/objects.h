@@ -1,8 +1,16 @@
-/* Being told when a dict changes (PyDict_Watch, CPython 3.12 and later). Elsewhere nobody is told: hc_watcher is -1. */
-#ifndef HYPERCORN_WATCH_H
-#define HYPERCORN_WATCH_H
+/* What `hypercorn.objects` asks of the interpreter: whether it has its lock, and to be told when a dict changes
+ * (PyDict_Watch, CPython 3.12 and later; elsewhere nobody is told, and hc_watcher is -1). */
+#ifndef HYPERCORN_OBJECTS_H
+#define HYPERCORN_OBJECTS_H
 
 #include <Python.h>
+
+/* Whether one thread at a time runs Python: without that a count of references tells nothing. */
+#ifdef Py_GIL_DISABLED
+#define HC_LOCKED 0
+#else
+#define HC_LOCKED 1
+#endif
 
 typedef void (*hc_changed)(PyObject *dict);
 
