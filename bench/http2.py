@@ -7,6 +7,8 @@
 COMMAND starts a server of `bench.http2:app`, with PORT where the port belongs:
 
     python -m bench.http2 download hypercorn -k uvloop -b 127.0.0.1:PORT bench.http2:app
+
+`resets` needs `--keep-alive-max-requests 1000000`, as a connection ends in peace after 1,000 requests by default.
 """
 
 from __future__ import annotations
