@@ -200,11 +200,13 @@ def test_a_pool_gives_objects_that_are_as_new() -> None:
     """Of a stream: what one request left in the memory is not there for the next."""
     from hypercorn.asgi.http import HTTPStream
 
-    seen = set()
+    one = HTTPStream.__new__(HTTPStream)
+    place = id(one)
+    del one
+    assert id(HTTPStream.__new__(HTTPStream)) == place
     for n in range(200):
         streams: list[Any] = [HTTPStream.__new__(HTTPStream) for _ in range(n)]
         for stream in streams:
-            seen.add(id(stream))
             assert stream.scope is None
             assert stream.pieces is None
             assert stream.state == stream.status == 0
@@ -216,7 +218,6 @@ def test_a_pool_gives_objects_that_are_as_new() -> None:
         del streams
         if n % 50 == 0:
             gc.collect()
-    assert len(seen) < 10_000
 
 
 @compiled_only
