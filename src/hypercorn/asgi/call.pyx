@@ -385,10 +385,6 @@ cdef class Port:
     cdef vectorcallfunc vectorcall
     cdef readonly ASGIStream __self__
 
-    @property
-    def __signature__(self):
-        return Signature(self.parameters)
-
     def __repr__(self):
         return f"<{self.__name__} of {self.__self__!r}>"
 
@@ -402,13 +398,13 @@ cdef class Port:
 @cython.final
 cdef class ReceivePort(Port):
     __name__ = __qualname__ = "receive"
-    parameters = ()
+    __signature__ = Signature()
 
 
 @cython.final
 cdef class SendPort(Port):
     __name__ = __qualname__ = "send"
-    parameters = (Parameter("message", Parameter.POSITIONAL_OR_KEYWORD),)
+    __signature__ = Signature([Parameter("message", Parameter.POSITIONAL_OR_KEYWORD)])
 
 
 cdef PyObject* receive_called(PyObject* self, PyObject** arguments, size_t many, PyObject* names) except NULL:
