@@ -3,6 +3,7 @@ bytes, the verdict of the tables everywhere. The floods are given to each loop o
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -214,17 +215,20 @@ def test_floods(arena: Arena, row: str, backend: str) -> None:
 
 
 def pour(client: Conversation, octets: bytes) -> None:
-    """Sends on a socket that does not block, and reads whatever comes meanwhile."""
+    """Sends on a socket that does not block, and reads whatever comes meanwhile. It sleeps while there is nothing to
+    do: the server is a thread of this process, and a client that looks again and again would keep it from its work."""
+    sock = client.peer.sock
     end = time.monotonic() + PATIENCE
     at = 0
     while at < len(octets) and not client.reader.goaways:
         assert time.monotonic() < end
+        select.select([sock], [sock], [], 1)
         try:
-            at += client.peer.sock.send(octets[at:])
+            at += sock.send(octets[at:])
         except BlockingIOError:
             pass
         try:
-            received = client.peer.sock.recv(262144)
+            received = sock.recv(262144)
             if not received:
                 raise ConnectionError
             client.reader.feed(received)
