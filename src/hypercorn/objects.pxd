@@ -20,15 +20,21 @@ cdef class Slot:
 cdef struct Copy:
     PyObject* copy
     PyObject* empty
-    bint changed, has_more
+    PyObject* inner  # or NULL
+    bint changed
 
 @cython.final
 cdef class Copies:
     cdef dict template
     cdef list empty_at
+    cdef object inner_at  # a key or None
     cdef bint told  # of changes
     cdef Py_ssize_t count, last
     cdef Copy given[KEPT]
     cdef bint is_back(self, Py_ssize_t i) noexcept
-    cpdef dict take(self, str more=*, value=*)
-    cdef dict fresh(self, str more, value)
+    cpdef dict take(self)
+    cpdef dict make(self)
+    cdef dict fresh(self)
+    cdef PyObject* watched(self, dict it) except NULL
+    cdef forget(self, Copy* one)
+    cdef let(self, PyObject* it)

@@ -44,15 +44,19 @@ def pool(kind: type) -> None:
 
 class Copies:
     """Copies of a small dict, one for each who asks. Where a value is Ellipsis they have an empty dict of their own,
-    the same one in all such places."""
+    the same one in all such places; where one value is a dict, a copy of that."""
 
     def __init__(self, template: dict[str, Any]) -> None:
         self.template = template
 
-    def take(self, more: str | None = None, value: Any = None) -> dict[str, Any]:
-        """A copy that nobody else has. `more`, `value`: one key that it has beside those of the template."""
+    def make(self) -> dict[str, Any]:
+        """One for somebody who is going to change it."""
         empty: dict[str, Any] = {}
-        copy = {key: empty if value is ... else value for key, value in self.template.items()}
-        if more is not None:
-            copy[more] = value
-        return copy
+        return {
+            key: empty if value is ... else value.copy() if type(value) is dict else value
+            for key, value in self.template.items()
+        }
+
+    def take(self) -> dict[str, Any]:
+        """A copy that nobody else has."""
+        return self.make()

@@ -178,21 +178,19 @@ cpdef bint same_text(one, str other) except -1:
     )
 
 
-# Who is told of changed dicts: what Copies there are, and whether the change is their own.
-cdef list watching = []
-cdef bint ours = False
+cdef list watching = []  # the Copies that are told of changes
 
 
 cdef void changed(PyObject* it) noexcept:
-    """Somebody is about to change a copy, or its empty dict."""
+    """Somebody is about to change a copy, or a dict in it."""
     cdef Copies copies
+    cdef Copy* one
     cdef Py_ssize_t i
-    if ours:
-        return
     for copies in watching:
         for i in range(copies.count):
-            if copies.given[i].copy is it or copies.given[i].empty is it:
-                copies.given[i].changed = True
+            one = &copies.given[i]
+            if one.copy is it or one.empty is it or one.inner is it:
+                one.changed = True
                 return
 
 
@@ -202,12 +200,13 @@ cdef int watcher = hc_watcher(changed)
 @cython.final
 cdef class Copies:
     """Copies of a small dict, one for each who asks. Where a value is Ellipsis they have an empty dict of their own,
-    the same one in all such places. One that nobody has any more goes out again if nobody has changed it, where the
-    interpreter tells of changes: to make and to free one costs more."""
+    the same one in all such places; where one value is a dict, a copy of that. One that nobody has any more goes out
+    again if nobody has changed it, where the interpreter tells of changes: to make and to free one costs more."""
 
     def __init__(self, dict template):
         self.template = template
         self.empty_at = [key for key, value in template.items() if value is ...]
+        self.inner_at = next((key for key, value in template.items() if type(value) is dict), None)
         self.count = 0
         self.last = -1
         self.told = watcher >= 0 and len(watching) < TOLD
@@ -221,56 +220,59 @@ cdef class Copies:
             not one.changed
             and references_to(one.copy) == 1
             and references_to(one.empty) == 1 + PyList_GET_SIZE(self.empty_at)
+            and (one.inner is NULL or references_to(one.inner) == 2)
         )
 
-    cpdef dict take(self, str more=None, value=None):
-        """A copy that nobody else has. `more`, `value`: one key that it has beside those of the template."""
-        cdef dict copy
-        global ours
+    cpdef dict take(self):
+        """A copy that nobody else has."""
         if self.count and self.is_back(0):
             self.last = 0
         else:
             self.last += 1
             if self.last >= self.count or not self.is_back(self.last):
-                return self.fresh(more, value)
-        copy = <dict>self.given[self.last].copy
-        if more is not None or self.given[self.last].has_more:
-            ours = True
-            try:
-                if more is not None:
-                    copy[more] = value
-                else:
-                    copy.popitem()  # it came last
-            finally:
-                ours = False
-            self.given[self.last].has_more = more is not None
-        return copy
+                return self.fresh()
+        return <dict>self.given[self.last].copy
 
-    cdef dict fresh(self, str more, value):
-        """One that is made, and remembered for when it comes back."""
+    cpdef dict make(self):
+        """One for somebody who is going to change it: it does not come back."""
         cdef dict copy = self.template.copy(), empty = {}
-        cdef Copy* one
         for key in self.empty_at:
             copy[key] = empty
-        if more is not None:
-            copy[more] = value
+        if self.inner_at is not None:
+            copy[self.inner_at] = (<dict>self.template[self.inner_at]).copy()
+        return copy
+
+    cdef dict fresh(self):
+        """One that is made, and remembered for when it comes back."""
+        cdef dict copy = self.make()
+        cdef Copy* one
         if not self.told or self.last >= KEPT:
             self.last = -1
             return copy
         one = &self.given[self.last]
         if self.last < self.count:
-            for it in (<object>one.copy, <object>one.empty):
-                hc_unwatch(watcher, it)
-            Py_DECREF(<object>one.copy)
-            Py_DECREF(<object>one.empty)
+            self.forget(one)
         else:
             self.count += 1
-        Py_INCREF(copy)
-        Py_INCREF(empty)
-        one.copy = <PyObject*>copy
-        one.empty = <PyObject*>empty
+        one.copy = self.watched(copy)
+        one.empty = self.watched(copy[self.empty_at[0]] if self.empty_at else {})
+        one.inner = NULL if self.inner_at is None else self.watched(copy[self.inner_at])
         one.changed = False
-        one.has_more = more is not None
-        hc_watch(watcher, copy)
-        hc_watch(watcher, empty)
         return copy
+
+    cdef PyObject* watched(self, dict it) except NULL:
+        """A dict that is kept, and whose changes are told."""
+        hc_watch(watcher, it)
+        Py_INCREF(it)
+        return <PyObject*>it
+
+    cdef forget(self, Copy* one):
+        """Lets a copy be of those who have it."""
+        self.let(one.copy)
+        self.let(one.empty)
+        if one.inner is not NULL:
+            self.let(one.inner)
+
+    cdef let(self, PyObject* it):
+        hc_unwatch(watcher, <object>it)
+        Py_DECREF(<object>it)

@@ -25,11 +25,10 @@ class Beginning(Stream):
         self.on_begin()
 
 
-def serve(stand: Stand, *actions: Callable[[], object], data: bytes = b"q") -> list[tuple[socket.socket, Told]]:
-    """As many connections, whose bytes have come before the turn; each begins a stream that does its action and then
-    answers."""
+def connect(stand: Stand, *actions: Callable[[], object]) -> list[tuple[socket.socket, Told]]:
+    """As many connections; each begins a stream for its bytes, which does its action and then answers."""
     pairs = [stand.connect() for _ in actions]
-    for action, (peer, connection) in zip(actions, pairs, strict=True):
+    for action, (_, connection) in zip(actions, pairs, strict=True):
 
         def on_data(connection: Told, data: bytes, action: Callable[[], object] = action) -> None:
             def begin() -> None:
@@ -41,6 +40,13 @@ def serve(stand: Stand, *actions: Callable[[], object], data: bytes = b"q") -> l
                 begin()
 
         connection.on_data = on_data
+    return pairs
+
+
+def serve(stand: Stand, *actions: Callable[[], object], data: bytes = b"q") -> list[tuple[socket.socket, Told]]:
+    """Such connections, whose bytes have come before the turn."""
+    pairs = connect(stand, *actions)
+    for peer, _ in pairs:
         peer.sendall(data)
     assert select.select([stand.reactor.fd], [], [], 5)[0], "nothing came"
     time.sleep(0.05)  # over loopback all of it is there by now
@@ -138,3 +144,45 @@ def test_more_than_begin_together(stand: Stand) -> None:
     assert counts[:64] == [64] * 64
     assert counts[64:] == [70] * 6
     assert all(read(peer, 6) == b"answer" for peer, _ in pairs)
+
+
+
+class Relay:
+    """Connections each of whose streams has the next one's client send: `served` of them were begun."""
+
+    def __init__(self, stand: Stand, count: int, data: bytes = b"q") -> None:
+        self.served = 0
+        self.data = data
+        self.pairs = connect(stand, *[self.pass_on] * count)
+        self.pairs[0][0].sendall(b"q")
+        assert select.select([stand.reactor.fd], [], [], 5)[0], "nothing came"
+
+    def pass_on(self) -> None:
+        self.served += 1
+        if self.served < len(self.pairs):
+            self.pairs[self.served][0].sendall(self.data)
+
+
+def test_what_comes_meanwhile_is_served_in_the_same_turn(stand: Stand) -> None:
+    relay = Relay(stand, 5)
+    stand.turn()
+    assert relay.served == 5
+    assert all(read(peer, 6) == b"answer" for peer, _ in relay.pairs)
+
+
+def test_a_turn_ends_though_more_comes(stand: Stand) -> None:
+    relay = Relay(stand, 80)
+    counts = []
+    while relay.served < 80:
+        before = relay.served
+        stand.turn()
+        counts.append(relay.served - before)
+    assert counts == [32, 32, 16]
+
+
+def test_after_much_data_the_loop_has_its_turn_first(stand: Stand) -> None:
+    relay = Relay(stand, 4, b"q" * 5000)
+    stand.turn()
+    assert relay.served == 2, "the second came with much data, and is the last of this turn"
+    stand.turn()
+    assert relay.served == 3

@@ -21,31 +21,52 @@ SCHEMES = {"http": "ws", "https": "wss"}
 ASGI = Copies({"version": "3.0", "spec_version": SPEC_VERSION})
 # What an application may ask of a response beyond the specification's core, and gets of a request: each with an empty
 # dict.
-EXTENSIONS = Copies(
-    {
-        "http.response.early_hint": ...,
-        "http.response.trailers": ...,
-        "http.response.pathsend": ...,
-        "http.response.zerocopysend": ...,
-    }
-)
-OLD_EXTENSIONS = Copies({"http.response.pathsend": ..., "http.response.zerocopysend": ...})
-MORE_EXTENSIONS = Copies(
-    {
-        "http.response.early_hint": ...,
-        "http.response.trailers": ...,
-        "http.response.pathsend": ...,
-        "http.response.zerocopysend": ...,
-        "http.request.trailers": ...,
-    }
-)
+OLD = {"http.response.pathsend": ..., "http.response.zerocopysend": ...}
+PLAIN = {"http.response.early_hint": ..., "http.response.trailers": ..., **OLD}
+MORE = {**PLAIN, "http.request.trailers": ...}
+SESSIONS = 8  # TLS sessions that differ, whose extensions are remembered
+
+
+class Extensions:
+    """What the requests of a connection offer an application, by their version: over TLS with what there is to say of
+    that (ASGI TLS extension)."""
+
+    __slots__ = ("more", "old", "plain")
+
+    def __init__(self, tls: dict[str, Any] | None = None) -> None:
+        session = {} if tls is None else {"tls": tls}
+        self.old = Copies({**OLD, **session})
+        self.plain = Copies({**PLAIN, **session})
+        self.more = Copies({**MORE, **session})
+
+    def of(self, version: str, chunked: bool) -> Copies:
+        """What to take a request's from."""
+        if same_text(version, "1.1") and not chunked:
+            return self.plain
+        return self.old if same_text(version, "1.0") else self.more
+
+
+BARE = Extensions()
+_sessions: list[tuple[dict[str, Any], Extensions]] = []
+
+
+def session_extensions(tls: dict[str, Any]) -> Extensions | None:
+    """What the requests of a TLS session offer; most sessions are like others. None: `tls` beside BARE."""
+    for known, extensions in _sessions:
+        if known == tls:
+            return extensions
+    if tls["client_cert_chain"] or len(_sessions) >= SESSIONS:
+        return None
+    extensions = Extensions(tls)
+    _sessions.append((tls, extensions))
+    return extensions
 
 
 class ScopeTemplate:
     """What the scopes of a connection's requests have in common: a copy and some stores into it are less work than all
     stores into a dict that grows."""
 
-    __slots__ = ("method", "path", "query_string", "raw_path", "scope", "version")
+    __slots__ = ("extensions", "method", "path", "query_string", "raw_path", "scope", "version")
 
     def __init__(self, context: ASGIContext, transport: Transport) -> None:
         self.version = "1.1"
@@ -53,6 +74,7 @@ class ScopeTemplate:
         self.path: Any = ""
         self.raw_path: Any = b""
         self.query_string: Any = b""
+        self.extensions: Extensions | None = BARE if transport.tls is None else session_extensions(transport.tls)
         self.scope: dict[str, Any] = {
             "type": "http",
             "asgi": None,
@@ -104,22 +126,17 @@ def http_scope(context: ASGIContext, transport: Transport, head: RequestHead | N
     scope["asgi"] = ASGI.take()
     scope["headers"] = head.headers
     scope["state"] = context.state.copy()
-    offered = offered_extensions(version, head.chunked)
-    if transport.tls is None:
-        extensions = offered.take()
-    else:
-        extensions = offered.take("tls", transport.tls.copy())  # ASGI TLS extension
-    scope["extensions"] = extensions
+    known = template.extensions
+    if known is not None and not head.may_push:
+        scope["extensions"] = known.of(version, head.chunked).take()
+        return scope
+    offered = BARE if known is None else known
+    extensions = scope["extensions"] = offered.of(version, head.chunked).make()
+    if known is None:
+        extensions["tls"] = transport.tls.copy()  # type: ignore[union-attr]
     if head.may_push:
         extensions["http.response.push"] = {}
     return scope
-
-
-def offered_extensions(version: str, chunked: bool) -> Copies:
-    """What to take a request's extensions from."""
-    if same_text(version, "1.1") and not chunked:
-        return EXTENSIONS
-    return OLD_EXTENSIONS if same_text(version, "1.0") else MORE_EXTENSIONS
 
 
 def connection_scope(context: ASGIContext, transport: Transport) -> dict[str, Any]:

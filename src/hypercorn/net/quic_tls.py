@@ -143,7 +143,7 @@ def tls_extension(tls: Any) -> dict[str, Any]:
     peer = tls._peer_certificate
     return {
         "server_cert": pem(tls.certificate),
-        "client_cert_chain": [] if peer is None else [pem(one) for one in (peer, *tls._peer_certificate_chain)],
+        "client_cert_chain": () if peer is None else tuple(map(pem, (peer, *tls._peer_certificate_chain))),
         "client_cert_name": None if peer is None else peer.subject.rfc4514_string(),
         "client_cert_error": None,  # a certificate that is in error ends the connection
         "tls_version": 0x0304,

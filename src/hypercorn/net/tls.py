@@ -232,7 +232,7 @@ def tls_extension(connection: Any) -> dict[str, Any]:
     peer = connection.getpeercert()
     return {
         "server_cert": _certificates.get(context),
-        "client_cert_chain": _chain(connection),
+        "client_cert_chain": tuple(_chain(connection)),
         "client_cert_name": distinguished_name(peer["subject"]) if peer else None,
         "client_cert_error": None,  # a certificate that is in error ends the handshake
         "tls_version": _VERSIONS.get(connection.version() or ""),

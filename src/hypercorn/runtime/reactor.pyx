@@ -41,6 +41,7 @@ cdef enum:
     FILE_PIECE = 1048576  # bytes of a file sent to one socket in a turn
     BULK = 32768  # bytes in one read that tell of more to come
     CALLS = 64  # streams that begin together
+    SPREAD = 32  # sockets of a turn over which the price of the loop is spread well enough
     SHORT = 4096  # bytes of a read whose stream may begin with others
     KEPT = 131072  # bytes of a piece above which it is kept whole until all of it is sent
     LARGE = 4096  # bytes of output that leave at once
@@ -106,33 +107,45 @@ cdef class Reactor:
         free(self.buffer)
 
     def turn(self):
-        """Serves the sockets that are ready, once each."""
-        cdef int n, i
+        """Serves the sockets that are ready, and those that become so while small requests are answered."""
+        cdef int n, served
         if self.turning or self.fd < 0:
             return
         self.turning = True
         try:
             self.number += 1
             n = hc_poller_ready(self.fd, self.events, HC_MAX_EVENTS)
-            for i in range(n):
-                handler = <object>self.events[i].data
-                try:
-                    if isinstance(handler, ReactorTransport):
-                        (<ReactorTransport>handler).ready(self.events[i].what)
-                    elif not (<ReactorListener>handler).gives_way():
-                        (<ReactorListener>handler).accept()
-                except Exception as error:
-                    self.failed(handler, error)
-                if len(self.beginning) >= CALLS:
-                    self.begin_together()
-            if self.beginning:
-                self.begin_together()
+            served = n
+            while self.serve_ready(n) and served < SPREAD:
+                n = hc_poller_ready(self.fd, self.events, HC_MAX_EVENTS - served)
+                served += n
             if self.waiting:
                 self.end_turns()
         finally:
             self.turning = False
         if self.dead:
             self.bury()
+
+    cdef bint serve_ready(self, int n) except -1:
+        """Serves `n` sockets, once each. True where requests were begun by it: others may have come meanwhile."""
+        cdef bint begun = False
+        cdef int i
+        for i in range(n):
+            handler = <object>self.events[i].data
+            try:
+                if isinstance(handler, ReactorTransport):
+                    (<ReactorTransport>handler).ready(self.events[i].what)
+                elif not (<ReactorListener>handler).gives_way():
+                    (<ReactorListener>handler).accept()
+            except Exception as error:
+                self.failed(handler, error)
+            if len(self.beginning) >= CALLS:
+                self.begin_together()
+                begun = True
+        if self.beginning:
+            self.begin_together()
+            begun = True
+        return begun
 
     cdef begin_together(self):
         """Begins the streams that this turn's reads came to, then sends what was answered: each layer's code runs for

@@ -3,6 +3,7 @@ cimport cython
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
 
 cdef Py_ssize_t RECORD, BATCH, SEALED
+cdef object take_in, take_out
 
 cdef class TLSTransport(Transport):
     cdef public TLSConnection session
@@ -19,9 +20,10 @@ cdef class TLSConnection(Connection):
     cdef public TLSTransport plain
     cpdef answer_plain(self)
     cpdef bint handshake(self) except -1
-    @cython.locals(pieces=list, size=Py_ssize_t, full=bint, waiting=Py_ssize_t, wanted=Py_ssize_t, data=bytes)
-    cpdef decrypt(self)
+    @cython.locals(pieces=list, size=Py_ssize_t, full=bint, wanted=Py_ssize_t, data=bytes)
+    cpdef decrypt(self, Py_ssize_t waiting)
     cpdef hand_up(self, bytes data)
     cpdef encrypt(self, bytes data)
+    @cython.locals(data=bytes)
     cpdef send_encrypted(self)
     cpdef say_goodbye(self)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 RECORD = 16384  # bytes in a TLS record at the most (RFC 8446 section 5.1)
 BATCH = 65536  # decrypted bytes that go up at once
 SEALED = 262144  # encrypted bytes that leave before their turn ends: many answers of HTTP/2 by one call of the kernel
+take_in = ssl.MemoryBIO.write  # looked up once
+take_out = ssl.MemoryBIO.read
 
 
 class TLSTransport(Transport):
@@ -112,11 +114,14 @@ class TLSConnection(Connection):
             if 65 <= data[0] <= 90:  # a letter: the method of a plain request, as no record of TLS begins
                 self.answer_plain()
                 return None
-        self.incoming.write(data)
-        if not self.handshaken and not self.handshake():
-            return None
+        take_in(self.incoming, data)
+        waiting = len(data)  # whatever came before it was taken by the last read
+        if not self.handshaken:
+            if not self.handshake():
+                return None
+            waiting = self.incoming.pending
         plain.cork()
-        self.decrypt()
+        self.decrypt(waiting)
         plain.end_turn()
         return None
 
@@ -155,16 +160,15 @@ class TLSConnection(Connection):
             connection.shutdown()
         return True
 
-    def decrypt(self) -> None:
-        """Hands up everything that can be decrypted."""
+    def decrypt(self, waiting: int) -> None:
+        """Hands up everything that can be decrypted. `waiting`: bytes in `incoming`."""
         plain = self.plain
         incoming = self.incoming
         engine = self.engine
-        pieces: list[bytes] = []
+        pieces: list[bytes] | None = None
         size = 0
         full = True  # the last read may have left a part of a record
         # Asked first, since a read that finds nothing is an exception, the dearest part of a small request.
-        waiting: int = incoming.pending
         while waiting or (full and engine.pending()):
             wanted = RECORD if waiting == 0 or waiting > RECORD else waiting  # no plain text is longer than what it was
             try:
@@ -179,9 +183,14 @@ class TLSConnection(Connection):
                 if not plain.closing and plain.connection is not None:
                     plain.connection.eof_received()
                 return
-            pieces.append(data)
             full = len(data) == wanted
             waiting = incoming.pending
+            if pieces is None:
+                if not waiting and not full:
+                    self.hand_up(data)  # a small request, by itself
+                    return
+                pieces = []
+            pieces.append(data)
             size += len(data)
             if size >= BATCH:
                 self.hand_up(b"".join(pieces))
@@ -238,8 +247,9 @@ class TLSConnection(Connection):
 
     def send_encrypted(self) -> None:
         """Hands what was encrypted to the socket."""
-        if self.outgoing.pending:
-            self.transport.write(self.outgoing.read())
+        data = take_out(self.outgoing)
+        if data:
+            self.transport.write(data)
             if not self.transport.corked:
                 self.transport.flush()
 

@@ -23,12 +23,24 @@ cdef class Input(RequestHead):
     cdef Py_ssize_t line(self, Py_ssize_t limit, int long_code) noexcept
 
 
+cdef class Kept:
+    cdef bytes text
+    cdef uint64_t key
+    cdef bint used  # since it was last in the way of another
+
+@cython.final
+cdef class Shelf:
+    cdef list things
+    cdef uint64_t seen[64]  # the last key of each place
+    cdef Kept find(self, const uint8_t* p, size_t rest, uint64_t* keys)
+    cdef bint has(self, uint64_t key)
+    cdef bint wants(self, uint64_t key)
+    cdef put(self, Kept thing, const uint8_t* p, size_t n, uint64_t key)
+
 @cython.final
 cdef class HeadMemory:
-    cdef list lines
-    cdef list request_lines
-    cdef uint64_t seen[64]  # the last key of each slot
-    cdef uint64_t seen_lines[64]
+    cdef Shelf lines
+    cdef Shelf request_lines
     cdef bint recall_line(self, RequestParser parser) except -1
     cdef int note_line(self, RequestParser parser, const uint8_t* p, size_t n) except -1
     cdef bint recall(self, RequestParser parser) except -1
