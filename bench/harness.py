@@ -160,9 +160,7 @@ class Harness:
         transport, data = self.transport, exchange.data
         if self.socket is None:
             transport.corked = True
-            successor = self.connection.data_received(exchange.opening)
-            if successor is not None:
-                transport.connection = successor
+            self.connection.data_received(exchange.opening)
             transport.end_turn()
             while not transport.writes or transport.connection is self.connection:
                 await asyncio.sleep(0)

@@ -218,11 +218,13 @@ def pour(client: Conversation, octets: bytes) -> None:
     """Sends on a socket that does not block, and reads whatever comes meanwhile. It sleeps while there is nothing to
     do: the server is a thread of this process, and a client that looks again and again would keep it from its work."""
     sock = client.peer.sock
+    poller = select.poll()
+    poller.register(sock, select.POLLIN | select.POLLOUT)
     end = time.monotonic() + PATIENCE
     at = 0
     while at < len(octets) and not client.reader.goaways:
         assert time.monotonic() < end
-        select.select([sock], [sock], [], 1)
+        poller.poll(1000)
         try:
             at += sock.send(octets[at:])
         except BlockingIOError:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.http2 import PREFACE
+from tests.http2 import PREFACE, START, Reader, headers
 from tests.live import BACKENDS, Live, respond
 from tests.peer import Peer
 
@@ -113,6 +113,19 @@ def test_in_pieces_and_before_http2() -> None:
             peer.send(V1[cut : cut + 7])
         peer.send(PREFACE)
         assert peer.take(9)[3] == 4, "SETTINGS"
+
+
+def test_with_all_of_a_request_of_http2() -> None:
+    with live("asyncio") as server, Peer(("127.0.0.1", server.port)) as peer:
+        reader = Reader()
+        peer.send(V1 + START + headers(1))
+        for stream in (1, 3):
+            while stream not in reader.answers or not reader.answers[stream].over:
+                received = peer.sock.recv(65536)
+                assert received
+                reader.feed(received)
+            assert reader.answers[stream].body == f"{SOURCE} {TARGET} http".encode()
+            peer.send(headers(3))
 
 
 def test_peers_that_are_not_trusted_are_ordinary_clients() -> None:

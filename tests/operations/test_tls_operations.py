@@ -134,7 +134,7 @@ def test_what_the_application_is_told(backend: str, version: str, authority: Any
         with live.connect(tls=client) as peer:
             scheme, told = json.loads(peer.get().body)
         assert scheme == "https"
-        assert told["client_cert_chain"] == ()
+        assert told["client_cert_chain"] == []
         assert told["client_cert_name"] is None
         client.load_cert_chain(mine["certfile"], mine["keyfile"])
         with live.connect(tls=client) as peer:

@@ -146,7 +146,6 @@ def test_more_than_begin_together(stand: Stand) -> None:
     assert all(read(peer, 6) == b"answer" for peer, _ in pairs)
 
 
-
 class Relay:
     """Connections each of whose streams has the next one's client send: `served` of them were begun."""
 

@@ -49,10 +49,9 @@ class Told(Connection):
         self.events: list[Any] = []
         self.on_data: Callable[[Told, bytes], None] = lambda connection, data: None
 
-    def data_received(self, data: bytes) -> Connection | None:
+    def data_received(self, data: bytes) -> None:
         self.events.append(data)
         self.on_data(self, data)
-        return None
 
     def eof_received(self) -> None:
         self.events.append("eof")

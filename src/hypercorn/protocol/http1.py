@@ -40,23 +40,22 @@ class HTTP1Connection(HTTP1Life):
 
     # -- from the transport
 
-    def data_received(self, data: bytes) -> Connection | None:
+    def data_received(self, data: bytes) -> None:
         if self.lost:
-            return None
+            return
         if self.lingering:
             self.unread += len(data)
             if self.unread > LINGER_BYTES:
                 self.close()
-            return None
+            return
         if not self.requests and self.context.http2 and self.parser.buffered() < len(PRIOR):
             if self.parser.buffered():
                 data = self.parser.take_rest() + data
             if data[:4] == PRIOR:
                 go_on_as_http2(self, data)
-                return None
+                return
         self.parser.feed(data)
         self.advance()
-        return None
 
     def turn_ended(self) -> None:
         if self.resume:

@@ -30,7 +30,7 @@ from hypercorn.protocol.flow import Sender, read_priority
 from hypercorn.protocol.http2_requests import HTTP2Requests
 from hypercorn.protocol.http2_stream import HTTP2Stream
 from hypercorn.protocol.http2_tunnel import open_tunnel
-from hypercorn.protocol.ports import Connection, Context, Transport
+from hypercorn.protocol.ports import Context, Transport
 from hypercorn.wire import http2_events as frames
 from hypercorn.wire.http2 import FrameParser
 from hypercorn.wire.http2_events import (
@@ -106,12 +106,12 @@ class HTTP2Connection(HTTP2Requests):
 
     # -- from the transport
 
-    def data_received(self, data: bytes) -> Connection | None:
+    def data_received(self, data: bytes) -> None:
         if self.lost or self.lingering:
             self.unread += len(data)
             if self.lingering and self.unread > LINGER_BYTES:
                 self.close()
-            return None
+            return
         parser = self.parser
         parser.feed(data)
         while not self.lost and not self.lingering:
@@ -131,7 +131,6 @@ class HTTP2Connection(HTTP2Requests):
             else:
                 self.other_frame(parser, event)
         self.input_used(parser.partial, parser.frames)
-        return None
 
     # -- requests
 

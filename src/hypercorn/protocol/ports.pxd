@@ -27,13 +27,14 @@ cdef class Transport:
     cdef public Py_ssize_t gather
     cdef public bint corked
     cdef public bint scheduled
+    cdef public bint deferred
     cdef public object client
     cdef public object server
     cdef public str scheme
     cdef public object scope_template
     cdef public dict tls
     cdef public bint trusted
-    @cython.locals(connection=Connection, successor=Connection)
+    @cython.locals(connection=Connection)
     cpdef received(self, bytes data)
     cpdef write(self, bytes data)
     cpdef bint cork(self) except -1
@@ -56,7 +57,7 @@ cdef class Connection:
     cdef public Context context
     cdef public double deadline
     cdef public Py_ssize_t answered
-    cpdef Connection data_received(self, bytes data)
+    cpdef data_received(self, bytes data)
     cpdef eof_received(self)
     cpdef connection_lost(self)
     cpdef pause_writing(self)

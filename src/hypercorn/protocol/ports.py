@@ -81,6 +81,7 @@ class Transport:
         "client",
         "connection",
         "corked",
+        "deferred",
         "gather",
         "out",
         "out_size",
@@ -101,6 +102,7 @@ class Transport:
         self.gather = GATHER
         self.corked = False
         self.scheduled = False
+        self.deferred = False  # the turn ends when those end that began together with it
         # What a scope says of the transport (ASGI HTTP scope): `client`, `server` and `scheme`.
         self.client: tuple[str, int] | None = None
         self.server: tuple[str, int | None] | None = None
@@ -115,11 +117,9 @@ class Transport:
         if connection is None:
             return
         self.corked = True
-        successor = connection.data_received(data)
-        if successor is not None:
-            self.connection = successor
-            connection.context.replaced(connection, successor)
-        self.end_turn()
+        connection.data_received(data)
+        if not self.deferred:
+            self.end_turn()
 
     def write(self, data: bytes) -> None:
         """Takes bytes for the peer."""
@@ -246,8 +246,9 @@ class Connection:
 
     # -- from the transport
 
-    def data_received(self, data: bytes) -> Connection | None:
-        """Takes bytes of the peer. Returns the connection that goes on in its place when the protocol switches."""
+    def data_received(self, data: bytes) -> None:
+        """Takes bytes of the peer. When the protocol switches, another connection takes this one's place on the
+        transport, and the bytes that are left."""
         raise NotImplementedError
 
     def eof_received(self) -> None:

@@ -112,16 +112,15 @@ class WebSocketConnection(Connection):
 
     # -- from the transport
 
-    def data_received(self, data: bytes) -> Connection | None:
+    def data_received(self, data: bytes) -> None:
         if self.state >= LINGERING:
             self.unread += len(data)
             if self.unread > LINGER_BYTES and self.state == LINGERING:
                 self.end()
-            return None
+            return
         self.heard = True
         self.parser.feed(data)
         self.advance()
-        return None
 
     def eof_received(self) -> None:
         self.stream_ended(ABNORMAL, "")

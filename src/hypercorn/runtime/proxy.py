@@ -94,7 +94,7 @@ class ProxyConnection(Connection):
             if self.deadline < context.next_sweep:
                 context.arm(self.deadline)
 
-    def data_received(self, data: bytes) -> Connection | None:
+    def data_received(self, data: bytes) -> None:
         self.received += data
         try:
             found = read_header(self.received)
@@ -102,9 +102,9 @@ class ProxyConnection(Connection):
             client = self.transport.client
             self.worker.log.log_debug("No PROXY header of %s: %s", client[0] if client else "-", error)
             self.abort()
-            return None
+            return
         if found is None:
-            return None
+            return
         length, source, destination, named = found
         transport = self.transport
         if named:
@@ -121,7 +121,6 @@ class ProxyConnection(Connection):
         self.received = b""
         if rest:
             successor.data_received(rest)
-        return None
 
     def eof_received(self) -> None:
         self.transport.close()

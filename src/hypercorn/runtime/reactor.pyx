@@ -182,7 +182,7 @@ cdef class Reactor:
         cdef Py_ssize_t i
         for i in range(first, last):
             transport = <ReactorTransport>held[i]
-            transport.held = False
+            transport.deferred = False
             try:
                 transport.end_turn()
             except Exception as error:

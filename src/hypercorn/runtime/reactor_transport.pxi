@@ -44,7 +44,6 @@ cdef class ReactorTransport(Transport):
     cdef bint at_end  # the peer sends no more
     cdef bint closing  # closes when `pending` is sent
     cdef bint short_read  # its stream may begin together with those of others
-    cdef bint held  # it does, and then its turn ends
     cdef bint eof_wanted  # half-closes when `pending` is sent
 
     cdef open_socket(self, Reactor reactor, worker, int fd):
@@ -71,8 +70,7 @@ cdef class ReactorTransport(Transport):
 
     cdef read(self):
         """One read, and all that follows from it."""
-        cdef Connection connection = self.connection
-        cdef Connection successor
+        cdef Connection connection
         cdef PyObject* data = NULL
         cdef ssize_t n
         cdef int error
@@ -95,20 +93,13 @@ cdef class ReactorTransport(Transport):
         if n > 0:
             received = <object>data
             Py_DECREF(received)
-            if connection is None:
-                return
-            self.corked = True
             self.short_read = n <= SHORT
-            successor = connection.data_received(<bytes>received)
+            self.received(<bytes>received)
             self.short_read = False
-            if successor is not None:
-                self.connection = successor
-                self.worker.replaced(connection, successor)
-            if not self.held:
-                self.end_turn()
         elif n == 0:
             self.at_end = True
             self.watch()
+            connection = self.connection
             if connection is not None:
                 self.corked = True
                 connection.eof_received()
@@ -294,9 +285,9 @@ cdef class ReactorTransport(Transport):
     # -- from the connection
 
     cpdef bint begin_with_others(self, Stream stream) except -1:
-        if not self.short_read or self.held:
+        if not self.short_read or self.deferred:
             return False
-        self.held = True
+        self.deferred = True
         self.reactor.held.append(self)
         self.reactor.beginning.append(stream)
         return True

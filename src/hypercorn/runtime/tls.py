@@ -102,28 +102,27 @@ class TLSConnection(Connection):
 
     # -- from the socket
 
-    def data_received(self, data: bytes) -> Connection | None:
+    def data_received(self, data: bytes) -> None:
         plain = self.plain
         if plain.closing:
             # Lingering: nobody reads this any more, only its amount counts.
             if plain.connection is not None:
                 plain.connection.data_received(data)
-            return None
+            return
         if not self.begun:
             self.begun = True
             if 65 <= data[0] <= 90:  # a letter: the method of a plain request, as no record of TLS begins
                 self.answer_plain()
-                return None
+                return
         take_in(self.incoming, data)
         waiting = len(data)  # whatever came before it was taken by the last read
         if not self.handshaken:
             if not self.handshake():
-                return None
+                return
             waiting = self.incoming.pending
         plain.cork()
         self.decrypt(waiting)
         plain.end_turn()
-        return None
 
     def answer_plain(self) -> None:
         """Says in plain HTTP that this is the wrong port for it."""
@@ -206,10 +205,7 @@ class TLSConnection(Connection):
         plain = self.plain
         connection = plain.connection
         if connection is not None:
-            successor = connection.data_received(data)
-            if successor is not None:
-                plain.connection = successor
-                self.worker.replaced(connection, successor)
+            connection.data_received(data)
 
     def eof_received(self) -> None:
         connection = self.plain.connection
