@@ -123,8 +123,3 @@ class Management:
         self.deadlines.connections.discard(connection)
         connection.connection_lost()
         self.worker.one_less()
-
-    def replaced(self, connection: Connection, successor: Connection) -> None:
-        """A connection went on as another."""
-        self.deadlines.connections.discard(connection)
-        self.deadlines.connections.add(successor)
