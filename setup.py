@@ -5,6 +5,7 @@ the pure build (one half of a compiled core could not talk to the other).
 
     HYPERCORN_NO_EXTENSIONS=1       build none
     HYPERCORN_REQUIRE_EXTENSIONS=1  a failed compile is an error
+    CFLAGS=-O0                      builds faster, for tests; any -O in it replaces -O2
     HYPERCORN_SANITIZE=1            with the address and undefined-behaviour sanitizers (gcc or clang)
     HYPERCORN_FREE_THREADED=1       says that they need no GIL; not the default before the tests have run without one
 """
@@ -30,7 +31,6 @@ TWINS = {
     "wire.octets": [],
     "wire.hpack": ["csrc/hpack.c", "csrc/http1.c"],
     "wire.websocket": ["csrc/websocket.c"],
-    "asgi.call": [],
 }
 # Compiled only: where it is missing, the loops' own transports do the same work.
 if sys.platform != "win32":
@@ -53,7 +53,12 @@ DIRECTIVES = {
 
 
 class BuildAllOrNone(build_ext):
-    """Compiles every extension, or leaves none behind."""
+    """Compiles every extension, several at once, or leaves none behind."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        if self.parallel is None:
+            self.parallel = os.cpu_count() or 1
 
     def build_extensions(self) -> None:
         try:
@@ -80,6 +85,8 @@ def compiler_flags() -> tuple[list[str], list[str]]:
     if SANITIZE:
         checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
         return [*common, *checks, "-O1", "-g", "-fno-omit-frame-pointer"], checks
+    if "-O" in os.environ.get("CFLAGS", ""):  # somebody has chosen
+        return [*common, "-g0"], []
     return [*common, "-O2", "-g0"], []
 
 

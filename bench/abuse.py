@@ -5,6 +5,7 @@ honest client's 99th percentile.
 python -m bench.abuse                        all of it, some minutes
 python -m bench.abuse slowloris zip          some of it
 python -m bench.abuse --scale 0.1            with a tenth of the connections
+python -m bench.abuse --costs                what each kB of an attacker's costs, see bench/costs.py
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench.certificate import self_signed
+from bench.costs import rows, table
 from bench.startup import cpu_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -377,10 +379,14 @@ def measure(name: str, scale: float, loop: str) -> None:
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.abuse", description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="*", choices=[*CASES, []], metavar="case", help=", ".join(CASES))
+    parser.add_argument("cases", nargs="*", metavar="case", help=", ".join(CASES))
+    parser.add_argument("--costs", action="store_true", help="the cost of each kB sent, for the rows of bench/attacks")
     parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of connections")
     parser.add_argument("--loop", default="asyncio", choices=["asyncio", "uvloop", "trio"])
     options = parser.parse_args()
+    known = rows() if options.costs else CASES
+    if unknown := [name for name in options.cases if name not in known]:
+        parser.error(f"no such case: {', '.join(unknown)} (choose from {', '.join(known)})")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     import hypercorn
@@ -388,6 +394,8 @@ def main() -> None:
     print(
         f"{hypercorn.build()} build, {options.loop}, scale {options.scale:g}, load average {os.getloadavg()[0]:.1f}\n"
     )
+    if options.costs:
+        sys.exit(not table(options.cases, options.loop))
     print("| Abuse | It got | CPU s | Memory at most, MiB | Afterwards | p99 before, ms | p99 beside | Failed | Log |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name in options.cases or CASES:

@@ -35,13 +35,11 @@ static inline double hc_monotonic(void)
 static inline long long hc_unix_milliseconds(void)
 {
     struct timespec now;
-    if (timespec_get(&now, TIME_UTC) == 0) return (long long)time(NULL) * 1000;
+    if (timespec_get(&now, TIME_UTC) == 0)
+        return (long long)time(NULL) * 1000;
     return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static inline long long hc_unix_seconds(void)
-{
-    return (long long)time(NULL);
-}
+static inline long long hc_unix_seconds(void) { return (long long)time(NULL); }
 
 #endif

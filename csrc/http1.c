@@ -194,9 +194,9 @@ int h1_request_line(const uint8_t *p, size_t n, size_t method, struct h1_request
     v = p + to + 1;
     if (n - to - 1 != 8 || memcmp(v, "HTTP/", 5) != 0 || !IS(v[5], DIGIT) || v[6] != '.' || !IS(v[7], DIGIT))
         return H1_E_REQUEST_LINE;
-    if (v[5] != '1' || v[7] > '1')
+    if (v[5] != '1')
         return H1_E_VERSION;
-    out->minor = v[7] - '0';
+    out->minor = v[7] != '0'; /* a later minor version is read as 1.1 (RFC 9110 section 2.5) */
     if (method == 7 && memcmp(p, "CONNECT", 7) == 0)
         return connect_form(p + from, to - from);
     if (p[from] == '/')
@@ -293,10 +293,14 @@ void h1_coding(struct h1_codings *c, const uint8_t *p, size_t n)
 {
     const uint8_t *at;
     size_t i = 0, length;
+    int found = 0;
     c->lines = 1;
     do {
         length = element(p, n, &i, &at);
-        c->bad |= length == 0 || h1_token(at, length) != length;
+        if (length == 0)
+            continue; /* RFC 9110 section 5.6.1.2 */
+        found = 1;
+        c->bad |= h1_token(at, length) != length;
         c->bad |= c->chunked; /* chunked is not the last one */
         c->tokens = c->tokens > 1 ? 2 : c->tokens + 1;
         c->chunked = h1_same_word(at, length, "chunked", 7);
@@ -304,6 +308,7 @@ void h1_coding(struct h1_codings *c, const uint8_t *p, size_t n)
                         h1_same_word(at, length, "deflate", 7) || h1_same_word(at, length, "compress", 8) ||
                         h1_same_word(at, length, "x-compress", 10);
     } while (i <= n);
+    c->bad |= !found;
 }
 
 int h1_coding_verdict(const struct h1_codings *c)
@@ -313,18 +318,21 @@ int h1_coding_verdict(const struct h1_codings *c)
     return c->chunked && c->tokens == 1 ? H1_OK : H1_E_CODING_UNKNOWN;
 }
 
-int h1_forbidden_trailer(const uint8_t *p, size_t n)
+int h1_trailer(const uint8_t *p, size_t n)
 {
-    static const char *const names[] = {
-        "content-length", "transfer-encoding", "host", "authorization", "trailer", "content-type",
-        "content-encoding", "content-range", "te", "connection", "expect", "max-forwards", "cache-control",
-        "set-cookie", "upgrade", "keep-alive",
+    static const char *const dropped[] = {"content-type", "content-encoding", "content-range"};
+    static const char *const forbidden[] = {
+        "content-length", "transfer-encoding", "host",          "authorization", "trailer", "te",         "connection",
+        "expect",         "max-forwards",      "cache-control", "set-cookie",    "upgrade", "keep-alive",
     };
     size_t k;
-    for (k = 0; k < sizeof(names) / sizeof(names[0]); k++)
-        if (h1_same_word(p, n, names[k], strlen(names[k])))
-            return 1;
-    return n >= 6 && h1_same_word(p, 6, "proxy-", 6);
+    for (k = 0; k < sizeof(forbidden) / sizeof(forbidden[0]); k++)
+        if (h1_same_word(p, n, forbidden[k], strlen(forbidden[k])))
+            return H1_T_FORBIDDEN;
+    for (k = 0; k < sizeof(dropped) / sizeof(dropped[0]); k++)
+        if (h1_same_word(p, n, dropped[k], strlen(dropped[k])))
+            return H1_T_DROPPED;
+    return n >= 6 && h1_same_word(p, 6, "proxy-", 6) ? H1_T_FORBIDDEN : H1_T_GOOD;
 }
 
 int h1_check_field(struct h1_field *f)
@@ -364,7 +372,8 @@ size_t h1_write_field(uint8_t *to, const struct h1_field *f)
     return f->name_length + f->value_length + 4;
 }
 
-uint64_t h1_hash(const uint8_t *p, size_t n) {
+uint64_t h1_hash(const uint8_t *p, size_t n)
+{
     /* Two lanes, so that one multiplication need not wait for the other. */
     uint64_t a = 0x9E3779B97F4A7C15u ^ n, b = 0xC2B2AE3D27D4EB4Fu, x, y;
     for (; n >= 16; p += 16, n -= 16) {
@@ -377,7 +386,8 @@ uint64_t h1_hash(const uint8_t *p, size_t n) {
     }
     x = y = 0;
     memcpy(&x, p, n < 8 ? n : 8);
-    if (n > 8) memcpy(&y, p + 8, n - 8);
+    if (n > 8)
+        memcpy(&y, p + 8, n - 8);
     a = (a ^ x) * 0x9FB21C651E98DF25u;
     b = (b ^ y) * 0xD6E8FEB86659FD93u;
     a ^= (b ^ b >> 32) * 0x9E3779B97F4A7C15u;

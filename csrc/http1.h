@@ -49,14 +49,20 @@ enum h1_error {
     H1_E_TRAILER_FORBIDDEN
 };
 
-#define H1_METHOD_MAX 32   /* longer first words are no methods */
-#define H1_NAME_MAX 32     /* longer names are in no table */
+#define H1_METHOD_MAX 32 /* longer first words are no methods */
+#define H1_NAME_MAX 32   /* longer names are in no table */
 #define H1_EXT_LINE_MAX 256
 #define H1_EXT_BODY_MAX 16384
 
 /* Field names that decide something: indexes into h1_names. */
-enum { H1_F_EXPECT = 15, H1_F_HOST = 7, H1_F_UPGRADE = 23, H1_F_CONNECTION = 36, H1_F_CONTENT_LENGTH = 64,
-       H1_F_TRANSFER_ENCODING = 93 };
+enum {
+    H1_F_EXPECT = 15,
+    H1_F_HOST = 7,
+    H1_F_UPGRADE = 23,
+    H1_F_CONNECTION = 36,
+    H1_F_CONTENT_LENGTH = 64,
+    H1_F_TRANSFER_ENCODING = 93
+};
 
 extern const char *const h1_names[];
 extern const size_t h1_names_count;
@@ -88,13 +94,13 @@ int h1_method(const uint8_t *p, size_t n);
 int h1_known_method(const uint8_t *p, size_t n);
 
 struct h1_request_line {
-    size_t target, target_length;        /* as it stands in the line; length 0: unknown */
-    size_t authority, authority_length;  /* absolute-form only */
-    size_t path, path_length;            /* length 0 in absolute-form without a path: "/" */
+    size_t target, target_length;       /* as it stands in the line; length 0: unknown */
+    size_t authority, authority_length; /* absolute-form only */
+    size_t path, path_length;           /* length 0 in absolute-form without a path: "/" */
     size_t query, query_length;
-    int minor;                           /* of HTTP/1.minor */
-    int https;                           /* scheme of an absolute-form */
-    int escaped;                         /* the path holds a % */
+    int minor;   /* of HTTP/1.minor */
+    int https;   /* scheme of an absolute-form */
+    int escaped; /* the path holds a % */
 };
 
 /* A request line without its CRLF, `method` bytes of which are a valid method. Returns an h1_error. */
@@ -129,8 +135,9 @@ struct h1_codings {
 void h1_coding(struct h1_codings *c, const uint8_t *p, size_t n);
 int h1_coding_verdict(const struct h1_codings *c);
 
-/* A field that must not stand in a trailer section; `p` in any case. */
-int h1_forbidden_trailer(const uint8_t *p, size_t n);
+/* What to do with a field of a trailer section; `p` in any case. What only describes the content is dropped. */
+enum { H1_T_GOOD, H1_T_DROPPED, H1_T_FORBIDDEN };
+int h1_trailer(const uint8_t *p, size_t n);
 
 /* A response field: trims both parts, judges them, and says which fields the server has to know. */
 struct h1_field {
@@ -147,9 +154,9 @@ size_t h1_write_field(uint8_t *to, const struct h1_field *field);
 
 /* The chunked coding, resumable at every byte. Start with all zero. */
 struct h1_chunks {
-    uint64_t left;        /* of the chunk's data */
-    uint32_t ext_body;    /* extension bytes of the whole body */
-    uint16_t ext_line;    /* of this line */
+    uint64_t left;     /* of the chunk's data */
+    uint32_t ext_body; /* extension bytes of the whole body */
+    uint16_t ext_line; /* of this line */
     uint8_t phase, digits, ext, bad;
 };
 enum { H1_MORE = 0, H1_DATA = -1, H1_LAST = -2 };

@@ -1,6 +1,6 @@
 /* Host and port of a target or a Host field (RFC 3986 section 3.2, RFC 9110 section 7.2); a part of http1.c.
  *
- * Only names, IPv4 and IPv6 literals: no userinfo, no percent-encoding, no IPvFuture. Ports are at most five digits.
+ * Only names, IPv4 and IPv6 literals: no userinfo, no IPvFuture. Ports are at most five digits.
  */
 #ifndef HYPERCORN_HTTP1_AUTHORITY_H
 #define HYPERCORN_HTTP1_AUTHORITY_H
@@ -70,8 +70,14 @@ static size_t split_authority(const uint8_t *p, size_t n, int *port)
             return n + 1;
         i++;
     } else
-        while (i < n && IS(p[i], HOST_CHAR))
-            i++;
+        for (;;) {
+            if (i < n && IS(p[i], HOST_CHAR))
+                i++;
+            else if (n - i > 2 && p[i] == '%' && IS(p[i + 1], HEX) && IS(p[i + 2], HEX))
+                i += 3;
+            else
+                break;
+        }
     host = i;
     if (i == n)
         return host;

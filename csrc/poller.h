@@ -33,43 +33,53 @@ typedef struct {
 #include <unistd.h>
 #define HC_HAS_POLLER 1
 
-static inline unsigned hc_epoll_bits(int what) {
+static inline unsigned hc_epoll_bits(int what)
+{
     unsigned bits = 0;
-    if (what & HC_READ) bits |= EPOLLIN;
-    if (what & HC_WRITE) bits |= EPOLLOUT;
+    if (what & HC_READ)
+        bits |= EPOLLIN;
+    if (what & HC_WRITE)
+        bits |= EPOLLOUT;
 #ifdef EPOLLEXCLUSIVE
-    if (what & HC_EXCLUSIVE) bits |= EPOLLEXCLUSIVE;
+    if (what & HC_EXCLUSIVE)
+        bits |= EPOLLEXCLUSIVE;
 #endif
     return bits;
 }
 
 static inline int hc_poller_open(void) { return epoll_create1(EPOLL_CLOEXEC); }
 
-static inline int hc_epoll_control(int poller, int operation, int fd, int what, void *data) {
+static inline int hc_epoll_control(int poller, int operation, int fd, int what, void *data)
+{
     struct epoll_event event;
     event.events = hc_epoll_bits(what);
     event.data.ptr = data;
     return epoll_ctl(poller, operation, fd, &event);
 }
 
-static inline int hc_poller_add(int poller, int fd, int what, void *data) {
+static inline int hc_poller_add(int poller, int fd, int what, void *data)
+{
     return hc_epoll_control(poller, EPOLL_CTL_ADD, fd, what, data);
 }
 
-static inline int hc_poller_change(int poller, int fd, int was, int what, void *data) {
+static inline int hc_poller_change(int poller, int fd, int was, int what, void *data)
+{
     (void)was;
     return hc_epoll_control(poller, EPOLL_CTL_MOD, fd, what, data);
 }
 
-static inline int hc_poller_remove(int poller, int fd, int was) {
+static inline int hc_poller_remove(int poller, int fd, int was)
+{
     (void)was;
     return hc_epoll_control(poller, EPOLL_CTL_DEL, fd, 0, NULL);
 }
 
-static inline int hc_poller_ready(int poller, hc_event *events, int n) {
+static inline int hc_poller_ready(int poller, hc_event *events, int n)
+{
     struct epoll_event ready[HC_MAX_EVENTS];
     int i, found;
-    if (n > HC_MAX_EVENTS) n = HC_MAX_EVENTS;
+    if (n > HC_MAX_EVENTS)
+        n = HC_MAX_EVENTS;
     do {
         found = epoll_wait(poller, ready, n, 0);
     } while (found < 0 && errno == EINTR);
@@ -81,7 +91,8 @@ static inline int hc_poller_ready(int poller, hc_event *events, int n) {
     return found;
 }
 
-#elif defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__) || defined(__NetBSD__) || defined(__DragonFly__)
+#elif defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__) || defined(__NetBSD__) ||                     \
+    defined(__DragonFly__)
 
 #include <fcntl.h>
 #include <sched.h>
@@ -91,37 +102,46 @@ static inline int hc_poller_ready(int poller, hc_event *events, int n) {
 #include <unistd.h>
 #define HC_HAS_POLLER 1
 
-static inline int hc_poller_open(void) {
+static inline int hc_poller_open(void)
+{
     int poller = kqueue();
-    if (poller >= 0) (void)fcntl(poller, F_SETFD, FD_CLOEXEC);
+    if (poller >= 0)
+        (void)fcntl(poller, F_SETFD, FD_CLOEXEC);
     return poller;
 }
 
-static inline int hc_kqueue_one(int poller, int fd, int filter, int add, void *data) {
+static inline int hc_kqueue_one(int poller, int fd, int filter, int add, void *data)
+{
     struct kevent change;
     EV_SET(&change, (unsigned)fd, filter, add ? EV_ADD : EV_DELETE, 0, 0, data);
     return kevent(poller, &change, 1, NULL, 0, NULL);
 }
 
-static inline int hc_poller_change(int poller, int fd, int was, int what, void *data) {
+static inline int hc_poller_change(int poller, int fd, int was, int what, void *data)
+{
     if ((was ^ what) & HC_READ)
-        if (hc_kqueue_one(poller, fd, EVFILT_READ, what & HC_READ, data) < 0) return -1;
+        if (hc_kqueue_one(poller, fd, EVFILT_READ, what & HC_READ, data) < 0)
+            return -1;
     if ((was ^ what) & HC_WRITE)
-        if (hc_kqueue_one(poller, fd, EVFILT_WRITE, what & HC_WRITE, data) < 0) return -1;
+        if (hc_kqueue_one(poller, fd, EVFILT_WRITE, what & HC_WRITE, data) < 0)
+            return -1;
     return 0;
 }
 
-static inline int hc_poller_add(int poller, int fd, int what, void *data) {
+static inline int hc_poller_add(int poller, int fd, int what, void *data)
+{
     return hc_poller_change(poller, fd, 0, what, data);
 }
 
 static inline int hc_poller_remove(int poller, int fd, int was) { return hc_poller_change(poller, fd, was, 0, NULL); }
 
-static inline int hc_poller_ready(int poller, hc_event *events, int n) {
+static inline int hc_poller_ready(int poller, hc_event *events, int n)
+{
     struct kevent ready[HC_MAX_EVENTS];
     struct timespec now = {0, 0};
     int i, found;
-    if (n > HC_MAX_EVENTS) n = HC_MAX_EVENTS;
+    if (n > HC_MAX_EVENTS)
+        n = HC_MAX_EVENTS;
     do {
         found = kevent(poller, NULL, 0, ready, n, &now);
     } while (found < 0 && errno == EINTR);
@@ -137,11 +157,42 @@ static inline int hc_poller_ready(int poller, hc_event *events, int n) {
 
 #define HC_HAS_POLLER 0
 static inline void hc_let_others_run(void) {}
-static inline int hc_poller_open(void) { errno = ENOSYS; return -1; }
-static inline int hc_poller_add(int p, int fd, int what, void *data) { (void)p; (void)fd; (void)what; (void)data; return -1; }
-static inline int hc_poller_change(int p, int fd, int was, int what, void *data) { (void)p; (void)fd; (void)was; (void)what; (void)data; return -1; }
-static inline int hc_poller_remove(int p, int fd, int was) { (void)p; (void)fd; (void)was; return -1; }
-static inline int hc_poller_ready(int p, hc_event *events, int n) { (void)p; (void)events; (void)n; return -1; }
+static inline int hc_poller_open(void)
+{
+    errno = ENOSYS;
+    return -1;
+}
+static inline int hc_poller_add(int p, int fd, int what, void *data)
+{
+    (void)p;
+    (void)fd;
+    (void)what;
+    (void)data;
+    return -1;
+}
+static inline int hc_poller_change(int p, int fd, int was, int what, void *data)
+{
+    (void)p;
+    (void)fd;
+    (void)was;
+    (void)what;
+    (void)data;
+    return -1;
+}
+static inline int hc_poller_remove(int p, int fd, int was)
+{
+    (void)p;
+    (void)fd;
+    (void)was;
+    return -1;
+}
+static inline int hc_poller_ready(int p, hc_event *events, int n)
+{
+    (void)p;
+    (void)events;
+    (void)n;
+    return -1;
+}
 
 #endif
 

@@ -43,7 +43,8 @@ struct ws_frame {
  * error that no context could heal. */
 int ws_header(const uint8_t *p, size_t n, struct ws_frame *out);
 
-/* Copies n bytes of a payload, masked or unmasked; the first of them is byte `offset` of the payload. `to` may be `p`. */
+/* Copies n bytes of a payload, masked or unmasked; the first of them is byte `offset` of the payload. `to` may be `p`.
+ */
 void ws_mask(uint8_t *to, const uint8_t *p, size_t n, const uint8_t mask[4], uint64_t offset);
 
 /* UTF-8 (RFC 3629) in pieces: starts with all zero; complete where `need` is 0. */

@@ -28,8 +28,8 @@ Each option is an attribute of `Config`, a key of the [configuration file](confi
 [command](command.md) and an environment variable. A flag beats the environment, the environment beats the file.
 
 Times are seconds; text may have a unit (`500ms`, `30s`, `2m`). Sizes are bytes; text may have one too (`64KiB`,
-`16MiB`). `none` is "no limit" where an option allows it. A flag that says *may be repeated* takes one value each time
-it is given; in the environment, commas stand between the values.
+`16MiB`). `none` is "no limit" where an option allows it, and 0 is zero. A flag that says *may be repeated* takes one
+value each time it is given; in the environment, commas stand between the values.
 """
 
 

@@ -21,6 +21,18 @@ if ROOT not in sys.path:
 from tests.live import BACKENDS, DRIVERS, Live  # noqa: E402
 from tests.peer import Peer  # noqa: E402
 
+# Folders whose tests start servers, clients or processes, or wait for clocks.
+LIVE = {"apps", "clients", "compliance", "examples", "faults", "frameworks", "operations", "process", "runtime"}
+LIVE |= {"bench", "packaging", "supervisor"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks tests as `live` by their folder, or by the fixture that starts a server."""
+    for item in items:
+        folder = item.path.relative_to(ROOT).parts[1]
+        if folder in LIVE or "serve_app" in getattr(item, "fixturenames", ()):
+            item.add_marker("live")
+
 
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> str:

@@ -44,6 +44,9 @@ class Records(logging.Handler):
         self.records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == logging.DEBUG:
+            self.format(record)
+            record.exc_info = None  # frames that it would keep alive: applications are told of ends by their finalizers
         self.records.append(record)
 
     def texts(self, level: int = logging.DEBUG) -> list[str]:

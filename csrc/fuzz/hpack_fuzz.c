@@ -1,7 +1,8 @@
 /* libFuzzer target for hpack.c: reads the input as a header block, and checks what must always hold.
  *
  * Every part is judged in a copy of its exact size, so that the address sanitizer sees each byte read beyond it.
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined -Icsrc csrc/hpack.c csrc/http1.c csrc/fuzz/hpack_fuzz.c -o hpack_fuzz
+ *   clang -g -O1 -fsanitize=fuzzer,address,undefined -Icsrc csrc/hpack.c csrc/http1.c csrc/fuzz/hpack_fuzz.c -o
+ * hpack_fuzz
  */
 #include <stdlib.h>
 #include <string.h>

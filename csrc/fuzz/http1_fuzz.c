@@ -42,8 +42,8 @@ static void request_line(const uint8_t *p, size_t n)
     CHECK(line.target + line.target_length <= n && line.authority + line.authority_length <= n);
     CHECK(line.minor == 0 || line.minor == 1);
     if (line.authority_length)
-        CHECK(h1_same_authority(p + line.authority, line.authority_length, p + line.authority,
-                                line.authority_length, line.https));
+        CHECK(h1_same_authority(p + line.authority, line.authority_length, p + line.authority, line.authority_length,
+                                line.https));
     plain = copy(p, line.path_length);
     CHECK(h1_unquote(plain, p + line.path, line.path_length) <= line.path_length);
     free(plain);
@@ -74,7 +74,7 @@ static void field_line(const uint8_t *p, size_t n)
         CHECK(h1_same_word(p, name, h1_names[known], strlen(h1_names[known])));
     if (name == 0 || name == n || p[name] != ':')
         return;
-    (void)h1_forbidden_trailer(p, name);
+    (void)h1_trailer(p, name);
     value = p + name + 1;
     n = h1_trim(&value, n - name - 1);
     made = copy(value, n);

@@ -1,7 +1,8 @@
 /* libFuzzer target for websocket.c: reads the input as a client's frames, and checks what must always hold.
  *
  * Every part is judged in a copy of its exact size, so that the address sanitizer sees each byte read beyond it.
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined -Icsrc csrc/websocket.c csrc/fuzz/websocket_fuzz.c -o websocket_fuzz
+ *   clang -g -O1 -fsanitize=fuzzer,address,undefined -Icsrc csrc/websocket.c csrc/fuzz/websocket_fuzz.c -o
+ * websocket_fuzz
  */
 #include <stdlib.h>
 #include <string.h>

@@ -11,7 +11,7 @@ from hypercorn import cli
 from hypercorn.completion import script
 from hypercorn.config import Config
 from hypercorn.errors import ConfigError, ConfigWarning
-from hypercorn.run import EXIT_USAGE, check, run
+from hypercorn.run import EXIT_USAGE, check, enlist_frozen, fill_standard_descriptors, run
 from hypercorn.sources import UNKNOWN, find_config, read_env_file
 
 
@@ -54,9 +54,14 @@ def _subcommand(name: str, arguments: list[str]) -> int:
 def main(sys_args: list[str] | None = None) -> int:
     """Runs the command with these arguments (by default the process's own) and returns its exit code.
 
+    With the process's own arguments the process is the command's: threads of the application do not keep it. A program
+    that gives `sys_args` goes on afterwards.
+
     0 after a clean end, 1 after a crash, 3 if the server could not start. Wrong arguments and a wrong
     configuration raise SystemExit with code 2.
     """
+    fill_standard_descriptors()
+    enlist_frozen()
     given = sys.argv[1:] if sys_args is None else sys_args
     if given and given[0] in ("ctl", "top") and sys.platform != "win32":
         return _subcommand(given[0], given[1:])
@@ -102,7 +107,7 @@ def main(sys_args: list[str] | None = None) -> int:
         warnings.simplefilter("ignore", ConfigWarning)  # said above
         try:
             plain = source is None or not source.startswith(("python:", "file:"))
-            return run(config, load=load, plain=plain)
+            return run(config, load=load, plain=plain, owns_process=sys_args is None)
         except ConfigError as error:
             parser.error(str(error))
 

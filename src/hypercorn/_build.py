@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from importlib.machinery import (
     EXTENSION_SUFFIXES,
     SOURCE_SUFFIXES,
+    ExtensionFileLoader,
     FileFinder,
     ModuleSpec,
     SourceFileLoader,
@@ -33,6 +34,12 @@ class SourceFinder:
         for entry in path:
             spec = FileFinder(entry, (SourceFileLoader, SOURCE_SUFFIXES)).find_spec(fullname)
             if spec is not None and spec.loader is not None:
+                return spec
+        for finder in sys.meta_path:  # no folder of sources: a zip, or a frozen program
+            if finder is SourceFinder:
+                continue
+            spec = finder.find_spec(fullname, path, target)
+            if spec is not None and spec.loader is not None and not isinstance(spec.loader, ExtensionFileLoader):
                 return spec
         # Passed on, the search would end at an extension that has no source twin, whose C parts the others lack.
         raise ModuleNotFoundError(f"No module named {fullname!r} in the pure build", name=fullname)

@@ -50,7 +50,7 @@ class JSONLines:
         if request_id is _NULL:
             for name, value in response_headers:
                 if name == b"x-request-id":
-                    request_id = quoted(value)
+                    request_id = quoted(bytes(value))
         client = scope["client"]
         return "".join(
             (

@@ -81,7 +81,7 @@ cdef class JSONLines:
         if request_id is None:
             for name, value in response_headers:
                 if name == b"x-request-id":
-                    request_id = value
+                    request_id = bytes(value)
         client = scope["client"]
         self.reserve(SPARE)
         self.raw(PyBytes_AS_STRING(self.stamp), PyBytes_GET_SIZE(self.stamp))
@@ -189,17 +189,17 @@ cdef class JSONLines:
             p[0] = c'\\'
             p += 2
             if c == c'"' or c == c'\\':
-                p[-1] = c
+                (p - 1)[0] = c
             elif c == c'\n':
-                p[-1] = c'n'
+                (p - 1)[0] = c'n'
             elif c == c'\r':
-                p[-1] = c'r'
+                (p - 1)[0] = c'r'
             elif c == c'\t':
-                p[-1] = c't'
+                (p - 1)[0] = c't'
             elif c == c'\f':
-                p[-1] = c'f'
+                (p - 1)[0] = c'f'
             elif c == c'\b':
-                p[-1] = c'b'
+                (p - 1)[0] = c'b'
             else:
                 memcpy(p - 1, b"u00", 3)
                 p[2] = b"0123456789abcdef"[c >> 4]

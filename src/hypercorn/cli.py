@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hypercorn import __version__, build
+from hypercorn._cpython import PLAIN
 from hypercorn.completion import SHELLS
 from hypercorn.errors import ConfigWarning
 from hypercorn.options import OPTIONS, UNSET, Option, nearest
@@ -168,7 +169,8 @@ def version_text(config: Config) -> str:
         except importlib.metadata.PackageNotFoundError:
             loop += " (not installed)"
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"hypercorn {__version__} ({build()} build), {python} on {platform.system()}, {loop}"
+    plain = ", public parts of Python only" if PLAIN else ""
+    return f"hypercorn {__version__} ({build()} build{plain}), {python} on {platform.system()}, {loop}"
 
 
 def config_text(config: Config) -> str:

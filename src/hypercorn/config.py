@@ -63,12 +63,14 @@ class Config:
     app_dir: str | None
     env_file: str | None
     strict: bool
+    add_root_path: bool
     lifespan: str
-    startup_timeout: float
-    shutdown_timeout: float
-    wsgi_max_body_size: int
+    startup_timeout: float | None
+    shutdown_timeout: float | None
+    wsgi_max_body_size: int | None
     wsgi_buffer_size: int
-    wsgi_threads: int | None
+    wsgi_spool_size: int | None
+    wsgi_threads: int | str
     wsgi_queue_size: int
     wsgi_queue_timeout: float | None
     backlog: int
@@ -88,7 +90,7 @@ class Config:
     worker_timeout: float | None
     preload: bool
     start_method: str
-    graceful_timeout: float
+    graceful_timeout: float | None
     shutdown_delay: float
     shutdown_notify_delay: float | None
     control: str | None
@@ -105,7 +107,7 @@ class Config:
     max_unread_body: int
     write_buffer_size: int
     max_app_queue_size: int
-    keep_alive_max_requests: int
+    keep_alive_max_requests: int | None
     h2_max_concurrent_streams: int
     h2_max_header_list_size: int
     h2_max_inbound_frame_size: int
@@ -116,7 +118,7 @@ class Config:
     quic_max_connections: int
     quic_retry_threshold: int
     quic_max_datagram_size: int
-    websocket_max_message_size: int
+    websocket_max_message_size: int | None
     websocket_max_frame_size: int | None
     websocket_max_queue: int
     header_timeout: float | None
@@ -127,12 +129,12 @@ class Config:
     min_rate_grace: float
     read_timeout: float | None
     keep_alive_header: bool
-    keep_alive_timeout: float
+    keep_alive_timeout: float | None
     idle_grace: float
     h2_ping_interval: float | None
     h2_ping_timeout: float | None
     quic_idle_timeout: float
-    linger_timeout: float
+    linger_timeout: float | None
     ssl_handshake_timeout: float
     websocket_ping_interval: float | None
     websocket_ping_timeout: float | None
@@ -141,11 +143,16 @@ class Config:
     websocket_idle_timeout: float | None
     websocket_lifetime: float | None
     websockets: bool
+    websocket_extended_connect: bool
     websocket_origins: list[str]
     websocket_compression: dict[str, Any] | None
     trusted_proxies: list[str]
     proxy_headers: str
     proxy_protocol: bool
+    forwarded_host: bool
+    forwarded_port: bool
+    forwarded_prefix: bool
+    h2c_upgrade: bool
     health_path: str | None
     ready_path: str | None
     metrics_bind: list[str]
@@ -168,6 +175,7 @@ class Config:
     crl_file: str | None
     include_date_header: bool
     include_server_header: bool
+    pathsend: bool
     alt_svc_headers: list[str]
     alt_svc_max_age: float
     h11_pass_raw_headers: bool
@@ -207,6 +215,29 @@ class Config:
             self.max_header_size = older
         return self
 
+    def __init__(self, **options: Any) -> None:
+        """A configuration with these options.
+
+        Raises TypeError for a name that is no option, and ConfigError for a wrong value.
+        """
+        for name in options:
+            if not self._knows(name):
+                raise TypeError(f"{type(self).__name__}() got {sources.unknown_text(name)}")
+        self.load(options, _FROM_CODE)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_") and not self._knows(name) and name not in self.__dict__:
+            own = type(self) is not Config  # a subclass may have attributes that its body does not name
+            if not own or nearest(name, cutoff=sources.LIKELY):
+                self._unknown.append(sources.warn_unknown(name, _FROM_CODE, stacklevel=4))
+        object.__setattr__(self, name, value)
+
+    def _knows(self, name: str) -> bool:
+        """True for an option, and for what the class or a subclass declares."""
+        if name in BY_NAME or hasattr(type(self), name):
+            return True
+        return any(name in getattr(one, "__annotations__", ()) for one in type(self).__mro__)
+
     def __getstate__(self) -> dict[str, Any]:
         # Defaults set on the class belong to this process alone, so they travel with the instance; the logger
         # does not.
@@ -224,7 +255,7 @@ class Config:
 
     @property
     def bind(self) -> list[str]:
-        """Addresses to serve on: `host:port`, `host`, `[ipv6]:port`, `unix:path`, `fd://number`."""
+        """Addresses to serve on: `host:port`, `host`, `[ipv6]:port`, `unix:path`, `unix:@name` (abstract), `fd://number`."""
         return self._bind
 
     @bind.setter
@@ -467,11 +498,11 @@ class Config:
             option = BY_NAME.get(name)
             if option is not None:
                 value = option.convert(value, source)
-            elif not hasattr(type(self), name) and (strict or nearest(name, cutoff=sources.LIKELY)):
+            elif not self._knows(name) and (strict or sources.is_meant(name)):
                 self._unknown.append(sources.warn_unknown(name, source))
             self._origins[name] = source
             try:
-                setattr(self, name, value)
+                object.__setattr__(self, name, value)
             except AttributeError:
                 pass  # a property that only reads: log, ssl_enabled
 
@@ -498,14 +529,39 @@ class Config:
                 setattr(self, option.name, converted)
         if self.strict and self._unknown:
             raise ConfigError(self._unknown[0])
+        if self.proxy_protocol and not self.trusted_proxies:
+            raise ConfigError(
+                "proxy_protocol without trusted_proxies: name the proxies whose connections begin with a PROXY header, "
+                'such as trusted_proxies = ["10.0.0.0/8"], or ["*"] where nobody else can connect'
+            )
+        if self.add_root_path and self.root_path[:1] not in ("", "/"):
+            raise ConfigError(f"add_root_path with root_path = {self.root_path!r}: a path begins with a slash")
+        self._complete_tls()
         if not self.ssl_enabled:
-            for name in ("certfile", "keyfile"):
-                other = "keyfile" if name == "certfile" else "certfile"
-                if getattr(self, name) is not None:
-                    warnings.warn(f"{name} without {other}: TLS is off", ConfigWarning, stacklevel=2)
-            for name in ("insecure_bind", "quic_bind", "http3"):
+            for name in ("insecure_bind", "ca_certs", "crl_file", "verify_mode"):
                 if getattr(self, name):
                     warnings.warn(f"{name} has no effect without certfile and keyfile", ConfigWarning, stacklevel=2)
+
+    def _complete_tls(self) -> None:
+        """Takes the key from the certificate's file where no other is named. Raises ConfigError where TLS is asked for
+        and cannot be served: never plain text in its place."""
+        if self.ssl_enabled:
+            return
+        if self.certfile is not None:
+            where = f"certfile = {self.certfile!r} ({self.origin('certfile')})"
+            try:
+                with open(self.certfile, "rb") as file:
+                    has_key = sources.has_private_key(file.read())
+            except OSError as error:
+                raise ConfigError(f"{where} cannot be read: {error.strerror or error}") from None
+            if not has_key:
+                raise ConfigError(f"{where} holds no private key: set keyfile")
+            self.keyfile = self.certfile
+            return
+        for name in ("keyfile", "certificates", "http3", "quic_bind"):
+            value = getattr(self, name)
+            if value:
+                raise ConfigError(f"{name} = {value!r} ({self.origin(name)}) needs a certificate: set certfile")
 
 
 _DEFAULTS = {STORED_AS.get(o.name, o.name): o.default for o in OPTIONS if o.default is not UNSET}

@@ -35,8 +35,8 @@ class ClientDisconnected(HypercornError, ConnectionError):
 class UnexpectedMessageError(HypercornError):
     """The application sent a message that its exchange does not allow now."""
 
-    def __init__(self, kind: object, state: str = "") -> None:
-        super().__init__(f"Unexpected message type, {kind}" + (f" given the state {state}" if state else ""))
+    def __init__(self, kind: object, state: str = "", advice: str = "") -> None:
+        super().__init__(f"Unexpected message type, {kind}" + (f" given the state {state}" if state else "") + advice)
 
 
 class NoAppError(HypercornError):

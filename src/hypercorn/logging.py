@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timezone
+from traceback import format_exception
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hypercorn.accessjson import JSONLines, JSONRecords
@@ -196,10 +197,27 @@ class Logger:
         self._write(logging.DEBUG, message, args, exc_info)
 
     def _write(self, level: int, message: str, args: tuple[Any, ...], exc_info: Any) -> None:
+        logger = self.error_logger
         try:
-            self.error_logger.log(level, message, *args, exc_info=exc_info, stacklevel=3)
+            if level < logging.WARNING and isinstance(exc_info, BaseException):
+                if logger.isEnabledFor(level):
+                    logger.handle(self._text_record(level, message, args, exc_info))
+            else:
+                logger.log(level, message, *args, exc_info=exc_info, stacklevel=3)
         except OSError:
             pass
+
+    def _text_record(self, level: int, message: str, args: tuple[Any, ...], error: BaseException) -> logging.LogRecord:
+        """A record of what is no fault, such as a client that leaves: with the traceback as text, so that a handler
+        which keeps records keeps no frames, and with them all that a request has in memory."""
+        logger = self.error_logger
+        place = sys._getframe(3)  # past this, `_write` and `log_debug`, as `stacklevel` has it elsewhere
+        code = place.f_code
+        record = logger.makeRecord(
+            logger.name, level, code.co_filename, place.f_lineno, message, args, None, code.co_name
+        )
+        record.exc_text = "".join(format_exception(type(error), error, error.__traceback__)).rstrip("\n")
+        return record
 
     # --- the methods of earlier releases, for subclasses and their callers
 
@@ -365,6 +383,8 @@ class _JSONFormatter(logging.Formatter):
         }
         if record.exc_info:
             values["exception"] = self.formatException(record.exc_info)
+        elif record.exc_text:
+            values["exception"] = record.exc_text
         return json.dumps(values)
 
 
@@ -476,6 +496,24 @@ def _silent_logger() -> logging.Logger:
     logger = logging.Logger("hypercorn.error", logging.CRITICAL + 1)
     logger.addHandler(logging.NullHandler())
     return logger
+
+
+def log_failure(log: Logger | None, text: str) -> bool:
+    """Writes what ended the server, or kept it from starting, to the error log in its format.
+
+    `text` is what stderr would show: a traceback or nothing, and a last line for people. Returns False where there is
+    no error log, or it takes no errors.
+    """
+    logger = getattr(log, "error_logger", None)
+    if log is None or logger is None or not text:
+        return False
+    if not logger.isEnabledFor(logging.ERROR) or not logger.hasHandlers():
+        return False
+    above, _, last = text.rstrip("\n").rpartition("\n")
+    message = last.removeprefix("hypercorn: error: ")
+    log.error_logger.error("%s", f"{message}\n{above}" if above else message)
+    log.flush()
+    return True
 
 
 def configure_from_file(text: str) -> None:

@@ -9,6 +9,7 @@ import sys
 import types
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from hypercorn.errors import ConfigError, ConfigWarning
@@ -19,6 +20,61 @@ LIKELY = 0.8
 UNKNOWN = "unknown option"
 PROJECT = "pyproject.toml"
 TABLE = re.compile(rb"^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*hypercorn[ \t]*[.\]]", re.MULTILINE)
+# Settings of gunicorn and uvicorn that have another name here, or none.
+ELSEWHERE: dict[str, str | None] = {
+    "access_log": "accesslog",
+    "address": "bind",
+    "ca_certs_file": "ca_certs",
+    "chdir": "app_dir",
+    "child_exit": None,
+    "disable_redirect_access_to_syslog": None,
+    "do_handshake_on_connect": None,
+    "forwarded_allow_ips": "trusted_proxies",
+    "host": "bind",
+    "keepalive": "keep_alive_timeout",
+    "limit_max_requests": "max_requests",
+    "limit_request_field_size": "max_header_size",
+    "limit_request_fields": "max_header_count",
+    "limit_request_line": "max_request_line_size",
+    "log_config": "logconfig",
+    "log_level": "loglevel",
+    "nworkers_changed": None,
+    "on_exit": None,
+    "on_reload": None,
+    "on_starting": None,
+    "pidfile": "pid_path",
+    "port": "bind",
+    "post_fork": None,
+    "post_request": None,
+    "post_worker_init": None,
+    "pre_exec": None,
+    "pre_fork": None,
+    "pre_request": None,
+    "preload_app": "preload",
+    "proc_name": None,
+    "proxy_allow_ips": "trusted_proxies",
+    "raw_env": "env_file",
+    "reload": "use_reloader",
+    "reload_engine": None,
+    "reload_extra_files": "reload_include",
+    "secure_scheme_headers": "proxy_headers",
+    "ssl_certfile": "certfile",
+    "ssl_keyfile": "keyfile",
+    "ssl_keyfile_password": "keyfile_password",
+    "sendfile": None,
+    "threads": "wsgi_threads",
+    "timeout": "worker_timeout",
+    "timeout_graceful_shutdown": "graceful_timeout",
+    "timeout_keep_alive": "keep_alive_timeout",
+    "when_ready": None,
+    "worker_abort": None,
+    "worker_connections": "limit_connections",
+    "worker_exit": None,
+    "worker_int": None,
+    "worker_tmp_dir": None,
+    "wsgi_app": "application_path",
+}
+_KEY = re.compile(rb"^-----BEGIN (?:\w+ )*PRIVATE KEY-----", re.MULTILINE)
 _VARIABLE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
 _QUOTED = re.compile(r"""(?:'([^']*)'|"((?:[^"\\]|\\.)*)")\s*(?:\#.*)?""")
 
@@ -59,7 +115,7 @@ def read_object(instance: object) -> dict[str, Any]:
             value = getattr(instance, name)
         except AttributeError:  # write-only, or never set
             continue
-        if name in BY_NAME or not (isinstance(value, types.ModuleType) or callable(value)):
+        if name in BY_NAME or name in ELSEWHERE or not (isinstance(value, types.ModuleType) or callable(value)):
             values[name] = value
     return values
 
@@ -112,12 +168,29 @@ def read_environ(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
             yield option.name, text, f"env {variable}"
 
 
-def warn_unknown(name: str, source: str) -> str:
+def is_meant(name: str) -> bool:
+    """True where a name in a Python file is hardly a variable of its own: it resembles an option, or it is one of
+    another server."""
+    return name in ELSEWHERE or nearest(name, cutoff=LIKELY) is not None
+
+
+def unknown_text(name: str, source: str = "") -> str:
+    """Says that an option does not exist, and which one may be meant."""
+    near = ELSEWHERE[name] if name in ELSEWHERE else nearest(name)
+    where = f" ({source})" if source else ""
+    return f"{UNKNOWN} {name}{where}" + (f"; did you mean {near}?" if near else "")
+
+
+def warn_unknown(name: str, source: str, stacklevel: int = 5) -> str:
     """Warns about an option that does not exist, and names the nearest that does. Returns what it said."""
-    near = nearest(name)
-    message = f"{UNKNOWN} {name} ({source})" + (f"; did you mean {near}?" if near else "")
-    warn(message)
+    message = unknown_text(name, source)
+    warn(message, stacklevel)
     return message
+
+
+def has_private_key(pem: bytes) -> bool:
+    """True where a file in PEM holds a private key beside its certificates."""
+    return _KEY.search(pem) is not None
 
 
 def find_config(folder: str = "") -> str | None:
@@ -164,6 +237,21 @@ def read_env_file(path: str) -> dict[str, str]:
     return values
 
 
-def warn(message: str) -> None:
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """Warnings about the configuration as texts, for who logs them: each once, and shown nowhere else."""
+    said: list[str] = []
+
+    def keep(message: Warning | str, *args: Any, **kwargs: Any) -> None:
+        if str(message) not in said:
+            said.append(str(message))
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=ConfigWarning)
+        warnings.showwarning = keep
+        yield said
+
+
+def warn(message: str, stacklevel: int = 5) -> None:
     """A `ConfigWarning`, shown as coming from the caller of the configuration."""
-    warnings.warn(message, ConfigWarning, stacklevel=5)
+    warnings.warn(message, ConfigWarning, stacklevel=stacklevel)

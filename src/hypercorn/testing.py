@@ -121,9 +121,7 @@ class MemoryTransport(Transport):
         self.arrived = bytearray()
         self.pending = bytearray()  # written, and not read by the peer
         self.peer_reads = True
-        self.reading = True
         self.incoming: list[bytes | None] = []  # what the peer sent while reading was paused; None is its end
-        self.blocked = False
         self.closing = False
         self.closed = False
         self.aborted = False
@@ -138,7 +136,7 @@ class MemoryTransport(Transport):
         self.hand_up()
 
     def hand_up(self) -> None:
-        while self.incoming and self.reading and self.connection is not None and not self.closing:
+        while self.incoming and not self.reading_paused and self.connection is not None and not self.closing:
             data = self.incoming.pop(0)
             if data is None:
                 self.connection.eof_received()
@@ -150,8 +148,8 @@ class MemoryTransport(Transport):
         self.arrived += self.pending[:count]
         del self.pending[:count]
         connection = self.connection
-        if self.blocked and len(self.pending) <= self.high_water // 4:
-            self.blocked = False
+        if self.writing_paused and len(self.pending) <= self.high_water // 4:
+            self.writing_paused = False
             if connection is not None:
                 connection.resume_writing()
         if not self.pending:
@@ -183,8 +181,8 @@ class MemoryTransport(Transport):
         self.pending += data
         if self.peer_reads:
             self.peer_read(len(self.pending))
-        elif not self.blocked and len(self.pending) > self.high_water:
-            self.blocked = True
+        elif not self.writing_paused and len(self.pending) > self.high_water:
+            self.writing_paused = True
             if self.connection is not None:
                 self.connection.pause_writing()
 
@@ -209,11 +207,11 @@ class MemoryTransport(Transport):
         self.half_closed = not self.pending
 
     def pause_reading(self) -> None:
-        self.reading = False
+        self.reading_paused = True
 
     def resume_reading(self) -> None:
-        if not self.reading:
-            self.reading = True
+        if self.reading_paused:
+            self.reading_paused = False
             self.runtime.call_soon(self.hand_up)
 
 
@@ -248,17 +246,17 @@ class MemoryServer:
         scheme: str = "http",
     ) -> Client:
         """Opens a connection. The arguments are what scopes say of it."""
-        transport = MemoryTransport(self, self.config.write_buffer_size)
+        transport = MemoryTransport(self, self.context.limits.write_buffer_size)
         transport.client, transport.server, transport.scheme = client, server, scheme
         transport.trusted = self.proxies is not None and self.proxies.trusts(client)
-        transport.connection = HTTP1Connection(transport, self.context)
-        self.deadlines.connections.add(transport.connection)
+        transport.hand_over(HTTP1Connection(transport, self.context))
         self.runtime.run()
         return Client(self, transport)
 
-    def replaced(self, connection: Connection, successor: Connection) -> None:
-        """A connection went on as another (a protocol switch)."""
-        self.deadlines.connections.discard(connection)
+    def replaced(self, connection: Connection | None, successor: Connection) -> None:
+        """A transport has a connection, in the place of another or as its first."""
+        if connection is not None:
+            self.deadlines.connections.discard(connection)
         self.deadlines.connections.add(successor)
 
     def shutdown(self) -> None:
@@ -353,7 +351,7 @@ class Client:
     @property
     def paused(self) -> bool:
         """The server does not read."""
-        return not self.transport.reading
+        return self.transport.reading_paused
 
     @property
     def access(self) -> list[AccessEntry]:

@@ -160,6 +160,13 @@ def _read_binds(value: Any) -> list[str]:
     return texts
 
 
+def _read_control(value: Any) -> str:
+    text = _read_text(value)
+    if text.startswith("unix:"):
+        parse_bind(text)
+    return text
+
+
 def _read_proxies(value: Any) -> list[str]:
     texts = _read_texts(value)
     for text in texts:
@@ -281,11 +288,12 @@ PATH = optional(Kind("a path", _read_path, "PATH"))
 SWITCH = Kind("true or false", _read_switch, switch=True)
 TEXTS = Kind("a text or a list of texts", _read_texts, "TEXT", many=True)
 BINDS = Kind(
-    "host:port, host, [ipv6]:port, unix:path or fd://number (or a list of these)",
+    "host:port, host, [ipv6]:port, unix:path, unix:@name (abstract, Linux) or fd://number (or a list of these)",
     _read_binds,
     "ADDRESS",
     many=True,
 )
+CONTROL = Kind("auto, none, a path, unix:path or unix:@name (abstract, Linux)", _read_control, "PATH")
 PROXIES = Kind('an address, a network, "unix" or "*" (or a list of these)', _read_proxies, "ADDRESS", many=True)
 CERTIFICATES = Kind('"HOST CERTFILE KEYFILE", or a list of these', _read_certificates, "TEXT", many=True)
 URL_PATH = optional(Kind("a path that begins with /", _read_path_part, "PATH"))

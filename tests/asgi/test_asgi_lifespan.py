@@ -9,6 +9,8 @@ from tests.harness import config
 
 from hypercorn.asgi.lifespan import Lifespan
 from hypercorn.errors import LifespanFailureError, LifespanTimeoutError, UnexpectedMessageError
+from hypercorn.options import limits_of
+from hypercorn.protocol.limits import Limits
 from hypercorn.testing import MemoryLog, MemoryRuntime, Task, sleep
 
 MODES = pytest.mark.parametrize("mode", ["auto", "on"])
@@ -23,7 +25,8 @@ class Life:
         self.settings = config(lifespan=mode, **options)
         self.settings._log = self.log  # type: ignore[assignment]  # what the tests can read
         self.state: dict[str, Any] = {}
-        self.lifespan = Lifespan(app, self.settings, self.runtime, self.runtime.start, self.state)
+        limits = Limits(limits_of(self.settings))
+        self.lifespan = Lifespan(app, self.settings, limits, self.runtime, self.runtime.start, self.state)
 
     def run(self, function: Any, seconds: float = 0) -> Task:
         task = self.runtime.new_task(function(), self.runtime.variables.copy())

@@ -242,7 +242,6 @@ BAD = [
         UnexpectedMessageError,
         id="APP-04-trailers-not-announced",
     ),
-    pytest.param([start(), {"type": "http.response.early_hint", "links": []}], UnexpectedMessageError, id="late-hint"),
     pytest.param([{}], UnexpectedMessageError, id="no-type"),
     pytest.param([None], TypeError, id="none"),
     pytest.param(["http.response.start"], TypeError, id="text"),

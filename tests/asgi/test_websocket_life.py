@@ -59,6 +59,24 @@ def test_the_scope() -> None:
     assert (b"x-other", b"v") in headers
 
 
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_names_and_values_of_every_kind_of_bytes(kind: Any) -> None:
+    """In both answers to a handshake; what is the server's is refused in each kind."""
+    fields = [(kind(b"X-Extra"), b"1"), (b"x-more", kind(b"2"))]
+    ws = websocket(Script({"type": "websocket.accept", "headers": fields})).opened()
+    assert (ws.header(b"x-extra"), ws.header(b"x-more")) == (b"1", b"2")
+    denial = {"type": "websocket.http.response.start", "status": 403, "headers": fields}
+    client = serve(Answers(denial, {"type": "websocket.http.response.body", "body": b"no"}))
+    client.send(upgrade())
+    (answer,) = responses(client)
+    assert (answer.status, answer.get(b"x-extra"), answer.get(b"x-more")) == (403, b"1", b"2")
+    client = serve(Answers({"type": "websocket.accept", "headers": [(kind(b"Upgrade"), b"x")]}))
+    client.send(upgrade())
+    (answer,) = responses(client)
+    assert answer.status == 500
+    assert isinstance(client.errors[0].error, ValueError)
+
+
 @pytest.mark.parametrize(("code", "reason"), [(1000, ""), (4001, "bye"), (1001, "going"), (3000, "é" * 61)])
 def test_ws01_q_ws_1_the_peers_code_and_reason(code: int, reason: str) -> None:
     app = Script()
@@ -140,21 +158,45 @@ def test_ws05_q_ws_4_shutdown_is_1012() -> None:
     assert ws.client.closed
 
 
-def test_a_handshake_that_is_accepted_after_shutdown_began() -> None:
-    gate = Event()
-
+def test_a_handshake_that_is_pending_at_shutdown_is_refused() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
-        await gate.wait()
-        await send(ACCEPTED)
         seen.append(await receive())
 
     seen: list[Any] = []
     ws = websocket(app)
     ws.client.server.shutdown()
+    assert [each.status for each in responses(ws.client)] == [503]
+    assert seen == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
+    assert [entry.status for entry in ws.client.access] == [503]
+    ws.client.server.runtime.advance(60)
+    assert ws.client.closed
+
+
+def test_a_denial_that_has_begun_before_shutdown_is_finished() -> None:
+    gate = Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.http.response.start", "status": 418, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b"short", "more_body": True})
+        await gate.wait()
+        await send({"type": "websocket.http.response.body", "body": b" and stout"})
+
+    ws = websocket(app)
+    ws.client.server.shutdown()
     gate.set()
-    assert ws.opened().closing() == (1012, b"")
-    assert seen == [{"type": "websocket.disconnect", "code": 1012, "reason": ""}]
+    assert [(each.status, each.body) for each in responses(ws.client)] == [(418, b"short and stout")]
+
+
+def test_a_handshake_that_comes_after_shutdown_is_refused() -> None:
+    app = Script()
+    client = serve(app)
+    client.send(upgrade()[:20])
+    client.server.shutdown()
+    client.send(upgrade()[20:])
+    assert [each.status for each in responses(client)] == [503]
+    assert app.scopes == []
 
 
 def test_ws06_ws07_the_applications_close() -> None:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
+import lzma
+import os
 import sys
+import tempfile
+import zipfile
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
 
@@ -12,8 +20,11 @@ import pytest
 import hypercorn
 from hypercorn.app_wrappers import InvalidPathError, WSGIWrapper, _build_environ
 from hypercorn.asgi.wsgi_environ import build_environ
+from hypercorn.asgi.wsgi_response import FileWrapper
 from hypercorn.asgi.wsgi_threads import wsgi_settings
 from hypercorn.config import Config
+from hypercorn.options import limits_of
+from hypercorn.protocol.limits import Limits
 
 SCOPE: dict[str, Any] = {
     "type": "http",
@@ -248,6 +259,143 @@ def test_close_is_called_once_whatever_happens() -> None:
     assert (good.closed, bad.closed) == (1, 1)
 
 
+# --- files
+
+TEXT = b"0123456789" * 3000
+
+
+class Shouting(io.FileIO):
+    """A file whose content is another than that of its descriptor."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(size).upper()
+
+
+def stored(path: Path) -> Any:
+    """An entry of an archive, whose file is the archive."""
+    archive = zipfile.ZipFile(path.with_suffix(".zip"), "w")
+    archive.writestr("name", TEXT)
+    archive.close()
+    return zipfile.ZipFile(path.with_suffix(".zip")).open("name")
+
+
+def written(path: Path) -> Any:
+    """A file with bytes that were not flushed."""
+    file = path.open("w+b")
+    file.write(TEXT)
+    file.seek(10)
+    file.write(b"x")
+    return file
+
+
+FILES: dict[
+    str, tuple[Callable[[Path], Any], bytes | None, bool]
+] = {  # how they open, what they give, whether by the kernel
+    "buffered": (lambda path: path.open("rb"), TEXT, True),
+    "raw": (lambda path: path.open("rb", buffering=0), TEXT, True),
+    "random": (lambda path: path.open("r+b"), TEXT, True),
+    "written": (written, TEXT[11:], True),
+    "gzip": (lambda path: gzip.GzipFile(path.with_suffix(".gz")), TEXT, False),
+    "bz2": (lambda path: bz2.BZ2File(path.with_suffix(".bz2")), TEXT, False),
+    "lzma": (lambda path: lzma.LZMAFile(path.with_suffix(".xz")), TEXT, False),  # noqa: SIM115
+    "buffered gzip": (lambda path: io.BufferedReader(gzip.GzipFile(path.with_suffix(".gz"))), TEXT, False),
+    "archive": (stored, TEXT, False),
+    "own class": (lambda path: Shouting(path), TEXT.upper(), False),
+    "buffered own class": (lambda path: io.BufferedReader(Shouting(path)), None, False),
+    "memory": (lambda path: io.BytesIO(TEXT), TEXT, False),
+    "spooled": (lambda path: spooled(), TEXT, False),
+    "no size": (lambda path: Path("/proc/self/status").open("rb"), None, False),  # noqa: SIM115
+}
+
+
+def spooled() -> Any:
+    """A file that is in memory until its descriptor is asked for."""
+    file = tempfile.SpooledTemporaryFile(max_size=1 << 20)  # noqa: SIM115  # the server closes it
+    file.write(TEXT)
+    file.seek(0)
+    return file
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_file_gives_what_reading_it_gives(kind: str, tmp_path: Path) -> None:
+    """PEP 3333. Only real files go by their descriptors."""
+    path = tmp_path / "file"
+    path.write_bytes(TEXT)
+    path.with_suffix(".gz").write_bytes(gzip.compress(TEXT))
+    path.with_suffix(".bz2").write_bytes(bz2.compress(TEXT))
+    path.with_suffix(".xz").write_bytes(lzma.compress(TEXT))
+    opener, content, by_kernel = FILES[kind]
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"](opener(path), 4096)
+
+    sent = serve(app, {"extensions": {"http.response.zerocopysend": {}}})
+    assert ("http.response.zerocopysend" in [message["type"] for message in sent]) is by_kernel
+    if by_kernel:
+        (_, message) = sent
+        with open(message["file"].fileno(), "rb", closefd=False) as file:
+            file.seek(message["offset"])
+            assert file.read(message["count"]) == content
+    elif content is not None:
+        assert joined(sent)[2] == content
+    else:
+        assert len(joined(sent)[2]) > 100
+
+
+def test_a_text_file_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("text")
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"](path.open())
+
+    with pytest.raises(TypeError, match="must yield bytes, not str"):
+        serve(app, {"extensions": {"http.response.zerocopysend": {}}})
+
+
+class Counted(io.BytesIO):
+    """Counts the bytes that were read."""
+
+    read_bytes = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self.read_bytes += len(data)
+        return data
+
+
+def test_a_file_can_be_positioned() -> None:
+    file = Counted(TEXT)
+    wrapper = FileWrapper(file, 100)
+    assert wrapper.seekable()
+    assert wrapper.seek(-10, 2) == wrapper.tell() == len(TEXT) - 10
+    assert list(wrapper) == [TEXT[-10:]]
+    assert file.read_bytes == 10
+    assert not FileWrapper(iter(())).seekable()
+    read, write = os.pipe()
+    os.close(write)
+    with open(read, "rb") as pipe:
+        assert not FileWrapper(pipe).seekable()
+
+
+def test_a_range_reads_nothing_but_the_range() -> None:
+    """Werkzeug's, and so Flask's."""
+    wsgi = pytest.importorskip("werkzeug.wsgi")
+    wrappers = pytest.importorskip("werkzeug.wrappers")
+    file = Counted(TEXT)
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        response = wrappers.Response(wsgi.wrap_file(environ, file), direct_passthrough=True)
+        response.make_conditional(environ, accept_ranges=True, complete_length=len(TEXT))
+        return response(environ, start_response)
+
+    status, _, content = joined(serve(app, {"headers": [(b"range", b"bytes=20000-20009")]}))
+    assert (status, content) == (206, TEXT[20000:20010])
+    assert file.read_bytes <= 8192
+
+
 # --- the request body
 
 
@@ -311,10 +459,10 @@ def test_environ() -> None:
 
 
 def test_whether_other_processes_serve_too() -> None:
-    config = Config()
-    for config.workers in (1, 2):
-        settings = wsgi_settings(config, 100)
-        assert build_environ(SCOPE, None, settings.multiprocess)["wsgi.multiprocess"] is (config.workers > 1)
+    limits = Limits(limits_of(Config()))
+    for many in (False, True):
+        settings = wsgi_settings(limits, 100, many)
+        assert build_environ(SCOPE, None, settings.multiprocess)["wsgi.multiprocess"] is many
 
 
 def test_no_body_has_no_length() -> None:

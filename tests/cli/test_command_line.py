@@ -313,6 +313,29 @@ def test_one_clear_line(
             taken.listen()
             arguments = [text.format(taken=taken.getsockname()[1]) for text in arguments]
         assert main("-w", "0", *arguments) == code
-    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("hypercorn: error: ")]
+    said = capfd.readouterr().err.splitlines()
+    # On stderr itself, or in the error log: pytest's handlers on the root logger make it another place than stderr.
+    lines = [line for line in said if line.startswith("hypercorn: error: ") or "] [ERROR] " in line]
     assert len(lines) == 1, lines
     assert words in lines[0]
+
+
+@pytest.mark.parametrize("check", [[], ["--check-config"]])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--http3"], "http3 = True (flag --http3) needs a certificate: set certfile"),
+        (["--quic-bind", "localhost:0"], "quic_bind = ['localhost:0'] (flag --quic-bind) needs a certificate"),
+        (["--certfile", "alone.pem"], "certfile = 'alone.pem' (flag --certfile) holds no private key: set keyfile"),
+    ],
+)
+def test_tls_without_its_files(
+    arguments: list[str], said: str, check: list[str], tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    """Exit code 2, before anything is served."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "alone.pem").write_text("-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n")
+    with pytest.raises(SystemExit) as caught:
+        hypercorn.__main__.main([*check, *arguments, "module:app"])
+    assert caught.value.code == 2
+    assert said in capsys.readouterr().err

@@ -26,6 +26,12 @@ def _run(monkeypatch: pytest.MonkeyPatch) -> Mock:
     return run
 
 
+@pytest.fixture(name="tls")
+def _tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TLS is in order, whatever the files are."""
+    monkeypatch.setattr(Config, "ssl_enabled", True)
+
+
 def configured(run: Mock, *arguments: str) -> Config:
     assert hypercorn.__main__.main([*arguments, "module:app"]) == 0
     config = run.call_args[0][0]
@@ -95,6 +101,7 @@ FLAGS: list[tuple[str, str, str, Any]] = [
 
 
 @pytest.mark.filterwarnings("ignore::hypercorn.errors.ConfigWarning")
+@pytest.mark.usefixtures("tls")
 @pytest.mark.parametrize(("flag", "text", "name", "value"), FLAGS)
 def test_flags(flag: str, text: str, name: str, value: object, run: Mock) -> None:
     config = configured(run, flag, text)
@@ -266,7 +273,7 @@ def test_a_typo_in_a_file_warns_in_one_line(run: Mock, tmp_path: Path, capsys: p
 def test_version(flags: list[str], loop: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert hypercorn.__main__.main(["--version", *flags]) == 0
     text = capsys.readouterr().out
-    assert text.startswith(f"hypercorn {hypercorn.__version__} ({hypercorn.build()} build), ")
+    assert text.startswith(f"hypercorn {hypercorn.__version__} ({hypercorn.build()} build")
     assert f"{platform.python_implementation()} {platform.python_version()}" in text
     assert loop in text
 

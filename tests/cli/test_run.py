@@ -31,7 +31,7 @@ if sys.version_info < (3, 11):
 
 @pytest.fixture(name="config")
 def _config() -> Config:
-    return Config.from_mapping(application_path="module:app", workers=0, errorlog=logging.getLogger("run.test"))
+    return Config.from_mapping(application_path="module:app", workers=0, errorlog=logging.Logger("run.test"))
 
 
 def running(monkeypatch: pytest.MonkeyPatch, config: Config, action: Any) -> int:

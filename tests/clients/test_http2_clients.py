@@ -59,7 +59,7 @@ def secure(serve_app: Any, certificates: Certificates) -> Live:
 def test_curl(live: Live, secure: Live) -> None:
     curl = (tool("curl"), "-sS", "-k", "--noproxy", "*")
     assert run(*curl, "--http2-prior-knowledge", live.url) == b"HTTP/2 http"
-    assert run(*curl, "--http2", live.url) == b"HTTP/2 http"  # by Upgrade
+    assert run(*curl, "--http2", live.url) == b"HTTP/1.1 http"
     assert run(*curl, "--http2", secure.url) == b"HTTP/2 https"
     assert run(*curl, "--http1.1", secure.url) == b"HTTP/1.1 https"
     for url, option in ((live.url, "--http2-prior-knowledge"), (secure.url, "--http2")):
@@ -70,10 +70,18 @@ def test_curl(live: Live, secure: Live) -> None:
     assert len(run(*curl, "--http2", "--parallel", *many)) == 10 * len(LARGE)
 
 
+def test_upgrades(serve_app: Any) -> None:
+    """By `Upgrade: h2c`, where an option allows it."""
+    url = serve_app(app, lifespan="off", h2c_upgrade=True).url
+    curl = (tool("curl"), "-sS", "--noproxy", "*", "--http2")
+    assert run(*curl, url) == b"HTTP/2 http"
+    assert run(*curl, f"{url}/large", f"{url}/large") == 2 * LARGE
+    assert run(tool("nghttp"), "-u", url) == b"HTTP/2 http"
+
+
 def test_nghttp(live: Live, tmp_path: Path) -> None:
     nghttp = tool("nghttp")
     assert run(nghttp, live.url) == b"HTTP/2 http"
-    assert run(nghttp, "-u", live.url) == b"HTTP/2 http"
     assert run(nghttp, "-n", "-s", "-m", "50", f"{live.url}/large")
     (tmp_path / "body").write_bytes(LARGE)
     assert run(nghttp, "-d", str(tmp_path / "body"), f"{live.url}/echo") == LARGE

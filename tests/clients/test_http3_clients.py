@@ -20,7 +20,7 @@ from qh3.quic.configuration import QuicConfiguration
 from qh3.quic.connection import QuicConnection
 from qh3.quic.events import ConnectionTerminated, HandshakeCompleted
 from tests.browser import Browser
-from tests.live import DRIVERS, Live, echo, eventually
+from tests.live import DRIVERS, Live, echo, eventually, respond
 from tests.peer import PATIENCE
 from tests.runtime.test_tls import Certificates, certificates
 
@@ -132,15 +132,19 @@ async def site(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body"})
 
 
-@pytest.fixture
-def browser(serve: Callable[..., Live], certificates: Certificates) -> Iterator[tuple[Browser, Live]]:
-    live = serve(site)
-    flags = (
+def quic_flags(live: Live, certificates: Certificates) -> tuple[str, ...]:
+    """What has Chromium speak HTTP/3 with a server."""
+    return (
         f"--origin-to-force-quic-on=localhost:{live.port}",
         f"--ignore-certificate-errors-spki-list={fingerprint(certificates.certfile)}",
         "--host-resolver-rules=MAP localhost 127.0.0.1",
     )
-    with Browser.start(*flags, quic=True) as browser:
+
+
+@pytest.fixture
+def browser(serve: Callable[..., Live], certificates: Certificates) -> Iterator[tuple[Browser, Live]]:
+    live = serve(site)
+    with Browser.start(*quic_flags(live, certificates), quic=True) as browser:
         yield browser, live
 
 
@@ -162,3 +166,28 @@ def test_chromium_on_the_poll(browser: tuple[Browser, Live], monkeypatch: pytest
     assert missing == 404
     assert page.run("fetch('/large').then(answer => answer.blob()).then(blob => blob.size)") == LARGE
     assert not live.errors()
+
+
+async def upload(scope: Any, receive: Any, send: Any) -> None:
+    """Never reads a body."""
+    if scope["method"] == "GET":
+        await respond(send, b"<!doctype html>", headers=[(b"content-type", b"text/html")])
+    else:
+        await respond(send, b"no", 413)
+
+
+FETCH = """fetch("/", {method: "POST", body: new Uint8Array(%d)}).then(async answer => {
+  await answer.text()
+  const entries = performance.getEntriesByType("resource")
+  return answer.status + " " + entries[entries.length - 1].nextHopProtocol
+}, String)"""
+
+
+def test_chromium_sees_answers_to_uploads_that_are_not_read(
+    serve: Callable[..., Live], certificates: Certificates
+) -> None:
+    live = serve(upload, lifespan="off")
+    with Browser.start(*quic_flags(live, certificates), quic=True) as program:
+        page = program.open(f"https://localhost:{live.port}/")
+        sizes = (100_000, 300_000, 1_000_000, 5_000_000)
+        assert [page.run(FETCH % size) for size in sizes] == ["413 h3"] * len(sizes)

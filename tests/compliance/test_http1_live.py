@@ -17,7 +17,7 @@ from tests.peer import HEAD, Peer, request
 from tests.wire.cases import Case, load
 
 # These speak HTTP/2 to a server that offers it without TLS: tests/runtime/test_http2.py holds what comes of that.
-HTTP2 = ("xp-h2-preface", "xp-h2-preface-cut", "up-h2c")
+HTTP2 = ("xp-h2-preface", "xp-h2-preface-cut")
 CASES = [case for case in load() if case.layer != "websocket" and case.id not in HTTP2]
 LAST = request("/last")
 DATE = re.compile(rb"(?i)^date: [^\r\n]*", re.MULTILINE)

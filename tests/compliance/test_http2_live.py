@@ -291,10 +291,15 @@ def test_c16_h2_18_the_limit_of_streams_is_one_of_calls(arena: Arena) -> None:
         client = arena.connect(name)
         client.send(*(headers(stream, POST, end=False) for stream in range(1, 203, 2)))
         assert client.answer(201).reset == 7, name
+        eventually(lambda: arena.running == 100)
         client.send(*(reset(stream) for stream in range(1, 201, 2)))
         eventually(lambda: arena.running == 0)
-        client.send(headers(301, OK))
-        assert client.answer(301).body == b"fine", name
+        # The last call ends a moment after the application's last line, and is refused for that long.
+        for stream in range(301, 401, 2):
+            client.send(headers(stream, OK))
+            if client.answer(stream).reset != 7:
+                break
+        assert client.answer(stream).body == b"fine", name
 
 
 def test_a02_h2_22_a_flood_by_a_client_that_reads_nothing(arena: Arena) -> None:
@@ -320,8 +325,8 @@ def test_e11_e12_e13_e14_clocks_on_every_loop() -> None:
     """Half a preface, a block octet by octet, a body that stops, an idle connection with pings, a closed window."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["method"] == "POST":
-            await receive()
+        while scope["method"] == "POST" and (await receive()).get("more_body"):
+            pass
         await respond(send, bytes(100))
 
     times = {"header_timeout": 0.4, "body_timeout": 0.4, "keep_alive_timeout": 0.4, "write_timeout": 0.4}
@@ -340,7 +345,7 @@ def test_e11_e12_e13_e14_clocks_on_every_loop() -> None:
             closed.send(headers(1))
             assert preface.ended()
             assert block.goaway() == PROTOCOL_ERROR
-            assert body.answer(1).status == 408 or body.answer(1).reset is not None
+            assert body.answer(1).status == 408
             assert idle.goaway() == 0
             assert idle.ended()
             assert closed.answer(1).reset == CANCEL

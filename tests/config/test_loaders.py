@@ -165,10 +165,108 @@ def test_attributes_of_a_subclass_are_known() -> None:
 
 
 def test_settings_without_effect_warn() -> None:
-    with pytest.warns(Warning, match="certfile without keyfile: TLS is off"):
-        Config.from_mapping(certfile="a").validate()
-    with pytest.warns(Warning, match="quic_bind has no effect without certfile and keyfile"):
-        Config.from_mapping(quic_bind="localhost:1").validate()
+    for options in ({"insecure_bind": "localhost:1"}, {"ca_certs": "a"}, {"verify_mode": "CERT_REQUIRED"}):
+        with pytest.warns(Warning, match=f"{next(iter(options))} has no effect without certfile and keyfile"):
+            Config.from_mapping(options).validate()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"keyfile": "a"}, {"http3": True}, {"quic_bind": "localhost:1"}, {"certificates": "a.example c k"}],
+    ids=lambda options: next(iter(options)),
+)
+def test_tls_without_a_certificate_is_an_error(options: dict[str, Any]) -> None:
+    """It is never plain text in place of what was asked for."""
+    with pytest.raises(ConfigError, match=rf"{next(iter(options))} = .* \(Config\) needs a certificate: set certfile"):
+        Config(**options).validate()
+
+
+def test_the_key_may_be_in_the_file_of_the_certificate(tmp_path: Path) -> None:
+    certificate = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
+    key = "-----BEGIN RSA PRIVATE KEY-----\nMA==\n-----END RSA PRIVATE KEY-----\n"
+    both = write(tmp_path / "both.pem", key + certificate)
+    config = Config(certfile=str(both))
+    config.validate()
+    assert config.ssl_enabled
+    assert config.keyfile == str(both)
+    alone = write(tmp_path / "alone.pem", certificate)
+    with pytest.raises(ConfigError, match=r"certfile = .*alone.pem' \(Config\) holds no private key: set keyfile"):
+        Config(certfile=str(alone)).validate()
+    with pytest.raises(ConfigError, match=r"certfile = 'absent' \(Config\) cannot be read: No such file"):
+        Config(certfile="absent").validate()
+
+
+# --- arguments and attributes
+
+
+def test_arguments_are_options() -> None:
+    config = Config(bind="localhost:1", keep_alive_timeout="2m", workers=2)
+    assert (config.bind, config.keep_alive_timeout, config.workers) == (["localhost:1"], 120.0, 2)
+    assert config.origin("workers") == "Config"
+    with pytest.raises(ConfigError, match="workers = -1"):
+        Config(workers=-1)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("worker", "workers"), ("cert_file", "certfile"), ("port", "bind"), ("colour", None)]
+)
+def test_an_argument_that_is_no_option_is_refused(name: str, meant: str | None) -> None:
+    end = f"; did you mean {meant}\\?$" if meant else "$"
+    with pytest.raises(TypeError, match=rf"^Config\(\) got unknown option {name}{end}"):
+        Config(**{name: 1})
+
+
+@pytest.mark.parametrize(("name", "meant"), [("worker", "workers"), ("port", "bind"), ("log_level", "loglevel")])
+def test_an_attribute_that_is_no_option_warns(name: str, meant: str) -> None:
+    config = Config()
+    with pytest.warns(Warning, match=rf"^unknown option {name} \(Config\); did you mean {meant}\?$") as caught:
+        setattr(config, name, 8000)
+    assert caught[0].filename == __file__
+    setattr(config, name, 8001)  # said once
+    assert getattr(config, name) == 8001
+    config.strict = True
+    with pytest.raises(ConfigError, match=f"unknown option {name}"):
+        config.validate()
+
+
+def test_attributes_of_subclasses_do_not_warn() -> None:
+    class Mine(Config):
+        colour = "red"
+        size: int
+
+        def __init__(self) -> None:
+            super().__init__(workers=2)
+            self.extra = 1
+
+    config = Mine()
+    config.colour = "blue"
+    config.size = 3
+    assert (config.workers, config.extra, config.colour, config.size) == (2, 1, "blue", 3)
+    with pytest.warns(Warning, match="did you mean workers"):
+        config.wokers = 2  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("keepalive = 5", "keep_alive_timeout"),
+        ("threads = 4", "wsgi_threads"),
+        ("preload_app = True", "preload"),
+        ("pidfile = 'a'", "pid_path"),
+        ("proc_name = 'a'", None),
+        ("def on_starting(server): pass", None),
+    ],
+)
+def test_a_configuration_of_another_server_warns(tmp_path: Path, line: str, meant: str | None) -> None:
+    path = write(tmp_path / "c.py", f"import os\nworkers = 2\nmine = os.getpid()\n{line}\n")
+    end = rf"; did you mean {meant}\?$" if meant else "$"
+    with pytest.warns(Warning, match=rf"^unknown option \w+ \(file .*c.py\){end}") as caught:
+        config = Config.from_pyfile(path)
+    assert len(caught) == 1
+    assert config.workers == 2
+    config.strict = True
+    with pytest.raises(ConfigError, match="unknown option"):
+        config.validate()
 
 
 # --- environment

@@ -31,7 +31,20 @@ from hypercorn.sources import read_toml
 from hypercorn.supervisor import client
 
 PYTHON_PAGES = sorted({block.page for block in of("python")})
-LANGUAGES = {"python", "sh", "toml", "ini", "yaml", "text", "nginx", "caddyfile", "dockerfile", "json", "promql"}
+LANGUAGES = {
+    "python",
+    "sh",
+    "toml",
+    "ini",
+    "yaml",
+    "text",
+    "nginx",
+    "haproxy",
+    "caddyfile",
+    "dockerfile",
+    "json",
+    "promql",
+}
 
 
 def shown(block: Block) -> str:

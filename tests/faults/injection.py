@@ -198,7 +198,6 @@ def failing_tls(base: Any) -> Any:
             super().__init__(transport, *args)
             port = port_of(transport)
             self.ssl_object = Proxy(self.ssl_object, port, "tls.engine", *TLS_OBJECT)
-            self.engine = Proxy(self.engine, port, "tls.engine", *TLS_OBJECT)
 
     return WithEngine
 

@@ -104,8 +104,14 @@ def explained(data: bytes, messages: list[Message]) -> bool:
             return True
         if facts["content_length"] > 0 or b"\r\n\r\n\r\n" in data:
             return True
+    facts = messages[-1].facts
+    # h11 takes no empty elements in Transfer-Encoding, and makes no field of an old request target's host
+    if any(name.lower() == b"transfer-encoding" and b"," in value for name, value in facts["headers"]):
+        return True
+    if facts["http_version"] == "1.0" and b"://" in facts["raw_target"]:
+        return True
     # h11 takes no blanks before the first semicolon of a chunk's line
-    return bool(messages[-1].facts["chunked"] and re.search(rb"[0-9A-Fa-f][ \t]+;", data))
+    return bool(facts["chunked"] and re.search(rb"[0-9A-Fa-f][ \t]+;", data))
 
 
 def against_h11(data: bytes, record: Record) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.live import Records
 
 from hypercorn.config import Config
 from hypercorn.logging import Logger
@@ -207,3 +208,34 @@ def test_logconfig(form: str, tmp_path: Path) -> None:
                 logging.getLogger().addHandler(handler)
     assert Path(out).read_text() == "configured\n"
     assert not other.disabled
+
+
+def test_what_is_no_fault_has_its_traceback_as_text(tmp_path: Path) -> None:
+    """Records below WARNING keep no frames; in the log they read as others do, also as JSON."""
+    texts = []
+    for name, options in (("plain", {}), ("json", {"log_format": "json"})):
+        path = tmp_path / name
+        logger = Logger(Config(errorlog=str(path), loglevel="DEBUG", **options))
+        kept = Records()
+        logger.error_logger.addHandler(kept)
+        for write in (logger.log_debug, logger.log_info, logger.log_warning):
+            try:
+                raise KeyError("gone")
+            except KeyError as error:
+                write("It %s", "ended", exc_info=error)
+        logger.flush()
+        assert [record.exc_info is None for record in kept.records] == [True, True, False]
+        assert {(record.filename, record.funcName) for record in kept.records} == {
+            ("test_loggers.py", "test_what_is_no_fault_has_its_traceback_as_text")
+        }
+        texts.append(path.read_text())
+    assert texts[0].count("It ended\nTraceback (most recent call last):\n") == 3
+    lines = [json.loads(line) for line in texts[1].splitlines()]
+    assert [line["message"] for line in lines] == ["It ended"] * 3
+    assert all(line["exception"].endswith("KeyError: 'gone'") for line in lines)
+
+
+def test_what_is_not_written_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hypercorn.logging.format_exception", None)
+    logger = Logger(Config(errorlog="-", loglevel="INFO"))
+    logger.log_debug("It ended", exc_info=KeyError("gone"))

@@ -22,12 +22,16 @@ def host_of(scope: Any) -> list[bytes]:
     return [value for name, value in scope["headers"] if name == b"host"]
 
 
+HOST = {"forwarded_host": True}
+
+
 def test_legacy() -> None:
     scope = scope_of(
         "X-Forwarded-For: 9.9.9.9, 1.1.1.1",
         "X-Forwarded-For: 2.2.2.2:99",
         "X-Forwarded-Proto: http, https",
         "X-Forwarded-Host: evil, example.com:8",
+        **HOST,
     )
     assert scope["client"] == ("2.2.2.2", 99)
     assert scope["scheme"] == "https"
@@ -42,6 +46,55 @@ def test_hops(hops: int, client: str) -> None:
     assert scope_of(elements, mode="modern", trusted_hops=hops)["client"][0] == client
 
 
+@pytest.mark.parametrize("mode", ["legacy", "modern"])
+@pytest.mark.parametrize("forwarded", [False, True])
+def test_nothing_else_counts_unless_it_is_asked_for(mode: Any, forwarded: bool) -> None:
+    """A proxy passes on what it does not set itself, so a client could name its host and path."""
+    fields = ("X-Forwarded-Host: evil.test", "X-Forwarded-Port: 66", "X-Forwarded-Prefix: /admin")
+    more = ("Forwarded: for=1.1.1.1;proto=https;host=evil.test",) if forwarded else ()
+    plain = scope_of(mode=mode)
+    scope = scope_of(*fields, *more, mode=mode)
+    for name in ("server", "path", "raw_path", "root_path"):
+        assert scope[name] == plain[name]
+    assert host_of(scope) == [b"localhost"]
+
+
+@pytest.mark.parametrize("mode", ["legacy", "modern"])
+@pytest.mark.parametrize(
+    ("asked", "host", "server", "root_path", "path"),
+    [
+        ("forwarded_host", b"example.com", ("example.com", 443), "", "/"),
+        ("forwarded_port", b"localhost:66", ("localhost", 66), "", "/"),
+        ("forwarded_prefix", b"localhost", None, "/shop", "/shop/"),
+    ],
+)
+def test_each_of_the_others_is_asked_for_by_itself(
+    mode: Any, asked: str, host: bytes, server: Any, root_path: str, path: str
+) -> None:
+    fields = ("X-Forwarded-Proto: https", "X-Forwarded-Host: example.com")
+    more = ("X-Forwarded-Port: 7, 66", "X-Forwarded-Prefix: /evil, /shop")
+    scope = scope_of(*fields, *more, mode=mode, **{asked: True})
+    assert host_of(scope) == [host]
+    assert scope["server"] == (server or scope_of()["server"])
+    assert (scope["root_path"], scope["path"]) == (root_path, path)
+    assert scope["raw_path"] == path.encode()
+
+
+def test_all_together() -> None:
+    fields = ("X-Forwarded-Host: example.com:8", "X-Forwarded-Port: 66", "X-Forwarded-Prefix: /shop/")
+    scope = scope_of(*fields, forwarded_host=True, forwarded_port=True, forwarded_prefix=True)
+    assert (host_of(scope), scope["server"]) == ([b"example.com:66"], ("example.com", 66))
+    assert (scope["root_path"], scope["path"]) == ("/shop", "/shop/")
+    for port in ("0", "65536", "-1", "x", "99999999999999999999"):
+        assert host_of(scope_of(f"X-Forwarded-Port: {port}", forwarded_port=True)) == [b"localhost"]
+
+
+def test_0_18s_arguments_still_go_by_place() -> None:
+    app = Seen()
+    ask(ProxyFixMiddleware(app, "modern", 2), "/", "Forwarded: for=1.1.1.1, for=2.2.2.2")
+    assert app.scope["client"] == ("1.1.1.1", 0)
+
+
 def test_none_is_trusted() -> None:
     scope = scope_of("X-Forwarded-For: 2.2.2.2", "X-Forwarded-Proto: https", trusted_hops=0)
     assert (scope["client"], scope["scheme"]) == (("127.0.0.1", 80), "http")
@@ -53,6 +106,7 @@ def test_modern() -> None:
         'Forwarded: for=9.9.9.9;host="a, b";proto=http',
         'Forwarded: For="[2001:db8::1]:4711" ; HOST="example.com:8" ;Proto=https;by=_x',
         mode="modern",
+        **HOST,
     )
     assert scope["client"] == ("2001:db8::1", 4711)
     assert scope["scheme"] == "https"
@@ -99,7 +153,7 @@ def test_nodes(text: str, address: tuple[str, int]) -> None:
 
 
 def test_what_makes_no_sense_is_left_out() -> None:
-    scope = scope_of("X-Forwarded-Proto: javascript", "X-Forwarded-Host: a/b@c")
+    scope = scope_of("X-Forwarded-Proto: javascript", "X-Forwarded-Host: a/b@c", **HOST)
     assert (scope["scheme"], host_of(scope)) == ("http", [b"localhost"])
 
 

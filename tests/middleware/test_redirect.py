@@ -49,3 +49,18 @@ def test_what_is_no_host_leads_nowhere(host: str) -> None:
 
 def test_what_came_with_tls_passes() -> None:
     assert ask(HTTPToHTTPSRedirectMiddleware(APP, None), scheme="https").body == b"inner  /"
+
+
+@pytest.mark.parametrize("root", ["", "/r"])
+def test_options_of_the_server_itself(root: str) -> None:
+    """RFC 9112 section 3.2.4: a URL without a path is what `OPTIONS *` is about."""
+    for host, location in ((None, "https://h.example:81"), ("other.example", "https://other.example")):
+        middleware = HTTPToHTTPSRedirectMiddleware(APP, host)
+        answer = ask(middleware, "*", method="OPTIONS", host="h.example:81", root_path=root)
+        assert (answer.status, answer.fields["location"], answer.errors) == (308, location, [])
+
+
+def test_what_is_no_path_leads_nowhere() -> None:
+    """An authority, as CONNECT has it, must not come behind the host."""
+    scope = {"headers": [(b"host", b"h")], "path": ".evil:443", "raw_path": b".evil:443", "query_string": b""}
+    assert HTTPToHTTPSRedirectMiddleware(APP, None).location(scope, "https") == b""

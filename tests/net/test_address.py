@@ -82,3 +82,21 @@ def test_functions_of_earlier_releases() -> None:
     assert address.repr_socket_addr(socket.AF_INET, ("127.0.0.1", 5000)) == "127.0.0.1:5000"
     assert address.repr_socket_addr(socket.AF_INET6, ("::1", 5000, 0, 0)) == "[::1]:5000"
     assert address.repr_socket_addr(socket.AF_UNIX, "/a") == "unix:/a"
+
+
+def test_abstract_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    assert address.parse_bind("unix:@a").path == "@a"
+    assert address.unix_address("@a") == b"\0a"
+    assert address.unix_address("./@a") == "./@a"
+    assert address.address_text(b"\0a") == "unix:@a"
+    assert address.server_address(b"\0a") == ("@a", None)
+    for name in ("@", "@" + "a" * 108):
+        with pytest.raises(ValueError, match="has no name of 1 to 107 bytes"):
+            address.parse_bind(f"unix:{name}")
+    address.parse_bind("unix:@" + "a" * 107)
+    monkeypatch.setattr("sys.platform", "darwin")
+    with pytest.raises(
+        ValueError, match=r"^'unix:@a' is an abstract socket, which only Linux has; a file is unix:\./@a$"
+    ):
+        address.parse_bind("unix:@a")

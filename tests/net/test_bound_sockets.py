@@ -206,7 +206,7 @@ def test_owner(
     chown = Mock()
     monkeypatch.setattr(os, "chown", chown)
     bound(f"unix:{unix_path}", user=user, group=group).close()
-    chown.assert_called_once_with(unix_path, *expected)
+    chown.assert_called_once_with(unix_path, *expected, follow_symlinks=False)
 
 
 def test_a_stale_socket_is_replaced(unix_path: str) -> None:

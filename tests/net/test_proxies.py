@@ -38,15 +38,71 @@ def scope_of(*fields: str, peer: Any = PROXY, target: str = "/", websocket: bool
     return app.scopes[0]
 
 
-def test_x_forwarded_of_a_trusted_proxy() -> None:
-    scope = scope_of(
-        "X-Forwarded-For: 203.0.113.9, 10.2.3.4",
-        "X-Forwarded-Proto: https",
-        "X-Forwarded-Host: example.org",
-        "X-Forwarded-Port: 8443",
-        "X-Forwarded-Prefix: /shop",
-        target="/cart?x=1",
+ALL = (
+    "X-Forwarded-For: 203.0.113.9, 10.2.3.4",
+    "X-Forwarded-Proto: https",
+    "X-Forwarded-Host: example.org",
+    "X-Forwarded-Port: 8443",
+    "X-Forwarded-Prefix: /shop",
+)
+OPT_IN = {"forwarded_host": True, "forwarded_port": True, "forwarded_prefix": True}
+
+
+@pytest.mark.parametrize("websocket", [False, True])
+def test_host_port_and_prefix_count_only_where_they_are_asked_for(websocket: bool) -> None:
+    def told(**options: Any) -> Any:
+        scope = scope_of(*ALL, target="/cart", websocket=websocket, **options)
+        assert scope["client"] == (ATTACKER, 0)
+        return dict(scope["headers"])[b"host"], scope["server"], scope["root_path"], scope["path"]
+
+    here = ("127.0.0.1", 8000)
+    assert told() == (b"a", here, "", "/cart")
+    assert told(forwarded_host=True) == (b"example.org", ("example.org", 443), "", "/cart")
+    assert told(forwarded_port=True) == (b"a:8443", ("a", 8443), "", "/cart")
+    assert told(forwarded_prefix=True) == (b"a", here, "/shop", "/shop/cart")
+    assert told(**OPT_IN) == (b"example.org:8443", ("example.org", 8443), "/shop", "/shop/cart")
+
+
+def test_the_host_of_forwarded_counts_only_where_it_is_asked_for() -> None:
+    field = "Forwarded: for=203.0.113.9;host=example.org;proto=https"
+    for asked, host in ((False, b"a"), (True, b"example.org")):
+        scope = scope_of(field, proxy_headers="forwarded", forwarded_host=asked)
+        assert (dict(scope["headers"])[b"host"], scope["scheme"]) == (host, "https")
+
+
+@pytest.mark.parametrize("family", [X_FORWARDED, FORWARDED])
+@pytest.mark.parametrize("websocket", [False, True])
+@pytest.mark.parametrize(("host", "served"), [("evil.test", False), ("shop.test", True), ("SHOP.test:8443", True)])
+def test_server_names_hold_for_the_host_that_a_proxy_names(
+    family: str, websocket: bool, host: str, served: bool
+) -> None:
+    app = Answers()
+    names = ["a", "shop.test"]
+    options = {"server_names": names, "forwarded_host": True, "trusted_proxies": TRUSTED, "health_path": "/health"}
+    server = MemoryServer(app, config(proxy_headers=family, **options))
+    fields = (f"X-Forwarded-Host: {host}", f'Forwarded: host="{host}"')
+    if websocket:
+        fields += ("Upgrade: websocket", "Connection: upgrade", "Sec-WebSocket-Version: 13")  # type: ignore[assignment]
+        fields += ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",)  # type: ignore[assignment]
+    for target in ("/", "/health") if not websocket else ("/",):
+        client = server.connect(client=PROXY)
+        client.send(request(target, *fields))
+        assert (b" 404 " not in client.received()[:20]) is served
+    assert len(app.scopes) == served
+    assert [entry.status for entry in server.log.access if entry.status == 404] == [404] * (
+        0 if served else 1 if websocket else 2
     )
+
+
+def test_server_names_hold_for_the_host_that_the_proxy_asks_with_too() -> None:
+    server = MemoryServer(Answers(), config(server_names=["b"], forwarded_host=True, trusted_proxies=TRUSTED))
+    client = server.connect(client=PROXY)
+    client.send(request("/", "X-Forwarded-Host: b"))
+    assert response(client).status == 404
+
+
+def test_x_forwarded_of_a_trusted_proxy() -> None:
+    scope = scope_of(*ALL, target="/cart?x=1", **OPT_IN)
     assert scope["client"] == (ATTACKER, 0)
     assert scope["scheme"] == "https"
     assert scope["server"] == ("example.org", 8443)
@@ -134,8 +190,8 @@ def test_schemes_of_websockets(proto: str, scheme: str) -> None:
     ],
 )
 def test_what_is_malformed_is_left_alone(field: str) -> None:
-    plain = scope_of()
-    scope = scope_of(field)
+    plain = scope_of(**OPT_IN)
+    scope = scope_of(field, **OPT_IN)
     for name in ("client", "scheme", "server", "root_path", "path", "raw_path"):
         assert scope[name] == plain[name]
     assert dict(scope["headers"])[b"host"] == b"a"

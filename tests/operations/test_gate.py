@@ -101,16 +101,20 @@ def test_requests_beyond_limit_concurrency_get_503() -> None:
     assert [entry.status for entry in third.access].count(503) == 1
 
 
-def test_a_client_that_left_makes_room() -> None:
+def test_a_client_that_left_makes_room_once_its_call_has_ended() -> None:
     app = Waits()
-    server = MemoryServer(app, config(limit_concurrency=1))
+    server = MemoryServer(app, config(limit_concurrency=1), counted=True)
     first, second = server.connect(), server.connect()
     first.send(GET)
     second.send(GET)
     assert response(second).status == 503
     first.disconnect()
     second.send(GET)
-    assert second.received() == b""
+    assert response(second).status == 503
+    app.go_on.set()
+    second.advance(0.0)
+    second.send(GET)
+    assert response(second).status == 200
     assert app.calls == 2
 
 
@@ -193,11 +197,15 @@ def test_what_is_counted() -> None:
 
 
 def test_a_client_that_leaves_is_counted() -> None:
-    server = MemoryServer(Waits(), config(), counted=True)
+    app = Waits()
+    server = MemoryServer(app, config(), counted=True)
     client = server.connect()
     client.send(GET)
     assert counts(server)["requests_started"] - counts(server)["requests_ended"] == 1
     client.disconnect()
+    assert (counts(server)["requests_aborted"], counts(server)["requests_ended"]) == (1, 0)
+    app.go_on.set()
+    client.advance(0.0)
     assert counts(server)["requests_aborted"] == counts(server)["requests_ended"] == 1
 
 

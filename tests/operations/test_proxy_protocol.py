@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.harness import config
 from tests.http2 import PREFACE, START, Reader, headers
 from tests.live import BACKENDS, Live, respond
 from tests.peer import Peer
 
+from hypercorn.errors import ConfigError
 from hypercorn.runtime.proxy import LONGEST_TEXT, SIGNATURE, read_header
 
 SOURCE, TARGET = ("203.0.113.9", 4711), ("192.0.2.1", 443)
@@ -148,6 +150,25 @@ def test_a_chain_of_proxies() -> None:
     with live("asyncio", trusted_proxies=["127.0.0.1", SOURCE[0]]) as server, Peer(("127.0.0.1", server.port)) as peer:
         peer.send(V1)
         assert peer.get("/", "X-Forwarded-For: 198.51.100.7").body.startswith(b"('198.51.100.7', 0)")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "header",
+    [b"PROXY UNKNOWN\r\n", SIGNATURE + b"\x21\x00\x00\x00", binary(command=0)],
+    ids=["v1-unknown", "v2-unspec", "v2-local"],
+)
+def test_fields_of_an_unnamed_client_do_not_count(backend: str, header: bytes) -> None:
+    """The proxy vouches for nobody: what follows may be any client's."""
+    with live(backend) as server, Peer(("127.0.0.1", server.port)) as peer:
+        peer.send(header)
+        told = peer.get("/", "X-Forwarded-For: 198.51.100.7", "X-Forwarded-Proto: https").body
+        assert told == f"{('127.0.0.1', peer.port)} {('127.0.0.1', server.port)} http".encode()
+
+
+def test_without_trusted_proxies_it_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="proxy_protocol without trusted_proxies: name the proxies"):
+        config(proxy_protocol=True)
 
 
 def test_before_tls(authority: Any) -> None:

@@ -1,4 +1,4 @@
-"""Behind nginx and HAProxy as Debian has them, over connections that they keep open."""
+"""Behind nginx, HAProxy and Caddy as Debian has them, and Traefik, over connections that they keep open."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,11 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.docs.pages import of
 from tests.live import BACKENDS, Live, eventually, respond
 from tests.peer import Peer
 
 NGINX = shutil.which("nginx") or (shutil.which("nginx", path="/usr/sbin") or "")
 HAPROXY = shutil.which("haproxy") or (shutil.which("haproxy", path="/usr/sbin") or "")
+CADDY = shutil.which("caddy") or ""
+TRAEFIK = shutil.which("traefik") or ""
+with_caddy = pytest.mark.skipif(not CADDY, reason="caddy is not installed")
+with_traefik = pytest.mark.skipif(not TRAEFIK, reason="traefik is not installed")
 with_nginx = pytest.mark.skipif(not NGINX, reason="nginx is not installed")
 with_haproxy = pytest.mark.skipif(not HAPROXY, reason="haproxy is not installed")
 
@@ -86,9 +92,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def process(port: int, *command: str) -> Iterator[None]:
+def process(port: int, *command: str, **variables: str) -> Iterator[None]:
     """A proxy that runs once its port takes connections."""
-    running = subprocess.Popen(command, stderr=subprocess.PIPE)
+    running = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, **variables}
+    )
     try:
 
         def listens() -> bool:
@@ -134,6 +142,7 @@ def haproxy(folder: Path, upstream: str, mode: str, more: str) -> Iterator[int]:
 def test_nginx(backend: str, over: str, tmp_path: Path, authority: Any) -> None:
     files = authority.issue("localhost")
     options: dict[str, Any] = {"trusted_proxies": ["127.0.0.1" if over == "tcp" else "unix"], "access": True}
+    options |= EVERYTHING
     if over == "unix":
         options["bind"] = [f"unix:{tmp_path}/app"]
     with Live(show, backend, lifespan="off", **options) as live:
@@ -215,3 +224,206 @@ def test_haproxy_with_fields_over_connections_that_it_shares(family: str, tmp_pa
                 told = json.loads(received.partition(b"\r\n\r\n")[2])
                 assert told["client"] == [address, 0]
                 assert told["scheme"] == "https"
+
+
+@with_haproxy
+def test_haproxys_plain_health_check_over_http2(tmp_path: Path) -> None:
+    """It names no host, and takes the server out of service where it is refused."""
+    checks: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["method"] == "OPTIONS":
+            checks.append(scope)
+        await show(scope, receive, send)
+
+    with Live(app, "asyncio", lifespan="off") as live:
+        check = f"127.0.0.1:{live.port} proto h2 check inter 100ms fall 1"
+        with haproxy(tmp_path, check, "http", "option httpchk") as port:
+            eventually(lambda: len(checks) > 3)
+            assert (checks[0]["http_version"], dict(checks[0]["headers"]).get(b"host")) == ("2", None)
+            with Peer(("127.0.0.1", port)) as peer:
+                assert peer.get().status == 200
+        assert live.errors() == []
+
+
+# -- the text of the guide
+
+FORGED = (
+    "X-Forwarded-For: 6.6.6.6",
+    "X-Forwarded-Proto: http",
+    "X-Forwarded-Host: evil.test",
+    "X-Forwarded-Port: 66",
+    "X-Forwarded-Prefix: /admin",
+    "Forwarded: for=6.6.6.6;proto=http;host=evil.test",
+)
+# A proxy that drops the fields named here after it has set its own would leave those out.
+HOP_BY_HOP = ("Connection: X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, Forwarded",)
+EVERYTHING = {"forwarded_host": True, "forwarded_port": True, "forwarded_prefix": True}
+
+
+def guide(language: str) -> str:
+    """The one block of that language in the guide to proxies."""
+    (block,) = [block for block in of(language) if block.page == "docs/guide/proxies.md"]
+    return block.text
+
+
+def put(text: str, changes: dict[str, str]) -> str:
+    """The text with names of files and ports that are those of this machine."""
+    for old, new in changes.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+@contextmanager
+def guides_nginx(folder: Path, files: dict[str, str], _: int) -> Iterator[int]:
+    port = free_port()
+    changes = {
+        "unix:/run/app/http.sock": f"unix:{folder}/app",
+        "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
+        "ssl_certificate cert.pem": f"ssl_certificate {files['certfile']}",
+        "ssl_certificate_key key.pem": f"ssl_certificate_key {files['keyfile']}",
+    }
+    temporary = " ".join(f"{name}_temp_path {folder}/{name};" for name in ("proxy", "fastcgi", "uwsgi", "scgi"))
+    (folder / "nginx.conf").write_text(
+        f"{'user root;' if os.geteuid() == 0 else ''} daemon off; pid {folder}/pid; error_log stderr;\n"
+        "events { worker_connections 64; }\n"
+        f"http {{ access_log off; client_body_temp_path {folder}/body; {temporary}\n{put(guide('nginx'), changes)}}}\n"
+    )
+    with process(port, NGINX, "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")):
+        yield port
+
+
+@contextmanager
+def guides_haproxy(folder: Path, files: dict[str, str], _: int) -> Iterator[int]:
+    port = free_port()
+    both = folder / "both.pem"
+    both.write_text(Path(files["certfile"]).read_text() + Path(files["keyfile"]).read_text())
+    changes = {
+        "bind :443 ssl crt cert-and-key.pem": f"bind 127.0.0.1:{port} ssl crt {both}",
+        "unix@/run/app/http.sock": f"unix@{folder}/app",
+    }
+    (folder / "haproxy.cfg").write_text(put(guide("haproxy"), changes))
+    with process(port, HAPROXY, "-db", "-f", str(folder / "haproxy.cfg")):
+        yield port
+
+
+@contextmanager
+def guides_caddy(folder: Path, files: dict[str, str], _: int) -> Iterator[int]:
+    port = free_port()
+    changes = {
+        "example.org {": f"https://localhost:{port} {{\nbind 127.0.0.1\ntls {files['certfile']} {files['keyfile']}",
+        "unix//run/app/http.sock": f"unix/{folder}/app",
+    }
+    (folder / "Caddyfile").write_text(
+        f"{{\nadmin off\nauto_https off\nstorage file_system {folder}\n}}\n{put(guide('caddyfile'), changes)}"
+    )
+    home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    command = (CADDY, "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile"))
+    with process(port, *command, **home):
+        yield port
+
+
+@contextmanager
+def guides_traefik(folder: Path, files: dict[str, str], upstream: int) -> Iterator[int]:
+    port = free_port()
+    changes = {"Host(`example.org`)": "Host(`localhost`)", "http://127.0.0.1:8000": f"http://127.0.0.1:{upstream}"}
+    certificates = f"tls: {{certificates: [{{certFile: {files['certfile']}, keyFile: {files['keyfile']}}}]}}\n"
+    (folder / "dynamic.yaml").write_text(put(guide("yaml"), changes) + certificates)
+    (folder / "traefik.yaml").write_text(
+        f'entryPoints: {{web: {{address: "127.0.0.1:{port}"}}}}\n'
+        f"providers: {{file: {{filename: {folder}/dynamic.yaml, watch: false}}}}\n"
+        "global: {checkNewVersion: false, sendAnonymousUsage: false}\n"
+    )
+    with process(port, TRAEFIK, f"--configFile={folder}/traefik.yaml"):
+        eventually(lambda: routed(port))
+        yield port
+
+
+def routed(port: int) -> bool:
+    """True once Traefik has read its rules: before, it knows no host."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        suppress(OSError),
+        socket.create_connection(("127.0.0.1", port), 10.0) as sock,
+        context.wrap_socket(sock) as tls,
+    ):
+        tls.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        return tls.recv(65536).startswith(b"HTTP/1.1 200 ")
+    return False
+
+
+PROXIES = [
+    pytest.param(guides_nginx, marks=with_nginx, id="nginx"),
+    pytest.param(guides_haproxy, marks=with_haproxy, id="haproxy"),
+    pytest.param(guides_caddy, marks=with_caddy, id="caddy"),
+    pytest.param(guides_traefik, marks=with_traefik, id="traefik"),
+]
+
+
+def binds(folder: Path) -> tuple[int, dict[str, Any]]:
+    """A port, and the options of a server that trusts proxies there and on a unix socket."""
+    port = free_port()
+    return port, {"bind": [f"unix:{folder}/app", f"127.0.0.1:{port}"], "trusted_proxies": ["unix", "127.0.0.1"]}
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+@pytest.mark.parametrize("family", ["x-forwarded", "forwarded"])
+@pytest.mark.parametrize("more", [{}, EVERYTHING, {**EVERYTHING, "h2c_upgrade": True}], ids=["plain", "all", "h2c"])
+def test_the_guides_text_lets_no_forged_field_through(
+    proxy: Any, family: str, more: dict[str, Any], tmp_path: Path, authority: Any
+) -> None:
+    """Whatever is trusted: client, scheme, host and path stay those of the connection to the proxy."""
+    upstream, places = binds(tmp_path)
+    options = {**places, "proxy_headers": family, **more}
+    here = "127.0.0.77"
+    with (
+        Live(show, "asyncio", lifespan="off", server_names=["localhost", "example.org"], **options),
+        proxy(tmp_path, authority.issue("localhost"), upstream) as port,
+    ):
+        for fields in (FORGED, tuple(field.upper() for field in FORGED), FORGED + FORGED, FORGED + HOP_BY_HOP):
+            sock = socket.create_connection(("127.0.0.1", port), 10.0, source_address=(here, 0))
+            with authority.client().wrap_socket(sock, server_hostname="localhost") as tls:
+                lines = "\r\n".join(("GET /public HTTP/1.1", "host: localhost", *fields, "connection: close", "", ""))
+                tls.sendall(lines.encode())
+                head, _, text = b"".join(iter(lambda tls=tls: tls.recv(65536), b"")).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 "), head
+            told = json.loads(text[text.index(b"{") : text.rindex(b"}") + 1])
+            if family == "x-forwarded":
+                assert (told["client"], told["scheme"]) == ([here, 0], "https")
+            else:  # the guide's proxies write no Forwarded, and pass on none
+                assert (told["client"] or ["127.0.0.1"])[0] == "127.0.0.1"  # the proxy; none on a unix socket
+                assert told["scheme"] == "http"
+            assert (told["host"], told["path"], told["root_path"]) == ("localhost", "/public", "")
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+@pytest.mark.parametrize("switched_on", [False, True])
+def test_no_h2c_upgrade_passes_a_proxy(proxy: Any, switched_on: bool, tmp_path: Path, authority: Any) -> None:
+    """Behind the proxy's back the client would open requests that pass none of its rules."""
+    upstream, options = binds(tmp_path)
+    options["h2c_upgrade"] = switched_on
+    with (
+        Live(show, "asyncio", lifespan="off", **options),
+        proxy(tmp_path, authority.issue("localhost"), upstream) as port,
+        Peer(("127.0.0.1", port), tls=authority.client()) as peer,
+    ):
+        upgrade = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
+        answer = peer.get("/public", *upgrade)
+        assert (answer.status, json.loads(answer.body)["path"]) == (200, "/public")
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_websockets_pass_the_guides_text(proxy: Any, tmp_path: Path, authority: Any) -> None:
+    upstream, options = binds(tmp_path)
+    with (
+        Live(show, "asyncio", lifespan="off", **options),
+        proxy(tmp_path, authority.issue("localhost"), upstream) as port,
+        Peer(("127.0.0.1", port), tls=authority.client()) as peer,
+    ):
+        peer.send(
+            b"GET /ws HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+            b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        assert peer.response().status == 101

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -11,10 +12,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.live import BACKENDS
-from tests.peer import request
-from tests.process.command import ROOT, Command, environment
+from tests.live import BACKENDS, eventually
+from tests.peer import Peer, request
+from tests.process.command import ROOT, Command, complaints, environment
 from tests.process.unprivileged import privileged_port, unprivileged
+from tests.supervisor.servers import children_of
 
 import hypercorn
 
@@ -133,6 +135,43 @@ def test_pid_file(tmp_path: Path) -> None:
     assert "cannot be written" in done.stderr
 
 
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="no symbolic links to refuse")
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_pid_file_is_no_link(tmp_path: Path, workers: str) -> None:
+    """Whoever may write to its folder could have root overwrite any file."""
+    for target in ("precious", "missing"):
+        (tmp_path / "precious").write_text("precious")
+        link = tmp_path / f"to-{target}"
+        link.symlink_to(tmp_path / target)
+        done = run(*PORT, "-w", workers, "-p", str(link), APP)
+        assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+        assert "symbolic link" in done.stderr
+        assert (tmp_path / "precious").read_text() == "precious"
+        assert not (tmp_path / "missing").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_closed_standard_streams(workers: str, method: str, tmp_path: Path) -> None:
+    """Descriptors 0 to 2 are /dev/null, in workers too: a socket or a log file there would get what libraries print."""
+    log, pid = tmp_path / "log", tmp_path / "pid"
+    options = (*PORT, "-w", workers, "--error-logfile", str(log), "-p", str(pid), "--start-method", method)
+    close = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
+    process = subprocess.Popen([*close, sys.executable, "-m", "hypercorn", *options, APP], cwd=ROOT, env=environment())
+    try:
+        found = eventually(lambda: log.exists() and re.search(r"Running on http://(.*?):(\d+) ", log.read_text()))
+        with Peer((found[1], int(found[2]))) as peer:
+            assert peer.get().body == b"ok"
+        eventually(lambda: len(children_of(process.pid)) == int(workers))
+        for one in (process.pid, *children_of(process.pid)):
+            assert {os.readlink(f"/proc/{one}/fd/{number}") for number in range(3)} == {"/dev/null"}
+        process.terminate()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+
+
 def run(*arguments: str, prefix: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess[str]:
     """The command to its end, which comes by itself."""
     return subprocess.run(
@@ -148,7 +187,7 @@ def run(*arguments: str, prefix: tuple[str, ...] = (), **variables: str) -> subp
 def test_version() -> None:
     done = run("--version", "-k", "uvloop")
     assert done.returncode == 0
-    assert done.stdout.startswith(f"hypercorn {hypercorn.__version__} ({hypercorn.build()} build), ")
+    assert done.stdout.startswith(f"hypercorn {hypercorn.__version__} ({hypercorn.build()} build")
     assert f"Python {'.'.join(map(str, sys.version_info[:3]))}" in done.stdout
     assert "uvloop" in done.stdout
     assert done.stderr == ""
@@ -184,10 +223,10 @@ def test_one_line_says_what_is_wrong(arguments: list[str], code: int, words: lis
     done = run(*PORT, *arguments)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
-    complaints = [line for line in done.stderr.splitlines() if line.startswith("hypercorn: error: ")]
-    assert len(complaints) == 1, done.stderr
+    found = complaints(done.stderr.splitlines())
+    assert len(found) == 1, done.stderr
     for word in words:
-        assert word in complaints[0]
+        assert word in found[0]
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
@@ -209,11 +248,11 @@ def test_what_is_not_permitted(tmp_path: Path, workers: str, arguments: list[str
     tmp_path.chmod(0o555)
     done = run("-w", workers, *(text.format(**values) for text in arguments), APP, prefix=prefix)
     assert done.returncode == 3, done.stderr
-    complaints = [line for line in done.stderr.splitlines() if line.startswith("hypercorn: error: ")]
-    assert len(complaints) == 1, done.stderr
+    found = complaints(done.stderr.splitlines())
+    assert len(found) == 1, done.stderr
     assert "Traceback" not in done.stderr
     for word in words:
-        assert word.format(**values) in complaints[0]
+        assert word.format(**values) in found[0]
 
 
 def test_a_wrong_value_names_its_source(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.harness import EAGERNESS, GET, Answers, Reads, body, request, response, responses, serve, start
 
+from hypercorn.protocol.turns import TRUSTED
 from hypercorn.testing import Event, sleep
 
 UPGRADE = (
@@ -41,9 +42,46 @@ def test_pipelined_answers_keep_their_order(eager: bool) -> None:
 @EAGERNESS
 def test_a_batch_of_immediate_answers_leaves_in_one_write(eager: bool) -> None:
     client = serve(Answers(), eager=eager)
+    client.runtime.brisk = TRUSTED
     client.send(GET * 20)
     assert len(responses(client)) == 20
     assert len(client.writes) == (1 if eager else 20)
+
+
+def test_an_answer_leaves_before_the_step_of_an_application_that_is_not_known_to_be_quick() -> None:
+    client = serve(Answers())
+    client.send(GET * 100)
+    assert len(responses(client)) == 100
+    assert len(client.writes) == TRUSTED + 1  # from then on, the rest of the batch leaves when it ends
+
+
+@pytest.mark.parametrize("brisk", [0, TRUSTED])
+def test_a_turn_is_bounded_in_time(brisk: int) -> None:
+    """Pipelined requests whose steps take a millisecond each: the loop has its turn in between, and each answer leaves
+    before the next step."""
+    rounds: list[int] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        client.runtime.time += 0.0011
+        rounds[-1] += 1
+        sent.append(len(client.writes))
+        await send(start())
+        await send(body(b"x"))
+
+    def tick() -> None:
+        rounds.append(0)
+        if sum(rounds) < 50:
+            client.runtime.call_soon(tick)
+
+    sent: list[int] = []
+    client = serve(app)
+    client.runtime.brisk = brisk
+    tick()
+    client.send(GET * 50)
+    assert len(responses(client)) == 50
+    assert sum(rounds) == 50
+    assert max(rounds) <= 6
+    assert sent == list(range(50))
 
 
 @EAGERNESS
@@ -199,6 +237,37 @@ def test_a_shutdown_lets_a_connection_of_a_moment_ago_end_in_peace(used: bool) -
     assert other.closed
 
 
+@pytest.mark.parametrize("used", [True, False])
+@pytest.mark.parametrize("after", [0.0, 0.9])
+def test_a_connection_that_is_told_of_a_shutdown_twice_stays_as_long(used: bool, after: float) -> None:
+    client = serve(by_path, idle_grace=1)
+    if used:
+        client.send(request("/a"))
+        response(client)
+    client.server.shutdown()
+    client.advance(after)
+    client.server.shutdown()
+    assert not client.closed
+    client.send(request("/b"))
+    assert response(client).status == 200
+
+
+def test_a_connection_that_was_opened_at_a_shutdown_is_read_first() -> None:
+    """Also without any `idle_grace`: its request came before."""
+    client = serve(by_path, idle_grace=0)
+    client.send(request("/a"))
+    response(client)
+    client.server.context.terminating = True
+    fresh = client.server.connect()
+    silent = client.server.connect()
+    client.server.shutdown()
+    assert client.closed
+    fresh.send(request("/b"))
+    assert response(fresh).get(b"connection") == b"close"
+    client.advance(0.2)
+    assert silent.closed
+
+
 # -- unread bodies
 
 
@@ -213,7 +282,7 @@ def test_an_unread_body_is_drained_within_the_limit(size: int, kept: bool) -> No
     smuggled = request("/smuggled")
     client.send(request("/", f"content-length: {size}", method="POST"))
     content = smuggled * (size // len(smuggled)) + b"x" * (size % len(smuggled))
-    client.send(content + request("/next"), size=16384)
+    client.send(content + request("/next") if kept else content[:65536], size=16384)
     paths = [scope["path"] for scope in app.scopes]
     found = responses(client)
     if kept:
@@ -242,7 +311,7 @@ def test_an_unread_chunked_body_beyond_the_limit_ends_the_connection() -> None:
 
 
 def test_lingering_is_bounded_in_bytes() -> None:
-    client = serve(Answers(), max_unread_body=1000)
+    client = serve(Answers(), max_unread_body=1048576)
     client.send(request("/", f"content-length: {10**9}", method="POST"))
     assert client.half_closed
     for _ in range(16):

@@ -376,13 +376,6 @@ def test_trailers_after_the_end_raise() -> None:
     assert [type(entry.error).__name__ for entry in client.errors] == ["UnexpectedMessageError"]
 
 
-def test_a_missing_trailer_message_is_an_incomplete_response() -> None:
-    found, client = answered(start(trailers=True), body(b"x"), fields=TE)
-    assert not found.complete
-    assert client.closed
-    assert len(client.errors) == 1
-
-
 def test_clients_can_be_told_how_long_a_connection_is_kept() -> None:
     """Q-H1-15: a client that knows does not send its next request into a closing connection."""
     client = serve(Answers(start(), body(b"x")), keep_alive_header=True, keep_alive_timeout=7.0)

@@ -361,6 +361,37 @@ def test_e14_a_ping_is_no_activity() -> None:
     assert h2.client.closed
 
 
+def test_a_frame_that_is_always_pending_is_no_activity() -> None:
+    """One octet of the next PING is there whenever the last one is complete."""
+    h2 = H2(Answers())
+    h2.send(headers(1), ping()[:1])
+    for _ in range(4):
+        h2.advance(1)
+        h2.send(ping()[1:] + ping()[:1])
+    assert h2.goaway is None
+    h2.advance(1.5)
+    assert h2.goaway is None  # it began in time, and may be a request
+    h2.send(ping()[1:] + ping()[:1])
+    h2.advance(0.1)
+    assert h2.goaway == NO_ERROR
+    assert h2.client.closed
+
+
+def test_a_request_that_began_before_the_idle_timeout_is_answered() -> None:
+    h2 = H2(Answers(), keep_alive_timeout=5)
+    h2.send(headers(1))
+    h2.advance(4)
+    h2.send(headers(3)[:12])
+    h2.advance(4)
+    assert h2.goaway is None
+    h2.send(headers(3)[12:])
+    assert h2.answer(3).status == 200
+    h2.advance(4.9)
+    assert h2.goaway is None
+    h2.advance(0.2)
+    assert h2.goaway == NO_ERROR
+
+
 def test_e16_half_a_close() -> None:
     h2 = H2(Answers(start(), body(b"x" * 1000)))
     h2.send(headers(1))

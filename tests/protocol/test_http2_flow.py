@@ -158,7 +158,7 @@ def test_h2_03_e06_a_window_that_became_negative() -> None:
     assert h2.answer(1).ended
 
 
-def test_h2_04_h2_24_the_writer_waits_until_the_rest_is_small() -> None:
+def test_h2_04_h2_24_q_h2_18_the_writer_waits_until_the_rest_is_small() -> None:
     sent = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -367,16 +367,94 @@ def switched(h2: H2) -> bytes:
 
 
 def test_h2_11_q_h1_13_upgrade() -> None:
-    """G03: RFC 9113 section 3.1 calls the way by Upgrade obsolete and lets a server ignore it. It is followed all the
-    same: the users of this server's options asked for it (H2-11), and clients that offer it exist (curl --http2)."""
+    """G03: RFC 9113 section 3.1 made the way by Upgrade obsolete; clients that offer it exist (H2-11, curl --http2), so
+    an option switches it on."""
     app = Answers(start(), body(b"ok"))
-    h2 = H2(app, start=b"")
-    h2.client.send(upgrade())
+    h2 = H2(app, start=b"", h2c_upgrade=True)
+    h2.client.send(upgrade(b"keep-alive: 1\r\nx: y\r\n"))
     assert switched(h2).startswith(b"HTTP/1.1 101 ")
-    assert (h2.answer(1).body, h2.answer(1).ended) == (b"ok", True)
     assert app.scopes[0]["http_version"] == "2"
+    assert app.scopes[0]["headers"] == [(b"host", b"a"), (b"x", b"y")]
     h2.send(START, headers(3))
+    assert (h2.answer(1).body, h2.answer(1).ended) == (b"ok", True)
     assert h2.answer(3).body == b"ok"
+
+
+def test_no_data_before_the_preface_of_an_upgraded_client() -> None:
+    h2 = H2(Answers(start(), body(b"x" * 70000)), start=b"", h2c_upgrade=True)
+    h2.client.send(upgrade(value=b"AAQAAgAA"))  # streams of 131072 octets
+    switched(h2)
+    assert h2.answer(1).status == 200
+    assert h2.answer(1).body == b""
+    h2.send(START[:-3])
+    assert h2.answer(1).body == b""
+    h2.send(START[-3:])
+    assert len(h2.answer(1).body) == 65535, "the window of the connection"
+    h2.send(window_update(0, 10000))
+    assert (len(h2.answer(1).body), h2.answer(1).ended) == (70000, True)
+
+
+def test_an_upgraded_client_without_a_preface_is_not_waited_for() -> None:
+    h2 = H2(Answers(start(), body(b"ok")), start=b"", h2c_upgrade=True, header_timeout=5.0)
+    h2.client.send(upgrade())
+    switched(h2)
+    h2.advance(8.0)
+    assert h2.client.closed
+
+
+def test_no_upgrade_by_default() -> None:
+    h2 = H2(Answers(), start=b"")
+    h2.client.send(upgrade())
+    assert h2.client.received().startswith(b"HTTP/1.1 200 ")
+
+
+def test_no_upgrade_on_a_trusted_connection() -> None:
+    h2 = H2(Answers(), start=b"", h2c_upgrade=True, trusted_proxies=["127.0.0.1"])
+    h2.client.send(upgrade())
+    assert h2.client.received().startswith(b"HTTP/1.1 200 ")
+    h2 = H2(Answers(), start=b"", h2c_upgrade=True, trusted_proxies=["10.0.0.1"])
+    h2.client.send(upgrade())
+    assert h2.client.received().startswith(b"HTTP/1.1 101 ")
+
+
+def test_an_upgrade_behind_a_pipeline_that_had_paused_reading_reads_on() -> None:
+    reads = Reads()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await sleep(1.0)
+        await reads(scope, receive, send)
+
+    h2 = H2(app, start=b"", h2c_upgrade=True)
+    h2.client.send(b"GET /first HTTP/1.1\r\nhost: a\r\n\r\n" + upgrade() + START)
+    h2.client.send(headers(3, POST, end=False) + b"".join(data(3, b"x" * 16000) for _ in range(4)))
+    h2.client.send(data(3, b"y" * 1500))
+    assert h2.client.paused
+    h2.client.advance(1.1)
+    received = h2.client.received()
+    assert received.startswith(b"HTTP/1.1 200 ")
+    h2.reader.feed(received[received.index(b"HTTP/1.1 101 ") :].partition(b"\r\n\r\n")[2])
+    assert not h2.client.paused
+    h2.advance(1.1)
+    h2.send(data(3, b"z", end=True))
+    h2.advance(1.1)
+    assert h2.answer(1).ended
+    assert h2.answer(3).ended
+    assert reads.body() == b"x" * 64000 + b"y" * 1500 + b"z"
+
+
+def test_a_connection_that_is_upgraded_while_the_server_goes_down_ends() -> None:
+    """The successor is told: it answers what is open, and takes no more."""
+    for send in (upgrade() + START, START + headers(1)):
+        h2 = H2(Answers(start(), body(b"ok")), start=b"", h2c_upgrade=True)
+        h2.server.shutdown()
+        h2.client.send(send)
+        if send[:3] == b"GET":
+            switched(h2)
+        h2.receive()
+        assert h2.reader.goaways
+        h2.advance(3.0)
+        assert h2.answer(1).body == b"ok"
+        assert h2.client.closed
 
 
 def test_h2_11_upgrade_with_a_slow_application() -> None:
@@ -385,7 +463,7 @@ def test_h2_11_upgrade_with_a_slow_application() -> None:
         await send(start())
         await send(body(b"slow"))
 
-    h2 = H2(app, start=b"", keep_alive_timeout=5.0)
+    h2 = H2(app, start=b"", keep_alive_timeout=5.0, h2c_upgrade=True)
     h2.client.send(upgrade() + START + SETTINGS_ACK)
     switched(h2)
     h2.advance(9.1)
@@ -405,20 +483,20 @@ def test_h2_11_upgrade_with_a_slow_application() -> None:
     ],
 )
 def test_upgrades_that_are_not_followed(request_: bytes) -> None:
-    h2 = H2(Reads(), start=b"")
+    h2 = H2(Reads(), start=b"", h2c_upgrade=True)
     h2.client.send(request_)
     assert h2.client.received().startswith(b"HTTP/1.1 200 ")
 
 
 def test_h2_11_no_upgrade_over_tls() -> None:
-    h2 = H2(Answers(), start=b"")
+    h2 = H2(Answers(), start=b"", h2c_upgrade=True)
     h2.client.transport.scheme = "https"
     h2.client.send(upgrade())
     assert h2.client.received().startswith(b"HTTP/1.1 200 ")
 
 
 def test_h2_12_upgrade_where_http2_is_off() -> None:
-    h2 = H2(Answers(), start=b"", alpn_protocols=["http/1.1"])
+    h2 = H2(Answers(), start=b"", alpn_protocols=["http/1.1"], h2c_upgrade=True)
     h2.client.send(upgrade())
     assert h2.client.received().startswith(b"HTTP/1.1 200 ")
     h2 = H2(Answers(), start=b"", alpn_protocols=["http/1.1"])

@@ -111,6 +111,8 @@ def test_the_scope_says_what_it_says_over_http1() -> None:
     assert dict(scope["headers"])[b"host"] == b"a"
     assert (b"cookie", b"a=1; b=2") in scope["headers"]
     assert not any(name[:1] == b":" for name, _ in scope["headers"])
+    assert scope["headers"].count((b"upgrade", b"websocket")) == 1  # engine.io and others look for these
+    assert scope["headers"].count((b"connection", b"Upgrade")) == 1
 
 
 def test_the_setting_is_sent_only_where_websockets_are_served() -> None:
@@ -119,6 +121,18 @@ def test_the_setting_is_sent_only_where_websockets_are_served() -> None:
     assert 8 not in h2.reader.settings
     h2.send(headers(1, CONNECT, False))
     assert h2.answer().status == 501
+
+
+def test_one_option_switches_it_off_and_leaves_http1() -> None:
+    h2 = H2(Script(), start=START, websocket_extended_connect=False)
+    assert 8 not in h2.reader.settings
+    h2.send(headers(1, CONNECT, False))
+    assert h2.answer().status == 501
+    assert h2.alive()
+    fields = b"host: a\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+    client = h2.server.connect()
+    client.send(b"GET / HTTP/1.1\r\n" + fields + b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+    assert client.received().startswith(b"HTTP/1.1 101 ")
 
 
 def test_compression_and_a_subprotocol_are_agreed_on() -> None:
@@ -160,6 +174,8 @@ def test_refused_handshakes(fields: list[tuple[bytes, bytes]], status: int) -> N
     assert (h2.answer().status, h2.answer().ended) == (status, True)
     assert h2.answer().get(b"sec-websocket-version") == (b"13" if status == 426 else None)
     assert app.scopes == []
+    h2.advance(2.1)
+    assert h2.answer().reset == NO_ERROR
     assert h2.connection.streams == {}
 
 
@@ -352,9 +368,12 @@ def test_denials() -> None:
     h2 = H2(Script(*deny, reads=1))
     ws = Socket(h2)
     assert (ws.answer.status, ws.answer.body, ws.answer.get(b"x")) == (401, b"no", b"y")
+    assert ws.answer.reset is None
+    h2.advance(2.1)
     assert ws.answer.reset == NO_ERROR  # what the client would still send is of no use
     h2 = H2(Script({"type": "websocket.close"}, reads=1))
     assert Socket(h2).answer.status == 403
+    h2.send(data(1, b"", True))
     assert h2.connection.streams == {}
 
 
@@ -374,6 +393,7 @@ def test_applications_that_fail(accepted: bool, eager: bool) -> None:
         ws.send(close(1011), end=True)
     else:
         assert ws.answer.status == 500
+        h2.send(reset(1))
     assert h2.connection.streams == {}
     assert len(h2.client.errors) == 1
     assert h2.alive()
@@ -484,6 +504,35 @@ def test_f21_shutdown_is_1012_and_the_connection_ends_with_the_last() -> None:
         ws.send(close(1012), end=True)
         assert ws.answer.ended
     h2.advance(2)
+    assert h2.client.closed
+    assert not h2.server.runtime.tasks
+
+
+def test_a_handshake_that_is_pending_at_shutdown_is_refused() -> None:
+    """So is one that comes behind it; a denial that has begun is sent to its end."""
+    gate, seen = Event(), []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        if scope["path"] == "/denied":
+            await send({"type": "websocket.http.response.start", "status": 418, "headers": []})
+            await send({"type": "websocket.http.response.body", "body": b"short", "more_body": True})
+            await gate.wait()
+            await send({"type": "websocket.http.response.body", "body": b" and stout"})
+        else:
+            seen.append(await receive())
+
+    h2 = H2(app)
+    denied = [(name, b"/denied" if name == b":path" else value) for name, value in CONNECT]
+    h2.send(headers(1, CONNECT, False), headers(3, denied, False))
+    h2.server.shutdown()
+    h2.send(headers(5, CONNECT, False))
+    gate.set()
+    h2.advance(0)
+    assert [h2.answer(number).status for number in (1, 3, 5)] == [503, 418, 503]
+    assert h2.answer(3).body == b"short and stout"
+    assert seen == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
+    h2.advance(60)
     assert h2.client.closed
     assert not h2.server.runtime.tasks
 

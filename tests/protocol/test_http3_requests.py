@@ -18,6 +18,7 @@ from hypercorn.wire.http3 import (
     H3_ID_ERROR,
     H3_MESSAGE_ERROR,
     H3_MISSING_SETTINGS,
+    H3_NO_ERROR,
     H3_REQUEST_INCOMPLETE,
     H3_SETTINGS_ERROR,
     H3_STREAM_CREATION_ERROR,
@@ -270,6 +271,8 @@ BAD_CONTROL = {
     "an HTTP/2 frame": (frame(4, b"") + frame(2, b""), H3_FRAME_UNEXPECTED),
     "no push to cancel": (frame(4, b"") + frame(3, b"\x00"), H3_ID_ERROR),
     "a long goaway": (frame(4, b"") + frame(7, b"\x00\x00"), H3_FRAME_ERROR),
+    "MAX_PUSH_ID that shrinks": (frame(4, b"") + frame(13, b"\x05") + frame(13, b"\x04"), H3_ID_ERROR),
+    "a goaway that grows": (frame(4, b"") + frame(7, b"\x05") + frame(7, b"\x06"), H3_ID_ERROR),
     "a huge frame": (frame(4, b"") + varint(4) + varint(1 << 40), H3_EXCESSIVE_LOAD),
     "a priority of nothing": (frame(4, b"") + frame(0xF0700, varint(2) + b"u=1"), H3_ID_ERROR),
     "a priority far ahead": (frame(4, b"") + frame(0xF0700, varint(1 << 30) + b"u=1"), H3_ID_ERROR),
@@ -303,6 +306,58 @@ def test_control_frames_that_end_the_connection(name: str) -> None:
     server.settle(1)
     assert client.closed is not None
     assert client.closed.error_code == code
+
+
+def test_h3_control_numbers_that_may_be() -> None:
+    server = Server(hello)
+    client = bare_client(server)
+    client.uni(varint(0) + frame(4, b"") + frame(13, b"\x05") * 2 + frame(13, b"\x06"))
+    server.settle(0.1)
+    assert client.closed is None
+
+
+def test_a_request_after_the_clients_goaway_is_answered() -> None:
+    server = Server(hello)
+    client = server.client()
+    client.quic.send_stream_data(client.http._local_control_stream_id, frame(7, b"\x00") * 2)
+    assert client.ask().body == b"hello"
+    client.quic.send_stream_data(client.http._local_control_stream_id, frame(7, b"\x00"))
+    server.settle(0.5)
+    assert client.ask().body == b"hello"
+    assert client.closed is None
+    server.settle(2)
+    assert client.closed is not None, "nothing came any more"
+    assert client.closed.error_code == H3_NO_ERROR
+
+
+def test_a_request_without_a_host_is_malformed() -> None:
+    server = Server(hello)
+    client = server.client()
+    stream = client.send([(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/")])
+    server.settle()
+    assert client.answer(stream).reset == H3_MESSAGE_ERROR
+    assert not client.answer(stream).heads
+    assert client.ask([*request()[:2], (b":path", b"/"), (b"host", b"localhost")]).body == b"hello"
+
+
+def test_references_to_one_entry_are_one_object() -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.extend(pair for pair in scope["headers"] if pair[0] == b"x")
+        await hello(scope, receive, send)
+
+    server = Server(app)
+    client = bare_client(server)
+    client.uni(varint(0) + frame(4, b""))
+    client.uni(varint(2) + b"\x3f\xe1\x07" + b"\x41x\x7f\xd9\x03" + b"v" * 600)  # the table's size, and one entry
+    server.settle(0.1)
+    for _ in range(5):
+        client.raw(frame(1, b"\x02\x00" + b"\xd1\xd7\xc1\x50\x01x" + b"\x80" * 90), end=True)
+        server.settle(0.1)
+    assert len(seen) == 450
+    assert seen[0] == (b"x", b"v" * 600)
+    assert len({id(pair) for pair in seen}) == 1
 
 
 def test_octet_by_octet() -> None:

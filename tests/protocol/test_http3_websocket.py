@@ -112,6 +112,18 @@ def test_messages_both_ways(window: int) -> None:
     assert not server.log.errors
 
 
+def test_the_scope_says_what_it_says_over_http1() -> None:
+    server = Server(echo)
+    Socket(server.client(), (b"sec-websocket-protocol", b"chat, echo"), (b"cookie", b"a=1"), (b"cookie", b"b=2"))
+    scope = seen[0]
+    assert scope["subprotocols"] == ["chat", "echo"]
+    assert dict(scope["headers"])[b"host"] == b"localhost"
+    assert (b"cookie", b"a=1; b=2") in scope["headers"]
+    assert not any(name[:1] == b":" for name, _ in scope["headers"])
+    assert scope["headers"].count((b"upgrade", b"websocket")) == 1  # engine.io and others look for these
+    assert scope["headers"].count((b"connection", b"Upgrade")) == 1
+
+
 def test_the_application_closes() -> None:
     server = Server(echo)
     socket = Socket(server.client())
@@ -146,8 +158,9 @@ def test_handshakes_that_are_not_in_order() -> None:
     assert not seen
 
 
-def test_websockets_switched_off() -> None:
-    server = Server(echo, websockets=False)
+@pytest.mark.parametrize("option", ["websockets", "websocket_extended_connect"])
+def test_websockets_switched_off(option: str) -> None:
+    server = Server(echo, **{option: False})
     client = server.client()
     assert 8 not in client.http.received_settings
     stream = client.send(handshake(), end=False)
@@ -209,3 +222,22 @@ def test_shutdown_closes_websockets() -> None:
     server.settle(0.5)
     (close,) = socket.events()
     assert close.code == 1012
+
+
+def test_a_handshake_that_is_pending_at_shutdown_is_refused() -> None:
+    messages: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        messages.append(await receive())
+
+    server = Server(app)
+    client = server.client()
+    socket = Socket(client)
+    server.context.terminating = True
+    server.connection.shutdown()
+    server.settle(0.5)
+    late = Socket(client)
+    assert (socket.status, late.status) == (503, 503)
+    assert messages == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
+    assert not server.log.errors

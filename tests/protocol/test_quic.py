@@ -312,7 +312,7 @@ def test_nothing_is_served_before_the_handshake() -> None:
     assert not client.quic.tls.early_data_accepted
     assert client.answer(stream).over
     assert bodies == [b"once"]
-    assert given == [], "it could come again with early data"
+    assert [one.max_early_data_size for one in given] == [None], "it could come again with early data"
 
 
 def test_a_port_that_takes_nothing_for_a_while() -> None:
@@ -401,6 +401,8 @@ def test_h3_06_q_p_16_packets_reach_the_worker_that_owns_them() -> None:
             second = client.send(request())
             workers.settle(client)
             assert client.answer(second).body == b"hello"
+            client.send(request())  # the client has shown by now that it receives at its new address
+            workers.settle(client)
             assert workers.servers[owner].records[-1][0]["client"] == ("10.200.0.1", 4321)
         assert [len(server.endpoint.peers) for server in workers.servers] == [1, 1]
     finally:

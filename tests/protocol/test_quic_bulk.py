@@ -230,3 +230,19 @@ def test_h3_12_another_path_is_measured_anew() -> None:
     assert client.ask(request(b"/300000")).body == body(300_000)
     assert server.connection.quic.datagram_size == 1452
     assert sum(size > 2000 for size in client.sizes) <= 3
+
+
+@grown_up
+def test_h3_12_a_congestion_window_below_a_datagram_stops_nothing() -> None:
+    server = Server(download, **PATIENT)
+    client = server.client(**WIDE)
+    client.ask(request(b"/400000"))
+    quic = server.connection.quic
+    quic._loss._cc.congestion_window = 3000
+    quic.set_datagram_size(8952)
+    assert quic._loss.congestion_window == 2 * 8952
+    quic._loss._cc.congestion_window = 3000  # as an algorithm may have it that does not know of longer datagrams
+    stream = client.send(request(b"/400000"))
+    server.settle(5)
+    assert client.answer(stream).over
+    assert client.answer(stream).body == body(400_000)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import select
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from tests.runtime.test_reactor import Stand, Told, read, stand
 
 from hypercorn.protocol.ports import Stream
+from hypercorn.protocol.turns import TRUSTED
 
 __all__ = ["stand"]
 
@@ -76,10 +79,71 @@ def test_no_answer_leaves_before_the_last_has_begun(stand: Stand) -> None:
     def look() -> None:
         before.append([bool(select.select([peer], [], [], 0)[0]) for peer, _ in pairs])
 
+    stand.runtime.brisk = TRUSTED
     pairs += serve(stand, lambda: None, look)
     stand.turn()
     assert before == [[False, False]]
     assert all(answered(peer) for peer, _ in pairs)
+
+
+def test_an_answer_leaves_first_where_steps_are_not_known_to_be_short(stand: Stand) -> None:
+    before: list[list[bool]] = []
+    pairs: list[tuple[socket.socket, Told]] = []
+
+    def look() -> None:
+        before.append([bool(select.select([peer], [], [], 0.05)[0]) for peer, _ in pairs])
+
+    pairs += serve(stand, lambda: None, look)
+    stand.turn()
+    assert before == [[True, False]]
+
+
+def test_a_turn_is_bounded_in_time(stand: Stand) -> None:
+    """What the steps of applications leave no time for begins in the next turn, in its order."""
+    order: list[int] = []
+
+    def step(number: int) -> None:
+        order.append(number)
+        time.sleep(0.002)
+        stand.runtime.stepped_at = time.monotonic()
+
+    pairs = serve(stand, *(partial(step, number) for number in range(12)))
+    counts = []
+    while len(order) < 12:
+        before = len(order)
+        stand.reactor.turn()
+        counts.append(len(order) - before)
+    assert max(counts) <= 4
+    assert sorted(order) == list(range(12))
+    stand.turn()
+    assert all(answered(peer) for peer, _ in pairs)
+
+
+def test_a_turn_inside_of_a_step(stand: Stand) -> None:
+    """A loop that an application runs inside of its step serves the other sockets, those whose streams were to begin
+    together with it included, and nothing that was closed meanwhile is touched."""
+    order: list[str] = []
+
+    def nest() -> None:
+        order.append("outer")
+        late.sendall(b"q")
+        pairs[2][0].close()
+        assert select.select([stand.reactor.fd], [], [], 5)[0]
+        time.sleep(0.05)
+        stand.turn()
+        gc.collect()
+        order.append("outer ends")
+
+    ((late, _),) = connect(stand, lambda: order.append("late"))
+    pairs = serve(stand, nest, lambda: order.append("second"), lambda: order.append("third"))
+    stand.turn()
+    assert order[0] == "outer"
+    assert order[-1] == "outer ends"
+    assert set(order[1:-1]) == {"second", "third", "late"}
+    assert answered(pairs[0][0])
+    assert answered(late)
+    stand.turn()
+    assert stand.errors == []
 
 
 def test_an_answer_does_not_wait_for_a_slow_application(stand: Stand) -> None:

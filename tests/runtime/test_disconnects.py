@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
 import time
+import weakref
 from typing import Any
 
 import pytest
 from tests.live import Gate, Live, eventually, pause, respond
 from tests.peer import Peer, request
 from tests.runtime.test_sockets import connections_of
+
+from hypercorn.errors import ClientDisconnected
 
 AT_ONCE = 0.1  # seconds within which `receive()` has to tell
 
@@ -228,7 +233,7 @@ def test_drained_upload_after_an_early_answer(serve_app: Any) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await respond(send, b"no thanks", status=403)
 
-    live = serve_app(app, lifespan="off")
+    live = serve_app(app, lifespan="off", max_unread_body=65536)
     with live.connect() as peer:
         peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n")
         peer.send(b"x" * 500000)
@@ -254,3 +259,130 @@ def test_expect_continue(serve_app: Any) -> None:
         assert peer.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         peer.send(b"hello")
         assert peer.response().body == b"hello"
+
+
+class Departure:
+    """Waits for `http.disconnect`, sends a second start, and raises what `translate` makes of the error."""
+
+    def __init__(self, translate: Any) -> None:
+        self.translate = translate
+        self.waiting = threading.Event()
+        self.raised: list[BaseException] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
+        await receive()
+        self.waiting.set()
+        assert (await receive())["type"] == "http.disconnect"
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        except Exception as error:
+            self.raised.append(error)
+            self.translate(error)
+
+
+def as_it_is(error: Exception) -> None:
+    raise error
+
+
+def as_a_cause(error: Exception) -> None:
+    raise RuntimeError("a framework's own word") from error
+
+
+def as_a_context(error: Exception) -> None:
+    try:
+        raise KeyError("on the way")
+    except KeyError:
+        raise RuntimeError("a framework's own word") from None
+
+
+def in_a_group(error: Exception) -> None:
+    groups = pytest.importorskip("exceptiongroup" if sys.version_info < (3, 11) else "builtins")
+    try:
+        raise groups.ExceptionGroup("unhandled errors", [RuntimeError("another"), groups.ExceptionGroup("", [error])])
+    except Exception as group:
+        raise ValueError("over a group") from group
+
+
+@pytest.mark.parametrize("translate", [as_it_is, as_a_cause, as_a_context, in_a_group])
+@pytest.mark.parametrize("way", ["end", "close"])
+def test_an_ordinary_departure_is_no_error(serve_app: Any, way: str, translate: Any) -> None:
+    app = Departure(translate)
+    live = serve_app(app, lifespan="off")
+    peer = live.connect()
+    peer.send(request())
+    assert app.waiting.wait(10)
+    getattr(peer, way)()
+    eventually(lambda: [text for text in live.log.texts() if "The client left before" in text])
+    assert [type(error) for error in app.raised] == [ClientDisconnected]
+    assert live.errors() == []
+
+
+def test_the_record_of_a_departure_keeps_nothing_of_the_request(serve_app: Any) -> None:
+    """A handler that keeps records (of a test, a queue, a monitoring tool) must not keep the memory of each request."""
+
+    class Large:
+        pass
+
+    kept: list[Any] = []
+    waiting = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        large = Large()
+        kept.append(weakref.ref(large))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        waiting.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x", str(large).encode())]})
+
+    live = serve_app(app, lifespan="off")
+    peer = live.connect()
+    peer.send(request())
+    assert waiting.wait(10)
+    peer.close()
+    (record,) = eventually(lambda: [one for one in live.log.records if "The client left before" in one.getMessage()])
+    assert record.levelname == "DEBUG"
+    assert record.exc_info is None
+    assert "in app\n" in record.exc_text
+    assert record.exc_text.endswith("ClientDisconnected: the client is gone")
+
+    def collected() -> bool:
+        gc.collect()
+        return kept[0]() is None
+
+    eventually(collected)
+
+
+@pytest.mark.parametrize("way", ["end", "close"])
+def test_an_error_that_has_nothing_to_do_with_a_departure(serve_app: Any, way: str) -> None:
+    def forget(error: Exception) -> None:
+        error = RuntimeError("a fault of the application")
+        error.__cause__ = error  # a chain that goes round must not hold anything up
+        forgotten.append(error)
+
+    forgotten: list[Exception] = []
+    app = Departure(forget)
+
+    async def outer(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope, receive, send)
+        raise forgotten[0]
+
+    live = serve_app(outer, lifespan="off")
+    peer = live.connect()
+    peer.send(request())
+    assert app.waiting.wait(10)
+    getattr(peer, way)()
+    eventually(live.errors)
+    assert "Error in the application" in live.errors()[0]
+
+
+def test_a_disconnect_of_somebody_else_is_an_error(serve_app: Any) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise ClientDisconnected("of an upstream, while this client waits")
+
+    live = serve_app(app, lifespan="off")
+    assert live.connect().get().status == 500
+    assert len(live.errors()) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,11 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "body.bin"
     path.write_bytes(os.urandom(SIZE))
     return path
+
+
+@pytest.fixture(name="serve_app")
+def _serve_app(serve_app: Callable[..., Live]) -> Callable[..., Live]:
+    return functools.partial(serve_app, pathsend=True)
 
 
 def sending(*messages: dict[str, Any], headers: list[tuple[bytes, bytes]] | None = None) -> Any:
@@ -154,3 +160,82 @@ def descriptors(path: str) -> int:
         with contextlib.suppress(OSError):
             found += os.readlink(f"/proc/self/fd/{name}") == path
     return found
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_they_are_offered_only_when_asked(serve_app: Callable[..., Live], wanted: bool, version: str) -> None:
+    offered: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        offered.append(set(scope["extensions"]))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body"})
+
+    live = serve_app(app, lifespan="off", pathsend=wanted)
+    for _ in range(3):
+        with live.connect() as peer:
+            peer.send(b"GET / HTTP/%b\r\nHost: a\r\nConnection: close\r\n\r\n" % version.encode())
+            assert peer.response().status == 200
+    files = {"http.response.pathsend", "http.response.zerocopysend"}
+    assert [one & files for one in offered] == [files if wanted else set()] * 3
+
+
+class Withholding:
+    """A middleware that keeps the start of a response back until it sees a body, and knows no files."""
+
+    def __init__(self, app: Any, passing: bool) -> None:
+        self.app = app
+        self.passing = passing  # it passes on what it does not know
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        start: list[Any] = []
+
+        async def held(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                start.append(message)
+            elif message["type"] == "http.response.body":
+                if start:
+                    await send(start.pop())
+                await send(message)
+            elif self.passing:
+                await send(message)
+
+        await self.app(scope, receive, held)
+
+
+@pytest.mark.parametrize("passing", [True, False])
+def test_a_middleware_that_withholds_the_start(serve_app: Callable[..., Live], file: Path, passing: bool) -> None:
+    starlette = pytest.importorskip("starlette.responses")
+    app = Withholding(starlette.FileResponse(file), passing)
+    live = serve_app(app, lifespan="off", pathsend=False)
+    assert fetch(live).body == file.read_bytes()
+    assert live.errors() == []
+    live = serve_app(app, lifespan="off")
+    assert fetch(live).status == 500
+    text = "\n".join(str(record.exc_info and record.exc_info[1]) + record.getMessage() for record in live.log.records)
+    assert "no http.response.start came. The option pathsend is on" in text
+
+
+COMPRESSORS = [
+    ("starlette.middleware.gzip", "GZipMiddleware"),
+    ("asgi_gzip", "GZipMiddleware"),
+    ("brotli_asgi", "BrotliMiddleware"),
+    ("starlette_compress", "CompressMiddleware"),
+    ("gradio.brotli_middleware", "BrotliMiddleware"),
+]
+
+
+@pytest.mark.parametrize(("module", "name"), COMPRESSORS)
+def test_middleware_compresses_files(serve_app: Callable[..., Live], tmp_path: Path, module: str, name: str) -> None:
+    """As released, each over a file response of Starlette's."""
+    responses = pytest.importorskip("starlette.responses")
+    middleware = getattr(pytest.importorskip(module), name)
+    path = tmp_path / "page.html"
+    path.write_bytes(b"<p>text</p>" * 1000)
+    live = serve_app(middleware(responses.FileResponse(path)), lifespan="off", pathsend=False)
+    with live.connect() as peer:
+        response = peer.get("/", "Accept-Encoding: gzip, br")
+    assert response.status == 200
+    assert response.header("content-encoding") in ("gzip", "br")
+    assert live.errors() == []

@@ -1,4 +1,4 @@
-"""Calls on asyncio that give way to others with `asyncio.sleep(0)`, for which they need no task that is set up."""
+"""Calls on asyncio that give way to others with `asyncio.sleep(0)`."""
 
 from __future__ import annotations
 

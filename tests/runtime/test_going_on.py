@@ -1,4 +1,4 @@
-"""Calls that go on, message after message, while their task stays parked: to the application it is its own task's step.
+"""Calls that go on, message after message: each step is one of the same task, whatever the one before did.
 
 Each command arrives as a message, so the step that carries it out is one that was begun by the server.
 """
@@ -192,14 +192,6 @@ def test_every_step_after_every_other(live: Live, ended: list[str]) -> None:
     ws.close(1000)
     eventually(lambda: ended == ["websocket.disconnect"])
     assert live.errors() == []
-
-
-@pytest.mark.parametrize("backend", ["trio"])
-def test_where_trio_is_not_known(serve_app: Any, ended: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A trio whose inner state is another one: tasks are woken."""
-    monkeypatch.setattr("hypercorn.trio.worker.run_context", lambda: None)
-    live = serve_app(partial(app, ended=ended), lifespan="off", graceful_timeout=0.1)
-    test_every_step_after_every_other(live, ended)
 
 
 def test_variables_are_each_calls_own(live: Live) -> None:

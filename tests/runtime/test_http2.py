@@ -112,12 +112,22 @@ def test_octet_by_octet(connect: Any) -> None:
     assert client.answer().body == b"hello"
 
 
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nhost: a\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n"
+    b"http2-settings: AAMAAABkAAQAAP__\r\n\r\n"
+)
+
+
+def test_no_upgrade_by_default_and_none_for_a_proxy(serve_app: Any) -> None:
+    for options in ({}, {"h2c_upgrade": True, "trusted_proxies": ["127.0.0.1"]}):
+        peer = serve_app(hello, lifespan="off", **options).connect()
+        peer.send(UPGRADE)
+        assert peer.response().status == 200
+
+
 def test_upgrade(serve_app: Any) -> None:
-    peer = serve_app(hello, lifespan="off").connect()
-    peer.send(
-        b"GET / HTTP/1.1\r\nhost: a\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n"
-        b"http2-settings: AAMAAABkAAQAAP__\r\n\r\n"
-    )
+    peer = serve_app(hello, lifespan="off", h2c_upgrade=True).connect()
+    peer.send(UPGRADE)
     assert peer.until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
     client = Client(peer)
     client.reader.feed(peer.buffer)

@@ -23,6 +23,8 @@ from tests.runtime.test_tls import Certificates, certificates
 
 from hypercorn.config import Config
 from hypercorn.errors import ConfigError
+from hypercorn.options import limits_of
+from hypercorn.protocol.limits import Limits
 from hypercorn.wire.http3 import H3_REQUEST_CANCELLED
 
 __all__ = ("certificates",)  # a fixture
@@ -492,10 +494,12 @@ def test_h3_11_without_aioquic_everything_else_works(tmp_path: Path, certificate
         "import hypercorn.asyncio, hypercorn.trio, hypercorn.testing, hypercorn.__main__\n"
         "from hypercorn.config import Config\n"
         "from hypercorn.net.quic import create_quic_configuration\n"
+        "from hypercorn.options import limits_of\n"
+        "from hypercorn.protocol.limits import Limits\n"
         "config = Config()\n"
         f"config.certfile, config.keyfile = {certificates.certfile!r}, {certificates.keyfile!r}\n"
         "try:\n"
-        "    create_quic_configuration(config)\n"
+        "    create_quic_configuration(config, Limits(limits_of(config)))\n"
         "except Exception as error:\n"
         "    print(error)\n"
     )
@@ -509,7 +513,7 @@ def test_files_that_cannot_be_used(certificates: Certificates, tmp_path: Path) -
     config = Config()
     config.certfile, config.keyfile = certificates.certfile, str(tmp_path / "missing.pem")
     with pytest.raises(ConfigError, match="HTTP/3"):
-        create_quic_configuration(config)
+        create_quic_configuration(config, Limits(limits_of(config)))
 
 
 def test_access_records(serve: Any) -> None:
@@ -529,3 +533,24 @@ def test_connections_are_counted(serve: Any) -> None:
     eventually(lambda: counts["http3_closed"] == 1)
     assert counts["http3_opened"] == 1
     assert worker.operations.open == 0
+
+
+def test_a_websocket_handshake_that_is_pending_at_shutdown_is_refused(serve: Any) -> None:
+    """Long before `graceful_timeout` cancels the call."""
+    reached, seen = threading.Event(), []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        reached.set()
+        seen.append(await receive())
+
+    live = serve(app, graceful_timeout=PATIENCE)
+    with LiveClient(live.port) as client:
+        fields = [(b":method", b"CONNECT"), (b":protocol", b"websocket"), *request()[1:]]
+        stream = client.send([*fields, (b"sec-websocket-version", b"13")], end=False)
+        client.wire.settle(reached.is_set)
+        live.running.shutdown()
+        client.wire.settle(lambda: bool(client.answer(stream).heads) or client.closed)
+        assert client.answer(stream).status == 503
+    assert eventually(lambda: seen) == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
+    assert live.errors() == []

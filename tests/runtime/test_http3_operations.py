@@ -21,6 +21,8 @@ from tests.runtime.test_tls import Certificates, certificates
 from hypercorn.config import Config
 from hypercorn.errors import ConfigError
 from hypercorn.net.quic import create_quic_configuration
+from hypercorn.options import limits_of
+from hypercorn.protocol.limits import Limits
 
 __all__ = ("certificates", "driver", "serve")  # fixtures
 
@@ -150,7 +152,9 @@ def test_q_p_18_suites(serve: Any, certificates: Certificates) -> None:
         config = Config()
         config.certfile, config.keyfile = certificates.certfile, certificates.keyfile
         config.tls13_ciphers = "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_CCM_SHA256"
-        assert [suite.value for suite in create_quic_configuration(config).cipher_suites] == [0x1303]
+        assert [
+            suite.value for suite in create_quic_configuration(config, Limits(limits_of(config))).cipher_suites
+        ] == [0x1303]
         return
     live = serve(hello, tls13_ciphers="TLS_CHACHA20_POLY1305_SHA256")
     with LiveClient(live.port) as client:
@@ -172,7 +176,7 @@ def test_options_that_cannot_be_used(certificates: Certificates, option: str, va
     config.verify_mode = ssl.CERT_REQUIRED
     setattr(config, option, value)
     with pytest.raises(ConfigError, match=message):
-        create_quic_configuration(config)
+        create_quic_configuration(config, Limits(limits_of(config)))
 
 
 def test_limit_connections_counts_those_of_every_protocol(serve: Any, certificates: Certificates) -> None:
@@ -251,7 +255,8 @@ FORWARDED = {
 @pytest.mark.parametrize("family", FORWARDED)
 def test_what_a_trusted_proxy_says_counts(serve: Any, certificates: Certificates, family: str) -> None:
     fields = FORWARDED[family]
-    live = serve(tell, trusted_proxies=["127.0.0.1"], proxy_headers=family, access=True, access_log_format="%(h)s")
+    trusted = {"trusted_proxies": ["127.0.0.1"], "proxy_headers": family, "forwarded_host": True}
+    live = serve(tell, **trusted, access=True, access_log_format="%(h)s")
     lines = "".join(f"{name.decode()}: {value.decode()}\r\n" for name, value in fields)
     over_tcp = live.connect(tls=certificates.client)
     over_tcp.send(f"GET / HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n".encode())

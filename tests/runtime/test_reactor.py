@@ -18,7 +18,11 @@ from typing import Any
 
 import pytest
 
-from hypercorn.protocol.ports import Connection, Context, Runtime, Transport
+from hypercorn.config import Config
+from hypercorn.options import limits_of
+from hypercorn.protocol.limits import Limits
+from hypercorn.protocol.ports import Connection, Context, Transport
+from hypercorn.protocol.runtime import Runtime
 from hypercorn.runtime.reactor import Reactor
 
 
@@ -81,7 +85,7 @@ class Stand:
         self.errors: list[str] = []
         log = SimpleNamespace(log_error=lambda message, *args, **_: self.errors.append(message % args))
         self.reactor = Reactor(self.runtime, log)
-        self.context = Context(self.runtime)
+        self.context = Context(self.runtime, Limits(limits_of(Config())))
         self.config = SimpleNamespace(write_buffer_size=65536)
         self.connections: list[Told] = []
         self.sock = socket.socket()

@@ -11,6 +11,8 @@ from tests.live import eventually, hello, lifespan, pause, respond
 from tests.peer import PATIENCE, Peer, request
 from tests.runtime.serving import Served
 
+from hypercorn.runtime.worker import Worker
+
 
 async def busy_app(scope: Any, receive: Any, send: Any) -> None:
     """/stream never ends, /slow takes long."""
@@ -133,3 +135,59 @@ def test_max_requests(backend: str) -> None:
             assert peer.get().body == b"hello"
         served.join()
         assert peer.ended()
+
+
+def test_a_signal_that_comes_while_the_loop_ends(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A supervised worker's SIGTERM starts a timer, also when its tasks have ended."""
+    log = []
+
+    def close_listeners(worker: Worker) -> None:
+        close(worker)
+        if worker.stop_asked:
+            with monkeypatch.context() as patch:
+                patch.setattr(worker.link, "supervised", True, raising=False)
+                worker.terminated = False
+                worker.on_terminate()
+                log.append("a signal")
+
+    close = Worker.close_listeners
+    monkeypatch.setattr(Worker, "close_listeners", close_listeners)
+    served = Served(hello, backend)
+    with served.connect() as peer:
+        assert peer.get().status == 200
+    served.finish()
+    assert log
+
+
+@pytest.mark.parametrize(("delay", "told"), [(0.0, True), (None, False)])
+def test_whether_streams_are_told_of_the_shutdown(backend: str, delay: float | None, told: bool) -> None:
+    """`shutdown_notify_delay`: 0 tells the application at once, `none` never, and it is cut in the end."""
+    grace = 3.0 if told else 0.3
+    seen: list[str] = []
+    streams = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await lifespan(receive, send)
+            return
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"tick", "more_body": True})
+        streams.set()
+        seen.append((await receive())["type"])
+        await send({"type": "http.response.body", "body": b"last"})
+
+    served = Served(app, backend, graceful_timeout=grace, shutdown_notify_delay=delay)
+    with served.connect() as peer:
+        peer.send(request("/"))
+        peer.until(b"tick")
+        assert streams.wait(PATIENCE)
+        began = time.monotonic()
+        served.finish()
+        if told:
+            assert seen == ["http.disconnect"]
+            assert time.monotonic() - began < grace
+            assert peer.rest().endswith(b"4\r\nlast\r\n0\r\n\r\n")
+        else:
+            assert seen == []
+            assert time.monotonic() - began >= grace

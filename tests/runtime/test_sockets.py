@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import logging
@@ -17,6 +18,8 @@ import pytest
 from tests.live import Live, eventually, hello, respond
 from tests.peer import Peer, request
 from tests.runtime.serving import bound_socket
+
+from hypercorn.config import Config
 
 
 async def tell_ends(scope: Any, receive: Any, send: Any) -> None:
@@ -47,6 +50,23 @@ def test_unix_socket(serve_app: Any, tmp_path: Path) -> None:
         assert json.loads(peer.get().body) == [None, [path, None], "http"]
     live.stop()
     assert not os.path.exists(path)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has abstract sockets")
+def test_abstract_socket(serve_app: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = f"hypercorn-{os.getpid()}-{tmp_path.name}"
+    live = serve_app(tell_ends, lifespan="off", bind=[f"unix:@{name}"])
+    assert live.url == f"http://unix:@{name}"
+    assert f"Running on http://unix:@{name} (CTRL + C to quit)" in live.log.texts()
+    with Peer(f"\0{name}") as peer:
+        assert json.loads(peer.get().body) == [None, [f"@{name}", None], "http"]
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(OSError, match=f"unix:@{name}") as caught:
+        Config(bind=f"unix:@{name}").create_sockets()
+    assert caught.value.errno == errno.EADDRINUSE
+    live.stop()
+    Config(bind=f"unix:@{name}").create_sockets().close()
 
 
 def test_unix_socket_has_an_access_record(serve_app: Any, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -13,13 +14,22 @@ import trio
 from tests.live import BACKENDS, echo, hello, in_trio, lifespan, run
 
 from hypercorn.config import Config
-from hypercorn.errors import ConfigError, LifespanFailureError
+from hypercorn.errors import ConfigError, LifespanFailureError, NoAppError
 from hypercorn.testing import TestServer
 
 
 def get(url: str) -> bytes:
     with urlopen(url) as response:
         return bytes(response.read())
+
+
+def status(url: str) -> int:
+    try:
+        with urlopen(url) as response:
+            return int(response.status)
+    except HTTPError as error:
+        error.close()
+        return error.code
 
 
 async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
@@ -111,3 +121,58 @@ def test_two_at_once() -> None:
     with TestServer(hello) as first, TestServer(echo, backend="trio") as second:
         assert get(first) == b"hello"
         assert get(second) == b""
+
+
+class BodyLimit:
+    """A middleware with the attributes of the server's own wrappers."""
+
+    def __init__(self, app: Any, max_body_size: int) -> None:
+        self.app = app
+        self.max_body_size = max_body_size
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        else:
+            await send({"type": "http.response.start", "status": 413, "headers": []})
+            await send({"type": "http.response.body"})
+
+
+@pytest.mark.parametrize("loop", BACKENDS)
+@pytest.mark.parametrize("inside", [True, False])
+def test_no_middleware_is_left_out(loop: Any, inside: bool) -> None:
+    app = BodyLimit(hello, 10)
+
+    async def main() -> None:
+        async with TestServer(app) as url:
+            assert await in_thread(status, url) == 413
+
+    if inside:
+        run(loop, main)
+        return
+    with TestServer(app, backend=loop) as url:
+        assert status(url) == 413
+
+
+@pytest.mark.parametrize("loop", BACKENDS)
+def test_an_object_that_is_no_application(loop: Any) -> None:
+    def create_app() -> Any: ...
+
+    with pytest.raises(NoAppError, match="it looks like a factory"), TestServer(create_app, backend=loop):
+        pass
+
+
+class Endpoint:
+    """A class as application, with attributes that a coroutine has as well."""
+
+    def __init__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.scope, self.receive, self.send = scope, receive, send
+
+    def __await__(self) -> Any:
+        return hello(self.scope, self.receive, self.send).__await__()
+
+
+@pytest.mark.parametrize("loop", BACKENDS)
+def test_a_class_as_application(loop: Any) -> None:
+    with TestServer(Endpoint, backend=loop, lifespan="off") as url:
+        assert get(url) == b"hello"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import logging
@@ -10,16 +11,21 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import trustme
+from bench.attacks.openssl import OpenSSLClient
 from tests.live import Live, body_of, eventually, hello, respond
 from tests.peer import Peer, request
 from tests.runtime.test_sockets import connections_of, tell_ends
 
 from hypercorn.config import Config
+from hypercorn.runtime.tls import TLSConnection
+
+BARREN, SLICE = 49152, 16384  # of hypercorn.runtime.tls, which hides them where it is compiled
 
 
 class Certificates(NamedTuple):
@@ -345,3 +351,99 @@ def test_ends_with_tls_connections_open(serve_tls: Any, certificates: Certificat
         assert time.monotonic() - began < 1
         assert peer.ended()
         assert silent.ended()
+
+
+# -- KeyUpdate (RFC 8446 section 4.6.3)
+
+
+@pytest.fixture
+def key_updater(serve_tls: Any) -> Iterator[tuple[Live, OpenSSLClient]]:
+    live = serve_tls(hello)
+    with OpenSSLClient("127.0.0.1", live.port) as client:
+        yield live, client
+
+
+def test_new_keys_now_and_then(key_updater: tuple[Live, OpenSSLClient]) -> None:
+    live, client = key_updater
+    for _ in range(20):
+        for _ in range(100):
+            assert client.update_keys()
+        assert client.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.read().startswith(b"HTTP/1.1 200")
+    assert live.errors() == []
+
+
+def test_answers_to_key_updates_do_not_wait_for_data(key_updater: tuple[Live, OpenSSLClient]) -> None:
+    _, client = key_updater
+
+    def arrived() -> int:
+        with suppress(BlockingIOError):
+            return len(client.sock.recv(65536, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        return 0
+
+    assert client.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert client.read().startswith(b"HTTP/1.1 200")
+    before = arrived()
+    for _ in range(100):
+        assert client.update_keys()
+    eventually(lambda: arrived() >= before + 100 * 22)
+
+
+def test_a_flood_of_key_updates_ends_the_connection(key_updater: tuple[Live, OpenSSLClient]) -> None:
+    live, client = key_updater
+    for _ in range(100_000):
+        if not client.update_keys():
+            break
+    assert client.sent < 2_000_000  # what the kernels hold included
+    with OpenSSLClient("127.0.0.1", live.port) as other:
+        assert other.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert other.read().startswith(b"HTTP/1.1 200")
+    assert live.errors() == []
+
+
+def test_a_flood_that_is_here_at_once_is_not_worked_through(serve_tls: Any) -> None:
+    """It waits in the kernel while the application holds the loop, and is read in large pieces afterwards."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        time.sleep(1.5)  # noqa: ASYNC251
+        await respond(send)
+
+    live = serve_tls(app, lifespan="off")
+    with OpenSSLClient("127.0.0.1", live.port) as client:
+        assert client.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        sessions = [one for one in gc.get_objects() if isinstance(one, TLSConnection)]
+        (session,) = [one for one in sessions if one.handshaken and one.ssl_object is not None]
+        for _ in range(5000):
+            if not client.update_keys():
+                break
+        eventually(lambda: session.ssl_object is None)
+    assert BARREN < session.barren <= BARREN + SLICE, "OpenSSL got more than was asked for"
+    assert live.errors() == []
+
+
+@pytest.mark.parametrize("size", [1, 100, 16384])
+def test_small_records_of_data_are_no_flood(serve_tls: Any, size: int) -> None:
+    async def count(scope: Any, receive: Any, send: Any) -> None:
+        await respond(send, b"%d" % len(await body_of(receive)))
+
+    live = serve_tls(count, lifespan="off")
+    with OpenSSLClient("127.0.0.1", live.port) as client:
+        assert client.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (size * 6000))
+        for _ in range(6000):
+            assert client.write(bytes(size))
+        assert client.read().endswith(b"\r\n%d" % (size * 6000))
+
+
+def test_a_connection_that_is_over_keeps_no_session(serve_tls: Any, certificates: Certificates) -> None:
+    """The session of OpenSSL is freed at once, not when the collector comes by."""
+    live = serve_tls(hello)
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(one, ssl.SSLObject) for one in gc.get_objects())
+        for _ in range(20):
+            with live.connect(tls=certificates.client) as peer:
+                assert peer.get().status == 200
+        eventually(lambda: sum(isinstance(one, ssl.SSLObject) for one in gc.get_objects()) <= before)
+    finally:
+        gc.enable()

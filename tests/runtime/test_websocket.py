@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 import zlib
 from collections.abc import Callable
@@ -10,16 +11,25 @@ from functools import partial
 from typing import Any
 
 import pytest
+from tests.http2 import SETTINGS_ACK, START, Reader, headers
 from tests.live import Gate, Live, eventually, lifespan
 from tests.peer import PATIENCE
 from tests.runtime.test_tls import Certificates, certificates
-from tests.websocket import LiveWebSocket, Script
+from tests.websocket import LiveWebSocket, Script, upgrade
 from tests.wire.websocket_frames import Frame, frame
 
 __all__ = ("certificates",)  # a fixture
 
 Serve = Callable[..., Live]
 ACCEPT = {"type": "websocket.accept"}
+CONNECT = [
+    (b":method", b"CONNECT"),
+    (b":protocol", b"websocket"),
+    (b":scheme", b"http"),
+    (b":authority", b"a"),
+    (b":path", b"/"),
+    (b"sec-websocket-version", b"13"),
+]
 
 
 @pytest.fixture
@@ -295,4 +305,31 @@ def test_a_long_compressed_message_does_not_hold_up_the_others(serve_app: Serve)
         frames.append(offered.read())
     assert zlib.decompressobj(-15).decompress(b"".join(each.payload for each in frames) + b"\0\0\xff\xff") == large
     assert len(frames) > 10
+    assert live.errors() == []
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+def test_a_handshake_that_is_pending_at_shutdown_is_refused(serve_app: Serve, version: str) -> None:
+    """Long before `graceful_timeout` cancels the call."""
+    reached, seen = threading.Event(), []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        reached.set()
+        seen.append(await receive())
+
+    live = serve_app(app, lifespan="off", graceful_timeout=PATIENCE)
+    peer = live.connect()
+    peer.send(upgrade() if version == "1.1" else START + SETTINGS_ACK + headers(1, CONNECT, False))
+    assert reached.wait(PATIENCE)
+    live.running.shutdown()
+    if version == "1.1":
+        assert peer.response().status == 503
+    else:
+        reader = Reader()
+        while 1 not in reader.answers and peer.more():
+            reader.feed(peer.take(len(peer.buffer)))
+        assert reader.answers[1].status == 503
+    assert eventually(lambda: seen) == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
+    peer.close()
     assert live.errors() == []

@@ -21,6 +21,7 @@ from tests.process.command import ROOT, environment
 from tests.supervisor.servers import WAIT, Server, children_of, is_alive
 
 from hypercorn.config import Config
+from hypercorn.errors import ConfigError
 from hypercorn.supervisor import Supervisor, SupervisorError
 from hypercorn.supervisor.client import ControlError, ask, duration, find_socket
 from hypercorn.supervisor.control import control_folder, control_path
@@ -146,7 +147,10 @@ def test_what_cannot_be_done(server: Server, path: str, question: Any, words: st
 
 
 def test_nonsense_ends_only_its_own_connection(server: Server, path: str) -> None:
-    for data in (b"\xff\xfe\n", b"{\n", b"x" * 100_000):
+    deep = b"[" * 60_000
+    number = b'{"do": "scale", "value": "' + b"9" * 5000 + b'"}'
+    odd = [b'{"do": "drain", "value": "\\u00b2"}', b'{"do": ["status"]}', b'{"do": "\\ud800"}', b'{"do": 1e999}']
+    for data in (b"\xff\xfe\n", b"{\n", b"x" * 100_000, deep + b"\n", number + b"\n", *(one + b"\n" for one in odd)):
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(WAIT)
             sock.connect(path)
@@ -201,6 +205,94 @@ def test_the_configuration_of_the_folder_names_the_socket(tmp_path: Path, monkey
                 find_socket(None, None)
         file.write_text("control = 'own.sock'")
         assert find_socket(None, None) == "own.sock"
+
+
+@pytest.mark.parametrize("how", ["writable", "another's", "link"])
+def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Whoever owns the folder could answer `ctl` and `top` in the server's name."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    folder = tmp_path / "hypercorn"
+    if how == "link":
+        (tmp_path / "theirs").mkdir()
+        folder.symlink_to(tmp_path / "theirs")
+    else:
+        folder.mkdir(0o700)
+    if how == "writable":
+        folder.chmod(0o777)
+    elif how == "another's":
+        monkeypatch.setattr(os, "geteuid", lambda: os.stat(folder).st_uid + 1)
+    for pid in (None, 7):
+        with pytest.raises(ControlError, match="belongs to somebody else"):
+            find_socket(None, pid)
+
+
+def test_a_server_of_somebody_else_is_refused(server: Server, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(socket, "SO_PEERCRED"):
+        pytest.skip("the system does not tell who answers")
+    monkeypatch.setattr("hypercorn.supervisor.control.peer_uid", lambda _: 12345)
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    with pytest.raises(ControlError, match="another user's process"):
+        ask(path, {"do": "status"})
+
+
+def test_a_connection_with_tls_is_listed_once(authority: Any, tmp_path: Path) -> None:
+    path = str(tmp_path / "control")
+    files = authority.issue("localhost")
+    arguments = ("-w", "1", "--certfile", files["certfile"], "--keyfile", files["keyfile"])
+    with Server(*arguments, HYPERCORN_CONTROL=path) as server:
+        host, port = server.address()
+        plain = socket.create_connection((host, port), WAIT)
+        with authority.client().wrap_socket(plain, server_hostname="localhost") as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(1000)
+            (worker,) = ask(path, {"do": "connections"})
+            assert [one["protocol"] for one in worker["value"]] == ["http1"]
+            assert worker["value"][0]["client"][1] == client.getsockname()[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has abstract sockets")
+def test_an_abstract_control_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"unix:@hypercorn-test-{os.getpid()}"
+    with Server("-w", "1", HYPERCORN_CONTROL=name) as server:
+        server.serving(1)
+        done = hypercorn("ctl", "status", "--socket", name)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert str(server.process.pid) in done.stdout
+        done = hypercorn("top", "--once", "--socket", name)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert not Path(name).exists()
+        assert not Path(name[5:]).exists()
+        with Server("-w", "1", HYPERCORN_CONTROL=name) as other:
+            other.await_said(f"There is no control socket: another process has the socket {name}")
+            other.end()
+        with monkeypatch.context() as patch:
+            patch.setattr("hypercorn.supervisor.control.peer_uid", lambda _: 12345)
+            patch.setattr(os, "geteuid", lambda: 54321)
+            with pytest.raises(ControlError, match="another user's process"):
+                ask(name, {"do": "status"})
+        assert server.end() == 0
+    done = hypercorn("ctl", "status", "--socket", name)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Connection refused" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["unix:", "unix:@", "unix:@" + "a" * 108])
+def test_a_control_socket_that_cannot_be(name: str) -> None:
+    done = hypercorn("ctl", "status", "--socket", name)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"hypercorn ctl: error: {name}: ")
+    with pytest.raises(ConfigError, match=r"control = .*: expected auto, none, a path, unix:path or unix:@name"):
+        Config(control=name)
+
+
+def test_a_path_may_be_written_as_for_bind(tmp_path: Path) -> None:
+    with Server("-w", "1", HYPERCORN_CONTROL=f"unix:{tmp_path}/control") as server:
+        server.serving(1)
+        for path in (f"{tmp_path}/control", f"unix:{tmp_path}/control"):
+            assert ask(path, {"do": "status"})["pid"] == server.process.pid
+        assert server.end() == 0
+    assert not os.path.exists(tmp_path / "control")
 
 
 def test_where_the_control_socket_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

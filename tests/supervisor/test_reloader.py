@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import re
 import sys
 import threading
 import time
@@ -93,11 +94,11 @@ def test_changes_are_noticed(folder: Path, how: str) -> None:
     alive: Callable[[], bool] = lambda: going_on[0]  # noqa: E731
     rules = Rules(["*.py"], [])
     if how == "poll":
-        seen = listen(polled(rules, alive))
+        seen = listen(polled(rules, alive, rules.files()))
     elif HAS_WATCHFILES:
-        seen = listen(reported(rules, alive, importlib.import_module("watchfiles").watch))
+        seen = listen(reported(rules, alive, rules.files(), importlib.import_module("watchfiles").watch))
     else:
-        seen = listen(reported(rules, alive, fake_watch(folder)))
+        seen = listen(reported(rules, alive, rules.files(), fake_watch(folder)))
     text = itertools.count()
 
     def change(path: str) -> bool:
@@ -113,6 +114,27 @@ def test_changes_are_noticed(folder: Path, how: str) -> None:
         assert not any("html" in path for path in seen)
     finally:
         going_on[0] = False
+
+
+def test_folders_that_cannot_be_read_are_passed_over(folder: Path) -> None:
+    """One among many is no reason to watch none."""
+    given: list[dict[str, Any]] = []
+
+    def watch(*_: str, **options: Any) -> Iterator[set[tuple[int, str]]]:
+        given.append(options)
+        yield set()
+
+    rules = Rules(["*.py"], [])
+    assert list(reported(rules, lambda: True, rules.files(), watch)) == []
+    assert given[0]["ignore_permission_denied"] is True
+
+
+def test_what_changed_before_the_system_began_to_watch(folder: Path) -> None:
+    rules = Rules(["*.py"], [])
+    before = rules.files()
+    (folder / "app.py").write_text("something else")
+    changes = reported(rules, lambda: True, before, lambda *_, **__: iter([set(), set()]))
+    assert list(changes) == [[str(folder / "app.py")]]
 
 
 def fake_watch(folder: Path) -> Any:
@@ -167,6 +189,23 @@ def test_a_change_reloads(tmp_path: Path) -> None:
         assert answers(b"the second")
         module.write_text(SOURCE.format(answer="and mended"))
         eventually(lambda: answers(b"and mended"), WAIT)
+        assert server.end() == 0
+
+
+def test_a_change_while_the_application_loads(tmp_path: Path) -> None:
+    """The files are looked at before a worker loads them: nobody has to save twice."""
+    module = tmp_path / "changing.py"
+    module.write_text("import os\nos.write(1, b'loading\\n')\n" + SOURCE.format(answer="one"))
+    with Server("--reload", app="changing:app", cwd=tmp_path, **FRESH) as server:
+        server.await_line(re.compile("loading"), server.output)
+        module.write_text(SOURCE.format(answer="the second"))
+        server.await_said("Changed: changing.py")
+
+        def answers() -> bool:
+            with server.connect() as peer:
+                return peer.get().body == b"the second"
+
+        eventually(answers, WAIT)
         assert server.end() == 0
 
 

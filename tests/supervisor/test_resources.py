@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from tests.live import DRIVERS, eventually
 from tests.peer import Peer, request
-from tests.process.command import ROOT, environment
+from tests.process.command import ROOT, complaints, environment
 from tests.process.unprivileged import unprivileged
 from tests.supervisor.groups import control_group
 from tests.supervisor.servers import APP, WAIT, Load, Server, is_alive, kill
@@ -299,7 +299,7 @@ def test_an_application_without_lifespan(mode: str, code: int) -> None:
     with Server("-w", "2", how="no lifespan", HYPERCORN_LIFESPAN=mode) as server:
         if code:
             assert server.code() == code
-            assert sum(line.startswith("hypercorn: error") for line in server.errors) == 1
+            assert len(complaints(server.errors)) == 1
         else:
             server.serving(2)
             assert server.end() == 0

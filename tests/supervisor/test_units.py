@@ -102,7 +102,7 @@ def test_there_is_one_worker_at_least_and_256_at_most(arbiter: Any) -> None:
     for _ in range(300):
         arbiter.handle_ttou()
     assert arbiter.target == 1
-    assert (arbiter.scale(10_000), arbiter.scale(-1)) == (256, 1)
+    assert (arbiter.scale(10_000, "a test"), arbiter.scale(-1, "a test")) == (256, 1)
 
 
 def test_no_process_can_be_had(arbiter: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.wire.websocket_frames import read_frames
 
 from hypercorn.wire import deflate
-from hypercorn.wire.deflate import Compression, Deflate, InflateError, MessageTooLarge, read_offers
+from hypercorn.wire.deflate import Compression, Deflate, InflateError, LongMessage, MessageTooLarge, read_offers
 
 COMPRESSORS = {"zlib": None, "isal": deflate.isal_zlib} if deflate.isal_zlib else {"zlib": None}
 NAME = "permessage-deflate"
@@ -245,3 +246,50 @@ def test_a_message_that_goes_to_many_is_compressed_once() -> None:
         frames = [each[1].frame(message, message.encode()) for each in agreed if each is not None]
         assert (frames[0] is frames[1]) == forgets
         assert all(Peer().unpack(each[4:] if each[1] == 126 else each[2:]) == message.encode() for each in frames)
+
+
+@pytest.mark.usefixtures("compressor")
+@pytest.mark.parametrize("forgets", [True, False])
+@pytest.mark.parametrize(("size", "one"), [(65537, True), (1_000_000, True), (3_000_000, False)])
+def test_long_messages_leave_in_one_frame_where_the_size_allows(
+    monkeypatch: pytest.MonkeyPatch, size: int, one: bool, forgets: bool
+) -> None:
+    monkeypatch.setattr("hypercorn.wire.deflate.ONE_FRAME", 1_500_000)
+    ours = extension(no_context_takeover=forgets)
+    data = random.Random(2).randbytes(size)
+    message = LongMessage(ours, data, False)
+    frames = []
+    while not message.over:
+        made = message.next_frame()
+        if made:
+            frames += read_frames(made)
+    assert [frame.fin for frame in frames] == [False] * (len(frames) - 1) + [True]
+    assert (len(frames) == 1) == one
+    assert [(frame.opcode, frame.rsv) for frame in frames] == [(2, 4)] + [(0, 0)] * (len(frames) - 1)
+    packed = b"".join(frame.payload for frame in frames)
+    assert zlib.decompressobj(-15).decompress(packed + b"\0\0\xff\xff") == data
+    assert message.packed == []
+
+
+def test_many_bombs_are_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each message is within the limit; together they are far more than was sent. Time and data make up for it."""
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    ours, packed, limit = extension(), bomb(1_000_000), 16_777_216
+    for _ in range(33):
+        ours.inflate(packed, limit)
+    with pytest.raises(MessageTooLarge):
+        ours.inflate(bomb(10_000_000), limit)
+    ours = extension()
+    for _ in range(100):  # as much as time makes up for
+        ours.inflate(packed, limit)
+        now += 1_000_000 / deflate.EXCESS_RATE
+    ours = extension()
+    data = random.Random(3).randbytes(20_000)
+    for _ in range(100):  # ... and as much as data does
+        ours.inflate(packed, limit)
+        assert ours.inflate(extension().deflate(data), limit) == data
+    assert len(extension().inflate(bomb(100_000_000), 100_000_000)) == 100_000_000
+    ours = extension()
+    for _ in range(100):
+        ours.inflate(packed, 0)

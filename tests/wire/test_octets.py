@@ -71,3 +71,24 @@ def test_nothing_is_written_outside() -> None:
     with pytest.raises(TypeError):
         octets.add(None)
     assert octets.take() == b"ab"
+
+
+def test_nothing_added_to_nothing(twin: ModuleType) -> None:
+    octets = twin.Octets()
+    octets.add(b"")
+    assert octets.cut(0) == b""
+    assert octets.take() == b""
+
+
+@pytest.mark.parametrize("start", [-(1 << 40), -1, 1, 1 << 40])
+def test_places_where_nothing_stands(twin: ModuleType, start: int) -> None:
+    octets = twin.Octets()
+    for size in (0, 2, 3):
+        octets.add(b"x" * (size - len(octets)))
+        with pytest.raises(IndexError):
+            octets.put_length(start, 1)
+        if not 0 <= start <= size:
+            with pytest.raises(IndexError):
+                octets.cut(start)
+    octets.put_length(0, 1)
+    assert octets.take() == b"\0\0\1"

@@ -181,6 +181,23 @@ def test_limits_are_held_against_what_is_announced(twin: ModuleType) -> None:
     assert error(twin, frame(BINARY, b"", announce=11), max_message_size=10) == 1009
     assert error(twin, frame(BINARY, b"", announce=11), max_frame_size=10) == 1009
     assert error(twin, frame(BINARY, b"", announce=(1 << 63) - 1), max_message_size=10) == 1009
+
+
+def test_lengths_that_no_memory_holds(twin: ModuleType) -> None:
+    """Without a limit a message ends below 2^62 bytes, which sums of lengths cannot wrap around."""
+    assert error(twin, frame(BINARY, b"", announce=1 << 62)) == 1009
+    assert error(twin, frame(BINARY, b"", announce=(1 << 63) - 1)) == 1009
+    assert events(twin, frame(BINARY, b"", announce=(1 << 62) - 1)) == []
+    assert error(twin, frame(BINARY, b"x", fin=False), frame(CONTINUATION, b"", announce=(1 << 62) - 1)) == 1009
+
+
+def test_the_last_message_is_forgotten(twin: ModuleType) -> None:
+    parser = twin.FrameParser()
+    parser.feed(frame(BINARY, bytes(100_000)))
+    assert parser.next_event() == MESSAGE
+    assert len(parser.message) == 100_000
+    assert parser.next_event() == NEED_DATA
+    assert parser.message == b""
     assert events(twin, frame(BINARY, b"a" * 10), max_message_size=10, max_frame_size=10) == [(MESSAGE, b"a" * 10)]
 
 

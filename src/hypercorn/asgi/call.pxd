@@ -1,54 +1,49 @@
-from cpython.object cimport PyObject
+cimport cython
 
-from hypercorn.protocol.ports cimport Connection, Runtime, Stream, Transport
+from hypercorn.protocol.ports cimport Connection, Stream, Transport
+from hypercorn.protocol.runtime cimport Runtime
+
+cdef int CREATED, BEGUN, ENDED
 
 cdef class ASGIStream(Stream):
     cdef public Runtime runtime
-    cdef public bint gone
+    cdef public bint gone, over, dismissed
     cdef public list parked  # or None: no waiter
-    cpdef receive(self)
-    cpdef send(self, message)
     cpdef dict take(self)
+    cpdef perform(self, message)
     cpdef bint must_wait(self) except -1
     cpdef call(self)
     cpdef call_ended(self, error)
+    @cython.locals(transport=Transport, began=bint)
+    cpdef end_call(self, error)
+    cpdef bint must_give_way(self) except -1
+    @cython.locals(transport=Transport)
     cpdef park(self)
+    @cython.locals(parked=list)
     cpdef wake(self)
-    cpdef resume(self)
 
 cdef class Awaitable:
     cdef public ASGIStream stream
     cdef public object waiter
     cdef public object inner
-    cdef public dict message  # of Receive: here, so that its objects come from the same free list
     cpdef bint ready(self) except -1
-    cdef int step(self, value, PyObject** out) except -1
     cpdef result(self)
-    cpdef send(self, value)
-
-cdef class Receive(Awaitable):
-    pass
+    cpdef close(self)
 
 cdef class Drain(Awaitable):
     pass
 
-cdef class Done:
-    pass
+cdef class Receive(Awaitable):
+    cdef object __weakref__
+    cdef public dict message
+    cdef public int state
 
-cdef class AppCall:
+@cython.final
+cdef class Send:
+    cdef object __weakref__
     cdef public ASGIStream stream
-    cdef public object coroutine
-    cdef public object context
-    cdef public object held
-    cdef public bint holding
-    cdef public bint over
-    cdef public object failure
-    cdef public object task
-    cpdef bint start(self, context) except -1
-    cdef int step(self, value, PyObject** out) except -1
-    cpdef send(self, value)
-    cpdef ended(self, error, Transport transport)
-
-cpdef AppCall new_call(ASGIStream stream)
-cpdef receive_of(ASGIStream stream)
-cpdef send_of(ASGIStream stream)
+    cdef public object message
+    cdef public object rest
+    cdef public int state
+    @cython.locals(stream=ASGIStream, transport=Transport, began=bint)
+    cdef begin(self)

@@ -1,90 +1,28 @@
-"""An application call as a coroutine that the server steps, and the awaitables that `receive` and `send` return.
+"""What an application gets from a stream: `receive` and `send`, and the awaitables that they return.
 
-The loop's task drives `AppCall`, and `AppCall` drives the application's coroutine: so the server knows when a step
-ends (then the output of that step leaves) and when the call ends (then the exchange must be over), without a
-coroutine of its own around the application's.
-
-`call.pyx` is this file's compiled twin: it ends a coroutine without making an exception, which only C can.
-All are coroutines to `asyncio.create_task` and friends. None is written as `async def`: they must be able to finish
-without suspending, and compiled coroutines are slower than plain ones.
+To an application both are coroutine functions. A call does nothing until it is awaited; what is never awaited never
+happens. Neither is written as `async def`, because compiled coroutines are slower than these awaitables, and because
+an awaitable that is ready ends without suspending.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Coroutine, Iterator
-from contextvars import Context
-from operator import attrgetter
 from typing import Any
 
+from hypercorn.asgi.calling import application_functions
 from hypercorn.errors import ClientDisconnected
-from hypercorn.protocol.ports import Connection, Runtime, Stream, Transport
+from hypercorn.protocol.ports import Connection, Stream
+from hypercorn.protocol.runtime import Runtime
 
-# What an application may raise without ending more than its own call.
+# What an application may raise that is an error of its own.
 APP_ERRORS = (Exception, SystemExit)
-
-
-class ASGIStream(Stream):
-    """A stream with an application on it: what `AppCall`, `Receive` and `Drain` work on."""
-
-    __slots__ = ("gone", "parked", "runtime")
-
-    def __init__(self, connection: Connection, runtime: Runtime) -> None:
-        self.connection = connection
-        self.runtime = runtime
-        self.gone = False  # nothing can reach the peer any more
-        self.parked: list[Any] | None = None  # waiters of the application's tasks
-
-    def receive(self) -> Any:
-        """The ASGI `receive`."""
-        raise NotImplementedError
-
-    def send(self, message: dict[str, Any]) -> Any:
-        """The ASGI `send`."""
-        raise NotImplementedError
-
-    def take(self) -> dict[str, Any] | None:
-        """The next message for the application, or None when it has to wait."""
-        raise NotImplementedError
-
-    def must_wait(self) -> bool:
-        """True while the peer does not read fast enough to send more."""
-        raise NotImplementedError
-
-    def call(self) -> Any:
-        """Calls the application: its coroutine."""
-        raise NotImplementedError
-
-    def call_ended(self, error: BaseException | None) -> None:
-        """The application returned, or raised `error`."""
-        raise NotImplementedError
-
-    def park(self) -> Any:
-        """A waiter that ends when the stream's state has changed."""
-        waiter = self.runtime.parking()
-        if self.parked is None:
-            self.parked = []
-        self.parked.append(waiter)
-        return waiter
-
-    def wake(self) -> None:
-        """Lets every waiting task look again."""
-        parked = self.parked
-        if parked:
-            self.parked = None
-            for waiter in parked:
-                self.runtime.wake(waiter)
-
-    def resume(self) -> None:
-        """The same, where this is a good moment for the tasks to run: nothing is half done."""
-        parked = self.parked
-        if parked:
-            self.parked = None
-            for waiter in parked:
-                self.runtime.resume(waiter)
+DONE = None  # what `perform` returns where nothing has to be waited for
 
 
 class Awaitable:
-    """An awaitable without a coroutine behind it. `step` decides: a value ends it, a waiter suspends it."""
+    """An awaitable that ends when it is `ready`, and waits for its stream until then."""
 
     __slots__ = ("inner", "stream", "waiter")
 
@@ -98,7 +36,8 @@ class Awaitable:
         raise NotImplementedError
 
     def result(self) -> Any:
-        raise NotImplementedError
+        """What the await gives. Raises what the wait came to."""
+        return None
 
     def __await__(self) -> Iterator[Any]:
         return self
@@ -107,29 +46,38 @@ class Awaitable:
         return self
 
     def __next__(self) -> Any:
-        return self.send(None)
-
-    def send(self, value: Any) -> Any:
         while True:
             if self.inner is None:
                 if self.ready():
-                    raise StopIteration(self.result())
+                    break
                 self.waiter = self.stream.park()
                 self.inner = self.waiter.__await__()
             try:
-                if value is None:
-                    return next(self.inner)
+                return next(self.inner)
+            except StopIteration:
+                self.inner = None
+        value = self.result()
+        if value is None:
+            raise StopIteration
+        raise StopIteration(value)
+
+    def send(self, value: Any) -> Any:
+        """One step, as a coroutine's. `value` is what the loop has for what was waited for."""
+        if value is not None and self.inner is not None:
+            try:
                 return self.inner.send(value)
             except StopIteration:
                 self.inner = None
-                value = None
+        return self.__next__()
 
     def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
+        """Raises an exception in it, as in a coroutine."""
         error = value if value is not None else kind
         if isinstance(error, type):
             error = error()
         inner = self.inner
         if inner is None:
+            self.close()
             raise error
         try:
             return inner.throw(error)
@@ -141,32 +89,15 @@ class Awaitable:
             raise
 
     def close(self) -> None:
+        """Ends the wait."""
         waiter = self.waiter
         self.waiter = self.inner = None
         if waiter is not None and self.stream.parked and waiter in self.stream.parked:
             self.stream.parked.remove(waiter)
 
 
-class Receive(Awaitable):
-    """`receive()`: ends with the next message."""
-
-    __slots__ = ("message",)
-
-    def ready(self) -> bool:
-        self.message = self.stream.take()
-        if self.message is not None:
-            return True
-        self.stream.connection.wanted(self.stream)
-        # What was waited for may have come along while asking.
-        self.message = self.stream.take()
-        return self.message is not None
-
-    def result(self) -> Any:
-        return self.message
-
-
 class Drain(Awaitable):
-    """`send()` past the high-water mark: ends when the peer has read, raises when it is gone."""
+    """Past the high-water mark: ends when the peer has read, raises when it is gone."""
 
     __slots__ = ()
 
@@ -179,61 +110,82 @@ class Drain(Awaitable):
         return None
 
 
-class Done:
-    """`send()` that has finished; it has no state, so there is one."""
-
-    __slots__ = ()
-
-    def __await__(self) -> Iterator[Any]:
-        return self
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        raise StopIteration
-
-    def send(self, value: Any) -> Any:
-        raise StopIteration
-
-    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
-        raise kind if value is None else value
-
-    def close(self) -> None:
-        return None
+# The steps of what an application awaits.
+CREATED, BEGUN, ENDED = range(3)
 
 
-DONE = Done()
+class Receive(Awaitable):
+    """`receive()`: ends with the next message."""
 
+    __slots__ = ("__weakref__", "message", "state")
 
-class AppCall:
-    """The application's coroutine, stepped. Every step is a turn of the transport.
-
-    The application is called in the first step, so that nothing of it runs outside of its own task and context.
-    """
-
-    __slots__ = ("context", "coroutine", "failure", "held", "holding", "over", "stream", "task")
+    __name__ = "receive"
 
     def __init__(self, stream: ASGIStream) -> None:
         self.stream = stream
-        self.coroutine: Any = None
-        self.context: Any = None
-        self.held: Any = None  # what the first step waits for, until a task asks
-        self.holding = False
-        self.over = False
-        self.task: Any = None  # set by a runtime that wants to know of the end
-        self.failure: BaseException | None = None  # the end, where it is no application error
+        self.waiter = None
+        self.inner = None
+        self.message: dict[str, Any] | None = None
+        self.state = CREATED
 
-    def start(self, context: Context) -> bool:
-        """A step in `context` without a task to do it. Returns True where the call has ended in it; else a task's first
-        step gives what this one waits for (`held`). Raises what is no application error."""
-        self.context = context
+    def ready(self) -> bool:
+        if self.state == ENDED:
+            raise RuntimeError("cannot reuse already awaited coroutine")
+        self.state = BEGUN
+        stream = self.stream
+        if stream.must_give_way():
+            stream.runtime.call_soon(stream.wake)
+            return False
+        self.message = stream.take()
+        if self.message is None:
+            stream.connection.wanted(stream)
+            # What was waited for may have come along while asking.
+            self.message = stream.take()
+        return self.message is not None
+
+    def result(self) -> Any:
+        self.state = ENDED
+        message = self.message
+        self.message = None
+        return message
+
+    def close(self) -> None:
+        Awaitable.close(self)  # super() fails in a compiled method that overrides a C one
+        self.state = ENDED
+
+    def __del__(self) -> None:
+        if self.state == CREATED:
+            warnings.warn("coroutine 'receive' was never awaited", RuntimeWarning, stacklevel=2)
+
+
+class Send:
+    """`send(message)`: acts in its first step, then waits for what that came to."""
+
+    __slots__ = ("__weakref__", "message", "rest", "state", "stream")
+
+    __name__ = "send"
+
+    def __init__(self, stream: ASGIStream, message: Any) -> None:
+        self.stream = stream
+        self.message = message
+        self.rest: Any = None  # what is waited for
+        self.state = CREATED
+
+    def begin(self) -> Any:
+        """Acts. Returns what is to be waited for, or None."""
+        if self.state != CREATED:
+            raise RuntimeError("cannot reuse already awaited coroutine")
+        self.state = ENDED
+        stream = self.stream
+        message = self.message
+        self.message = None
+        transport = stream.connection.transport
+        began = transport.cork()
         try:
-            self.held = context.run(self.send, None)
-        except StopIteration:
-            return True
-        self.holding = True
-        return False
+            rest = stream.perform(message)
+        finally:
+            transport.wrote(began, stream.over)
+        return rest
 
     def __await__(self) -> Iterator[Any]:
         return self
@@ -242,107 +194,113 @@ class AppCall:
         return self
 
     def __next__(self) -> Any:
-        return self.send(None)
+        if self.rest is None:
+            self.rest = self.begin()
+            if self.rest is None:
+                raise StopIteration
+        return next(self.rest)
 
     def send(self, value: Any) -> Any:
-        if self.holding:
-            held = self.held
-            self.holding = False
-            self.held = None
-            return held
-        if self.over:
-            raise StopIteration if self.failure is None else self.failure
-        transport = self.stream.connection.transport
-        began = transport.cork()
-        try:
-            if self.coroutine is None:
-                self.coroutine = self.stream.call()
-            result = self.coroutine.send(value)
-        except StopIteration:
-            self.ended(None, transport if began else None)
-            raise
-        except BaseException as error:
-            self.ended(error, transport if began else None)
-            if isinstance(error, APP_ERRORS):
-                raise StopIteration from None
-            self.failure = error
-            raise
-        if began:
-            transport.end_turn()
-        return result
+        """One step, as a coroutine's."""
+        if value is None or self.rest is None:
+            return self.__next__()
+        return self.rest.send(value)
 
     def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
-        thrown = value if value is not None else kind
-        if self.holding:
-            # The task was cancelled before it knew what it waits for: so that is cancelled, as the task would have.
-            if hasattr(self.held, "cancel") and self.held.cancel():
-                return self.send(None)
-            self.holding = False
-            self.held = None
-        if self.over:
-            raise thrown
-        transport = self.stream.connection.transport
-        began = transport.cork()
-        try:
-            if self.coroutine is None:
-                raise thrown
-            result = self.coroutine.throw(thrown)
-        except StopIteration:
-            self.ended(None, transport if began else None)
-            raise
-        except BaseException as error:
-            self.ended(error, transport if began else None)
-            if isinstance(error, APP_ERRORS):
-                raise StopIteration from None
-            raise
-        if began:
-            transport.end_turn()
-        return result
+        """Raises an exception in it, as in a coroutine."""
+        self.state = ENDED
+        if self.rest is not None:
+            return self.rest.throw(kind, value, traceback)
+        error = value if value is not None else kind
+        raise error() if isinstance(error, type) else error
 
     def close(self) -> None:
-        if self.over:
-            return
-        self.holding = False
-        self.held = None
-        if self.coroutine is not None:
-            self.coroutine.close()
-        self.ended(GeneratorExit(), None)
+        """Ends it, begun or not."""
+        self.state = ENDED
+        if self.rest is not None:
+            self.rest.close()
 
-    def ended(self, error: BaseException | None, transport: Transport | None) -> None:
-        """The call is over, and with it the turn of `transport` that this step began."""
-        self.over = True
-        try:
-            self.stream.call_ended(error)
-        except Exception as fault:
-            self.stream.connection.transport.broken(fault)
-        if self.task is not None:
-            self.stream.runtime.call_over(self, error)
-        if transport is not None:
-            transport.end_turn()
-
-    # What debuggers and `asyncio.Task.get_stack` look for.
-
-    @property
-    def cr_frame(self) -> Any:
-        return getattr(self.coroutine, "cr_frame", None)
-
-    @property
-    def cr_code(self) -> Any:
-        return getattr(self.coroutine, "cr_code", None)
-
-    @property
-    def cr_running(self) -> bool:
-        return bool(getattr(self.coroutine, "cr_running", False))
-
-    @property
-    def cr_await(self) -> Any:
-        return getattr(self.coroutine, "cr_await", None)
+    def __del__(self) -> None:
+        if self.state == CREATED:
+            warnings.warn("coroutine 'send' was never awaited", RuntimeWarning, stacklevel=2)
 
 
-new_call = AppCall
-# The `receive` and `send` that a stream's application gets.
-receive_of = attrgetter("receive")
-send_of = attrgetter("send")
-
-for _class in (Receive, Drain, Done, AppCall):
+for _class in (Receive, Send):
     Coroutine.register(_class)
+
+_receive, _send = application_functions(Receive, Send)
+
+
+class ASGIStream(Stream):
+    """A stream with an application on it: what `Receive` and `Send` work on."""
+
+    __slots__ = ("dismissed", "gone", "over", "parked", "runtime")
+
+    def __init__(self, connection: Connection, runtime: Runtime) -> None:
+        self.connection = connection
+        self.runtime = runtime
+        self.gone = False  # nothing can reach the peer any more
+        self.over = False  # the exchange was completed
+        self.dismissed = False  # the server has cancelled the call
+        self.parked: list[Any] | None = None  # waiters of the application's tasks
+
+    # The ASGI `receive` and `send`.
+    receive = _receive
+    send = _send
+
+    def take(self) -> dict[str, Any] | None:
+        """The next message for the application, or None when it has to wait."""
+        raise NotImplementedError
+
+    def perform(self, message: dict[str, Any]) -> Any:
+        """Does what a message of the application asks for. Returns None, or the awaitable to wait for."""
+        raise NotImplementedError
+
+    def must_wait(self) -> bool:
+        """True while the peer does not read fast enough to send more."""
+        raise NotImplementedError
+
+    def call(self) -> Any:
+        """Calls the application: what is to be awaited."""
+        raise NotImplementedError
+
+    def call_ended(self, error: BaseException | None) -> None:
+        """The application returned, or raised `error`."""
+        raise NotImplementedError
+
+    def end_call(self, error: BaseException | None) -> None:
+        """The last step of the call: the exchange must be over, and what was written leaves."""
+        transport = self.connection.transport
+        began = transport.cork()
+        try:
+            self.call_ended(error)
+        except Exception as fault:
+            transport.broken(fault)
+        self.runtime.call_over(self, error)
+        transport.wrote(began, True)
+
+    def must_give_way(self) -> bool:
+        """True where the application takes one message after the other, and the loop should have its turn."""
+        return False
+
+    def park(self) -> Any:
+        """A waiter that ends when the stream's state has changed. What was written leaves before the wait."""
+        waiter = self.runtime.waiter()
+        if self.parked is None:
+            self.parked = []
+        self.parked.append(waiter)
+        transport = self.connection.transport
+        if not transport.corked:
+            transport.leave()  # which may end the wait
+        return waiter
+
+    def wake(self) -> None:
+        """Lets every waiting task look again."""
+        parked = self.parked
+        if parked:
+            self.parked = None
+            for waiter in parked:
+                self.runtime.wake(waiter)
+
+    def resume(self) -> None:
+        self.wake()

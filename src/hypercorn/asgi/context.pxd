@@ -1,5 +1,6 @@
 from hypercorn.clock cimport unix_seconds
-from hypercorn.protocol.ports cimport Connection, Context, Runtime, Stream, Transport
+from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
+from hypercorn.protocol.runtime cimport Runtime
 from hypercorn.wire.head cimport RequestHead
 
 cdef class ASGIContext(Context):
@@ -13,11 +14,15 @@ cdef class ASGIContext(Context):
     cdef public bint gated
     cdef public object proxy
     cdef public dict answers
+    cdef public bint missing_trailers
     cdef public object overload
     cdef public object busy
+    cdef public object strange
     cdef public dict state
     cdef public str root_path
-    cdef public Py_ssize_t max_app_queue_size
+    cdef public str added_path
+    cdef public bytes added_raw_path
+    cdef public bint pathsend
     cdef public bint with_date
     cdef public bytes server_field
     cdef public bytes alt_svc

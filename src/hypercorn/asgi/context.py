@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from email.utils import formatdate
+from math import inf
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from hypercorn.clock import unix_seconds
-from hypercorn.protocol.limits import WebSocketSettings
-from hypercorn.protocol.ports import Connection, Context, Runtime
+from hypercorn.options import limits_of
+from hypercorn.protocol.limits import Limits
+from hypercorn.protocol.ports import Connection, Context
+from hypercorn.protocol.runtime import Runtime
+from hypercorn.protocol.websocket_settings import WebSocketSettings
 from hypercorn.wire.deflate import Compression
 
 if TYPE_CHECKING:
     from hypercorn.asgi.exchange import Exchange
     from hypercorn.config import Config
+
+PATH_CHARACTERS = "/:@!$&'()*+,;="  # what a path may have unescaped, beside letters and digits (RFC 3986 section 3.3)
 
 
 class ASGIContext(Context):
@@ -21,6 +28,8 @@ class ASGIContext(Context):
 
     __slots__ = (
         "access",
+        "added_path",
+        "added_raw_path",
         "alt_svc",
         "alt_svc_pairs",
         "answers",
@@ -32,8 +41,9 @@ class ASGIContext(Context):
         "date_field",
         "gated",
         "logger",
-        "max_app_queue_size",
+        "missing_trailers",
         "overload",
+        "pathsend",
         "plain_fields",
         "plain_pairs",
         "proxy",
@@ -42,27 +52,35 @@ class ASGIContext(Context):
         "root_path",
         "server_field",
         "state",
+        "strange",
         "with_date",
     )
 
-    def __init__(self, runtime: Runtime, app: Callable[..., Any], config: Config, logger: Any) -> None:
-        super().__init__(runtime)
+    def __init__(
+        self, runtime: Runtime, app: Callable[..., Any], config: Config, logger: Any, limits: Limits | None = None
+    ) -> None:
+        super().__init__(runtime, Limits(limits_of(config)) if limits is None else limits)
         self.app = app
         self.logger = logger
         self.access: Callable[..., None] | None = None
         self.records = False  # True when each request leaves an access record
         self.request_opened: Callable[[], None] | None = None
         self.arm_deadline: Callable[[float], None] | None = None
-        self.connection_replaced: Callable[[Connection, Connection], None] | None = None
+        self.connection_replaced: Callable[[Connection | None, Connection], None] | None = None
         # What may stand between a request and the application: `asgi.gate` sets it up where options ask for it.
         self.gated = False
         self.proxy: Any = None  # net.proxies.ProxyHeaders
         self.answers: dict[str, Any] | None = None  # contexts of paths that the server itself answers
         self.overload: Any = None  # asgi.overload.Overload
         self.busy: Any = None  # the context of requests that are too many
+        self.strange: Any = None  # ... of requests whose forwarded host is not served, where both are asked for
+        self.missing_trailers = False  # an application has left some out, and the log has said so
         self.state: dict[str, Any] = {}
         self.root_path = config.root_path
-        self.max_app_queue_size = config.max_app_queue_size
+        # What a proxy takes off each path, and the application gets again; "" where paths are kept as they come.
+        self.added_path = config.root_path if config.add_root_path else ""
+        self.added_raw_path = quote(self.added_path, PATH_CHARACTERS).encode()
+        self.pathsend = config.pathsend  # whether applications may give files
         self.with_date = config.include_date_header
         self.server_field = b"server: hypercorn-h11\r\n" if config.include_server_header else b""
         self.alt_svc = b""
@@ -72,40 +90,17 @@ class ASGIContext(Context):
         self.plain_fields = b""
         self.plain_pairs: list[tuple[bytes, bytes]] = []
         self.say_alt_svc(config.alt_svc_headers)
-        self.take_limits(config)
+        self.take_settings(config)
 
-    def take_limits(self, config: Config) -> None:
-        """Copies the limits; None, which means off in a configuration, is 0 here."""
-        self.max_request_line_size = config.max_request_line_size
-        self.max_header_size = config.max_header_size
-        self.max_header_count = config.max_header_count
-        self.max_body_size = config.max_body_size or 0
-        self.max_unread_body = config.max_unread_body or 0
-        self.keep_alive_max_requests = config.keep_alive_max_requests or 0
-        self.header_timeout = config.header_timeout or 0.0
-        self.body_timeout = config.read_timeout or config.body_timeout or 0.0
-        self.keep_alive_timeout = config.keep_alive_timeout or 0.0
-        self.idle_grace = config.idle_grace
-        if config.keep_alive_header and self.keep_alive_timeout:
-            self.keep_alive_hint = b"keep-alive: timeout=%d\r\n\r\n" % self.keep_alive_timeout
-        self.write_timeout = config.write_timeout or 0.0
-        self.min_receive_rate = config.min_receive_rate or 0
-        self.min_send_rate = config.min_send_rate or 0
-        self.min_rate_grace = config.min_rate_grace
-        self.linger_timeout = config.linger_timeout or 0.0
+    def take_settings(self, config: Config) -> None:
+        """Takes what else than limits the protocols are told."""
+        seconds = self.limits.keep_alive_timeout
+        if config.keep_alive_header and 0 < seconds < inf:
+            self.keep_alive_hint = b"keep-alive: timeout=%d\r\n\r\n" % seconds
         self.keep_case = config.h11_pass_raw_headers
         self.http2 = "h2" in config.alpn_protocols
-        self.h2_max_concurrent_streams = config.h2_max_concurrent_streams
-        self.h2_max_frame_size = config.h2_max_inbound_frame_size
-        self.h2_max_header_list_size = config.h2_max_header_list_size
-        self.h2_stream_window = config.h2_stream_window
-        self.h2_max_stream_window = max(config.h2_stream_window, config.h2_max_stream_window)
-        self.h2_connection_window = config.h2_connection_window
-        self.h2_max_resets = config.h2_max_resets
-        self.h2_ping_interval = config.h2_ping_interval or 0.0
-        self.h2_ping_timeout = config.h2_ping_timeout or 0.0
+        self.h2c_upgrade = config.h2c_upgrade
         self.server_names = frozenset(name.lower().encode("ascii", "replace") for name in config.server_names)
-
         self.websocket = websocket_settings(config)
 
     def say_alt_svc(self, values: list[str]) -> None:
@@ -165,7 +160,7 @@ class ASGIContext(Context):
     def log_exception(self, message: str, what: str, error: BaseException) -> None:
         self.logger.log_error(message, what, exc_info=error)
 
-    def replaced(self, connection: Connection, successor: Connection) -> None:
+    def replaced(self, connection: Connection | None, successor: Connection) -> None:
         if self.connection_replaced is not None:
             self.connection_replaced(connection, successor)
 
@@ -175,20 +170,9 @@ class ASGIContext(Context):
 
 
 def websocket_settings(config: Config) -> WebSocketSettings | None:
-    """The limits of WebSockets, or None where they are switched off."""
+    """What WebSockets have in common, or None where they are switched off."""
     if not config.websockets:
         return None
-    settings = WebSocketSettings()
-    settings.max_message_size = config.websocket_max_message_size
-    settings.max_frame_size = config.websocket_max_frame_size or 0
-    settings.max_queue = config.websocket_max_queue
-    settings.ping_interval = config.websocket_ping_interval or 0.0
-    settings.ping_timeout = config.websocket_ping_timeout or 0.0
-    settings.close_timeout = config.websocket_close_timeout or 0.0
-    settings.handshake_timeout = config.websocket_handshake_timeout or 0.0
-    settings.idle_timeout = config.websocket_idle_timeout or 0.0
-    settings.lifetime = config.websocket_lifetime or 0.0
     origins = (origin.lower().encode("ascii", "replace") for origin in config.websocket_origins)
-    settings.origins = frozenset() if "*" in config.websocket_origins else frozenset(origins)
-    settings.compression = Compression.of(config.websocket_compression)
-    return settings
+    allowed = frozenset() if "*" in config.websocket_origins else frozenset(origins)
+    return WebSocketSettings(allowed, Compression.of(config.websocket_compression), config.websocket_extended_connect)

@@ -1,7 +1,9 @@
-from hypercorn.asgi.call cimport ASGIStream, new_call, receive_of, send_of
-from hypercorn.asgi.context cimport ASGIContext
+cimport cython
 
-cdef object CoroutineType
+from hypercorn.asgi.call cimport ASGIStream
+from hypercorn.asgi.context cimport ASGIContext
+from hypercorn.protocol.ports cimport Transport
+from hypercorn.protocol.runtime cimport Runtime
 
 cdef class Exchange(ASGIStream):
     cdef public ASGIContext context
@@ -12,5 +14,13 @@ cdef class Exchange(ASGIStream):
     cdef public long long sent
     cdef public long long received
     cdef public bint logged
+    cdef public bint calling
+    cdef public bint counted
+    cdef public str method
+    cdef public bytes raw_path
     cdef public double started_at
+    @cython.locals(runtime=Runtime, transport=Transport, began=bint, since=double)
+    cpdef begin(self)
     cpdef record(self)
+    cpdef count(self, double duration)
+    cpdef leave_call(self)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hypercorn.asgi.overload import Overload
+from hypercorn.asgi.overload import Overload, can_be_overloaded
 from hypercorn.asgi.streams import StreamContext
 from hypercorn.config import Config
 from hypercorn.metrics.counters import Counters
@@ -44,6 +44,11 @@ async def refuse(scope: Any, receive: Any, send: Any) -> None:
     await respond(scope, send, 503, b"too many requests at the moment\n", RETRY_AFTER)
 
 
+async def misdirect(scope: Any, receive: Any, send: Any) -> None:
+    """The application of requests whose host, as the proxy names it, is none of `server_names`."""
+    await respond(scope, send, 404, b"no such host here\n")
+
+
 async def respond(scope: Any, send: Any, status: int, body: bytes, *fields: tuple[bytes, bytes]) -> None:
     """A whole response, to a request or to a WebSocket's handshake."""
     kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
@@ -61,25 +66,27 @@ def open_gate(context: StreamContext, config: Config, health: Health, counters: 
     """Sets up what the requests of a context pass. Call it once the context's log is there."""
     trusted = trusted_proxies(config)
     if trusted is not None:
-        context.proxy = ProxyHeaders(trusted, config.proxy_headers)
+        wanted = [name for name in ("host", "port", "prefix") if getattr(config, f"forwarded_{name}")]
+        context.proxy = ProxyHeaders(trusted, config.proxy_headers, wanted)
+        if config.server_names and context.proxy.moves_host:
+            context.strange = aside(context, config, misdirect)
     paths: dict[str | None, Callable[..., Any]] = {config.health_path: health.alive, config.ready_path: health.ready}
     answers = {path: aside(context, config, app) for path, app in paths.items() if path is not None}
     if answers:
         context.answers = answers
-    if config.limit_concurrency or config.shed_delay:
+    if can_be_overloaded(context.limits):
         counters = counters if counters is not None else Counters()
-        limit, target = config.limit_concurrency or 0, config.shed_delay or 0.0
-        context.overload = Overload(context.runtime, counters, limit, target)
+        context.overload = Overload(context.runtime, counters, context.limits)
         context.busy = aside(context, config, refuse)
     if counters is not None:
         context.counters = counters
         context.records = True
-    context.gated = bool(trusted or answers or counters is not None)
+    context.gated = bool(trusted or answers or counters is not None or context.added_path)
 
 
 def aside(context: StreamContext, config: Config, app: Callable[..., Any]) -> StreamContext:
     """A context for requests of the same connections that another application answers."""
-    other = StreamContext(context.runtime, app, config, context.logger)
+    other = StreamContext(context.runtime, app, config, context.logger, context.limits)
     other.access = context.access
     other.records = context.records
     return other

@@ -1,6 +1,6 @@
 cimport cython
 
-from hypercorn.asgi.call cimport Done, Drain, Receive
+from hypercorn.asgi.call cimport Drain
 from hypercorn.asgi.context cimport ASGIContext
 from hypercorn.asgi.exchange cimport Exchange
 from hypercorn.objects cimport same_text
@@ -13,6 +13,9 @@ cdef Py_ssize_t QUEUE_BYTES, MANY_PIECES
 cdef object DONE
 
 cdef class HTTPStream(Exchange):
+    cdef public list fields  # of the request
+    cdef public str http_version
+    cdef public bint may_push
     cdef public bint complete
     cdef public bint last_given
     cdef public bint half_closed
@@ -21,7 +24,6 @@ cdef class HTTPStream(Exchange):
     cdef public Py_ssize_t queued
     cdef public list request_trailers  # or None
     cdef public int state
-    cdef public bint over
     cdef public bint trailers
     cdef public bint trailers_wanted
     cdef public bint bodyless
@@ -33,6 +35,7 @@ cdef class HTTPStream(Exchange):
     cpdef send_body(self, dict message)
     cpdef overrun(self, bytes rest)
     cpdef send_trailers(self, dict message)
+    cpdef end_trailers(self)
     cpdef ended(self)
     cpdef response_sent(self)
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.asgi.call import APP_ERRORS, DONE, Drain, Receive
-from hypercorn.asgi.exchange import Exchange, as_dict, tells_of_disconnect, to_bytes
+from hypercorn.asgi.call import DONE, Drain
+from hypercorn.asgi.exchange import Exchange, as_dict, to_bytes
 from hypercorn.asgi.files import SendFile, open_path, open_range
 from hypercorn.errors import ClientDisconnected, UnexpectedMessageError
-from hypercorn.objects import pool, same_text
+from hypercorn.objects import same_text
 from hypercorn.protocol.ports import Connection
 from hypercorn.wire.head import RequestHead
 
@@ -25,6 +25,10 @@ REQUEST, STARTED, BODY, TRAILERS, COMPLETE = range(5)
 STATE_NAMES = ("REQUEST", "RESPONSE", "RESPONSE", "TRAILERS", "CLOSED")
 MANY_PIECES = 64
 GRPC = re.compile(rb"application/grpc(?:-web(?:-text)?)?(?:\+[^;]*)?[ \t]*(?:;|$)", re.IGNORECASE)
+WITHHELD = (
+    ": no http.response.start came. The option pathsend is on, and a middleware that changes bodies may keep the start "
+    "back until it sees a body: such middleware needs the option off"
+)
 QUEUE_BYTES = 262144  # of request body that wait for the application before the connection stops reading
 
 
@@ -34,10 +38,12 @@ class HTTPStream(Exchange):
     __slots__ = (
         "bodyless",
         "complete",
+        "fields",
         "half_closed",
         "head_only",
+        "http_version",
         "last_given",
-        "over",
+        "may_push",
         "pieces",
         "queued",
         "request_trailers",
@@ -51,10 +57,17 @@ class HTTPStream(Exchange):
         self.connection = connection
         self.runtime = context.runtime
         self.gone = False
+        self.over = False  # it was sent whole
+        self.dismissed = False
         self.parked = None
         self.context = context
         self.scope = scope
         # the request
+        self.method = head.method
+        self.raw_path = head.raw_path
+        self.fields = head.headers
+        self.http_version = head.http_version
+        self.may_push = head.may_push
         self.head_only = same_text(head.method, "HEAD")
         self.complete = head.complete  # its body was received whole
         self.last_given = False  # ... and the application has the last piece
@@ -67,14 +80,14 @@ class HTTPStream(Exchange):
         self.state = REQUEST
         self.status = 0
         self.headers: Any = ()
-        self.over = False  # it was sent whole
         self.trailers = False  # the application announced trailer fields
         self.trailers_wanted = False  # ... and the client takes them
         self.bodyless = False
         self.expected = -1  # bytes of body that the response announced, or -1
         self.sent = 0
         # the record
-        self.logged = not context.records
+        self.logged = self.counted = not context.records
+        self.calling = False
         self.started_at = 0.0 if self.logged else context.runtime.now()
 
     # -- towards the connection
@@ -91,7 +104,8 @@ class HTTPStream(Exchange):
             self.received += len(data)
         if self.parked:
             self.wake()
-        return self.queued < QUEUE_BYTES and (self.pieces is None or len(self.pieces) < self.context.max_app_queue_size)
+        most = self.context.limits.max_app_queue_size
+        return self.queued < QUEUE_BYTES and (self.pieces is None or len(self.pieces) < most)
 
     def trailers_received(self, fields: list[tuple[bytes, bytes]]) -> None:
         self.request_trailers = fields
@@ -126,13 +140,9 @@ class HTTPStream(Exchange):
             self.wake()
 
     def unhurried(self) -> bool:
-        return self.scope is not None and is_grpc(self.scope["headers"])
+        return is_grpc(self.fields)
 
     # -- towards the application
-
-    def receive(self) -> Any:
-        """The ASGI `receive`."""
-        return Receive(self)
 
     def take(self) -> dict[str, Any] | None:
         if self.gone or self.over:
@@ -161,9 +171,7 @@ class HTTPStream(Exchange):
             message["trailers"] = self.request_trailers
         return message
 
-    def send(self, message: dict[str, Any]) -> Any:
-        """The ASGI `send`. Raises `ClientDisconnected` (an OSError) when the client is gone,
-        `UnexpectedMessageError` for a message out of place, TypeError or ValueError for a malformed one."""
+    def perform(self, message: dict[str, Any]) -> Any:
         if type(message) is not dict:
             message = as_dict(message)
         if self.gone:
@@ -185,7 +193,7 @@ class HTTPStream(Exchange):
             if self.trailers and (state == STARTED or state == BODY or state == TRAILERS):
                 return self.send_trailers(message)
         elif same_text(kind, "http.response.early_hint"):
-            if state == REQUEST:
+            if state == REQUEST or state == STARTED:  # the head of the response leaves with its body
                 self.connection.hint(self, [(b"link", link) for link in message.get("links", ())])
                 return DONE
         elif same_text(kind, "http.response.pathsend"):
@@ -195,17 +203,22 @@ class HTTPStream(Exchange):
             if state == STARTED or state == BODY:
                 return self.send_file(*open_range(message), not message.get("more_body", False))
         elif same_text(kind, "http.response.push"):
-            if state < COMPLETE and "http.response.push" in self.scope["extensions"]:
+            if state < COMPLETE and self.may_push:
                 self.send_push(message)
                 return DONE
-        raise UnexpectedMessageError(kind, STATE_NAMES[state])
+        if self.half_closed:  # told of that, a framework may begin another response, which nobody would read
+            raise ClientDisconnected("the client is gone")
+        raise UnexpectedMessageError(kind, STATE_NAMES[state], self.why_no_start())
 
     def send_push(self, message: dict[str, Any]) -> None:
         """Promises a response of this server to a request that the client has not made."""
         path, headers = message["path"], message.get("headers", ())
         if not isinstance(path, str) or path[:1] != "/":
             raise ValueError(f"not a path: {path!r}")
-        authority = next((value for name, value in self.scope["headers"] if name == b"host"), b"")
+        root = self.context.added_raw_path.decode()
+        if root and path.startswith(root + "/"):  # the client is a proxy that takes it off
+            path = path[len(root) :]
+        authority = next((value for name, value in self.fields if name == b"host"), b"")
         self.connection.push(self, authority, path, list(headers))
 
     def send_start(self, message: dict[str, Any]) -> None:
@@ -216,10 +229,9 @@ class HTTPStream(Exchange):
         headers = message.get("headers", ())
         if not isinstance(headers, (list, tuple)):
             headers = list(headers)
-        scope = self.scope
         bodyless = status == 204 or status == 304 or self.head_only
         trailers = bool(message.get("trailers", False))
-        wanted = trailers and not bodyless and scope["http_version"] != "1.0" and takes_trailers(scope["headers"])
+        wanted = trailers and not bodyless and self.http_version != "1.0" and takes_trailers(self.fields)
         self.expected = self.connection.start(self, status, headers, wanted)
         self.trailers = trailers
         self.trailers_wanted = wanted
@@ -314,6 +326,17 @@ class HTTPStream(Exchange):
                 self.response_sent()
         return DONE
 
+    def end_trailers(self) -> None:
+        """The application returned after the body, though it had announced trailer fields: there are no more."""
+        if not self.context.missing_trailers:
+            self.context.missing_trailers = True
+            self.context.log_warning(
+                "The application announced trailers and sent none, or not the last (%s). Such responses end without;"
+                " this is said once.",
+                self.name(),
+            )
+        self.send_trailers({})
+
     def response_sent(self) -> None:
         """The exchange is over for the application; its task may live on."""
         self.record()
@@ -321,12 +344,16 @@ class HTTPStream(Exchange):
             self.wake()
 
     def call_ended(self, error: BaseException | None) -> None:
+        self.leave_call()
+        if error is None and self.state == TRAILERS and not self.over and not self.gone:
+            self.end_trailers()
         self.connection.finished(self)
         if error is None:
             if not self.over and not self.gone and not self.half_closed:  # told by a disconnect, it may return
-                self.context.log_error("The application returned before its response was complete (%s)", self.name())
-        elif isinstance(error, APP_ERRORS) and not (self.gone and tells_of_disconnect(error)):
-            self.context.log_exception("Error in the application (%s)", self.name(), error)
+                text = "The application returned before its response was complete (%s)" + self.why_no_start()
+                self.context.log_error(text, self.name())
+        else:
+            self.log_failure(error, self.gone or self.half_closed)
         if not self.over and not self.gone:
             self.gone = True
             status = self.connection.reset(self)
@@ -337,12 +364,9 @@ class HTTPStream(Exchange):
         if self.logged:  # nobody asks for it any more, and the peer may take its time to read
             self.scope = None  # type: ignore[assignment]  # it was there for as long as the call
 
-    def name(self) -> str:
-        """The request in an error record: method and path, with anything unprintable escaped."""
-        return f"{self.scope['method']} {self.scope['raw_path'].decode('ascii', 'backslashreplace')}"
-
-
-pool(HTTPStream)
+    def why_no_start(self) -> str:
+        """What may have kept the start of the response back, for an error text; "" once it came."""
+        return WITHHELD if self.state == REQUEST and self.context.pathsend else ""
 
 
 def open_stream(connection: Connection, context: ASGIContext, scope: dict[str, Any], head: RequestHead) -> HTTPStream:

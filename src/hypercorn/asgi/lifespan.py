@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from hypercorn.errors import LifespanFailureError, LifespanTimeoutError, UnexpectedMessageError
-from hypercorn.protocol.ports import Runtime
+from hypercorn.protocol.limits import Limits
+from hypercorn.protocol.runtime import Runtime
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
@@ -22,12 +24,14 @@ class Lifespan:
         self,
         app: Callable[..., Any],
         config: Config,
+        limits: Limits,
         runtime: Runtime,
         start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
         state: dict[str, Any],
     ) -> None:
         self.app = app
         self.config = config
+        self.limits = limits
         self.runtime = runtime
         self.start = start  # runs an async function in a background task
         self.logger = config.log
@@ -50,21 +54,21 @@ class Lifespan:
         """
         if self.supported:
             self.start(self.run)
-            await self.ask("startup", self.config.startup_timeout)
+            await self.ask("startup", self.limits.startup_timeout)
 
     async def shutdown(self) -> None:
         """Tells the application that the server ends. Raises as `startup` does, with `shutdown_timeout`."""
         if self.supported and not self.ended and self.failure is None and "startup" in self.answered:
             self.stage = "shutdown"
-            await self.ask("shutdown", self.config.shutdown_timeout)
+            await self.ask("shutdown", self.limits.shutdown_timeout)
 
-    async def ask(self, stage: str, timeout: float | None) -> None:
+    async def ask(self, stage: str, timeout: float) -> None:
         """Sends one event and waits until it is answered, or the call has ended."""
         self.messages.append({"type": f"lifespan.{stage}"})
         self.notify("receiver")
         expired: list[bool] = []
         timer = watcher = None
-        if timeout:
+        if timeout < inf:
 
             def expire() -> None:
                 expired.append(True)

@@ -1,4 +1,4 @@
-"""Finding the application: from `module:expression` to an object, and whether it speaks ASGI or WSGI."""
+"""Finding the application: from `module:expression` to an object behind one call."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hypercorn.asgi.kinds import find_kind, is_asgi
 from hypercorn.asgi.wsgi import WSGIWrapper
 from hypercorn.errors import NoAppError
+from hypercorn.options import limits_of
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
 
+__all__ = ("ASGIWrapper", "is_asgi", "load_application", "load_configured", "split_path", "wrap_app")
+
+NAMES = ("app", "application")  # tried in this order where no name is given
+LISTED = 12  # callables that an error lists at most
 _MODES = ("asgi", "wsgi")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
@@ -41,9 +47,8 @@ class ASGIWrapper:
 
 def load_configured(config: Config) -> ASGIWrapper | WSGIWrapper:
     """The application of a configuration. Raises as `load_application`."""
-    return load_application(
-        config.application_path, config.wsgi_max_body_size, factory=config.factory, app_dir=config.app_dir
-    )
+    most = int(limits_of(config)["wsgi_max_body_size"])
+    return load_application(config.application_path, most, factory=config.factory, app_dir=config.app_dir)
 
 
 def load_application(
@@ -51,7 +56,7 @@ def load_application(
 ) -> ASGIWrapper | WSGIWrapper:
     """The application that `path` names, wrapped.
 
-    `path` is `module` (then its `app`), `module:expression`, or `asgi:` or `wsgi:` before
+    `path` is `module` (then its `app`, or else its `application`), `module:expression`, or `asgi:` or `wsgi:` before
     `module:expression`; the module may be a path to a file. The expression is any Python expression over the
     module's names: `app`, `create_app()`, `apps["x"]`. With `factory` it is called for the application. `app_dir` is
     where the module is looked for, in place of the working directory. Raises NoAppError if module or name do not
@@ -59,16 +64,29 @@ def load_application(
     """
     mode, module_name, expression = split_path(path)
     module = _import(path, module_name, app_dir or "")
-    app = _evaluate(path, expression, vars(module))
+    if expression is None:
+        expression = next((name for name in NAMES if hasattr(module, name)), NAMES[0])
+    app = _evaluate(path, expression, module)
     if factory:
-        if not callable(app):
-            raise NoAppError(f"Cannot load application from '{path}', it is no factory (not callable).")
-        app = app()
-    return wrap_app(app, wsgi_max_body_size, mode, path)
+        app = _call_factory(path, app)
+    return wrap_app(app, wsgi_max_body_size, mode, path if ":" in path else f"{path}:{expression}")
 
 
-def split_path(path: str) -> tuple[str | None, str, str]:
-    """Mode (or None), module and expression.
+def _call_factory(path: str, factory: Any) -> Any:
+    """What a factory returns. Raises NoAppError where it is none."""
+    if not callable(factory):
+        raise NoAppError(f"Cannot load application from '{path}', it is no factory (not callable).")
+    app = factory()
+    if inspect.iscoroutine(app):
+        app.close()
+        raise NoAppError(
+            f"Cannot load application from '{path}', the factory is async: it has to return the application itself."
+        )
+    return app
+
+
+def split_path(path: str) -> tuple[str | None, str, str | None]:
+    """Mode (or None), module, and expression (None without one).
 
     What follows the first colon is the expression if Python can read it as one; otherwise the first part must
     be a mode. So `module:make(a={1: 2})` has no mode, and a module may be called `asgi`.
@@ -76,7 +94,7 @@ def split_path(path: str) -> tuple[str | None, str, str]:
     start = 2 if os.name == "nt" and _DRIVE.match(path) else 0
     colon = path.find(":", start)
     if colon < 0:
-        return None, path, "app"
+        return None, path, None
     first, rest = path[:colon], path[colon + 1 :]
     if _is_expression(rest) or ":" not in rest:
         return None, first, rest
@@ -96,79 +114,99 @@ def _is_expression(text: str) -> bool:
 
 
 def _import(path: str, name: str, app_dir: str) -> Any:
-    missing = NoAppError(f"Cannot load application from '{path}', module not found.")
+    """The module. Raises NoAppError where there is none, and what the module raises."""
+    base = Path(app_dir).resolve()
     if not name:
-        raise missing
+        raise NoAppError(f"Cannot load application from '{path}', module not found: no module is named.")
     place = Path(app_dir, name).resolve()
-    folder = str(place.parent)
-    if folder not in sys.path[:1]:
-        sys.path.insert(0, folder)
+    source = place if place.is_file() else place.with_name(place.name + ".py")
     name = place.stem if place.is_file() and place.suffix else place.name
+    folder = place.parent
+    if source.is_file() or place.is_dir():
+        # A file inside of a package is imported as part of it, so that its relative imports work.
+        while (folder / "__init__.py").is_file() and folder.name.isidentifier() and folder.parent != folder:
+            name = f"{folder.name}.{name}"
+            folder = folder.parent
+    _add_to_path(folder, base, place.parent)
     try:
-        return import_module(name)
+        module = import_module(name)
     except ModuleNotFoundError as error:
         # An import that fails inside the module is the application's own error, and shown as such.
         if not f"{name}.".startswith(f"{error.name}."):
             raise
-    raise missing
+    else:
+        return _checked(path, module, source)
+    raise NoAppError(f"Cannot load application from '{path}', module not found: searched in {folder} and sys.path.")
 
 
-def _evaluate(path: str, expression: str, names: dict[str, Any]) -> Any:
+def _add_to_path(folder: Path, base: Path, last: Path) -> None:
+    """Lets modules be imported from `folder` first, then from `base` (as with `python -m`); from `last`, which earlier
+    releases searched, when nothing else has them."""
+    if str(folder) not in sys.path[:1]:
+        sys.path.insert(0, str(folder))
+    if str(base) not in sys.path:
+        sys.path.insert(1, str(base))
+    if str(last) not in sys.path:
+        sys.path.append(str(last))
+
+
+def _checked(path: str, module: Any, source: Path) -> Any:
+    """The module, if it is the one of that file. Raises NoAppError for another one of the same name."""
+    found = module.__file__ if source.is_file() and hasattr(module, "__file__") else None
+    if found is not None and Path(found).suffix == ".py" and Path(found).resolve() != source:
+        raise NoAppError(
+            f"Cannot load application from '{path}', the name of {source} is taken by {found}: rename the file."
+        )
+    return module
+
+
+def _evaluate(path: str, expression: str, module: Any) -> Any:
+    """The value of the expression over the module's names. Raises NoAppError, and what the expression raises."""
     try:
         code = compile(expression.strip(), "<application>", "eval")
     except (SyntaxError, ValueError):
         raise NoAppError(f"Cannot load application from '{path}', '{expression}' is no expression.") from None
     try:
-        return eval(code, names)
+        return eval(code, vars(module))
     except (NameError, AttributeError) as error:
         # Only a name of the expression itself; one that is missing deeper is the application's own error.
         trace = error.__traceback__
         if trace is not None and trace.tb_next is not None and trace.tb_next.tb_next is not None:
             raise
-    raise NoAppError(f"Cannot load application from '{path}', application not found.")
+    names = _callables(module)
+    known = f"its callables are {', '.join(names)}" if names else "it has no callables"
+    where = getattr(module, "__file__", None) or module.__name__
+    raise NoAppError(f"Cannot load application from '{path}', application not found in {where}: {known}.")
 
 
-def wrap_app(app: Any, max_body_size: int, mode: str | None, name: str = "") -> ASGIWrapper | WSGIWrapper:
+def _callables(module: Any) -> list[str]:
+    """The public names of what the module makes and can be called: its own functions and classes, and instances."""
+    names = []
+    for name, value in vars(module).items():
+        imported = inspect.isclass(value) or inspect.isroutine(value)
+        if name[:1] != "_" and callable(value):
+            if not imported or value.__module__ == module.__name__:
+                names.append(name)
+    return names[:LISTED] + (["..."] if len(names) > LISTED else [])
+
+
+def wrap_app(app: Any, max_body_size: int, mode: str | None, name: str | None = None) -> ASGIWrapper | WSGIWrapper:
     """The application behind one call; without a `mode` it is found out.
 
-    `max_body_size` (bytes) concerns WSGI.
+    `max_body_size` (bytes) concerns WSGI. `name` is the path that the application was loaded from.
 
-    Raises NoAppError for what cannot be called, ValueError for another mode than "asgi", "wsgi" or None.
+    Raises NoAppError for what is no application, ValueError for another mode than "asgi", "wsgi" or None.
     """
-    if isinstance(app, (ASGIWrapper, WSGIWrapper)):
-        return app
+    if type(app) in (ASGIWrapper, WSGIWrapper):  # a class over one of them may do more than wrap
+        wrapper: ASGIWrapper | WSGIWrapper = app
+        return wrapper
     if not callable(app):
         problem = "it is not an application (not callable)"
         raise NoAppError(f"Cannot load application from '{name or app}', {problem}.")
     if mode is None:
-        mode = "asgi" if is_asgi(app) else "wsgi"
+        mode = find_kind(app, name)
     if mode == "asgi":
         return ASGIWrapper(app)
     if mode == "wsgi":
         return WSGIWrapper(app, max_body_size)
     raise ValueError("Invalid mode, must be 'asgi', or 'wsgi'")
-
-
-def is_asgi(app: Any) -> bool:
-    """True for what is called as an ASGI application: an async function or object, also behind
-    `functools.partial`.
-
-    Whether a plain function returns a coroutine is not to be known before it is called; one that cannot be
-    called as WSGI, with two arguments, but with three, is taken for ASGI. Otherwise the mode must be given
-    (`asgi:module:app`).
-    """
-    if inspect.iscoroutinefunction(app):
-        return True
-    if inspect.isclass(app):  # instances are made per request: ASGI if they can be awaited
-        return hasattr(app, "__await__") or inspect.iscoroutinefunction(app.__call__)
-    if inspect.iscoroutinefunction(getattr(app, "__call__", None)):  # noqa: B004  the method, not whether it is there
-        return True
-    return not _accepts(app, 2) and _accepts(app, 3)
-
-
-def _accepts(app: Any, count: int) -> bool:
-    try:
-        inspect.signature(app).bind(*[None] * count)
-    except (TypeError, ValueError):
-        return False
-    return True

@@ -1,5 +1,5 @@
 from hypercorn.metrics.counters cimport Counters
-from hypercorn.protocol.ports cimport Runtime
+from hypercorn.protocol.runtime cimport Runtime
 
 cdef class Overload:
     cdef public Runtime runtime

@@ -7,32 +7,41 @@ it. Where that wait stays above its target for a while, batches are cut off ther
 
 from __future__ import annotations
 
+from math import inf
+
 from hypercorn.metrics.counters import Counters
-from hypercorn.protocol.ports import Runtime
+from hypercorn.options.option import LARGEST
+from hypercorn.protocol.limits import Limits
+from hypercorn.protocol.runtime import Runtime
 
 PATIENCE = 0.1  # seconds that the wait may be too long before requests are turned away: a burst is no overload
 
 
+def can_be_overloaded(limits: Limits) -> bool:
+    """True where one of the two measures is asked for."""
+    return limits.limit_concurrency < LARGEST or limits.shed_delay < inf
+
+
 class Overload:
-    """The state of both measures. limit: requests at the same time, 0 for any number; target: seconds, 0 for any."""
+    """The state of both measures, against `limit_concurrency` requests at the same time and `shed_delay` seconds."""
 
     __slots__ = ("batch_at", "counters", "late_since", "limit", "runtime", "target")
 
-    def __init__(self, runtime: Runtime, counters: Counters, limit: int, target: float) -> None:
+    def __init__(self, runtime: Runtime, counters: Counters, limits: Limits) -> None:
         self.runtime = runtime
         self.counters = counters
-        self.limit = limit
-        self.target = target
+        self.limit = limits.limit_concurrency
+        self.target = limits.shed_delay
         self.batch_at = 0.0  # when the loop began with the batch that it is in; 0 between batches
         self.late_since = 0.0  # since when the wait is above its target; 0 while it is not
 
     def refuses(self) -> bool:
         """True where a request that came now is one too many."""
         counters = self.counters
-        if self.limit and counters.requests_started - counters.requests_ended >= self.limit:
+        if counters.requests_started - counters.requests_ended >= self.limit:
             counters.count("refused_concurrency")
             return True
-        if self.target and self.is_late():
+        if self.target < inf and self.is_late():
             counters.count("refused_delay")
             return True
         return False
@@ -51,7 +60,10 @@ class Overload:
         return now - self.late_since >= PATIENCE
 
     def batch_ended(self) -> None:
-        """The loop has come round."""
+        """The loop has come round. Where turns were cut short, what they left still belongs to the batch."""
+        if self.runtime.is_behind():
+            self.runtime.call_soon(self.batch_ended)
+            return
         waited = self.runtime.now() - self.batch_at
         self.batch_at = 0.0
         if waited <= self.target:

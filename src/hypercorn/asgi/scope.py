@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.objects import Copies, same_text
+from hypercorn.objects import same_text
 from hypercorn.protocol.ports import Transport
 from hypercorn.wire.head import RequestHead
 
@@ -18,47 +18,23 @@ SPEC_VERSION = "2.5"
 SCHEMES = {"http": "ws", "https": "wss"}
 
 
-ASGI = Copies({"version": "3.0", "spec_version": SPEC_VERSION})
-# What an application may ask of a response beyond the specification's core, and gets of a request: each with an empty
-# dict.
-OLD = {"http.response.pathsend": ..., "http.response.zerocopysend": ...}
-PLAIN = {"http.response.early_hint": ..., "http.response.trailers": ..., **OLD}
-MORE = {**PLAIN, "http.request.trailers": ...}
-SESSIONS = 8  # TLS sessions that differ, whose extensions are remembered
-
-
-class Extensions:
-    """What the requests of a connection offer an application, by their version: over TLS with what there is to say of
-    that (ASGI TLS extension)."""
-
-    __slots__ = ("more", "old", "plain")
-
-    def __init__(self, tls: dict[str, Any] | None = None) -> None:
-        session = {} if tls is None else {"tls": tls}
-        self.old = Copies({**OLD, **session})
-        self.plain = Copies({**PLAIN, **session})
-        self.more = Copies({**MORE, **session})
-
-    def of(self, version: str, chunked: bool) -> Copies:
-        """What to take a request's from."""
-        if same_text(version, "1.1") and not chunked:
-            return self.plain
-        return self.old if same_text(version, "1.0") else self.more
-
-
-BARE = Extensions()
-_sessions: list[tuple[dict[str, Any], Extensions]] = []
-
-
-def session_extensions(tls: dict[str, Any]) -> Extensions | None:
-    """What the requests of a TLS session offer; most sessions are like others. None: `tls` beside BARE."""
-    for known, extensions in _sessions:
-        if known == tls:
-            return extensions
-    if tls["client_cert_chain"] or len(_sessions) >= SESSIONS:
-        return None
-    extensions = Extensions(tls)
-    _sessions.append((tls, extensions))
+def extensions_of(context: ASGIContext, transport: Transport, head: RequestHead) -> dict[str, Any]:
+    """What an application may ask of a response beyond the specification's core, and gets of a request."""
+    empty: dict[str, Any] = {}
+    version = head.http_version
+    extensions: dict[str, Any] = {}
+    if context.pathsend:
+        extensions["http.response.pathsend"] = empty
+        extensions["http.response.zerocopysend"] = empty
+    if not same_text(version, "1.0"):
+        extensions["http.response.early_hint"] = empty
+        extensions["http.response.trailers"] = empty
+        if head.chunked or not same_text(version, "1.1"):
+            extensions["http.request.trailers"] = empty
+    if transport.tls is not None:
+        extensions["tls"] = transport.tls.copy()
+    if head.may_push:
+        extensions["http.response.push"] = empty
     return extensions
 
 
@@ -66,7 +42,7 @@ class ScopeTemplate:
     """What the scopes of a connection's requests have in common: a copy and some stores into it are less work than all
     stores into a dict that grows."""
 
-    __slots__ = ("extensions", "method", "path", "query_string", "raw_path", "scope", "version")
+    __slots__ = ("method", "path", "query_string", "raw_path", "scope", "version")
 
     def __init__(self, context: ASGIContext, transport: Transport) -> None:
         self.version = "1.1"
@@ -74,7 +50,6 @@ class ScopeTemplate:
         self.path: Any = ""
         self.raw_path: Any = b""
         self.query_string: Any = b""
-        self.extensions: Extensions | None = BARE if transport.tls is None else session_extensions(transport.tls)
         self.scope: dict[str, Any] = {
             "type": "http",
             "asgi": None,
@@ -123,20 +98,19 @@ def http_scope(context: ASGIContext, transport: Transport, head: RequestHead | N
         scope["path"] = head.path
         scope["raw_path"] = head.raw_path
         scope["query_string"] = head.query_string
-    scope["asgi"] = ASGI.take()
+    scope["asgi"] = {"version": "3.0", "spec_version": SPEC_VERSION}
     scope["headers"] = head.headers
     scope["state"] = context.state.copy()
-    known = template.extensions
-    if known is not None and not head.may_push:
-        scope["extensions"] = known.of(version, head.chunked).take()
-        return scope
-    offered = BARE if known is None else known
-    extensions = scope["extensions"] = offered.of(version, head.chunked).make()
-    if known is None:
-        extensions["tls"] = transport.tls.copy()  # type: ignore[union-attr]
-    if head.may_push:
-        extensions["http.response.push"] = {}
+    scope["extensions"] = extensions_of(context, transport, head)
     return scope
+
+
+def add_root_path(context: ASGIContext, scope: dict[str, Any]) -> None:
+    """Puts the path that a proxy has taken off in front of a scope's path again, as ASGI wants it: `path` begins with
+    `root_path`. The target "*" is no path."""
+    if scope["raw_path"][:1] == b"/":
+        scope["path"] = context.added_path + scope["path"]
+        scope["raw_path"] = context.added_raw_path + scope["raw_path"]
 
 
 def connection_scope(context: ASGIContext, transport: Transport) -> dict[str, Any]:
@@ -166,7 +140,7 @@ def websocket_scope(
         extensions["tls"] = transport.tls.copy()
     return {
         "type": "websocket",
-        "asgi": ASGI.take(),
+        "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
         "http_version": head.http_version,
         "scheme": SCHEMES[transport.scheme],
         "path": head.path,

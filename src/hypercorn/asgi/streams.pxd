@@ -6,4 +6,5 @@ from hypercorn.protocol.ports cimport Connection, Stream
 from hypercorn.wire.head cimport RequestHead
 
 cdef class StreamContext(ASGIContext):
+    cpdef bint serves_scope(self, dict scope) except -1
     cpdef Stream open_gated(self, Connection connection, RequestHead head)

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypercorn.asgi.context import ASGIContext
 from hypercorn.asgi.http import open_stream
-from hypercorn.asgi.scope import http_scope, websocket_scope
+from hypercorn.asgi.scope import add_root_path, http_scope, websocket_scope
 from hypercorn.asgi.websocket import WebSocketStream
 from hypercorn.protocol.ports import Connection, Stream
 from hypercorn.wire.head import RequestHead
@@ -30,8 +30,12 @@ class StreamContext(ASGIContext):
             self.request_opened()
         scope = websocket_scope(self, connection.transport, head, handshake.subprotocols)
         if self.gated:
+            if self.added_path:
+                add_root_path(self, scope)
             if connection.transport.trusted:
                 self.proxy.apply(scope)
+                if self.strange is not None and not self.serves_scope(scope):
+                    return WebSocketStream(connection, self.strange, scope, handshake)
             if self.overload is not None and self.overload.refuses():
                 return WebSocketStream(connection, self.busy, scope, handshake)
             if self.counters is not None:
@@ -42,10 +46,14 @@ class StreamContext(ASGIContext):
     def open_gated(self, connection: Connection, head: RequestHead) -> Stream:
         """The stream of a request that has a gate to pass: proxies, the server's own answers, limits, counters."""
         scope = http_scope(self, connection.transport, head)
+        if self.added_path:
+            add_root_path(self, scope)
         if connection.transport.trusted:
             self.proxy.apply(scope)
+            if self.strange is not None and not self.serves_scope(scope):
+                return open_stream(connection, self.strange, scope, head)
         if self.answers is not None:
-            context = self.answers.get(scope["path"])
+            context = self.answers.get(head.path)  # as it was asked for: proxies name another
             if context is not None:
                 return open_stream(connection, context, scope, head)
         if self.overload is not None and self.overload.refuses():
@@ -53,6 +61,13 @@ class StreamContext(ASGIContext):
         if self.counters is not None:
             self.counters.started(head.http_version)
         return open_stream(connection, self, scope, head)
+
+    def serves_scope(self, scope: dict[str, Any]) -> bool:
+        """True where the host of a request, as a proxy has named it, is one of `server_names`."""
+        for name, value in scope["headers"]:
+            if name.lower() == b"host":
+                return self.serves(value)
+        return False
 
     def refused(self, connection: Connection, head: RequestHead | None, status: int, reason: str) -> None:
         self.log_refusal(connection, status, reason)
@@ -65,6 +80,8 @@ class StreamContext(ASGIContext):
             scope["method"] = head.method or "-"
             scope["raw_path"], _, scope["query_string"] = target.partition(b"?")
             scope["headers"] = getattr(head, "headers", None) or []  # none where they were too large to be read
+            if self.added_path:
+                add_root_path(self, scope)
             if connection.transport.trusted:
                 self.proxy.apply(scope)
             self.access(scope, status, (), connection.answered, 0.0)

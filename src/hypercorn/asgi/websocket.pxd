@@ -1,4 +1,4 @@
-from hypercorn.asgi.call cimport Done, Drain, Receive
+from hypercorn.asgi.call cimport Drain
 from hypercorn.asgi.exchange cimport Exchange
 from hypercorn.objects cimport same_text
 from hypercorn.protocol.ports cimport Connection
@@ -6,6 +6,7 @@ from hypercorn.protocol.websocket cimport WebSocketConnection
 
 cdef int CONNECTING, DENYING, CONNECTED, CLOSED
 cdef Py_ssize_t QUEUE_BYTES
+cdef double TURN
 cdef object DONE
 cdef dict RECEIVE
 
@@ -18,7 +19,7 @@ cdef class WebSocketStream(Exchange):
     cdef public list arrived
     cdef public list ready
     cdef public Py_ssize_t queued
-    cdef public bint over
+    cdef public double burst_at
     cdef public int code
     cdef public str reason
     cpdef end(self, int code, str reason)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.asgi.call import APP_ERRORS, DONE, Drain, Receive
-from hypercorn.asgi.exchange import Exchange, as_dict, tells_of_disconnect, to_bytes
+from hypercorn.asgi.call import DONE, Drain
+from hypercorn.asgi.exchange import Exchange, as_dict, to_bytes
 from hypercorn.errors import ClientDisconnected, UnexpectedMessageError
 from hypercorn.objects import same_text
 from hypercorn.protocol.ports import Connection
+from hypercorn.protocol.turns import TURN
 from hypercorn.protocol.websocket import WebSocketConnection
 from hypercorn.wire.websocket import is_close_code
+from hypercorn.wire.writing import plain_field
 
 if TYPE_CHECKING:
     from hypercorn.asgi.context import ASGIContext
@@ -40,11 +42,11 @@ class WebSocketStream(Exchange):
 
     __slots__ = (
         "arrived",
+        "burst_at",
         "code",
         "connect_given",
         "handshake",
         "max_queue",
-        "over",
         "queued",
         "ready",
         "reason",
@@ -56,25 +58,28 @@ class WebSocketStream(Exchange):
         super().__init__(connection, context.runtime)
         self.context = context
         self.scope = scope
+        self.method = "WebSocket"
+        self.raw_path: bytes = scope["raw_path"]
         self.handshake: Any = handshake
         self.socket: WebSocketConnection | None = None
         self.state = CONNECTING
         self.connect_given = False
-        self.max_queue: int = context.websocket.max_queue
+        self.max_queue: int = context.limits.websocket_max_queue
         # Messages in the order of their arrival: `ready` backwards, then `arrived`.
         self.arrived: list[Any] = []
         self.ready: list[Any] = []
         self.queued = 0  # bytes, or characters, of them
         self.received = 0
-        self.over = False  # the end is next: `code` and `reason`
-        self.code = 0
+        self.burst_at = 0.0  # when one of several messages was taken, until the loop has come round
+        self.code = 0  # of the end, where `over` says that it is next
         self.reason = ""
         # the answer to the handshake, and the record
         self.status = 0
         self.headers: Any = ()
         self.expected = -1
         self.sent = 0
-        self.logged = not context.records
+        self.logged = self.counted = not context.records
+        self.calling = False
         self.started_at = 0.0 if self.logged else context.runtime.now()
 
     # -- towards the connection
@@ -114,10 +119,6 @@ class WebSocketStream(Exchange):
 
     # -- towards the application
 
-    def receive(self) -> Any:
-        """The ASGI `receive`."""
-        return Receive(self)
-
     def take(self) -> dict[str, Any] | None:
         if self.ready or self.arrived:
             if self.connect_given:
@@ -140,13 +141,21 @@ class WebSocketStream(Exchange):
             self.arrived, self.ready = self.ready, self.arrived
             data = self.ready.pop()
         self.queued -= len(data)
+        if not self.burst_at and (self.ready or self.arrived):
+            self.burst_at = self.runtime.now()
+            self.runtime.call_soon(self.loop_came_round)
         message = RECEIVE.copy()
         message["text" if type(data) is str else "bytes"] = data
         return message
 
-    def send(self, message: dict[str, Any]) -> Any:
-        """The ASGI `send`. Raises `ClientDisconnected` (an OSError) when the client is gone,
-        `UnexpectedMessageError` for a message out of place, TypeError or ValueError for a malformed one."""
+    def loop_came_round(self) -> None:
+        """Others had their turn since the application began with the messages that wait."""
+        self.burst_at = 0.0
+
+    def must_give_way(self) -> bool:
+        return self.burst_at > 0 and self.runtime.now() - self.burst_at > TURN
+
+    def perform(self, message: dict[str, Any]) -> Any:
         return self.take_up(message if type(message) is dict else as_dict(message))
 
     def take_up(self, message: dict[str, Any]) -> Any:
@@ -195,7 +204,8 @@ class WebSocketStream(Exchange):
         """Accepts the handshake. Raises ValueError for a subprotocol that was not offered, and for fields that are
         the server's."""
         headers: list[tuple[bytes, bytes]] = []
-        for name, value in message.get("headers") or ():
+        for index, item in enumerate(message.get("headers") or ()):
+            name, value = plain_field(item, index)
             if name.lower() in OWN_FIELDS:
                 raise ValueError(f"Invalid additional header, {name!r}")
             headers.append((name, value))
@@ -287,12 +297,13 @@ class WebSocketStream(Exchange):
         return DONE
 
     def call_ended(self, error: BaseException | None) -> None:
+        self.leave_call()
         self.connection.finished(self)
         if error is None:
             if self.state != CLOSED and not self.gone:
                 self.context.log_error("The application returned without closing its WebSocket (%s)", self.name())
-        elif isinstance(error, APP_ERRORS) and not (self.gone and tells_of_disconnect(error)):
-            self.context.log_exception("Error in the application (%s)", self.name(), error)
+        else:
+            self.log_failure(error, self.gone)
         if self.gone or self.state == CLOSED:
             return
         self.gone = True
@@ -305,10 +316,6 @@ class WebSocketStream(Exchange):
         self.state = CLOSED
         self.drop_queue()
         self.end(1011, "")
-
-    def name(self) -> str:
-        """The WebSocket in an error record: its path, with anything unprintable escaped."""
-        return f"WebSocket {self.scope['raw_path'].decode('ascii', 'backslashreplace')}"
 
     def record(self) -> None:
         if self.socket is not None and not self.logged:

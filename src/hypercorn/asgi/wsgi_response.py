@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable
+from io import BufferedRandom, BufferedReader, FileIO
 from typing import Any
 
 JOINED = 262144  # bytes of a list's pieces that are joined; more leave one by one
@@ -20,13 +21,27 @@ Message = dict[str, Any]
 
 
 class FileWrapper:
-    """`wsgi.file_wrapper`: a file as an iterable, which the kernel sends where it can."""
+    """`wsgi.file_wrapper` (PEP 3333): a file as an iterable, which the kernel sends where it can. It can be positioned
+    as far as the file can, so that a part of a file is found without reading what is before."""
 
     def __init__(self, filelike: Any, block_size: int = BLOCK) -> None:
         self.filelike = filelike
         self.block_size = block_size
         if hasattr(filelike, "close"):
             self.close = filelike.close
+
+    def seekable(self) -> bool:
+        """True where `seek` and `tell` work."""
+        seekable = getattr(self.filelike, "seekable", None)
+        return bool(seekable()) if seekable is not None else hasattr(self.filelike, "seek")
+
+    def seek(self, *position: int) -> Any:
+        """Positions the file, as its own `seek`. Raises AttributeError where it has none."""
+        return self.filelike.seek(*position)
+
+    def tell(self) -> Any:
+        """Where the file stands. Raises AttributeError where it does not know."""
+        return self.filelike.tell()
 
     def __iter__(self) -> FileWrapper:
         return self
@@ -61,18 +76,29 @@ class FileRange:
 
 
 def range_of(file: Any, most: int) -> FileRange | None:
-    """What is left of a regular file from where it stands, but `most` bytes (-1: any number); None for what is no
-    regular file."""
+    """What is left of a regular file from where it stands, but `most` bytes (-1: any number); None where `read` has to
+    say what there is: for what is no regular file, and for files that tell no size (as in /proc)."""
+    if not is_plain(file):
+        return None
     try:
+        if type(file) is BufferedRandom:
+            file.flush()  # the kernel knows only what was written
         fd = file.fileno()
         offset = file.tell()
         status = os.fstat(fd)
-    except (AttributeError, OSError, ValueError):
+    except (OSError, ValueError):
         return None
-    if not stat.S_ISREG(status.st_mode):
+    rest = status.st_size - offset
+    if not stat.S_ISREG(status.st_mode) or rest <= 0:
         return None
-    rest = max(0, status.st_size - offset)
     return FileRange(fd, offset, rest if most < 0 else min(rest, most))
+
+
+def is_plain(file: Any) -> bool:
+    """True for files whose `read` gives the very bytes behind their descriptor. Whatever else has a `fileno`
+    (compressed, decoded or encrypted files, sockets, classes of one's own) may give others."""
+    raw = file.raw if type(file) in (BufferedReader, BufferedRandom) else file
+    return type(raw) is FileIO and "read" not in getattr(file, "__dict__", ())
 
 
 class Responder:

@@ -2,83 +2,89 @@
 
 A request crosses to a thread once and comes back once: the loop hands over a call with the body, the thread leaves its
 messages in the call's outbox and tells the loop that there is something. What further messages come until the loop
-looks are taken along. A thread waits only where it must: for body that has not arrived, and for a client that does
-not read.
+looks are taken along. A thread waits only for a client that does not read.
 
-A body of up to `wsgi_buffer_size` bytes is awaited before a thread is taken, so that slow clients hold none and the
-application is not called for half a body. What is longer, and what a client sends only if asked (`Expect`), is read as
-the application reads.
+A call gets a thread when its body is whole (`wsgi_body`) and a thread is free. Until then the loop has it, and drops it
+when its client leaves. Once it runs, its ASGI call lasts until the thread is done with it, whatever the client does:
+so it counts as open for limits, for a shutdown and in the figures.
 """
 
 from __future__ import annotations
 
-import io
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from contextvars import Context, copy_context
-from os import cpu_count
+from io import BytesIO
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from hypercorn.asgi.call import Receive as OwnReceive
+from hypercorn.asgi.wsgi_body import Body, BodyTooLargeError, Spool, SpoolError, SpoolFullError
 from hypercorn.asgi.wsgi_environ import InvalidPathError, build_environ
 from hypercorn.asgi.wsgi_response import Message, Responder
 from hypercorn.errors import ClientDisconnected
-
-if TYPE_CHECKING:
-    from hypercorn.config import Config
+from hypercorn.protocol.limits import Limits
 
 HIGH = 131072  # bytes in an outbox at which its thread waits
 LOW = 32768  # and goes on
 COST = 256  # bytes that a message counts for besides its body
-READ_AHEAD = 65536  # bytes that one `read` of a streamed body asks for
+LOOK_AGAIN = 0.1  # seconds between two looks at the calls that wait for a thread
 
-RECEIVE: Message = {}  # in an outbox: the thread waits for more body
-END: Message = {}  # the thread is done with the call
-EXPIRED: Message = {}  # no thread became free in time
+END: Message = {}  # in an outbox: the thread is done with the call
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class LoopPort(Protocol):
-    """What this asks of an event loop: as `protocol.ports.Runtime` has it, and a way in from other threads."""
+    """What this asks of an event loop: as `protocol.ports.Runtime` has it, a way in from other threads, and two ways
+    of waiting."""
 
     def now(self) -> float: ...
     def call_at(self, when: float, callback: Callable[[], object]) -> Any: ...
-    def parking(self) -> Any: ...
-    def resume(self, waiter: Any) -> None: ...
+    def call_soon(self, callback: Callable[[], object]) -> None: ...
+    def waiter(self) -> Any: ...
+    def wake(self, waiter: Any) -> None: ...
 
     def call_threadsafe(self, callback: Callable[[], object]) -> Any:
         """Runs `callback` on the loop. Raises RuntimeError when the loop has ended."""
 
+    async def glance(self, awaitable: Any) -> Any:
+        """The result of an awaitable where it has one already, else None."""
+
+    async def outlast(self, waiter: Any) -> None:
+        """Waits for a `waiter` in a task that was cancelled."""
+
 
 class WSGISettings(NamedTuple):
-    """The options of WSGI applications. Sizes are bytes."""
+    """The limits of a WSGI application. Sizes are bytes, times seconds."""
 
     max_body_size: int
-    buffer_size: int = 65536
-    threads: int | None = None
-    queue_size: int = 1000
-    queue_timeout: float | None = None
-    multiprocess: bool = True
+    buffer_size: int
+    spool_size: int
+    threads: int
+    queue_size: int
+    queue_timeout: float
+    multiprocess: bool
+    sendfile: bool  # files may be left to the server, as no middleware stands between
+    outlasting: bool  # a call lasts as long as its thread needs, also when it is cancelled
 
 
-def wsgi_settings(config: Config, max_body_size: int) -> WSGISettings:
-    """The settings as the options say them."""
+def wsgi_settings(limits: Limits, max_body_size: int, multiprocess: bool, alone: bool = True) -> WSGISettings:
+    """The settings of an application that is served as it is, or (not `alone`) within an ASGI application."""
     return WSGISettings(
         max_body_size,
-        config.wsgi_buffer_size,
-        config.wsgi_threads,
-        config.wsgi_queue_size,
-        config.wsgi_queue_timeout,
-        config.workers > 1,
+        limits.wsgi_buffer_size,
+        limits.wsgi_spool_size,
+        limits.wsgi_threads,
+        limits.wsgi_queue_size,
+        limits.wsgi_queue_timeout,
+        multiprocess,
+        alone,
+        alone,
     )
-
-
-class BodyTooLargeError(OSError):
-    """The request body is longer than `wsgi_max_body_size`; the client was answered 413."""
 
 
 class Threads:
@@ -87,16 +93,16 @@ class Threads:
     All but `work` is for the loop's thread alone.
     """
 
-    def __init__(self, size: int | None) -> None:
-        self.size = size or min(32, (cpu_count() or 1) + 4)
+    def __init__(self, size: int) -> None:
+        self.size = size
         self.queue: SimpleQueue[Call | None] = SimpleQueue()
         self.started = 0
-        self.busy = 0  # calls that run or wait for a thread
+        self.running = 0  # threads that have a call, or are promised to one
+        self.waiting: OrderedDict[Call, float] = OrderedDict()  # calls without a thread, and since when they wait
 
-    def submit(self, call: Call) -> None:
-        """Runs a call as soon as a thread is free."""
-        self.busy += 1
-        if self.started < self.busy and self.started < self.size:
+    def run(self, call: Call) -> None:
+        """Runs a call for which a thread was taken."""
+        if self.started < self.running:
             self.started += 1
             threading.Thread(target=work, args=(self.queue,), name=f"wsgi-{self.started}", daemon=True).start()
         self.queue.put(call)
@@ -117,10 +123,7 @@ def work(queue: SimpleQueue[Call | None]) -> None:
         call = queue.get()
         if call is None:
             return
-        if call.claim():
-            call.context.run(call.run_in_thread)
-        else:
-            call.finish()
+        call.context.run(call.run_in_thread)
         del call  # nothing of a request is kept while this waits for the next
 
 
@@ -128,21 +131,20 @@ class Call(Responder):
     """One call of the application, between its thread and the loop."""
 
     __slots__ = (
-        "abandoned",
-        "body_ended",
+        "body",
         "bridge",
         "context",
-        "counted",
+        "done",
         "environ",
         "error",
+        "expired",
         "given",
         "gone",
-        "inbox",
-        "left",
+        "has_thread",
         "outbox",
+        "outlasting",
         "room",
         "sent_on",
-        "ticket",
         "waiter",
     )
 
@@ -151,27 +153,18 @@ class Call(Responder):
         self.bridge = bridge
         self.environ = environ
         self.context: Context = copy_context()
-        self.ticket = [None]  # who takes it decides: the thread that runs the call, or the loop that gives it up
+        self.body: Body | None = None  # one that did not come in one piece
         self.outbox: deque[Message] = deque()
         self.error: BaseException | None = None
         self.waiter: Any = None  # of the loop's task
-        self.abandoned = False  # that task has ended
-        self.counted = True  # as one that keeps a thread busy
+        self.has_thread = False
+        self.expired = False  # it waited for one too long
+        self.done = False  # the thread has left it
+        self.outlasting: Any = None  # waiter of a task that was cancelled before that
         self.gone = False  # nothing reaches the client any more
         self.given = 0  # bytes put into the outbox
         self.sent_on = 0  # ... and taken from there
         self.room: SimpleQueue[None] | None = None  # where a thread waits that has to wait for the client
-        self.inbox: SimpleQueue[Any] = _NO_BODY  # where it waits for body
-        self.left = 0  # bytes of streamed body that may still come; less than 0: there were too many
-        self.body_ended = False
-
-    def claim(self) -> bool:
-        """Takes the call. True for one caller only."""
-        try:
-            self.ticket.pop()
-        except IndexError:
-            return False
-        return True
 
     # -- in the thread
 
@@ -182,11 +175,10 @@ class Call(Responder):
             self.run(self.bridge.app, environ)
         except BaseException as error:
             self.error = error
-        self.finish()
-
-    def finish(self) -> None:
-        """The thread has done with this."""
+        if self.body is not None:
+            self.body.close()
         self.outbox.append(END)
+        self.done = True
         self.bridge.tell(self)
 
     def emit(self, message: Message, size: int) -> None:
@@ -210,35 +202,17 @@ class Call(Responder):
             self.emit({"type": "http.response.early_hint", "links": links}, 0)
             self.flush()
 
-    def read(self) -> bytes:
-        """The next piece of a streamed body, b"" at its end. Raises OSError when there will be no more."""
-        if self.gone:
-            raise ClientDisconnected("the client is gone")
-        self.outbox.append(RECEIVE)
-        self.bridge.tell(self)
-        data = self.inbox.get()
-        if isinstance(data, BaseException):
-            raise data
-        return data  # type: ignore[no-any-return]
-
     # -- on the loop
 
-    async def serve(self, receive: Receive, send: Send) -> None:
-        """Does what the thread asks for until it is done. Raises what the application raised."""
+    async def serve(self, send: Send) -> None:
+        """Sends what the thread gives until it is done. Raises what the application raised."""
         failure: BaseException | None = None
         outbox = self.outbox
         while True:
             while outbox:
                 message = outbox.popleft()
                 if message is END:
-                    self.bridge.threads.busy -= 1
-                    self.counted = False
                     return self.raise_error(failure)
-                if message is EXPIRED:
-                    return await refuse(send, 503)
-                if message is RECEIVE:
-                    self.inbox.put(failure if failure is not None else await self.next_body(receive, send))
-                    continue
                 if failure is None:
                     try:
                         await send(message)
@@ -248,76 +222,24 @@ class Call(Responder):
                 self.sent_on += len(message.get("body", b"")) + COST
             if self.room is not None and self.room.empty():
                 self.room.put(None)
-            self.waiter = self.bridge.port.parking()
+            self.waiter = self.bridge.port.waiter()
             await self.waiter
 
     def raise_error(self, failure: BaseException | None) -> None:
         """Raises what went wrong: in sending, else in the application."""
         error, self.error = failure or self.error, None
         try:
-            if error is not None and not (self.left < 0 and isinstance(error, (BodyTooLargeError, ClientDisconnected))):
+            if error is not None:
                 raise error
         finally:
             del error, failure  # a cycle through the traceback otherwise
 
-    async def next_body(self, receive: Receive, send: Send) -> Any:
-        """The next piece of the body, or the error that `read` is to raise."""
-        data = b""
-        while not data and not self.body_ended and self.left >= 0:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return ClientDisconnected("the client went away before the end of its request")
-            data = message.get("body", b"")
-            self.left -= len(data)
-            self.body_ended = not message.get("more_body")
-        if self.left >= 0:
-            return data
-        if not self.started and not self.gone:
-            self.gone = True  # whatever the application answers now, the client has its answer
-            with suppress(OSError):
-                await refuse(send, 413)
-        return BodyTooLargeError("the request body is longer than wsgi_max_body_size")
-
     def give_up(self) -> None:
-        """The loop's task is over: the thread, if it still runs, must not wait for it."""
+        """Nothing is sent on any more: the thread must not wait for it."""
         self.gone = True
+        self.waiter = None
         if self.room is not None:
             self.room.put(None)
-        if self.inbox is not _NO_BODY:
-            self.inbox.put(ClientDisconnected("the server has given the request up"))
-
-
-_NO_BODY: SimpleQueue[Any] = SimpleQueue()
-
-
-class StreamedBody(io.RawIOBase):
-    """What is under `wsgi.input` where the body is read as the application reads it."""
-
-    def __init__(self, first: bytes) -> None:
-        self.pending = first
-        self.call: Call | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if not self.pending:
-            assert self.call is not None
-            self.pending = self.call.read()
-        size = min(len(buffer), len(self.pending))
-        buffer[:size] = self.pending[:size]
-        self.pending = self.pending[size:]
-        return size
-
-    def readall(self) -> bytes:
-        assert self.call is not None
-        pieces = [self.pending]
-        self.pending = b""
-        while True:
-            data = self.call.read()
-            if not data:
-                return b"".join(pieces)
-            pieces.append(data)
 
 
 class ThreadedWSGI:
@@ -328,8 +250,12 @@ class ThreadedWSGI:
         self.settings = settings
         self.port = port
         self.threads = Threads(settings.threads)
+        self.spool = Spool(settings.spool_size)
+        self.most = min(settings.max_body_size, max(settings.spool_size, settings.buffer_size))  # bytes of a body
         self.arrived: deque[Call] = deque()  # calls whose outbox has something
         self.told = False  # the loop knows
+        self.looking = False  # a timer runs for the calls that wait
+        self.outlasting: set[Call] | None = set() if settings.outlasting else None  # cancelled calls that still run
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -346,82 +272,143 @@ class ThreadedWSGI:
         except InvalidPathError:
             return await refuse(send, 404)
         length = environ.get("CONTENT_LENGTH")
-        if length and length.isdigit() and int(length) > self.settings.max_body_size:
+        if length and length.isdigit() and int(length) > self.most:
             return await refuse(send, 413)
         call = Call(self, scope, environ)
+        call.can_sendfile = call.can_sendfile or self.settings.sendfile
         if "http.response.early_hint" in (scope.get("extensions") or ()):
             environ["wsgi.early_hints"] = call.early_hints
-        if "HTTP_EXPECT" in environ:
-            self.stream_body(call, b"")
+        message = await receive()
+        if message["type"] != "http.request":
+            return None  # nobody waits for an answer
+        data = message.get("body", b"")
+        if message.get("more_body"):
+            await self.run_after_body(call, data, receive, send)
+        elif len(data) > self.most:
+            await refuse(send, 413)
         else:
-            message = await receive()
-            if message["type"] != "http.request":
-                return None  # nobody waits for an answer
-            body = message.get("body", b"")
-            if message.get("more_body"):
-                pieces = [body]
-                if not await self.gather(pieces, receive, call):
-                    return None
-                body = b"".join(pieces)
-            if len(body) > self.settings.max_body_size:
-                return await refuse(send, 413)
-            if environ["wsgi.input"] is None:
-                environ["wsgi.input"] = io.BytesIO(body)
-                if body and not length:
-                    # It came in chunks; many applications read no further than CONTENT_LENGTH.
-                    environ["CONTENT_LENGTH"] = str(len(body))
-        await self.run(call, receive, send)
+            environ["wsgi.input"] = BytesIO(data)
+            if data and not length:
+                # It came in chunks; many applications read no further than CONTENT_LENGTH.
+                environ["CONTENT_LENGTH"] = str(len(data))
+            await self.run(call, receive, send)
         return None
 
-    async def gather(self, pieces: list[bytes], receive: Receive, call: Call) -> bool:
-        """Adds to `pieces` as much of the body as is awaited before the call. False where the client went away."""
-        size = len(pieces[0])
-        while size <= self.settings.buffer_size:
-            message = await receive()
-            if message["type"] != "http.request":
-                return False
-            data = message.get("body", b"")
-            pieces.append(data)
-            size += len(data)
-            if not message.get("more_body"):
-                return True
-        self.stream_body(call, b"".join(pieces))
-        return True
-
-    def stream_body(self, call: Call, first: bytes) -> None:
-        """The rest of the body is read as the application reads."""
-        raw = StreamedBody(first)
-        raw.call = call
-        call.inbox = SimpleQueue()
-        call.left = self.settings.max_body_size - len(first)
-        call.environ["wsgi.input"] = io.BufferedReader(raw, READ_AHEAD)
+    async def run_after_body(self, call: Call, data: bytes, receive: Receive, send: Send) -> None:
+        """The call, once the rest of its body is there. Nothing runs for a client that leaves before."""
+        call.body = body = Body(self.spool, self.settings.buffer_size, self.most)
+        try:
+            body.write(data)
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return
+                body.write(message.get("body", b""))
+                if not message.get("more_body"):
+                    break
+            call.environ["wsgi.input"] = body.rewind()
+            call.environ["CONTENT_LENGTH"] = str(body.size)
+            await self.run(call, receive, send)
+        except BodyTooLargeError:
+            await refuse(send, 413)
+        except SpoolFullError:
+            await refuse(send, 503)
+        except SpoolError:
+            await refuse(send, 503)
+            raise
+        finally:
+            if not call.has_thread:
+                body.close()
+                body.give_back()
 
     async def run(self, call: Call, receive: Receive, send: Send) -> None:
         """The call, in a thread. Answers 503 where too many wait for one, or this did too long."""
         threads = self.threads
-        timer = None
-        if threads.busy >= threads.size:
-            if threads.busy - threads.size >= self.settings.queue_size:
-                return await refuse(send, 503)
-            if self.settings.queue_timeout:
-                when = self.port.now() + self.settings.queue_timeout
-                timer = self.port.call_at(when, lambda: self.expire(call))
-        threads.submit(call)
+        if threads.running < threads.size:
+            threads.running += 1
+            call.has_thread = True
+        elif len(threads.waiting) >= self.settings.queue_size:
+            return await refuse(send, 503)
+        elif not await self.wait_for_thread(call, receive):
+            with suppress(OSError):  # it may be gone; one that closed its half only is told
+                await refuse(send, 503)
+            return None
+        threads.run(call)
         try:
-            await call.serve(receive, send)
-        finally:
+            await call.serve(send)
+        except GeneratorExit:
             call.give_up()
-            self.settle(call)
-            if timer is not None:
-                timer.cancel()
+            raise
+        except BaseException:
+            call.give_up()
+            if self.outlasting is not None and not call.done:
+                call.outlasting = self.port.waiter()
+                self.outlasting.add(call)
+                await self.port.outlast(call.outlasting)
+            raise
         return None
 
-    def expire(self, call: Call) -> None:
-        """A call has waited too long for a thread. It counts for the queue until one comes across it."""
-        if call.claim():
-            call.outbox.append(EXPIRED)
-            self.arrived.append(call)
-            self.deliver()
+    # -- calls that wait for a thread
+
+    async def wait_for_thread(self, call: Call, receive: Receive) -> bool:
+        """Waits until a thread is free for a call. False where its time is over, or its client left."""
+        waiting = self.threads.waiting
+        waiting[call] = self.port.now()
+        self.look_later()
+        left = True
+        try:
+            while not call.has_thread and not call.expired:
+                call.waiter = self.port.waiter()
+                await call.waiter
+                if await self.has_left(receive):
+                    return False
+            left = not call.has_thread
+        finally:
+            call.waiter = None
+            if left:
+                if call.has_thread:
+                    call.has_thread = False
+                    self.port.call_soon(self.thread_is_free)
+                else:
+                    waiting.pop(call, None)
+        return not left
+
+    async def has_left(self, receive: Receive) -> bool:
+        """True where the client of a whole request is gone."""
+        awaitable: Any = receive()
+        if not isinstance(awaitable, OwnReceive):
+            message = await self.port.glance(awaitable)
+        else:
+            message = awaitable.result() if awaitable.ready() else None
+        return message is not None and message["type"] == "http.disconnect"
+
+    def look_later(self) -> None:
+        """Has the calls that wait look around soon."""
+        if not self.looking:
+            self.looking = True
+            self.port.call_at(self.port.now() + LOOK_AGAIN, self.look)
+
+    def look(self) -> None:
+        """Lets each call that waits see whether its client is still there, and whether it has waited too long."""
+        self.looking = False
+        patience = self.settings.queue_timeout
+        now = self.port.now()
+        for call, since in list(self.threads.waiting.items()):
+            call.expired = now - since >= patience
+            self.go_on(call)
+        if self.threads.waiting:
+            self.look_later()
+
+    def thread_is_free(self) -> None:
+        """On the loop, outside of tasks: the call that has waited longest gets the thread."""
+        if self.threads.waiting:
+            call, _ = self.threads.waiting.popitem(last=False)
+            call.has_thread = True
+            self.go_on(call)
+        else:
+            self.threads.running -= 1
+
+    # -- between the threads and the loop
 
     def tell(self, call: Call) -> None:
         """In a thread: a call's outbox has something."""
@@ -437,23 +424,42 @@ class ThreadedWSGI:
         arrived = self.arrived
         for _ in range(len(arrived)):
             call = arrived.popleft()
-            waiter = call.waiter
-            if waiter is not None:
-                call.waiter = None
-                self.port.resume(waiter)
-            elif call.abandoned:
-                self.settle(call)
+            if call.done and call.has_thread:
+                self.leave_thread(call)
+            self.go_on(call)
 
-    def settle(self, call: Call) -> None:
-        """After the end of a call's task: once the thread is done too, it is free for another call."""
-        call.abandoned = True
-        if call.counted and call.outbox and call.outbox[-1] is END:
-            call.outbox.clear()
-            call.counted = False
-            self.threads.busy -= 1
+    def leave_thread(self, call: Call) -> None:
+        """A thread has done with its call."""
+        call.has_thread = False
+        if call.body is not None:
+            call.body.give_back()
+        self.thread_is_free()
+        if call.outlasting is not None:
+            self.end_wait(call)
+
+    def go_on(self, call: Call) -> None:
+        """Lets the task of a call go on, if it waits."""
+        waiter = call.waiter
+        if waiter is not None:
+            call.waiter = None
+            self.port.wake(waiter)
+
+    def end_wait(self, call: Call) -> None:
+        """Lets a task end that was cancelled before."""
+        waiter, call.outlasting = call.outlasting, None
+        if self.outlasting is not None:
+            self.outlasting.discard(call)
+        self.port.wake(waiter)
+
+    def release(self) -> None:
+        """From now on a call that is cancelled ends at once, and its thread is left alone."""
+        calls, self.outlasting = self.outlasting, None
+        for call in calls or ():
+            self.end_wait(call)
 
     def close(self) -> None:
         """Ends the threads."""
+        self.release()
         self.threads.close()
 
 

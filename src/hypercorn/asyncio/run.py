@@ -13,6 +13,8 @@ from hypercorn.net.sockets import Sockets
 from hypercorn.runtime.link import Link
 from hypercorn.runtime.worker import Worker
 
+LEFT_BEHIND = 1.0  # seconds that cancelled tasks of the application have
+
 
 async def worker_serve(
     app: Any,
@@ -82,7 +84,10 @@ def cancel_all(loop: asyncio.AbstractEventLoop) -> None:
     for task in tasks:
         task.cancel()
     if tasks:
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        done, _ = loop.run_until_complete(asyncio.wait(tasks, timeout=LEFT_BEHIND))
+        for task in done:
+            if not task.cancelled():
+                task.exception()  # nobody else asks for it
 
 
 def event_trigger(event: Any) -> Callable[[], Awaitable[None]]:

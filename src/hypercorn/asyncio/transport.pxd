@@ -1,11 +1,11 @@
-from hypercorn.protocol.ports cimport Connection, Runtime, Transport
+from hypercorn.protocol.ports cimport Connection, Transport
+from hypercorn.protocol.runtime cimport Runtime
 
 cdef class AsyncioTransport(Transport):
     cdef object __weakref__
     cdef public object worker
     cdef public object tls
     cdef public object loop_transport
-    cdef public bint blocked
     cdef public bint closed
     cdef public bint eof_written
     cpdef data_received(self, bytes data)

@@ -6,7 +6,8 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from hypercorn.net.address import client_address, server_address
-from hypercorn.protocol.ports import Runtime, Transport
+from hypercorn.protocol.ports import Transport
+from hypercorn.protocol.runtime import Runtime
 
 if TYPE_CHECKING:
     from hypercorn.runtime.worker import Worker
@@ -15,14 +16,13 @@ if TYPE_CHECKING:
 class AsyncioTransport(Transport):
     """One accepted connection on an asyncio loop."""
 
-    __slots__ = ("__weakref__", "blocked", "closed", "eof_written", "loop_transport", "tls", "worker")
+    __slots__ = ("__weakref__", "closed", "eof_written", "loop_transport", "tls", "worker")
 
     def __init__(self, runtime: Runtime, worker: Worker, tls: Any) -> None:
         super().__init__(runtime)
         self.worker = worker
         self.tls = tls
         self.loop_transport: Any = None
-        self.blocked = False  # the loop's buffer is above the high-water mark
         self.closed = False
         self.eof_written = False
 
@@ -31,7 +31,7 @@ class AsyncioTransport(Transport):
     def connection_made(self, transport: Any) -> None:
         """asyncio's callback."""
         self.loop_transport = transport
-        transport.set_write_buffer_limits(high=self.worker.config.write_buffer_size)
+        transport.set_write_buffer_limits(high=self.worker.context.limits.write_buffer_size)
         self.client = client_address(transport.get_extra_info("peername"))
         self.server = server_address(transport.get_extra_info("sockname"))
         self.worker.connected(self, self.tls)
@@ -63,7 +63,7 @@ class AsyncioTransport(Transport):
 
     def pause_writing(self) -> None:
         """asyncio's callback."""
-        self.blocked = True
+        self.writing_paused = True
         try:
             if self.connection is not None:
                 self.connection.pause_writing()
@@ -72,12 +72,12 @@ class AsyncioTransport(Transport):
 
     def resume_writing(self) -> None:
         """asyncio's callback. A transport of asyncio that is closed inside of it would tell twice that it is lost."""
-        self.blocked = False
+        self.writing_paused = False
         self.runtime.call_soon(self.go_on_writing)
 
     def go_on_writing(self) -> None:
         """The output fell below the low-water mark, and has not risen again since."""
-        if self.connection is None or self.blocked:
+        if self.connection is None or self.writing_paused:
             return
         try:
             self.connection.resume_writing()
@@ -96,6 +96,7 @@ class AsyncioTransport(Transport):
                 failed = True
             if failed:
                 self.closed = True  # connection_lost follows
+                self.writing_paused = True
                 if self.connection is not None:
                     self.connection.pause_writing()  # whoever sends on has to wait for it
 
@@ -132,6 +133,7 @@ class AsyncioTransport(Transport):
                 pass  # the peer is gone already
 
     def pause_reading(self) -> None:
+        self.reading_paused = True
         if not self.closed:
             try:
                 self.loop_transport.pause_reading()
@@ -139,6 +141,7 @@ class AsyncioTransport(Transport):
                 self.abort()
 
     def resume_reading(self) -> None:
+        self.reading_paused = False
         if not self.closed:
             try:
                 self.loop_transport.resume_reading()

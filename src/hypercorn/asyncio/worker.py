@@ -12,6 +12,7 @@ from functools import partial
 from socket import socket
 from typing import Any
 
+from hypercorn.asgi.calling import run_call_in_turn, under_name_of
 from hypercorn.asyncio.loop import AsyncioLoop
 from hypercorn.asyncio.transport import AsyncioTransport, is_unix
 from hypercorn.asyncio.udp import listen_datagrams
@@ -20,6 +21,8 @@ from hypercorn.protocol.ports import Transport
 from hypercorn.runtime.choice import new_reactor, no_reactor
 from hypercorn.runtime.ports import Listener, LoopRuntime
 from hypercorn.runtime.worker import Worker
+
+GLANCE = 0.001  # seconds that something may take which should be there already
 
 
 class AsyncioListener(Listener):
@@ -60,6 +63,8 @@ class AsyncioRuntime(LoopRuntime):
         """Gets ready to serve a worker's sockets."""
         self.log = worker.log
         self.inner.ended = worker.one_less
+        self.inner.run_call = under_name_of(worker.app)
+        self.inner.run_call_in_turn = under_name_of(worker.app, run_call_in_turn)
         reactor = new_reactor(worker.config.runtime, self.inner, worker.log)
         if reactor is None:
             return
@@ -79,7 +84,7 @@ class AsyncioRuntime(LoopRuntime):
             self.reactor = None
 
     def start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        task = self.loop.create_task(function())
+        task: asyncio.Task[None] = self.inner.variables.copy().run(self.loop.create_task, function())
         self.background.add(task)
         task.add_done_callback(self.background.discard)
 
@@ -87,7 +92,15 @@ class AsyncioRuntime(LoopRuntime):
         await asyncio.wait([waiter], timeout=seconds)
 
     def call_threadsafe(self, callback: Callable[[], object]) -> None:
-        self.loop.call_soon_threadsafe(callback)
+        self.loop.call_soon_threadsafe(callback, context=self.inner.variables.copy())
+
+    async def glance(self, awaitable: Any) -> Any:
+        with suppress(asyncio.TimeoutError):
+            return await asyncio.wait_for(awaitable, GLANCE)
+        return None
+
+    async def outlast(self, waiter: Any) -> None:
+        await asyncio.wait([waiter])  # a second cancellation ends it: the loop may be about to close
 
     async def listen(self, worker: Any, sock: socket, tls: Any) -> Listener:
         if self.reactor is not None:
@@ -109,8 +122,7 @@ class AsyncioRuntime(LoopRuntime):
         return len(self.inner.calls)
 
     def cancel_calls(self) -> None:
-        for task in self.inner.calls:
-            task.cancel()
+        self.inner.cancel_calls()
 
     def report_handshake_failure(self, error: BaseException, transport: Transport) -> None:
         if self.quiet or isinstance(error, ConnectionError):
@@ -157,11 +169,18 @@ def signals_handled(loop: asyncio.AbstractEventLoop, actions: dict[str, Callable
     try:
         yield
     finally:
-        for number, handler in before.items():
-            with suppress(NotImplementedError, ValueError):
-                loop.remove_signal_handler(number)
-            if handler is not None:
-                signal.signal(number, handler)
+        # The loop sets the default in between, by which SIGTERM would end the process.
+        mask = getattr(signal, "pthread_sigmask", None)
+        blocked = mask and mask(signal.SIG_BLOCK, before)
+        try:
+            for number, handler in before.items():
+                with suppress(NotImplementedError, ValueError):
+                    loop.remove_signal_handler(number)
+                if handler is not None:
+                    signal.signal(number, handler)
+        finally:
+            if mask:
+                mask(signal.SIG_SETMASK, blocked)
 
 
 async def run_worker(
@@ -190,10 +209,13 @@ async def run_worker(
             started()
         if shutdown_trigger is not None:
             trigger = asyncio.ensure_future(as_coroutine(shutdown_trigger))
-            trigger.add_done_callback(lambda _: worker.stop())
+            trigger.add_done_callback(lambda _: worker.stop("shutdown_trigger"))
         await worker.wait_for_stop()
         if trigger is not None and trigger.done() and not trigger.cancelled():
             trigger.result()  # what the trigger raised is the caller's
+    except BaseException as error:
+        worker.failure = error
+        raise
     finally:
         if trigger is not None and not trigger.done():
             trigger.cancel()
@@ -214,8 +236,7 @@ async def as_coroutine(trigger: Callable[..., Awaitable[Any]]) -> Any:
 async def end_worker(worker: Worker, runtime: AsyncioRuntime) -> None:
     """Drains the connections, then runs the application's shutdown."""
     try:
-        await worker.drain()
-        await worker.lifespan.shutdown()
+        await worker.end()
     finally:
         await runtime.stop_background()
         runtime.close()

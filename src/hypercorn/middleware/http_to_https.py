@@ -16,7 +16,7 @@ class HTTPToHTTPSRedirectMiddleware:
     the method.
 
     host: the host, perhaps with a port, that they are sent to; None: the one of the request's Host field. Where that
-    is missing or no host, the answer is 400.
+    is missing or no host, the answer is 400. `OPTIONS *` is sent to the host's URL without a path.
     """
 
     def __init__(self, app: App, host: str | None) -> None:
@@ -42,6 +42,10 @@ class HTTPToHTTPSRedirectMiddleware:
                 return b""
             host = host.removesuffix(":80")
         path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+        if path == "*":
+            return f"{scheme}://{host}".encode("utf-8", "replace")  # the server itself (RFC 9112 section 3.2.4)
+        if path and path[0] != "/":
+            return b""
         root = scope.get("root_path", "").rstrip("/")
         if path != root and not path.startswith(root + "/"):
             path = root + path

@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any, Literal
 
 from hypercorn.middleware.answers import App, Headers, Receive, Send, listed
-from hypercorn.net.proxies import Client, TrustedProxies, elements_from_right, parse_node, read_pairs
+from hypercorn.net.proxies import (
+    Client,
+    Origin,
+    TrustedProxies,
+    elements_from_right,
+    parse_node,
+    read_host,
+    read_pairs,
+    read_port,
+    read_prefix,
+    set_host,
+    set_prefix,
+)
 
 SCHEMES = ("http", "https")
-HOST = re.compile(r"[^\s/@?#\\]+")
 
 
 class ProxyFixMiddleware:
-    """Sets client, scheme and host as a proxy tells them.
+    """Sets client and scheme, and where asked for host, port and path, as a proxy tells them.
 
-    mode: "legacy" reads X-Forwarded-For, -Proto and -Host, "modern" reads Forwarded (RFC 7239) and, where that is
-        missing, the others
+    mode: "legacy" reads X-Forwarded-For and -Proto, "modern" reads Forwarded (RFC 7239) and, where that is missing,
+        the others
     trusted_hops: proxies that each add a member to these fields; the member of the outermost of them is taken, and
         0 trusts none
     trusted_hosts: addresses and networks of the proxies ("10.0.0.0/8"), and "unix" for those behind a unix socket; a
         request from elsewhere is left as it is. None: every peer is a proxy
+    forwarded_host: the host is that of X-Forwarded-Host, or the host of Forwarded
+    forwarded_port: the port of the host is that of X-Forwarded-Port
+    forwarded_prefix: root_path begins with X-Forwarded-Prefix
+
+    Switch on only what every proxy sets in each request: a field that it passes on is the client's.
     """
 
     def __init__(
@@ -30,12 +45,19 @@ class ProxyFixMiddleware:
         mode: Literal["legacy", "modern"] = "legacy",
         trusted_hops: int = 1,
         trusted_hosts: Iterable[str] | None = None,
+        *,
+        forwarded_host: bool = False,
+        forwarded_port: bool = False,
+        forwarded_prefix: bool = False,
     ) -> None:
         if mode not in ("legacy", "modern"):
             raise ValueError(f"mode must be 'legacy' or 'modern', not {mode!r}")
         self.app = app
         self.mode = mode
         self.trusted_hops = trusted_hops
+        self.forwarded_host = forwarded_host
+        self.forwarded_port = forwarded_port
+        self.forwarded_prefix = forwarded_prefix
         self.proxies = TrustedProxies(["*"] if trusted_hosts is None else trusted_hosts)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -48,10 +70,18 @@ class ProxyFixMiddleware:
         """The scope as the proxy sees it: a copy, but for the client, which the access log shows too."""
         headers = scope["headers"]
         client, scheme, host = self.modern(headers) if self.mode == "modern" else (None, None, None)
+        origin = Origin(None)
         if self.mode == "legacy" or not any(key.lower() == b"forwarded" for key, _ in headers):
             client = self.hop(listed(headers, b"x-forwarded-for"))
             scheme = self.hop(listed(headers, b"x-forwarded-proto"))
             host = self.hop(listed(headers, b"x-forwarded-host"))
+            if self.forwarded_port:
+                origin.port = read_port(self.hop(listed(headers, b"x-forwarded-port")) or "")
+            if self.forwarded_prefix:
+                origin.prefix = read_prefix(self.hop(listed(headers, b"x-forwarded-prefix")) or "")
+        if self.forwarded_host and host:
+            origin.host, port = read_host(host)
+            origin.port = origin.port or port
         if client:
             scope["client"] = node(client)
         scope = dict(scope)
@@ -59,9 +89,10 @@ class ProxyFixMiddleware:
             scope["scheme"] = scheme.lower()
             if scope["type"] == "websocket":
                 scope["scheme"] = "wss" if scheme.lower() == "https" else "ws"
-        if host and HOST.fullmatch(host):
-            kept = [(key, value) for key, value in headers if key.lower() != b"host"]
-            scope["headers"] = [*kept, (b"host", host.encode("latin-1"))]
+        if origin.host is not None or origin.port is not None:
+            set_host(scope, origin)
+        if origin.prefix is not None:
+            set_prefix(scope, origin.prefix)
         return scope
 
     def hop(self, members: list[str]) -> str | None:

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import Any
 
-from hypercorn.asgi.wsgi_threads import ThreadedWSGI, WSGISettings
+from hypercorn.asgi.wsgi_threads import ThreadedWSGI, wsgi_settings
+from hypercorn.config import Config
 from hypercorn.middleware.answers import Receive, Send
+from hypercorn.options import BY_NAME, limits_of
+from hypercorn.protocol.limits import Limits
 
-MAX_BODY_SIZE = 16 * 1024 * 1024
+MAX_BODY_SIZE: int = BY_NAME["wsgi_max_body_size"].default
 
 
 class WSGIMiddleware:
@@ -41,9 +45,14 @@ class WSGIMiddleware:
         """The ASGI application, which belongs to one event loop."""
         loop = self.loop()
         if self.served is None or self.served[0] is not loop:
-            settings = WSGISettings(self.max_body_size, threads=self.threads)
+            settings = wsgi_settings(self.limits(), self.max_body_size, multiprocess=True, alone=False)
             self.served = (loop, ThreadedWSGI(self.wsgi_app, settings, self.port(loop)))
         return self.served[1]
+
+    def limits(self) -> Limits:
+        """The limits of the server's options by default, but for the wait for a thread: it has none."""
+        limits = Limits(limits_of(Config())).changed(wsgi_queue_timeout=inf)
+        return limits if self.threads is None else limits.changed(wsgi_threads=self.threads)
 
     def loop(self) -> Any:
         """What stands for the running event loop."""

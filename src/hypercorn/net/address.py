@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import sys
 from typing import Any, NamedTuple
 
 DEFAULT_PORT = 8000
@@ -54,7 +55,7 @@ def _port(text: str, bind: str) -> int:
 
 
 def parse_bind(text: str) -> Bind:
-    """Reads `host`, `host:port`, `::1`, `[::1]`, `[::1]:port`, `unix:path` or `fd://number`.
+    """Reads `host`, `host:port`, `::1`, `[::1]`, `[::1]:port`, `unix:path`, `unix:@name` or `fd://number`.
 
     Where a text can be read both as an IPv6 address and as address and port (`::1:443`), it is address and
     port, as it always was; brackets say which is meant. Raises ValueError.
@@ -62,6 +63,8 @@ def parse_bind(text: str) -> Bind:
     if text.startswith("unix:"):
         if len(text) == 5:
             raise ValueError("a unix bind needs a path")
+        if text.startswith("unix:@"):
+            _check_abstract(text)
         return Bind("unix", path=text[5:])
     if text.startswith("fd://"):
         if not text[5:].isdigit():
@@ -82,6 +85,24 @@ def parse_bind(text: str) -> Bind:
     return Bind("tcp", host, _port(port, text))
 
 
+def _check_abstract(text: str) -> None:
+    if not sys.platform.startswith("linux"):
+        raise ValueError(f"{text!r} is an abstract socket, which only Linux has; a file is unix:./{text[5:]}")
+    if not 1 < len(os.fsencode(text[5:])) <= 108:  # sun_path, of which the @ stands for the first byte
+        raise ValueError(f"{text!r} has no name of 1 to 107 bytes")
+
+
+def unix_address(path: str) -> str | bytes:
+    """What the system takes for the path of a unix socket: `@name` is an abstract one (unix(7)), without a file."""
+    return b"\0" + os.fsencode(path[1:]) if path.startswith("@") else path
+
+
+def unix_text(address: str | bytes) -> str:
+    """The path of a unix socket as users write it, from what the system returns."""
+    text = os.fsdecode(address)
+    return "@" + text[1:] if text.startswith("\0") else text
+
+
 def join_host_port(host: str, port: int) -> str:
     """`127.0.0.1:80`, `[::1]:80`."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -99,7 +120,7 @@ def server_address(sockname: Any) -> tuple[str, int | None] | None:
     if isinstance(sockname, (tuple, list)) and len(sockname) >= 2:
         return (sockname[0], sockname[1])
     if isinstance(sockname, (str, bytes)) and sockname:
-        return (os.fsdecode(sockname), None)
+        return (unix_text(sockname), None)
     return None
 
 
@@ -129,5 +150,5 @@ def repr_socket_addr(family: int, address: Any) -> str:
     if family == socket.AF_INET6:
         return f"[{address[0]}]:{address[1]}"
     if family == getattr(socket, "AF_UNIX", None):
-        return f"unix:{os.fsdecode(address)}"
+        return f"unix:{unix_text(address)}"
     return f"{address}"

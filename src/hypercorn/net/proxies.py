@@ -3,6 +3,9 @@
 Only what trusted proxies wrote counts. Each appends what it saw, so the list is walked from its right end: the first
 address that is no trusted proxy's is the client, and everything to the left of it is what the client claims. What is
 malformed is left alone; nothing here raises because of a request.
+
+The host, the port and the prefix count only where an option asks for them: proxies that set X-Forwarded-For pass the
+other fields on as their client sent them, unless they are told otherwise.
 """
 
 from __future__ import annotations
@@ -21,13 +24,7 @@ _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _HOST = re.compile(r"([A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
 _PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~!$&'()*+;=:@-]+)+")
 _PAIR = re.compile(r'[ \t]*(?:([!#$%&\'*+.^_`|~0-9A-Za-z-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s",;=]+)))?[ \t]*')
-_FIELDS = {
-    b"x-forwarded-for": "for",
-    b"x-forwarded-proto": "proto",
-    b"x-forwarded-host": "host",
-    b"x-forwarded-port": "port",
-    b"x-forwarded-prefix": "prefix",
-}
+_ALWAYS = frozenset(("for", "proto"))
 
 Client = tuple[str, int]
 Headers = Iterable[tuple[bytes, bytes]]
@@ -83,17 +80,23 @@ class Origin:
 
 
 class ProxyHeaders:
-    """Reads the fields of one family, `x-forwarded` or `forwarded`, from the requests of trusted peers."""
+    """Reads the fields of one family, `x-forwarded` or `forwarded`, from the requests of trusted peers.
 
-    def __init__(self, trusted: TrustedProxies, family: str) -> None:
+    wanted: what else counts than the client's address and the scheme: "host", "port", "prefix"
+    """
+
+    def __init__(self, trusted: TrustedProxies, family: str, wanted: Iterable[str] = ()) -> None:
         self.trusted = trusted
+        self.wanted = _ALWAYS.union(wanted)
+        self.fields = {f"x-forwarded-{name}".encode(): name for name in self.wanted}
+        self.moves_host = "host" in self.wanted or "port" in self.wanted
         self.origin = self.from_forwarded if family == FORWARDED else self.from_x_forwarded
 
     def from_x_forwarded(self, headers: Headers, client: Client | None) -> Origin:
         """The X-Forwarded-* fields of a request from the trusted peer `client`."""
         found: dict[str, str] = {}
         for name, value in headers:
-            field = _FIELDS.get(name) or _FIELDS.get(name.lower())
+            field = self.fields.get(name) or self.fields.get(name.lower())
             if field is not None:
                 text = value.decode("latin-1")
                 found[field] = f"{found[field]},{text}" if field in found else text
@@ -110,9 +113,7 @@ class ProxyHeaders:
         hops = max(hops, 1)
         origin.scheme = read_scheme(at_hop(found.get("proto"), hops))
         origin.host, origin.port = read_host(at_hop(found.get("host"), hops))
-        port = at_hop(found.get("port"), hops)
-        if port.isdecimal() and port.isascii() and 0 < int(port[:6]) < 65536:
-            origin.port = int(port)
+        origin.port = read_port(at_hop(found.get("port"), hops)) or origin.port
         origin.prefix = read_prefix(at_hop(found.get("prefix"), hops))
         return origin
 
@@ -127,7 +128,7 @@ class ProxyHeaders:
             # Each proxy knows the scheme and the host that it was asked with.
             origin.scheme = read_scheme(pairs.get("proto", "")) or origin.scheme
             host, port = read_host(pairs.get("host", ""))
-            if host is not None:
+            if host is not None and "host" in self.wanted:
                 origin.host, origin.port = host, port
             node = parse_node(pairs.get("for", ""))
             if node is None:
@@ -223,6 +224,12 @@ def read_host(text: str) -> tuple[str | None, int | None]:
         return None, None
     port = int(match[2]) if match[2] else None
     return match[1], port if port is None or 0 < port < 65536 else None
+
+
+def read_port(text: str) -> int | None:
+    """A port; None where it is none."""
+    port = int(text[:6]) if text.isdecimal() and text.isascii() else 0
+    return port if 0 < port < 65536 else None
 
 
 def read_prefix(text: str) -> str | None:

@@ -10,16 +10,17 @@ if TYPE_CHECKING:
     from hypercorn.config import Config
 
 
-def create_quic_configuration(config: Config) -> Any:
+def create_quic_configuration(config: Config, limits: Any) -> Any:
     """aioquic's configuration from the options of TLS, with certificates and keys as they are on disk now.
 
-    Raises ConfigError where aioquic is not installed, and for files that cannot be used.
+    `limits` are the worker's (`protocol.limits.Limits`). Raises ConfigError where aioquic is not installed, and for
+    files that cannot be used.
     """
     try:
         from hypercorn.net.quic_tls import server_configuration
     except ImportError as error:
         raise ConfigError("HTTP/3 needs aioquic (pip install 'hypercorn[h3]')") from error
-    return server_configuration(config)
+    return server_configuration(config, limits)
 
 
 def is_self_signed(configuration: Any) -> bool:

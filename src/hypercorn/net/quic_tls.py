@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aioquic.quic.configuration import QuicConfiguration
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 # Alerts (RFC 8446 section 6), and which of OpenSSL's verdicts (X509_V_ERR_*) they tell; all others: unknown_ca.
 UNSUPPORTED, UNKNOWN_CA, REQUIRED = 43, 48, 116
 ALERTS = {9: 45, 10: 45, 23: 44}  # not valid yet, expired, revoked
+AROUND = 4096  # octets of a handshake beside the certificates: parameters, a signature of RSA, the end
 MAY_BE_CLIENTS = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
 
 
@@ -76,6 +78,27 @@ class Clients:
         return 0 if any(usage in MAY_BE_CLIENTS for usage in usages) else UNSUPPORTED
 
 
+class Sessions:
+    """The sessions that clients may resume (RFC 8446 section 2.2), each once, and those of one worker only: a client
+    that comes to another one, or too late, has a whole handshake. There is no early data."""
+
+    MOST = 1024  # sessions that are remembered, at a few hundred octets each
+
+    def __init__(self) -> None:
+        self.tickets: dict[bytes, tuple[Any, str | None]] = {}
+
+    def keep(self, ticket: Any, name: str | None) -> None:
+        """Remembers a session, and the host that the client has asked for; the oldest one gives way."""
+        if len(self.tickets) >= self.MOST:
+            del self.tickets[next(iter(self.tickets))]
+        self.tickets[ticket.ticket] = (ticket, name)
+
+    def take(self, identity: bytes, name: str | None) -> Any:
+        """The session of a ticket, where it is for the same host; None where there is none. It is forgotten."""
+        ticket, known = self.tickets.pop(identity, (None, None))
+        return ticket if known == name else None
+
+
 @dataclass
 class ServerConfiguration(QuicConfiguration):
     """aioquic's configuration, and what it does not have."""
@@ -83,6 +106,15 @@ class ServerConfiguration(QuicConfiguration):
     named: dict[str, Identity] = field(default_factory=dict)  # by host name in lower case, or "*." and a domain
     clients: Clients | None = None  # None: no certificates are asked for
     largest: int = 1452  # octets of a datagram at the most
+    sessions: Sessions = field(default_factory=Sessions)  # new certificates, a new configuration: no old sessions
+
+    @cached_property
+    def handshake_size(self) -> int:
+        """Octets that the server writes in the handshake at the most: the longest chain of certificates, and what is
+        around it."""
+        chains = [[self.certificate, *self.certificate_chain]]
+        chains += [[one.certificate, *one.chain] for one in self.named.values()]
+        return AROUND + max(sum(len(one.public_bytes(Encoding.DER)) + 8 for one in chain) for chain in chains)
 
     def identity(self, name: str | None) -> Identity | None:
         """What a client that asks for `name` is shown (RFC 6066); None for the default."""
@@ -92,17 +124,17 @@ class ServerConfiguration(QuicConfiguration):
         return self.named.get(name) or self.named.get("*." + name.partition(".")[2])
 
 
-def server_configuration(config: Config) -> ServerConfiguration:
+def server_configuration(config: Config, limits: Any) -> ServerConfiguration:
     """The configuration of a server. Raises ConfigError."""
     configuration = ServerConfiguration(
         is_client=False,
         alpn_protocols=["h3"],
         congestion_control_algorithm="cubic",
         connection_id_length=10,
-        idle_timeout=config.quic_idle_timeout,
-        max_data=config.h2_connection_window,
-        max_stream_data=config.h2_stream_window,
-        largest=config.quic_max_datagram_size,
+        idle_timeout=limits.quic_idle_timeout,
+        max_data=limits.h2_connection_window,
+        max_stream_data=limits.h2_stream_window,
+        largest=limits.quic_max_datagram_size,
     )
     password = config.keyfile_password
     load(configuration, "certfile and keyfile", config.certfile or "", config.keyfile or "", password)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hypercorn.errors import BindError, SocketTypeError
-from hypercorn.net.address import Bind, is_ip, join_host_port, parse_bind
+from hypercorn.net.address import Bind, is_ip, join_host_port, parse_bind, unix_address, unix_text
 
 __all__ = (
     "SocketOptions",
@@ -174,8 +174,8 @@ def listen(sock: socket.socket, backlog: int) -> None:
 
 
 def unix_path(sock: socket.socket) -> str | None:
-    """The path that a unix socket was bound to; None for any other."""
-    return os.fsdecode(sock.getsockname()) if sock.family == getattr(socket, "AF_UNIX", None) else None
+    """The path that a unix socket was bound to, `@name` of an abstract one; None for any other."""
+    return unix_text(sock.getsockname()) if sock.family == getattr(socket, "AF_UNIX", None) else None
 
 
 def bind_text(sock: socket.socket) -> str | None:
@@ -334,9 +334,15 @@ def _from_fd(fd: int, kind: int) -> socket.socket:
 
 
 def _unix(path: str, kind: int, options: SocketOptions, unix_paths: list[UnixPath]) -> socket.socket:
-    _remove_stale(path)
+    abstract = path.startswith("@")
+    if not abstract:
+        _remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, kind)
     try:
+        if abstract:  # it has no file, so no mode, no owner, and nothing to remove
+            sock.bind(unix_address(path))
+            _finish(sock)
+            return sock
         _reuse_address(sock)
         # The process's mask is changed for the bind alone: no moment in which the file is open to others.
         before = os.umask(options.umask) if options.umask is not None else None
@@ -365,6 +371,7 @@ def _own(path: str, options: SocketOptions, unix_paths: list[UnixPath]) -> None:
                 path,
                 -1 if options.user is None else options.user,
                 -1 if options.group is None else options.group,
+                follow_symlinks=False,  # the folder is perhaps writable for others
             )
         except OSError:
             mine.unlink()

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from hypercorn._cpython.certificates import client_certificates
 from hypercorn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -232,25 +233,12 @@ def tls_extension(connection: Any) -> dict[str, Any]:
     peer = connection.getpeercert()
     return {
         "server_cert": _certificates.get(context),
-        "client_cert_chain": tuple(_chain(connection)),
+        "client_cert_chain": tuple(client_certificates(connection)),
         "client_cert_name": distinguished_name(peer["subject"]) if peer else None,
         "client_cert_error": None,  # a certificate that is in error ends the handshake
         "tls_version": _VERSIONS.get(connection.version() or ""),
         "cipher_suite": None if cipher is None else _suite_numbers(context).get(cipher[0]),
     }
-
-
-def _chain(connection: Any) -> list[str]:
-    """The client's certificates as PEM, its own first."""
-    own = connection.getpeercert(True)
-    if not own:
-        return []
-    inner = getattr(connection, "_sslobj", None)  # the public method came with Python 3.13
-    try:
-        chain = [one.public_bytes() for one in inner.get_unverified_chain()]  # type: ignore[union-attr]
-    except AttributeError:
-        chain = [ssl.DER_cert_to_PEM_cert(own)]
-    return [one if isinstance(one, str) else ssl.DER_cert_to_PEM_cert(one) for one in chain]
 
 
 def _suite_numbers(context: ssl.SSLContext) -> dict[str, int]:

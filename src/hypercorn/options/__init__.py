@@ -20,10 +20,22 @@ from hypercorn.options import (
 )
 from hypercorn.options.option import ENV_PREFIX, UNSET, Option
 
-__all__ = ["BY_NAME", "ENV_OTHERS", "ENV_PREFIX", "OPTIONS", "STORED_AS", "UNSET", "Option", "nearest"]
+__all__ = [
+    "BY_NAME",
+    "ENV_OTHERS",
+    "ENV_PREFIX",
+    "OPTIONS",
+    "STORED_AS",
+    "UNSET",
+    "Option",
+    "grace_of",
+    "limits_of",
+    "nearest",
+    "number_of",
+]
 
 # Variables with that prefix that are no options.
-ENV_OTHERS = frozenset({"CONFIG", "PURE_PYTHON", "NO_EXTENSIONS", "REQUIRE_EXTENSIONS"})
+ENV_OTHERS = frozenset({"CONFIG", "PLAIN", "PURE_PYTHON", "NO_EXTENSIONS", "REQUIRE_EXTENSIONS"})
 
 OPTIONS: tuple[Option, ...] = (
     *application.OPTIONS,
@@ -47,6 +59,27 @@ STORED_AS: dict[str, str] = {
     "quic_bind": "_quic_bind",
     "root_path": "_root_path",
 }
+
+
+def limits_of(config: object) -> dict[str, float]:
+    """What the protocols keep to, by the names of the options: numbers, also where there is no limit."""
+    replaced = {option.replaces: getattr(config, option.name) for option in OPTIONS if option.replaces}
+    numbers = {}
+    for option in OPTIONS:
+        if option.limits:
+            value = replaced.get(option.name)
+            numbers[option.name] = option.number(getattr(config, option.name) if value is None else value)
+    return numbers
+
+
+def number_of(config: object, name: str) -> float:
+    """The value of one option as a number, also where it is none: infinity for a time."""
+    return BY_NAME[name].number(getattr(config, name))
+
+
+def grace_of(config: object) -> float:
+    """The seconds that open requests have at shutdown: infinity where `graceful_timeout` is none."""
+    return number_of(config, "graceful_timeout")
 
 
 def nearest(name: str, known: Iterable[str] = BY_NAME, cutoff: float = 0.6) -> str | None:

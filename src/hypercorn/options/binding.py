@@ -10,6 +10,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("insecure_bind", BINDS, [], "Binding", "address for plain HTTP beside TLS", ("--insecure-bind",)),
     Option("quic_bind", BINDS, [], "Binding", "address for HTTP/3 (UDP); needs TLS", ("--quic-bind",)),
     Option("http3", SWITCH, False, "Binding", "HTTP/3 on the ports of bind, over UDP; needs TLS"),
+    Option(
+        "h2c_upgrade",
+        SWITCH,
+        False,
+        "Binding",
+        "HTTP/2 without TLS by Upgrade: h2c too, except for trusted proxies; RFC 9113 withdrew this way to ask for it",
+    ),
     Option("backlog", number(0), 100, "Binding", "connections that may wait to be accepted", ("--backlog",)),
     Option(
         "reuse_port", SWITCH, False, "Binding", "a socket of its own for each worker (SO_REUSEPORT), not one for all"

@@ -10,5 +10,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("include_server_header", SWITCH, True, "Responses", "add a server header"),
     Option("alt_svc_headers", TEXTS, [], "Responses", "value of an alt-svc header; may be repeated"),
     Option("alt_svc_max_age", seconds(), 3600.0, "Responses", "how long clients remember that there is HTTP/3"),
+    Option(
+        "pathsend",
+        SWITCH,
+        False,
+        "Responses",
+        "offer applications http.response.pathsend and zerocopysend; not with middleware that changes bodies",
+    ),
     Option("h11_pass_raw_headers", SWITCH, False, "Responses", "keep the case of request header names (HTTP/1)"),
 )

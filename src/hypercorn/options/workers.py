@@ -6,12 +6,7 @@ from typing import Any
 
 from hypercorn.cpus import usable_cpus
 from hypercorn.options.option import Option
-from hypercorn.values import PATH, SWITCH, TEXT, TEXTS, Kind, choice, number, optional, seconds, size
-
-
-def _maximum(value: Any) -> Any:
-    """0 is no limit, as in other servers: a worker that ends before its first request helps nobody."""
-    return number(0).read(value) or None
+from hypercorn.values import CONTROL, PATH, SWITCH, TEXT, TEXTS, Kind, choice, number, optional, seconds, size
 
 
 def _count(value: Any) -> Any:
@@ -22,7 +17,6 @@ def _count(value: Any) -> Any:
 
 
 _WORKERS = Kind(number(0).expected, _count, "N|auto")
-_COUNT_OR_NONE = optional(Kind("a whole number (0: no limit)", _maximum, "N"))
 
 OPTIONS: tuple[Option, ...] = (
     Option("workers", _WORKERS, 1, "Workers", "worker processes; auto; 0: serve in this one", ("-w", "--workers")),
@@ -30,7 +24,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("runtime", choice("auto", "reactor", "loop"), "auto", "Workers", "who moves the bytes"),
     Option(
         "max_requests",
-        _COUNT_OR_NONE,
+        optional(number(1)),
         None,
         "Workers",
         "requests until a worker is replaced",
@@ -63,10 +57,10 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "graceful_timeout",
-        seconds(),
+        optional(seconds()),
         3.0,
         "Workers",
-        "time for open requests at shutdown",
+        "time for open requests at shutdown; none: no limit",
         ("--graceful-timeout",),
     ),
     Option("shutdown_delay", seconds(), 0.0, "Workers", "time to go on serving, no longer ready, before shutdown"),
@@ -77,7 +71,7 @@ OPTIONS: tuple[Option, ...] = (
         "Workers",
         "time until applications that stream a response are told of the shutdown",
     ),
-    Option("control", TEXT, "auto", "Workers", "path of the control socket; none: no such socket"),
+    Option("control", CONTROL, "auto", "Workers", "path of the control socket; none: no such socket"),
     Option("daemon", SWITCH, True, "Workers", "workers may not have child processes", ("-D", "--daemon")),
     Option("use_reloader", SWITCH, False, "Workers", "restart when the code changes", ("--reload",)),
     Option("reload_include", TEXTS, ["*.py"], "Workers", "files whose changes matter to the reloader; may be repeated"),

@@ -1,6 +1,6 @@
 cimport cython
 
-from hypercorn.protocol.ports cimport Runtime
+from hypercorn.protocol.runtime cimport Runtime
 
 cdef class Budget:
     cdef public double burst, left, rate, since

@@ -5,7 +5,7 @@ A token bucket for each kind of event. Buckets are made when first used: an idle
 
 from __future__ import annotations
 
-from hypercorn.protocol.ports import Runtime
+from hypercorn.protocol.runtime import Runtime
 
 CUT = 1000  # streams reset by the server that are remembered: frames for them may be on their way
 CANCEL_AFTER = 0.05  # seconds that an application has to end by itself when its stream is reset

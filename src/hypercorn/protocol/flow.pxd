@@ -28,7 +28,6 @@ cdef class Multiplexer(Connection):
     cdef public Py_ssize_t waiting
     cdef public dict streams
     cdef public Py_ssize_t zombies
-    cdef public Py_ssize_t starting
     @cython.locals(transport=Transport)
     cpdef written(self)
     cpdef flush_frames(self)
@@ -41,6 +40,7 @@ cdef class Multiplexer(Connection):
     cpdef pump(self)
     cpdef stream_ended(self, Sender sender)
     cpdef reset_stream(self, Sender sender, unsigned int code)
+    cpdef keep_reading(self, Sender sender)
     cpdef promise(self, Sender sender, bytes authority, str path, headers)
     cpdef long long grow(self, Sender sender) except -1
     cpdef wait_until(self, double when)

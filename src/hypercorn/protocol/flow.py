@@ -41,7 +41,6 @@ class Multiplexer(Connection):
         "lost",
         "queues",
         "send_window",
-        "starting",
         "streams",
         "unsent",
         "waiting",
@@ -54,7 +53,7 @@ class Multiplexer(Connection):
         super().__init__(transport, context)
         self.writer = FrameWriter()
         self.fields: FieldLines = context.fields
-        self.allowance = Allowance(context.runtime, context.h2_max_resets)
+        self.allowance = Allowance(context.runtime, context.limits.h2_max_resets)
         self.send_window = 65535
         self.writing_paused = False
         self.unsent = 0  # octets that the transport had left at the last look, and what was added since
@@ -63,7 +62,6 @@ class Multiplexer(Connection):
         self.queues: list[deque[Sender] | None] = [None] * 8
         self.waiting = 0  # streams in the queues
         self.streams: dict[int, Sender] = {}
-        self.starting = 0  # calls that were spawned and have not begun: what others answer waits for them
         self.zombies = 0  # calls that go on after their stream was reset
 
     def written(self) -> None:
@@ -71,9 +69,10 @@ class Multiplexer(Connection):
         if len(self.writer.out) >= GATHER:
             self.flush_frames()
         else:
-            transport = self.transport
-            if not transport.corked and not transport.scheduled:
-                transport.end_turn_soon()
+            self.transport.end_turn_soon()
+
+    def hand_over(self) -> None:
+        self.flush_frames()
 
     def flush_frames(self) -> None:
         """Hands what was written to the transport."""
@@ -148,6 +147,10 @@ class Multiplexer(Connection):
 
     def reset_stream(self, sender: Sender, code: int) -> None:
         """Sends RST_STREAM and forgets it."""
+        raise NotImplementedError
+
+    def keep_reading(self, sender: Sender) -> None:
+        """The response is complete, and the request is not."""
         raise NotImplementedError
 
     def promise(self, sender: Sender, authority: bytes, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:

@@ -15,6 +15,7 @@ from hypercorn.errors import ProtocolError
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 VERSION = b"13"
+GOING_DOWN = "the server is going down"  # the reason of a 503
 
 Headers = Iterable[tuple[bytes, bytes]]
 

@@ -5,7 +5,7 @@ from hypercorn.wire.http1 cimport RequestParser
 
 cdef int HEAD, BODY, ERROR
 cdef int NOTHING, FIRST_HEAD, NEXT_HEAD, PARTIAL_HEAD, HANDSHAKE
-cdef Py_ssize_t PIPELINE_BUFFER, LINGER_BYTES
+cdef Py_ssize_t PIPELINE_BUFFER
 cdef bytes CONTINUE, PRIOR
 
 cdef class HTTP1Connection(HTTP1Life):

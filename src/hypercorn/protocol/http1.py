@@ -15,6 +15,7 @@ from typing import Any
 
 from hypercorn.errors import ProtocolError
 from hypercorn.objects import same_text
+from hypercorn.protocol.handshake import GOING_DOWN
 from hypercorn.protocol.http1_life import HTTP1Life
 from hypercorn.protocol.http1_waits import FIRST_HEAD, HANDSHAKE, NEXT_HEAD, NOTHING, PARTIAL_HEAD
 from hypercorn.protocol.http2_upgrade import PRIOR, go_on_as_http2, upgrade
@@ -23,7 +24,6 @@ from hypercorn.protocol.upgrade import check_upgrade, switch
 from hypercorn.wire.http1 import BODY, ERROR, HEAD, RequestParser
 
 PIPELINE_BUFFER = 65536  # bytes of later requests that are read before reading pauses
-LINGER_BYTES = 1048576  # bytes dropped while lingering before the connection is cut
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -45,7 +45,7 @@ class HTTP1Connection(HTTP1Life):
             return
         if self.lingering:
             self.unread += len(data)
-            if self.unread > LINGER_BYTES:
+            if self.unread > self.context.limits.max_unread_body:
                 self.close()
             return
         if not self.requests and self.context.http2 and self.parser.buffered() < len(PRIOR):
@@ -74,6 +74,11 @@ class HTTP1Connection(HTTP1Life):
             if self.request_done if self.open else self.writing_paused:
                 self.hold_pipelined()
                 break
+            if not self.open and self.transport.overdue():
+                self.resume = True
+                self.hold_pipelined()
+                self.transport.turn_soon()
+                break
             event = parser.next_event()
             if event == HEAD:
                 self.head_received(parser)
@@ -87,8 +92,8 @@ class HTTP1Connection(HTTP1Life):
         self.advancing = False
 
     def hold_pipelined(self) -> None:
-        """The response is not finished, or not taken by the peer: later requests wait, and reading pauses when there
-        are many."""
+        """The response is not finished, or not taken by the peer, or the turn is over: later requests wait, and reading
+        pauses when there are many."""
         if not self.reading_paused and self.parser.buffered() > PIPELINE_BUFFER:
             self.reading_paused = True
             self.transport.pause_reading()
@@ -104,15 +109,17 @@ class HTTP1Connection(HTTP1Life):
                 self.reading_paused = False
                 self.transport.resume_reading()
             if not parser.idle and self.waiting_for != PARTIAL_HEAD and self.waiting_for != FIRST_HEAD:
-                self.wait(PARTIAL_HEAD, self.context.header_timeout)
+                self.wait(PARTIAL_HEAD, self.context.limits.header_timeout)
 
     def head_received(self, parser: RequestParser) -> None:
         """Opens the exchange of a request."""
         context = self.context
         self.requests += 1
         self.http10 = same_text(parser.http_version, "1.0")
-        self.keep_alive = parser.keep_alive and (
-            not context.keep_alive_max_requests or self.requests < context.keep_alive_max_requests
+        self.keep_alive = (
+            parser.keep_alive
+            and self.requests < context.limits.keep_alive_max_requests
+            and context.limits.keep_alive_timeout > 0
         )
         self.bodyless = same_text(parser.method, "HEAD")
         self.request_done = parser.complete
@@ -128,13 +135,13 @@ class HTTP1Connection(HTTP1Life):
         if context.server_names and not context.serves(parser.host):
             self.refuse(ProtocolError(404, "no such host here"))
             return
-        if not parser.complete and context.max_body_size and parser.content_length > context.max_body_size:
+        if not parser.complete and parser.content_length > context.limits.max_body_size:
             self.refuse(ProtocolError(413, "the request body is larger than this server accepts"))
             return
         if parser.upgrade == b"websocket" and context.websocket is not None:
             self.handshake_received(parser)
             return
-        if parser.upgrade == b"h2c" and context.http2 and upgrade(self, parser):
+        if context.h2c_upgrade and parser.upgrade == b"h2c" and context.http2 and upgrade(self, parser):
             return
         self.open = True
         self.waiting_for = NOTHING
@@ -160,16 +167,17 @@ class HTTP1Connection(HTTP1Life):
         handshake = check_upgrade(self, parser)
         if handshake is None:
             return
+        if self.context.terminating:
+            self.refuse(ProtocolError(503, GOING_DOWN))
+            return
         self.open = True
-        self.wait(HANDSHAKE, self.context.websocket.handshake_timeout)
+        self.wait(HANDSHAKE, self.context.limits.websocket_handshake_timeout)
         self.upgrading = True
         self.stream = self.context.open_websocket(self, parser, handshake)
         self.stream.begin()
 
     def accept(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], extension: Any) -> Connection:
-        successor = switch(self, stream, headers, extension)
-        self.retire()
-        return successor
+        return switch(self, stream, headers, extension)
 
     def piece_received(self, parser: RequestParser) -> None:
         """Hands a piece of the body up, or drops it when the response is already complete."""
@@ -181,7 +189,7 @@ class HTTP1Connection(HTTP1Life):
         if parser.complete:
             self.request_done = True
             self.wait_for_peer()
-        if self.context.max_body_size and self.received > self.context.max_body_size:
+        if self.received > self.context.limits.max_body_size:
             self.refuse(ProtocolError(413, "the request body is larger than this server accepts"))
             return
         stream = self.stream
@@ -196,7 +204,7 @@ class HTTP1Connection(HTTP1Life):
         self.unread += len(data)
         if self.request_done:
             self.exchange_ended()
-        elif self.unread > self.context.max_unread_body:
+        elif self.unread > self.context.limits.max_unread_body:
             self.linger()
 
     def refuse(self, error: ProtocolError) -> None:
@@ -256,7 +264,7 @@ class HTTP1Connection(HTTP1Life):
             self.close()
             return
         if not self.writing_paused:
-            self.wait(NEXT_HEAD, self.context.keep_alive_timeout)
+            self.wait(NEXT_HEAD, self.context.limits.keep_alive_timeout)
         if not self.advancing:
             self.resume = self.eof or self.reading_paused or self.parser.buffered() > 0
             if self.resume:

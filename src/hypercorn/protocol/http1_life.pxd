@@ -4,7 +4,8 @@ from hypercorn.protocol.http1_response cimport ResponseWriter
 from hypercorn.protocol.pace cimport Pace, pace_of_body, pace_of_output
 from hypercorn.protocol.ports cimport Context, Stream, Transport
 
-cdef int NOTHING, FIRST_HEAD, NEXT_HEAD, PARTIAL_HEAD, REQUEST_BODY, WRITE_PROGRESS, LINGER, HANDSHAKE
+cdef int NOTHING, FIRST_HEAD, NEXT_HEAD, PARTIAL_HEAD, REQUEST_BODY, WRITE_PROGRESS, LINGER, HANDSHAKE, LAST_HEAD
+cdef double ARRIVAL_SECONDS
 
 cdef class HTTP1Life(ResponseWriter):
     cdef public bint open
@@ -24,6 +25,7 @@ cdef class HTTP1Life(ResponseWriter):
     cpdef retire(self)
     cpdef wait_for_peer(self)
     cpdef wait(self, int what, double seconds)
+    cpdef wait_for_nothing(self)
     cpdef wait_for_pace(self, int what, Pace pace)
     @cython.locals(context=Context, now=double)
     cpdef wait_for_body(self)

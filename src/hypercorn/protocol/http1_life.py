@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from hypercorn.errors import ProtocolError
+from hypercorn.protocol.handshake import GOING_DOWN
 from hypercorn.protocol.http1_response import ResponseWriter
 from hypercorn.protocol.http1_waits import (
+    ARRIVAL_SECONDS,
     FIRST_HEAD,
     HANDSHAKE,
+    LAST_HEAD,
     LINGER,
     NEXT_HEAD,
     NOTHING,
@@ -47,7 +52,7 @@ class HTTP1Life(ResponseWriter):
         self.unread = 0  # bytes dropped: of a body after its response, or while lingering
         self.body_pace: Pace | None = None
         self.write_pace: Pace | None = None
-        self.wait(FIRST_HEAD, context.header_timeout)
+        self.wait(FIRST_HEAD, context.limits.header_timeout)
 
     def advance(self) -> None:
         """Parses on, until bytes or the response are missing."""
@@ -87,7 +92,7 @@ class HTTP1Life(ResponseWriter):
 
     def connection_lost(self) -> None:
         self.lost = True
-        self.wait(NOTHING, 0)
+        self.wait_for_nothing()
         self.leave()
 
     def leave(self) -> None:
@@ -109,7 +114,7 @@ class HTTP1Life(ResponseWriter):
             return
         self.write_pace = None
         if self.lingering:
-            self.wait(LINGER, self.context.linger_timeout)
+            self.wait(LINGER, self.context.limits.linger_timeout)
         else:
             self.wait_for_peer()
         if self.stream is not None:
@@ -121,10 +126,9 @@ class HTTP1Life(ResponseWriter):
     # -- the end
 
     def retire(self) -> None:
-        """Another connection goes on in its place."""
         self.stream = None
         self.lost = True  # to this connection it is
-        self.wait(NOTHING, 0)
+        self.wait_for_nothing()
 
     def cut(self) -> None:
         """Ends the connection inside a response, so that the peer cannot take it for complete."""
@@ -154,7 +158,7 @@ class HTTP1Life(ResponseWriter):
             self.reading_paused = False
             self.transport.resume_reading()
         if not self.writing_paused:
-            self.wait(LINGER, self.context.linger_timeout)
+            self.wait(LINGER, self.context.limits.linger_timeout)
 
     def wait_for_peer(self) -> None:
         """Sets the deadline for what the peer has to do next."""
@@ -164,23 +168,25 @@ class HTTP1Life(ResponseWriter):
             if self.request_done or self.reading_paused or self.expect:
                 if self.body_pace is not None:
                     self.body_pace.rest(self.context.runtime.now())
-                self.wait(NOTHING, 0)
+                self.wait_for_nothing()
             else:
                 self.wait_for_body()
         elif self.parser.idle:
-            self.wait(NEXT_HEAD, self.context.keep_alive_timeout)
+            self.wait(NEXT_HEAD, self.context.limits.keep_alive_timeout)
         else:
-            self.wait(PARTIAL_HEAD, self.context.header_timeout)
+            self.wait(PARTIAL_HEAD, self.context.limits.header_timeout)
 
     def wait(self, what: int, seconds: float) -> None:
-        """Sets what the connection waits for, and for how long (0: without end)."""
+        """Sets what the connection waits for, and for how long (infinity: without end)."""
         self.waiting_for = what
-        if seconds:
-            self.deadline = self.context.runtime.now() + seconds
-            if self.deadline < self.context.next_sweep:
-                self.context.arm(self.deadline)
-        else:
-            self.deadline = 0.0
+        self.deadline = self.context.runtime.now() + seconds
+        if self.deadline < self.context.next_sweep:
+            self.context.arm(self.deadline)
+
+    def wait_for_nothing(self) -> None:
+        """The peer has nothing to do, or is gone."""
+        self.waiting_for = NOTHING
+        self.deadline = 0.0
 
     def wait_for_pace(self, what: int, pace: Pace) -> None:
         """The same for what the peer has to do bit by bit."""
@@ -194,7 +200,7 @@ class HTTP1Life(ResponseWriter):
         context = self.context
         now = context.runtime.now()
         if self.body_pace is None:
-            self.body_pace = pace_of_body(context, context.min_receive_rate)
+            self.body_pace = pace_of_body(context, context.limits.min_receive_rate)
         self.body_pace.wait(now)
         self.body_pace.run(now)
         self.wait_for_pace(REQUEST_BODY, self.body_pace)
@@ -226,7 +232,7 @@ class HTTP1Life(ResponseWriter):
         left = self.transport.unsent()
         taken = self.unsent - left
         if pace.late_with(left, taken, now):
-            self.wait(NOTHING, 0)
+            self.wait_for_nothing()
             self.transport.abort()
             return
         if taken > 0:
@@ -242,7 +248,7 @@ class HTTP1Life(ResponseWriter):
         elif (waiting_for == FIRST_HEAD or waiting_for == PARTIAL_HEAD) and not self.parser.idle:
             self.refuse(ProtocolError(408, "the request head did not arrive in time"))
         elif waiting_for == HANDSHAKE:
-            self.wait(NOTHING, 0)
+            self.wait_for_nothing()
             if not self.head_sent:
                 self.refuse(ProtocolError(504, "the application did not answer the handshake in time"))
         elif waiting_for != NOTHING:
@@ -250,19 +256,32 @@ class HTTP1Life(ResponseWriter):
 
     def shutdown(self) -> None:
         self.keep_alive = False
+        if self.upgrading and not self.head_sent and self.stream is not None:
+            self.refuse(ProtocolError(503, GOING_DOWN))
+            return
         if self.open or self.lingering or not self.parser.idle:
             return
-        context = self.context
-        grace = context.idle_grace
-        if grace and not self.lost and (self.waiting_for == NEXT_HEAD or self.waiting_for == FIRST_HEAD):
-            # The next request of a client that was here a moment ago may be on its way.
-            usual = context.keep_alive_timeout if self.waiting_for == NEXT_HEAD else context.header_timeout
-            used = self.deadline - usual if self.deadline else context.runtime.now()
-            grace += used - context.runtime.now()
+        if self.waiting_for == LAST_HEAD:
+            return  # it was told before
+        if not self.lost and (self.waiting_for == NEXT_HEAD or self.waiting_for == FIRST_HEAD):
+            grace = self.idle_time_left()
             if grace > 0:
-                self.wait(NEXT_HEAD, grace)
+                self.wait(LAST_HEAD, grace)
                 return
         self.close()
+
+    def idle_time_left(self) -> float:
+        """Seconds that an idle connection may stay at shutdown. The next request of a client that was here a moment ago
+        may be on its way; the first one of a client that has just connected may wait to be read."""
+        context = self.context
+        now = context.runtime.now()
+        grace = context.limits.idle_grace
+        usual = context.limits.keep_alive_timeout
+        if self.waiting_for == FIRST_HEAD:
+            grace = max(grace, ARRIVAL_SECONDS)
+            usual = context.limits.header_timeout
+        used = self.deadline - usual if self.deadline < inf else now
+        return grace + used - now
 
     def notify_streams(self) -> None:
         if self.stream is not None and self.request_done:
@@ -270,5 +289,5 @@ class HTTP1Life(ResponseWriter):
 
     def abort(self) -> None:
         self.lost = True
-        self.wait(NOTHING, 0)
+        self.wait_for_nothing()
         self.transport.abort()

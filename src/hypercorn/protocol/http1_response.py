@@ -48,9 +48,9 @@ class ResponseWriter(Connection):
     def __init__(self, transport: Transport, context: Context) -> None:
         super().__init__(transport, context)
         self.parser = RequestParser(
-            context.max_request_line_size,
-            context.max_header_size,
-            context.max_header_count,
+            context.limits.max_request_line_size,
+            context.limits.max_header_size,
+            context.limits.max_header_count,
             keep_case=context.keep_case,
             memory=context.heads,
         )
@@ -225,7 +225,7 @@ class ResponseWriter(Connection):
             return False
         if self.expect:
             return True  # a client that was never told to continue may or may not send the body
-        return self.parser.body_remaining > self.context.max_unread_body
+        return self.parser.body_remaining > self.context.limits.max_unread_body
 
     def trailers(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], end: bool) -> None:
         if stream is not self.stream:

@@ -8,8 +8,9 @@ from hypercorn.wire.http2 cimport FrameParser
 from hypercorn.wire.http2_head cimport HTTP2Head, judge_request
 
 cdef int FRAME_SIZE_ERROR
+cdef long long FIRST_WINDOW
 cdef int DATA, ERROR, GOAWAY, HEADERS, NEED_DATA, PING, PING_ACK, PRIORITY_UPDATE, RESET, SETTINGS, SETTINGS_ACK
-cdef int STREAM_ERROR, WINDOW_UPDATE, CONTROLS, GLITCHES, RESETS, UPDATES, GOOD
+cdef int STREAM_ERROR, WINDOW_UPDATE, CONTROLS, EMPTY, GLITCHES, RESETS, UPDATES, GOOD
 cdef long long LARGEST_WINDOW
 
 cdef bytes DRAIN_PING, ALIVE_PING
@@ -20,8 +21,12 @@ cdef class HTTP2Connection(HTTP2Requests):
     cdef public FrameParser parser
     cdef public long long first_window, max_pushes, requests
     cdef public HTTP2Stream fresh
-    cdef public bint allow_push
+    cdef public object first
+    cdef public bint advancing, allow_push, awaits_preface, held
 
+    @cython.locals(parser=FrameParser, fresh=HTTP2Stream, event=int)
+    cpdef advance(self)
+    cpdef hold_frames(self)
     cpdef send_preface(self)
     cpdef bint take_settings(self, dict settings) except -1
     @cython.locals(stream_id="unsigned int")

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from hypercorn.objects import pool, same_text
+from hypercorn.objects import same_text
 from hypercorn.protocol import http2_push
 from hypercorn.protocol.budgets import (
     ALIVE_PING,
     CONTROLS,
     DRAIN_PING,
+    EMPTY,
     GLITCHES,
     LARGEST_ID,
     LARGEST_WINDOW,
@@ -58,29 +59,56 @@ from hypercorn.wire.http2_tables import (
     STREAM_CLOSED,
 )
 
-pool(HTTP2Stream)
-pool(HTTP2Head)
+FIRST_WINDOW = 65535  # octets of DATA that a peer takes unasked on a whole connection (RFC 9113 section 6.9.2)
 
 
 class HTTP2Connection(HTTP2Requests):
     """The HTTP/2 state of one transport."""
 
-    __slots__ = ("allow_push", "first_window", "fresh", "max_pushes", "parser", "requests")
+    __slots__ = (
+        "advancing",
+        "allow_push",
+        "awaits_preface",
+        "first",
+        "first_window",
+        "fresh",
+        "held",
+        "max_pushes",
+        "parser",
+        "requests",
+    )
 
     def __init__(self, transport: Transport, context: Context) -> None:
         super().__init__(transport, context)
         transport.scope_template = None  # it may be HTTP/1.1's
-        self.parser = FrameParser(context.h2_max_frame_size, context.h2_max_header_list_size, context.max_header_count)
+        self.parser = FrameParser(
+            context.limits.h2_max_inbound_frame_size,
+            context.limits.h2_max_header_list_size,
+            context.limits.max_header_count,
+        )
         self.first_window = 65535  # of the peer's streams: what it takes from each unasked
         self.requests = 0
+        self.first: Any = None  # upgraded: the head of the request, and the peer's settings
+        self.awaits_preface = False  # upgraded: no DATA leaves before the client has shown that it speaks HTTP/2
+        self.advancing = False
+        self.held = False  # frames wait in the parser for another turn
         self.fresh: HTTP2Stream | None = None  # its application starts with the next event
         self.allow_push = True  # the peer takes pushed responses
         self.max_pushes = LARGEST_ID  # at the same time
         self.send_preface()
 
+    def take_over(self, rest: bytes) -> None:
+        if self.first is not None:
+            head, settings = self.first
+            self.first = None
+            self.upgraded(head, settings)
+        HTTP2Requests.take_over(self, rest)  # super() fails in a compiled method that overrides a C one
+
     def upgraded(self, head: HTTP2Head, settings: dict[int, int]) -> None:
         """Goes on from HTTP/1.1, whose request is stream 1 (RFC 7540 section 3.2)."""
         self.take_settings(settings)
+        self.awaits_preface = True
+        self.send_window -= FIRST_WINDOW
         self.requests = 1
         self.last_id = 1
         stream = self.open_stream(1, head)
@@ -91,13 +119,13 @@ class HTTP2Connection(HTTP2Requests):
         """The server's SETTINGS, and a window for the whole connection."""
         context = self.context
         settings: list[tuple[int, int]] = [
-            (frames.MAX_CONCURRENT_STREAMS, context.h2_max_concurrent_streams),
-            (frames.INITIAL_WINDOW_SIZE, min(context.h2_stream_window, LARGEST_WINDOW)),
-            (frames.MAX_FRAME_SIZE, context.h2_max_frame_size),
-            (frames.MAX_HEADER_LIST_SIZE, context.h2_max_header_list_size),
+            (frames.MAX_CONCURRENT_STREAMS, context.limits.h2_max_concurrent_streams),
+            (frames.INITIAL_WINDOW_SIZE, min(context.limits.h2_stream_window, LARGEST_WINDOW)),
+            (frames.MAX_FRAME_SIZE, context.limits.h2_max_inbound_frame_size),
+            (frames.MAX_HEADER_LIST_SIZE, context.limits.h2_max_header_list_size),
             (frames.NO_RFC7540_PRIORITIES, 1),
         ]
-        if context.websocket is not None:
+        if context.websocket is not None and context.websocket.extended_connect:
             settings.append((frames.ENABLE_CONNECT_PROTOCOL, 1))
         self.writer.settings(settings)
         if self.recv_window > 65535:
@@ -112,9 +140,27 @@ class HTTP2Connection(HTTP2Requests):
             if self.lingering and self.unread > LINGER_BYTES:
                 self.close()
             return
+        self.parser.feed(data)
+        if not self.held:
+            self.advance()
+
+    def turn_ended(self) -> None:
+        if self.held and not self.transport.overdue():
+            self.held = False
+            self.transport.resume_reading()
+            self.advance()
+        HTTP2Requests.turn_ended(self)  # super() fails in a compiled method that overrides a C one
+
+    def advance(self) -> None:
+        """Takes every frame at hand, for as long as a turn may last."""
+        if self.advancing:
+            return
+        self.advancing = True
         parser = self.parser
-        parser.feed(data)
         while not self.lost and not self.lingering:
+            if self.transport.overdue():
+                self.hold_frames()
+                break
             event = parser.next_event()
             fresh = self.fresh
             if fresh is not None and event != RESET and (event != DATA or parser.stream_id != fresh.id):
@@ -130,7 +176,15 @@ class HTTP2Connection(HTTP2Requests):
                 self.window_update(parser.stream_id, parser.value)
             else:
                 self.other_frame(parser, event)
-        self.input_used(parser.partial, parser.frames)
+        self.advancing = False
+        if not self.held:
+            self.input_used(parser.partial, parser.frames)
+
+    def hold_frames(self) -> None:
+        """The applications' steps of this turn took long: the rest waits until others had theirs."""
+        self.held = True
+        self.transport.pause_reading()
+        self.transport.turn_soon()
 
     # -- requests
 
@@ -153,10 +207,9 @@ class HTTP2Connection(HTTP2Requests):
         """Opens a stream, if its request is in order and there is room for it."""
         context = self.context
         self.requests += 1
-        limit = context.keep_alive_max_requests
-        if (limit and self.requests >= limit) or stream_id > LARGEST_ID - 2:
+        if self.requests >= context.limits.keep_alive_max_requests or stream_id > LARGEST_ID - 2:
             self.drain()
-        if len(self.streams) - self.pushes + self.zombies >= context.h2_max_concurrent_streams:
+        if len(self.streams) - self.pushes + self.zombies >= context.limits.h2_max_concurrent_streams:
             self.refuse_stream(stream_id, REFUSED_STREAM)
             return
         head: HTTP2Head = HTTP2Head.__new__(HTTP2Head)
@@ -166,14 +219,15 @@ class HTTP2Connection(HTTP2Requests):
             return
         verdict = judge_request(parser.fields or [], head)
         head.complete = parser.end_stream
-        head.may_push = self.allow_push
+        head.may_push = self.allow_push and len(head.host) > 0  # what is promised needs an authority
         if verdict != GOOD or (head.complete and head.content_length > 0):
             self.refuse_request(stream_id, head, verdict)
             return
         if context.server_names and not context.serves(head.host):
-            self.answer_early(stream_id, head, 421 if same_text(self.transport.scheme, "https") else 404, head.complete)
+            status = 421 if head.host and same_text(self.transport.scheme, "https") else 404
+            self.answer_early(stream_id, head, status, head.complete)
             return
-        if context.max_body_size and head.content_length > context.max_body_size:
+        if head.content_length > context.limits.max_body_size:
             self.answer_early(stream_id, head, 413, head.complete)
             return
         if head.protocol:
@@ -219,6 +273,9 @@ class HTTP2Connection(HTTP2Requests):
         if stream.remote_done:
             self.fault(stream, STREAM_CLOSED)
             return
+        if stream.lingering and parser.end_stream:
+            stream.rest_received(0, True)
+            return
         trailers = None if stream.connect else judge_trailers(parser.fields or [])
         if not parser.end_stream or trailers is None or parser.oversize:
             self.fault(stream, PROTOCOL_ERROR)
@@ -239,7 +296,7 @@ class HTTP2Connection(HTTP2Requests):
             self.fail(FLOW_CONTROL_ERROR, "more DATA than the connection's window")
             return
         self.unacked += length
-        if self.unacked * 2 >= self.context.h2_connection_window:
+        if self.unacked * 2 >= self.context.limits.h2_connection_window:
             # Windows of streams bound what is kept; the connection's only says that it was read.
             self.writer.window_update(0, self.unacked)
             self.recv_window += self.unacked
@@ -269,6 +326,11 @@ class HTTP2Connection(HTTP2Requests):
         stream.recv_window -= parser.length
         if stream.recv_window < 0:
             self.fault(stream, FLOW_CONTROL_ERROR)
+            return
+        if stream.lingering:
+            if not size and not parser.end_stream:
+                self.spend(EMPTY)
+            stream.rest_received(parser.length, parser.end_stream)
             return
         if size < parser.length:
             stream.taken(stream.stream, parser.length - size)
@@ -336,6 +398,9 @@ class HTTP2Connection(HTTP2Requests):
 
     def settings_received(self, settings: dict[int, int]) -> None:
         """SETTINGS (RFC 9113 section 6.5.3): applied, then acknowledged."""
+        if self.awaits_preface:
+            self.awaits_preface = False
+            self.send_window += FIRST_WINDOW
         if self.take_settings(settings):
             self.writer.settings_ack()
             self.control_written()
@@ -413,7 +478,7 @@ class HTTP2Connection(HTTP2Requests):
             if queued:
                 self.enqueue(stream)
         elif stream_id & 1 and stream_id > self.last_id:
-            if len(self.priorities) < self.context.h2_max_concurrent_streams:
+            if len(self.priorities) < self.context.limits.h2_max_concurrent_streams:
                 self.priorities[stream_id] = value
 
     def frame_fault(self, parser: FrameParser) -> None:

@@ -3,7 +3,8 @@ cimport cython
 from hypercorn.protocol.flow cimport Multiplexer, Sender
 from hypercorn.protocol.http2_stream cimport HTTP2Stream
 from hypercorn.protocol.pace cimport Pace, pace_of_output
-from hypercorn.protocol.ports cimport Context, Runtime, Stream, Transport
+from hypercorn.protocol.ports cimport Context, Stream, Transport
+from hypercorn.protocol.runtime cimport Runtime
 
 cdef Py_ssize_t CUT, CONTROL_FRAMES
 cdef double CANCEL_AFTER, SETTINGS_WAIT, DRAIN_WAIT
@@ -30,10 +31,13 @@ cdef class HTTP2Life(Multiplexer):
     cpdef forget(self, stream)
     cpdef wake_writer(self, stream)
     @cython.locals(stream=HTTP2Stream, runtime=Runtime, answered=bint)
+    cpdef double idle_limit(self) except? -1
     cpdef drop(self, stream)
     cpdef cancel_calls(self)
     @cython.locals(now=double)
     cpdef input_used(self, bint partial, long long frames)
+    @cython.locals(stream=HTTP2Stream)
+    cpdef keep_reading(self, Sender sender)
     cpdef fault(self, stream, int code)
     cpdef remember_cut(self, unsigned int stream_id)
     @cython.locals(stream=HTTP2Stream)
@@ -50,5 +54,6 @@ cdef class HTTP2Life(Multiplexer):
     cpdef bint carries_sockets(self) except -1
     @cython.locals(left="long long", taken="long long")
     cpdef check_progress(self, Pace pace, double now)
+    @cython.locals(until=double)
     cpdef check_peer(self, double now)
     cpdef check_alive(self, double now)

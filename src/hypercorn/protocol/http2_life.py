@@ -55,7 +55,7 @@ class HTTP2Life(Multiplexer):
     def __init__(self, transport: Transport, context: Context) -> None:
         super().__init__(transport, context)
         now = context.runtime.now()
-        self.recv_window = context.h2_connection_window
+        self.recv_window = context.limits.h2_connection_window
         self.unacked = 0  # octets received and not given back to the connection's window
         self.grown = 0  # octets by which windows of streams have grown
         self.last_id = 0  # highest stream that the peer opened
@@ -81,9 +81,7 @@ class HTTP2Life(Multiplexer):
         self.pinged_at = 0.0
         self.frames_seen = 0
         self.write_pace: Pace | None = None
-        for seconds in (context.header_timeout, context.keep_alive_timeout, context.h2_ping_interval):
-            if seconds:
-                self.wait_until(now + seconds)
+        self.wait_until(now + min(context.limits.header_timeout, context.limits.h2_ping_interval))
 
     # -- from the transport
 
@@ -168,13 +166,15 @@ class HTTP2Life(Multiplexer):
             stream.stream.writable()
 
     def turn_ended(self) -> None:
-        # Where calls begin in a later step of the loop, the answers of one batch still leave together.
-        if self.writer.out and not self.starting:
-            self.flush_frames()
+        self.flush_frames()
         if self.idle_at < 0 and not self.streams and not self.lost and not self.lingering:
             self.idle_at = self.context.runtime.now()
-            if self.context.keep_alive_timeout:
-                self.wait_until(self.idle_at + self.context.keep_alive_timeout)
+            self.wait_until(self.idle_at + self.idle_limit())
+
+    def idle_limit(self) -> float:
+        """How long the connection may be without a stream: until the first, as long as a first head may take."""
+        limits = self.context.limits
+        return limits.keep_alive_timeout if self.last_id else max(limits.keep_alive_timeout, limits.header_timeout)
 
     def drop(self, stream: Any) -> None:
         """A stream is over for its peer. A call that goes on is cancelled soon, and counts until it has ended."""
@@ -212,6 +212,8 @@ class HTTP2Life(Multiplexer):
 
     def input_used(self, partial: bool, frames: int) -> None:
         """All that came was used. `partial`: the peer is in the middle of something; `frames`: how many came."""
+        if self.lingering:
+            return  # what comes now is dropped, and the time for that goes on
         now = self.context.runtime.now()
         self.heard_at = now
         self.pinged_at = 0.0
@@ -220,9 +222,10 @@ class HTTP2Life(Multiplexer):
             self.partial_at = 0.0
         elif not self.partial_at or frames != self.frames_seen:
             self.partial_at = now
-            if self.context.header_timeout:
-                self.wait_until(now + self.context.header_timeout)
+            self.wait_until(now + self.context.limits.header_timeout)
         self.frames_seen = frames
+        if self.idle_at > 0 and not self.streams:
+            self.wait_until(self.idle_at + self.idle_limit())
 
     # -- ends
 
@@ -248,6 +251,11 @@ class HTTP2Life(Multiplexer):
         self.control_written()
         self.close_if_done()
 
+    def keep_reading(self, sender: Sender) -> None:
+        stream: Any = sender
+        if not stream.linger():
+            self.reset_stream(stream, NO_ERROR)
+
     def fault(self, stream: Any, code: int) -> None:
         """The peer broke the protocol on one stream."""
         self.reset_stream(stream, code)
@@ -263,8 +271,8 @@ class HTTP2Life(Multiplexer):
 
     def grow(self, sender: Sender) -> int:
         stream: Any = sender
-        more = min(stream.recv_size, self.context.h2_max_stream_window - stream.recv_size)
-        more = min(more, self.context.h2_connection_window - self.grown)
+        more = min(stream.recv_size, self.context.limits.h2_max_stream_window - stream.recv_size)
+        more = min(more, self.context.limits.h2_connection_window - self.grown)
         if more <= 0:
             return 0
         self.grown += more
@@ -272,8 +280,8 @@ class HTTP2Life(Multiplexer):
 
     def shrink(self, stream: Any) -> None:
         """What a stream's window had grown by is there for others."""
-        if stream.recv_size > self.context.h2_stream_window:
-            self.grown -= stream.recv_size - self.context.h2_stream_window
+        if stream.recv_size > self.context.limits.h2_stream_window:
+            self.grown -= stream.recv_size - self.context.limits.h2_stream_window
 
     def spend(self, kind: int) -> None:
         """Counts something that costs more to serve than to send."""
@@ -303,9 +311,8 @@ class HTTP2Life(Multiplexer):
             return
         self.transport.write_eof()
         self.unread = 0
-        if self.context.linger_timeout:
-            self.deadline = 0.0
-            self.wait_until(self.context.runtime.now() + self.context.linger_timeout)
+        self.deadline = 0.0
+        self.wait_until(self.context.runtime.now() + self.context.limits.linger_timeout)
 
     def drain(self) -> None:
         """Takes no more requests than those on their way: GOAWAY in two steps (RFC 9113 section 6.8)."""
@@ -383,11 +390,11 @@ class HTTP2Life(Multiplexer):
     def check_peer(self, now: float) -> None:
         """Whatever the connection as a whole waits for."""
         context = self.context
-        if self.partial_at and context.header_timeout:
-            if now >= self.partial_at + context.header_timeout:
+        if self.partial_at:
+            if now >= self.partial_at + context.limits.header_timeout:
                 self.fail(PROTOCOL_ERROR, "a frame did not arrive in time")
                 return
-            self.wait_until(self.partial_at + context.header_timeout)
+            self.wait_until(self.partial_at + context.limits.header_timeout)
         if self.settings_at and self.settled:
             if now >= self.settings_at + SETTINGS_WAIT:
                 self.fail(SETTINGS_TIMEOUT, "the settings were not acknowledged")
@@ -401,40 +408,44 @@ class HTTP2Life(Multiplexer):
         if self.lost:
             return
         if not self.streams:
-            if self.idle_at > 0 and context.keep_alive_timeout and not self.partial_at:
-                if now >= self.idle_at + context.keep_alive_timeout:
+            if self.idle_at > 0:
+                until = self.idle_at + self.idle_limit()
+                # A frame that began in time may be a request. What begins later holds nothing up.
+                if now < until:
+                    self.wait_until(until)
+                elif not 0 < self.partial_at <= until:
                     self.close()
                     return
-                self.wait_until(self.idle_at + context.keep_alive_timeout)
-            if context.h2_ping_interval:
-                self.wait_until(now + context.h2_ping_interval)
-        elif context.h2_ping_interval:
+            self.wait_until(now + context.limits.h2_ping_interval)
+        else:
             self.check_alive(now)
 
     def check_alive(self, now: float) -> None:
         """Asks a peer that has been silent for long whether it is there."""
         context = self.context
         if self.pinged_at:
-            if context.h2_ping_timeout and now >= self.pinged_at + context.h2_ping_timeout:
+            if now >= self.pinged_at + context.limits.h2_ping_timeout:
                 self.abort()
             else:
-                self.wait_until(self.pinged_at + context.h2_ping_timeout)
-        elif now >= self.heard_at + context.h2_ping_interval:
+                self.wait_until(self.pinged_at + context.limits.h2_ping_timeout)
+        elif now >= self.heard_at + context.limits.h2_ping_interval:
             self.pinged_at = now
             self.writer.ping(ALIVE_PING, False)
             self.written()
-            if context.h2_ping_timeout:
-                self.wait_until(now + context.h2_ping_timeout)
+            self.wait_until(now + context.limits.h2_ping_timeout)
         else:
-            self.wait_until(self.heard_at + context.h2_ping_interval)
+            self.wait_until(self.heard_at + context.limits.h2_ping_interval)
 
     def shutdown(self) -> None:
-        if self.streams or self.idle_at < 0 or self.context.runtime.now() - self.idle_at < self.context.idle_grace:
+        if (
+            self.streams
+            or self.idle_at < 0
+            or self.context.runtime.now() - self.idle_at < self.context.limits.idle_grace
+        ):
             self.drain()
             for stream in list(self.streams.values()):
                 one: Any = stream
-                if one.socket is not None:
-                    one.socket.shutdown()
+                one.shutdown()
         elif not self.lingering:
             self.close()
 

@@ -44,7 +44,7 @@ def promise(
         raise ValueError(f"not a request that can be promised: {path!r}")
     head.complete = True
     promised = connection.next_push
-    limit = min(connection.max_pushes, connection.context.h2_max_concurrent_streams)
+    limit = min(connection.max_pushes, connection.context.limits.h2_max_concurrent_streams)
     if not connection.allow_push or parent.over or parent.local_done or not parent.id & 1:
         return
     if connection.draining or connection.peer_leaving or connection.pushes >= limit or promised >= LARGEST_ID:

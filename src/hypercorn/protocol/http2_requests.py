@@ -44,7 +44,7 @@ class HTTP2Requests(HTTP2Life):
 
     def open_stream(self, stream_id: int, head: HTTP2Head) -> HTTP2Stream:
         """The record of a new stream."""
-        stream = self.new_stream(stream_id, self.context.h2_stream_window)
+        stream = self.new_stream(stream_id, self.context.limits.h2_stream_window)
         stream.remote_done = head.complete
         stream.bodyless = same_text(head.method, "HEAD")
         if not head.complete:
@@ -65,8 +65,7 @@ class HTTP2Requests(HTTP2Life):
         breath costs no call."""
         if stream.over:
             return
-        stream.calling = stream.starting = True
-        self.starting += 1
+        stream.calling = True
         exchange: Any = stream.stream
         call = exchange.begin()
         if stream.calling:
@@ -75,8 +74,9 @@ class HTTP2Requests(HTTP2Life):
     def answer_early(self, stream_id: int, head: HTTP2Head, status: int, complete: bool, reason: str = "") -> None:
         """Answers a request that no application sees."""
         head.complete = complete
-        stream = self.new_stream(stream_id, 0)
+        stream = self.new_stream(stream_id, self.context.limits.h2_stream_window)
         stream.remote_done = complete
+        stream.content_length = head.content_length
         stream.bodyless = same_text(head.method, "HEAD")
         reason = reason or REASONS.get(status, "refused")
         stream.answer(status, reason)
@@ -98,8 +98,7 @@ class HTTP2Requests(HTTP2Life):
         if announced >= 0 and (stream.received > announced or (end and stream.received < announced)):
             self.fault(stream, PROTOCOL_ERROR)
             return
-        limit = self.context.max_body_size
-        if limit and stream.received > limit and not stream.connect:
+        if stream.received > self.context.limits.max_body_size and not stream.connect:
             self.too_large(stream)
         elif end:
             self.request_complete(stream, data)

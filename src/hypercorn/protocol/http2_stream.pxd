@@ -1,22 +1,24 @@
 cimport cython
 
 from hypercorn.protocol.flow cimport Multiplexer, Sender
-from hypercorn.protocol.pace cimport Pace, pace_of_body, pace_of_output
+from hypercorn.protocol.pace cimport Pace, pace_of_body, pace_of_output, pace_of_unread
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
 from hypercorn.wire.http2_writer cimport FieldLine, FieldLines, FrameWriter
 
 cdef Py_ssize_t HIGH_WATER, LOW_WATER
+cdef long long LARGEST_WINDOW
 cdef int DEFAULT_URGENCY, NO_ERROR, CANCEL, INTERNAL_ERROR
 
 cdef class HTTP2Stream(Sender):
     cdef public Multiplexer mux
     cdef public Stream stream
     cdef public object call
-    cdef public bint calling, starting, over, zombie
+    cdef public bint calling, over, zombie
     cdef public bint connect
     cdef public Connection socket
     cdef public bint remote_done, expect
-    cdef public long long content_length, received, recv_window, recv_size, unacked
+    cdef public long long content_length, received, recv_window, recv_size, unacked, unread
+    cdef public bint lingering
     cdef public bint head_sent, bodyless
     cdef public int status
     cdef public list lines
@@ -48,6 +50,11 @@ cdef class HTTP2Stream(Sender):
     cpdef answer(self, int status, str reason)
     cpdef give_up(self, int status, str reason)
     cpdef response_sent(self)
+    @cython.locals(context=Context, limit="long long")
+    cpdef bint linger(self) except -1
+    cpdef wait_for_rest(self, Pace pace)
+    @cython.locals(pace=Pace)
+    cpdef rest_received(self, Py_ssize_t size, bint end)
     @cython.locals(context=Context, now=double, pace=Pace)
     cpdef wait_for_body(self)
     @cython.locals(now=double, pace=Pace)

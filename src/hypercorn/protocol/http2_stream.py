@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from hypercorn.protocol.budgets import DEFAULT_URGENCY, HIGH_WATER, LOW_WATER
+from hypercorn.protocol.budgets import DEFAULT_URGENCY, HIGH_WATER, LARGEST_WINDOW, LOW_WATER
 from hypercorn.protocol.flow import Multiplexer, Sender
-from hypercorn.protocol.pace import Pace, pace_of_body, pace_of_output
+from hypercorn.protocol.handshake import GOING_DOWN
+from hypercorn.protocol.pace import Pace, pace_of_body, pace_of_output, pace_of_unread
 from hypercorn.protocol.ports import Connection, Stream
 from hypercorn.wire.http2_tables import CANCEL, INTERNAL_ERROR, NO_ERROR
 from hypercorn.wire.http2_writer import FieldLine
@@ -35,6 +36,7 @@ class HTTP2Stream(Sender):
         "head_sent",
         "length",
         "lines",
+        "lingering",
         "local_done",
         "mux",
         "offset",
@@ -45,11 +47,11 @@ class HTTP2Stream(Sender):
         "recv_window",
         "remote_done",
         "socket",
-        "starting",
         "status",
         "stream",
         "trailer_lines",
         "unacked",
+        "unread",
         "window_pace",
         "with_trailers",
         "zombie",
@@ -69,7 +71,6 @@ class HTTP2Stream(Sender):
         self.stream: Stream | None = None
         self.call: Any = None  # the application's call, while it runs: what the runtime cancels
         self.calling = False
-        self.starting = False  # ... it has not begun
         self.over = False  # removed from the connection
         self.zombie = False  # ... while its call goes on
         self.connect = False  # an extended CONNECT (RFC 8441)
@@ -84,6 +85,8 @@ class HTTP2Stream(Sender):
         self.body_pace: Pace | None = None
         self.body_base = 0  # octets of DATA on the connection that its pace has counted
         self.unacked = 0  # octets that the application took, and the peer was not told of
+        self.lingering = False  # the response was sent, and the rest of the request is read and dropped
+        self.unread = 0  # octets of it that were dropped
         # the response
         self.send_window = send_window
         self.urgency = DEFAULT_URGENCY
@@ -324,16 +327,7 @@ class HTTP2Stream(Sender):
         accepted: Connection = tunnel.accept(extension)
         return accepted
 
-    def began(self, stream: Stream) -> None:
-        if self.starting:
-            self.starting = False
-            mux = self.mux
-            mux.starting -= 1
-            if not mux.starting and mux.writer.out:
-                mux.written()
-
     def finished(self, stream: Stream) -> None:
-        self.began(stream)
         self.calling = False
         self.call = None
         if self.zombie:
@@ -366,17 +360,63 @@ class HTTP2Stream(Sender):
         if exchange is not None:
             exchange.disconnected(status)
 
+    def shutdown(self) -> None:
+        """The server is going down: a WebSocket is closed, a handshake that nobody has answered is refused."""
+        if self.socket is not None:
+            self.socket.shutdown()
+        elif self.connect and not self.head_sent and self.stream is not None:
+            self.give_up(503, GOING_DOWN)
+
     def response_sent(self) -> None:
         """The response is on its way to the transport, END_STREAM and all."""
         self.local_done = True
         self.deadline = 0.0
         if self.socket is not None and not self.remote_done:
             return  # the peer ends its half itself
-        if not self.remote_done:
-            # The rest of the request is of no use (RFC 9113 section 8.1).
-            self.mux.reset_stream(self, NO_ERROR)
-        else:
+        if self.remote_done:
             self.mux.stream_ended(self)
+        else:
+            self.mux.keep_reading(self)
+
+    def linger(self) -> bool:
+        """Reads and drops the rest of the request, which is of no use any more (RFC 9113 section 8.1).
+
+        Returns False where the limits do not allow it.
+        Many clients look at the response only when they have sent everything, and take RST_STREAM for a failure. Where
+        the rest is known to be longer than `max_unread_body`, the client gets no credit for it, only time to read.
+        """
+        context = self.context
+        limit = min(context.limits.max_unread_body, LARGEST_WINDOW)
+        if not limit or not context.limits.linger_timeout:
+            return False
+        self.stream = None
+        self.lingering = True
+        if self.content_length - self.received <= limit and self.recv_window < limit:
+            self.credit(limit - self.recv_window)
+            self.recv_window = limit
+        self.body_pace = pace_of_unread(context)
+        self.body_base = self.mux.body_octets
+        self.body_pace.run(context.runtime.now())
+        self.wait_for_rest(self.body_pace)
+        return True
+
+    def wait_for_rest(self, pace: Pace) -> None:
+        """Sets the deadline for more of the request that is dropped."""
+        pace.wait(self.context.runtime.now())
+        self.wait_for(pace)
+
+    def rest_received(self, size: int, end: bool) -> None:
+        """A piece of the request after the response, of `size` octets with its padding."""
+        self.unread += size
+        pace = self.body_pace
+        if end:
+            self.remote_done = True
+            self.deadline = 0.0
+            self.mux.stream_ended(self)
+        elif self.unread > self.context.limits.max_unread_body:
+            self.mux.reset_stream(self, NO_ERROR)
+        elif pace is not None:
+            self.wait_for_rest(pace)
 
     def wait_for_body(self) -> None:
         """Sets the deadline for the rest of the request: until the response begins, and while the peer may send."""
@@ -387,7 +427,7 @@ class HTTP2Stream(Sender):
         if not self.remote_done and not self.head_sent and not self.expect and self.recv_window > 0:
             now = context.runtime.now()
             if pace is None:
-                pace = self.body_pace = pace_of_body(context, context.min_receive_rate)
+                pace = self.body_pace = pace_of_body(context, context.limits.min_receive_rate)
                 self.body_base = self.mux.body_octets
             pace.wait(now)
             if self.recv_window * 2 > self.recv_size:
@@ -433,7 +473,13 @@ class HTTP2Stream(Sender):
 
     def expired(self, now: float) -> None:
         self.deadline = 0.0
-        if self.pending:
+        if self.lingering:
+            pace = self.body_pace
+            if pace is None or self.body_is_late(pace, now):
+                self.mux.reset_stream(self, NO_ERROR)
+            else:
+                self.wait_for(pace)
+        elif self.pending:
             pace = self.window_pace
             if pace is None or (self.send_window > 0 and self.mux.send_window > 0):
                 self.window_pace = None

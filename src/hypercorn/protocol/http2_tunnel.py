@@ -11,12 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 from hypercorn.errors import ProtocolError
-from hypercorn.protocol.handshake import read_handshake
+from hypercorn.protocol.handshake import GOING_DOWN, read_handshake
 from hypercorn.protocol.http2_stream import HTTP2Stream
 from hypercorn.protocol.ports import Stream, Transport
 from hypercorn.protocol.websocket import WebSocketConnection
 from hypercorn.wire.http2_head import HTTP2Head
 from hypercorn.wire.http2_tables import CANCEL, NO_ERROR
+
+# What the handshake has over HTTP/1.1, where many applications look for it (engine.io among them).
+UPGRADE = ((b"upgrade", b"websocket"), (b"connection", b"Upgrade"))
 
 
 class StreamTransport(Transport):
@@ -39,16 +42,26 @@ class StreamTransport(Transport):
         self.outer = False  # this turn began the one below
 
     def cork(self) -> bool:
-        if self.corked:
+        if not Transport.cork(self):  # super() fails in a compiled method that overrides a C one
             return False
-        self.corked = True
         self.outer = self.below.cork()
         return True
+
+    def wrote(self, began: bool, last: bool) -> None:
+        outer = began and self.outer
+        if outer:
+            self.outer = False
+        Transport.wrote(self, began, last)
+        self.below.wrote(outer, last)
+
+    def leave(self) -> None:
+        Transport.leave(self)
+        self.below.leave()
 
     def end_turn(self) -> None:
         outer = self.outer or self.below.cork()
         self.outer = False
-        Transport.end_turn(self)  # super() fails in a compiled method that overrides a C one
+        Transport.end_turn(self)
         if outer:
             self.below.end_turn()
 
@@ -193,7 +206,7 @@ def open_tunnel(connection: Any, stream_id: int, head: HTTP2Head) -> Any:
     Answers what is no WebSocket's handshake, and returns None then.
     """
     settings = connection.context.websocket
-    if settings is None or head.protocol.lower() != b"websocket":
+    if settings is None or not settings.extended_connect or head.protocol.lower() != b"websocket":
         connection.answer_early(stream_id, head, 501, head.complete)
         return None
     if head.complete:
@@ -204,13 +217,16 @@ def open_tunnel(connection: Any, stream_id: int, head: HTTP2Head) -> Any:
     except ProtocolError as error:
         connection.answer_early(stream_id, head, error.status, False, error.reason)
         return None
+    if connection.context.terminating:
+        connection.answer_early(stream_id, head, 503, False, GOING_DOWN)
+        return None
     head.content_length = -1
     head.expect_continue = False
+    head.headers = [*head.headers, *UPGRADE]
     stream = connection.open_stream(stream_id, head)
     stream.deadline = 0.0
     stream.connect = True
-    if settings.handshake_timeout:
-        stream.deadline = connection.context.runtime.now() + settings.handshake_timeout
-        connection.wait_until(stream.deadline)
+    stream.deadline = connection.context.runtime.now() + connection.context.limits.websocket_handshake_timeout
+    connection.wait_until(stream.deadline)
     stream.stream = Tunnel(stream, connection.context.open_websocket(stream, head, handshake))
     return stream

@@ -20,6 +20,7 @@ from hypercorn.protocol.http3_control import HTTP3Control
 from hypercorn.protocol.http3_life import Endpoint, QUICTransport
 from hypercorn.protocol.http3_stream import HTTP3Stream
 from hypercorn.protocol.ports import Context
+from hypercorn.protocol.quic_receive import Arrived
 from hypercorn.protocol.quic_server import ServerConnection
 from hypercorn.wire import http3 as wire
 from hypercorn.wire.hpack import Field
@@ -37,6 +38,7 @@ from hypercorn.wire.http3 import (
     FrameReader,
 )
 
+KNOWN_FIELDS, LONGEST_KNOWN = 32, 1024  # fields that are remembered, and octets of one: an entry of the table fits
 INDEXED_SECTION = 16384  # octets of a section that refers to the dynamic table, each octet to a whole entry of it
 
 
@@ -46,6 +48,7 @@ class HTTP3Connection(HTTP3Control):
     def __init__(self, transport: QUICTransport, context: Context, quic: ServerConnection, endpoint: Endpoint) -> None:
         super().__init__(transport, context, quic, endpoint)
         self.requests = 0
+        self.known: dict[tuple[bytes, bytes], Field] = {}  # fields that came lately
         self.fresh: list[Any] = []  # streams whose applications start when the events are used up
 
     # -- from QUIC
@@ -57,21 +60,34 @@ class HTTP3Connection(HTTP3Control):
             if event is None:
                 break
             self.handle(event, now)
+        self.begin_calls()
+
+    def begin_calls(self) -> None:
+        """Starts the applications of new streams, as many as a turn has time for."""
         fresh = self.fresh
-        if fresh:
-            self.fresh = []
-            for stream in fresh:
-                self.begin_call(stream)
+        self.fresh = []
+        for number, stream in enumerate(fresh):
+            if self.transport.overdue():
+                self.fresh = fresh[number:] + self.fresh
+                self.transport.turn_soon()
+                break
+            self.begin_call(stream)
+
+    def turn_ended(self) -> None:
+        self.begin_calls()
+        super().turn_ended()
 
     def handle(self, event: events.QuicEvent, now: float) -> None:
         """One event."""
-        if isinstance(event, events.StreamDataReceived):
-            self.quic.took(len(event.data))
+        if isinstance(event, Arrived):
+            data, end = event.receiver.take()
+            self.quic.took(len(data))
             if not event.stream_id & 3:
-                self.request_data(event.stream_id, event.data, event.end_stream, now)
+                self.request_data(event.stream_id, data, end, now)
             else:
-                self.uni_data(event.stream_id, event.data, event.end_stream)
+                self.uni_data(event.stream_id, data, end)
         elif isinstance(event, events.StreamReset):
+            self.quic.was_reset(event.stream_id)
             self.stream_reset(event.stream_id)
         elif isinstance(event, events.StopSendingReceived):
             self.sending_stopped(event.stream_id)
@@ -107,11 +123,11 @@ class HTTP3Connection(HTTP3Control):
         reader = self.readers.get(stream_id)
         if reader is None:
             if not self.is_new(stream_id):
+                self.rest_received(stream_id, len(data))
                 return  # what follows an answer that did not wait for it
-            reader = FrameReader(wire.ON_REQUESTS, self.context.h2_max_header_list_size, now)
+            reader = FrameReader(wire.ON_REQUESTS, self.context.limits.h2_max_header_list_size, now)
             self.readers[stream_id] = reader
-            if self.context.header_timeout:
-                self.wait_until(now + self.context.header_timeout)
+            self.wait_until(now + self.context.limits.header_timeout)
         reader.overhead += len(data)
         reader.feed(data, end)
         self.advance(stream_id, reader)
@@ -151,7 +167,7 @@ class HTTP3Connection(HTTP3Control):
                 self.fail(H3_FRAME_ERROR, "a frame is cut off by the end of its stream")
             else:
                 self.request_ended(stream_id)
-        elif reader.overhead * 2 >= self.context.h2_stream_window:
+        elif reader.overhead * 2 >= self.context.limits.h2_stream_window:
             self.credit(stream_id, reader.overhead)
             reader.overhead = 0
 
@@ -189,15 +205,31 @@ class HTTP3Connection(HTTP3Control):
         if instructions:
             self.send(self.decoder_id, instructions, False)
         size = sum(len(name) + len(value) + OVERHEAD for name, value in pairs)
-        if size > self.context.h2_max_header_list_size or len(pairs) > self.context.max_header_count + 5:
+        if size > self.context.limits.h2_max_header_list_size or len(pairs) > self.context.limits.max_header_count + 5:
             self.oversize(stream_id)
             return
-        fields = [Field(name, value) for name, value in pairs]
+        fields = self.shared_fields(pairs)
         stream: Any = self.streams.get(stream_id)
         if stream is None:
             self.new_request(stream_id, fields, reader.at_end)
         else:
             self.trailers_received(stream, fields, reader)
+
+    def shared_fields(self, pairs: Any) -> list[Field]:
+        """The fields of a section. Those that come again are the same objects: a reference to an entry of the table,
+        an octet on the wire, takes no memory of its own."""
+        known = self.known
+        fields = []
+        for pair in pairs:
+            field = known.get(pair)
+            if field is None:
+                if len(known) >= KNOWN_FIELDS:
+                    known.clear()
+                field = Field(*pair)
+                if len(pair[0]) + len(pair[1]) <= LONGEST_KNOWN:
+                    known[pair] = field
+            fields.append(field)
+        return fields
 
     def oversize(self, stream_id: int) -> None:
         """More fields than the server takes."""
@@ -215,10 +247,9 @@ class HTTP3Connection(HTTP3Control):
             self.cut_stream(stream_id, H3_REQUEST_REJECTED, False, complete)
             return
         self.requests += 1
-        limit = context.keep_alive_max_requests
-        if limit and self.requests >= limit:
+        if self.requests >= context.limits.keep_alive_max_requests:
             self.drain()
-        if len(self.streams) + self.zombies >= context.h2_max_concurrent_streams:
+        if len(self.streams) + self.zombies >= context.limits.h2_max_concurrent_streams:
             self.cut_stream(stream_id, H3_REQUEST_REJECTED, False, complete)
             self.spend(RESETS)
             return
@@ -226,16 +257,16 @@ class HTTP3Connection(HTTP3Control):
         verdict = judge_request(fields, head)
         head.http_version = "3"
         head.complete = complete
-        if verdict > 0:
+        if verdict > 0 and head.host:
             self.answer_early(stream_id, head, verdict, complete)
-        elif verdict != GOOD or (complete and head.content_length > 0):
+        elif verdict != GOOD or not head.host or (complete and head.content_length > 0):
             self.answered = 0
             self.context.refused(self, head, 400, "malformed request")
             self.cut_stream(stream_id, wire.H3_MESSAGE_ERROR, False, complete)
             self.spend(RESETS)
         elif context.server_names and not context.serves(head.host):
             self.answer_early(stream_id, head, 421, complete)
-        elif context.max_body_size and head.content_length > context.max_body_size:
+        elif head.content_length > context.limits.max_body_size:
             self.answer_early(stream_id, head, 413, complete)
         elif head.protocol:
             self.new_websocket(stream_id, head)
@@ -256,9 +287,9 @@ class HTTP3Connection(HTTP3Control):
         return stream
 
     def open_stream(self, stream_id: int, head: HTTP2Head) -> HTTP2Stream:
-        path = self.quic.path
-        if path is not None and path[:2] != self.transport.client:
-            self.transport.client = (path[0], path[1])
+        client = self.quic.client
+        if client is not None and client[:2] != self.transport.client:
+            self.transport.client = (client[0], client[1])
             self.transport.scope_template = None
             self.endpoint.moved()
         if head.complete:

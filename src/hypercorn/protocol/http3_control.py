@@ -9,7 +9,7 @@ from typing import Any
 
 import pylsqpack
 
-from hypercorn.protocol.budgets import GLITCHES
+from hypercorn.protocol.budgets import DRAIN_WAIT, GLITCHES
 from hypercorn.protocol.flow import read_priority
 from hypercorn.protocol.http3_life import Endpoint, HTTP3Life, QUICTransport
 from hypercorn.protocol.ports import Context
@@ -40,9 +40,11 @@ class HTTP3Control(HTTP3Life):
 
     def __init__(self, transport: QUICTransport, context: Context, quic: ServerConnection, endpoint: Endpoint) -> None:
         super().__init__(transport, context, quic, endpoint)
-        self.decoder = pylsqpack.Decoder(TABLE, BLOCKED)
+        self.decoder: Any = None  # of field sections, once the handshake is over
         self.peer_streams: dict[int, int] = {}  # type of each unidirectional stream, by its id
         self.settings: dict[int, int] | None = None  # the peer's
+        self.push_limit = 0  # the highest push that the peer allows, and the first one that it takes no more
+        self.push_end = wire.LARGEST_VARINT
 
     def section_decoded(self, stream_id: int, reader: FrameReader, instructions: bytes, pairs: Any) -> None:
         """The fields of a section that had to wait are there."""
@@ -57,11 +59,12 @@ class HTTP3Control(HTTP3Life):
         settings = [
             (wire.MAX_TABLE_CAPACITY, TABLE),
             (wire.BLOCKED_STREAMS, BLOCKED),
-            (wire.MAX_FIELD_SECTION_SIZE, self.context.h2_max_header_list_size),
+            (wire.MAX_FIELD_SECTION_SIZE, self.context.limits.h2_max_header_list_size),
             (wire.RESERVED_SETTING, 1),
         ]
-        if self.context.websocket is not None:
+        if self.context.websocket is not None and self.context.websocket.extended_connect:
             settings.append((wire.ENABLE_CONNECT_PROTOCOL, 1))
+        self.decoder = pylsqpack.Decoder(TABLE, BLOCKED)
         self.open_control(wire.settings_frame(settings))
 
     def cancel_section(self, stream_id: int) -> None:
@@ -193,7 +196,7 @@ class HTTP3Control(HTTP3Life):
         if stream_id < 0:
             self.fail(H3_FRAME_ERROR, "malformed PRIORITY_UPDATE")
             return
-        if stream_id & 3 or stream_id >= self.next_id + 4 * self.context.h2_max_concurrent_streams * 2:
+        if stream_id & 3 or stream_id >= self.next_id + 4 * self.context.limits.h2_max_concurrent_streams * 2:
             self.fail(H3_ID_ERROR, "PRIORITY_UPDATE for no request")
             return
         stream: Any = self.streams.get(stream_id)
@@ -204,7 +207,7 @@ class HTTP3Control(HTTP3Life):
             if queued:
                 self.enqueue(stream)
         elif stream_id >= self.next_id or stream_id in self.gaps:
-            if len(self.priorities) < self.context.h2_max_concurrent_streams:
+            if len(self.priorities) < self.context.limits.h2_max_concurrent_streams:
                 self.priorities[stream_id] = payload[at:]
 
     def number_frame(self, event: int, payload: bytes) -> None:
@@ -218,5 +221,21 @@ class HTTP3Control(HTTP3Life):
         elif event == wire.F_CANCEL_PUSH:
             self.fail(H3_ID_ERROR, "nothing was pushed")
         elif event == wire.F_GOAWAY:
-            self.peer_leaving = True
-            self.close_if_done()
+            self.goaway_received(number)
+        elif number < self.push_limit:
+            self.fail(H3_ID_ERROR, "MAX_PUSH_ID has become smaller")
+        else:
+            self.push_limit = number
+
+    def goaway_received(self, number: int) -> None:
+        """GOAWAY: the client takes no pushes from this one on, and is about to leave (RFC 9114 section 5.2). Requests
+        that it has sent nevertheless are answered: the connection closes once nothing has come for a moment."""
+        if number > self.push_end:
+            self.fail(H3_ID_ERROR, "GOAWAY has become larger")
+            return
+        self.push_end = number
+        self.peer_leaving = True
+        now = self.context.runtime.now()
+        if self.idle_at > 0:
+            self.idle_at = now
+        self.wait_until(now + DRAIN_WAIT)

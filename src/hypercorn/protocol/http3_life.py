@@ -14,8 +14,10 @@ from hypercorn.protocol.budgets import DRAIN_WAIT, UPDATES, USEFUL
 from hypercorn.protocol.flow import Sender
 from hypercorn.protocol.http2_requests import HTTP2Requests
 from hypercorn.protocol.http3_stream import headers_frame
-from hypercorn.protocol.ports import Context, Runtime, Transport
+from hypercorn.protocol.pace import Pace, pace_of_unread
+from hypercorn.protocol.ports import Context, Transport
 from hypercorn.protocol.quic_server import ServerConnection
+from hypercorn.protocol.runtime import Runtime
 from hypercorn.wire.http2_tables import CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR
 from hypercorn.wire.http2_tables import FLOW_CONTROL_ERROR as FLOW_ERROR
 from hypercorn.wire.http2_tables import REFUSED_STREAM as REFUSED
@@ -106,8 +108,9 @@ class QUICTransport(Transport):
 
     def broken(self, error: Exception) -> None:
         connection: Any = self.connection
-        connection.deadline = 0.0
-        connection.endpoint.broken(error)
+        if connection is not None:
+            connection.deadline = 0.0
+            connection.endpoint.broken(error)
 
     def get_extra_info(self, name: str) -> Any:
         if name == "peername":
@@ -124,16 +127,18 @@ class QUICTransport(Transport):
 class HTTP3Life(HTTP2Requests):
     """An HTTP/3 connection without its frames."""
 
+    requests: int  # so far
+
     def __init__(self, transport: QUICTransport, context: Context, quic: ServerConnection, endpoint: Endpoint) -> None:
         super().__init__(transport, context)
         self.quic = quic
         self.endpoint = endpoint
         self.pairs = endpoint.pairs
-        self.encoder = pylsqpack.Encoder()
+        self.encoder: Any = None  # of field sections, once the handshake is over
         self.established = False
         self.opened_at = context.runtime.now()
         self.feeding: set[int] = set()  # streams of which QUIC may hold octets that were not sent
-        self.answered_early: dict[int, float] = {}  # streams answered before their requests ended: when that is cut off
+        self.rests: dict[int, tuple[Pace, bool]] = {}  # requests that go on after their responses: have they credit?
         self.readers: dict[int, Any] = {}  # frames of the streams that the peer has not ended
         self.control_id = self.encoder_id = self.decoder_id = -1
         self.next_id = 0  # requests below this one have begun, but for those in `gaps`
@@ -181,6 +186,7 @@ class HTTP3Life(HTTP2Requests):
     def open_control(self, settings: bytes) -> None:
         """The server's three streams (RFC 9114 section 6.2, RFC 9204 section 4.2)."""
         quic = self.quic
+        self.encoder = pylsqpack.Encoder()
         ids = []
         for kind in (S_CONTROL, S_ENCODER, S_DECODER):
             ids.append(quic.get_next_available_stream_id(is_unidirectional=True))
@@ -191,15 +197,17 @@ class HTTP3Life(HTTP2Requests):
         if self.lost:
             return
         now = self.context.runtime.now()
-        if self.idle_at < 0 and not self.streams:
+        if self.rests:
+            self.stop_unread(now)
+        if self.idle_at < 0 and not self.streams and not self.rests:
             self.idle_at = now
-            if self.context.keep_alive_timeout:
-                self.wait_until(now + self.context.keep_alive_timeout)
-        if self.answered_early:
-            self.stop_early(now)
+            self.wait_until(now + self.idle_limit())
         if self.closing:
             self.close_if_done()
         self.transmit(now)
+
+    def hand_over(self) -> None:
+        self.transmit(self.context.runtime.now())
 
     def transmit(self, now: float) -> None:
         """Gives QUIC what may leave now, the most urgent first, and has it sent."""
@@ -279,7 +287,7 @@ class HTTP3Life(HTTP2Requests):
         if stream.over:
             return
         if code == NO_ERROR and stream.local_done and not stream.remote_done:
-            self.answer_was_early(stream.id)
+            self.linger(stream)
             self.drop(stream)
             self.close_if_done()
             return
@@ -287,23 +295,49 @@ class HTTP3Life(HTTP2Requests):
         self.drop(stream)
         self.close_if_done()
 
-    def answer_was_early(self, stream_id: int) -> None:
-        """The rest of a request is of no use once its response was sent (RFC 9114 section 4.1.2). But browsers that are
-        told so before they have sent it take the request for failed, and repeat it: some more is read and dropped."""
-        self.readers.pop(stream_id, None)
-        context = self.context
-        now = context.runtime.now()
-        self.answered_early[stream_id] = now + context.linger_timeout
-        self.wait_until(now + context.linger_timeout)
-        if context.max_unread_body:
-            self.credit(stream_id, context.max_unread_body)
+    def keep_reading(self, sender: Sender) -> None:
+        self.reset_stream(sender, NO_ERROR)
 
-    def stop_early(self, now: float) -> None:
-        """Asks for no more of what is not read."""
-        for stream_id, when in list(self.answered_early.items()):
-            if now >= when or self.quic.exhausted(stream_id):
-                del self.answered_early[stream_id]
+    def linger(self, stream: Any) -> None:
+        """Reads and drops the rest of a request whose response was sent (RFC 9114 section 4.1.2), as over HTTP/2:
+        browsers that are told to stop before they have sent it take the request for failed. Where it is known to be
+        longer than `max_unread_body`, the client gets no credit for it, only time to read the response."""
+        context = self.context
+        limit = context.limits.max_unread_body
+        if not limit or not context.limits.linger_timeout:
+            self.stop_reading(stream.id, H3_NO_ERROR)
+            return
+        reader = self.readers.pop(stream.id, None)
+        if reader is not None and reader.blocked:
+            self.cancel_section(stream.id)
+        pace = pace_of_unread(context)
+        now = context.runtime.now()
+        pace.wait(now)
+        pace.run(now)
+        self.wait_until(pace.until())
+        credited = stream.content_length - stream.received <= limit
+        self.rests[stream.id] = (pace, credited)
+        if credited:
+            self.credit(stream.id, limit)
+
+    def rest_received(self, stream_id: int, size: int) -> None:
+        """Octets of a request whose response was sent."""
+        if stream_id in self.rests:
+            pace, _ = self.rests[stream_id]
+            pace.octets += size
+            pace.wait(self.context.runtime.now())
+
+    def stop_unread(self, now: float) -> None:
+        """Asks for no more of requests that went on for too long, and forgets those that have ended."""
+        quic = self.quic
+        for stream_id, (pace, credited) in list(self.rests.items()):
+            if quic.received(stream_id):
+                del self.rests[stream_id]
+            elif pace.late(now) or (credited and quic.exhausted(stream_id)):
+                del self.rests[stream_id]
                 self.stop_reading(stream_id, H3_NO_ERROR)
+        if not self.rests:
+            self.close_if_done()
 
     def cut_stream(self, stream_id: int, code: int, local_done: bool, remote_done: bool) -> None:
         """Ends the directions of a stream that have not ended."""
@@ -348,7 +382,7 @@ class HTTP3Life(HTTP2Requests):
         self.close_if_done()
 
     def close_if_done(self) -> None:
-        if not self.streams and (self.peer_leaving or self.final or self.closing):
+        if not self.streams and not self.rests and (self.final or self.closing):
             self.close()
 
     def close(self) -> None:
@@ -362,8 +396,8 @@ class HTTP3Life(HTTP2Requests):
         if self.quic.delivered():
             self.endpoint.transmit(self.context.runtime.now())  # GOAWAY, which CONNECTION_CLOSE would cut off
             self.finish(H3_NO_ERROR, "")
-        elif not self.close_at and self.context.write_timeout:
-            self.close_at = self.context.runtime.now() + self.context.write_timeout
+        elif not self.close_at:
+            self.close_at = self.context.runtime.now() + self.context.limits.write_timeout
             self.wait_until(self.close_at)
 
     def finish(self, code: int, reason: str) -> None:
@@ -404,7 +438,6 @@ class HTTP3Life(HTTP2Requests):
         self.transport.end_turn_soon()
 
     def check_peer(self, now: float) -> None:
-        context = self.context
         if not self.established:
             if now >= self.opened_at + HANDSHAKE_WAIT:
                 self.finish(H3_NO_ERROR, "the handshake took too long")
@@ -412,9 +445,10 @@ class HTTP3Life(HTTP2Requests):
                 self.wait_until(self.opened_at + HANDSHAKE_WAIT)
             return
         self.check_heads(now)
-        self.stop_early(now)
-        for when in self.answered_early.values():
-            self.wait_until(when)
+        if self.rests:
+            self.stop_unread(now)
+        for pace, _ in self.rests.values():
+            self.wait_until(pace.until())
         if self.drain_at and now >= self.drain_at:
             self.finish_drain()
         elif self.drain_at:
@@ -427,19 +461,22 @@ class HTTP3Life(HTTP2Requests):
                 return
             self.wait_until(self.close_at)
         if self.streams:
-            if context.h2_ping_interval:
-                self.check_alive(now)
-        elif self.idle_at > 0 and context.keep_alive_timeout:
-            if now < self.idle_at + context.keep_alive_timeout:
-                self.wait_until(self.idle_at + context.keep_alive_timeout)
+            self.check_alive(now)
+        elif self.idle_at > 0:
+            if now < self.idle_at + self.idle_limit():
+                self.wait_until(self.idle_at + self.idle_limit())
             elif not self.closing:
                 self.close()
 
+    def idle_limit(self) -> float:
+        """Seconds that the connection may be without a request: until the first, as long as a first head may take."""
+        limits = self.context.limits
+        limit = limits.keep_alive_timeout if self.requests else max(limits.keep_alive_timeout, limits.header_timeout)
+        return min(limit, DRAIN_WAIT) if self.peer_leaving else limit
+
     def check_heads(self, now: float) -> None:
         """Streams whose request did not begin in time."""
-        timeout = self.context.header_timeout
-        if not timeout:
-            return
+        timeout = self.context.limits.header_timeout
         for stream_id, reader in list(self.readers.items()):
             if stream_id & 3 or stream_id in self.streams:
                 continue
@@ -451,17 +488,18 @@ class HTTP3Life(HTTP2Requests):
     def check_alive(self, now: float) -> None:
         """Asks a silent peer whether it is there, so that QUIC's own timeout is never a slow application's."""
         context = self.context
-        silence = min(context.h2_ping_interval, self.quic.idle_timeout / 2)
+        if context.limits.h2_ping_interval == float("inf"):
+            return
+        silence = min(context.limits.h2_ping_interval, self.quic.idle_timeout / 2)
         if self.pinged_at:
-            if context.h2_ping_timeout and now >= self.pinged_at + context.h2_ping_timeout:
+            if now >= self.pinged_at + context.limits.h2_ping_timeout:
                 self.finish(H3_NO_ERROR, "no answer")
-            elif context.h2_ping_timeout:
-                self.wait_until(self.pinged_at + context.h2_ping_timeout)
+            else:
+                self.wait_until(self.pinged_at + context.limits.h2_ping_timeout)
         elif now >= self.heard_at + silence:
             self.pinged_at = now
             self.quic.send_ping(0)
-            if context.h2_ping_timeout:
-                self.wait_until(now + context.h2_ping_timeout)
+            self.wait_until(now + context.limits.h2_ping_timeout)
         else:
             self.wait_until(self.heard_at + silence)
 
@@ -471,11 +509,10 @@ class HTTP3Life(HTTP2Requests):
             self.opened_at = min(self.opened_at, now + DRAIN_WAIT - HANDSHAKE_WAIT)  # it may still become something
             self.wait_until(now + DRAIN_WAIT)
             return
-        if not self.streams and 0 <= self.idle_at < now - self.context.idle_grace:
+        if not self.streams and 0 <= self.idle_at < now - self.context.limits.idle_grace:
             self.close()
             return
         self.drain()
         for stream in list(self.streams.values()):
-            socket = getattr(stream, "socket", None)
-            if socket is not None:
-                socket.shutdown()
+            one: Any = stream
+            one.shutdown()

@@ -2,7 +2,7 @@ cimport cython
 
 from hypercorn.protocol.ports cimport Context
 
-cdef double BLOCKED, AGAIN
+cdef double BLOCKED, AGAIN, NEVER
 cdef double BURST
 
 cdef class Pace:
@@ -19,7 +19,9 @@ cdef class Pace:
     cpdef bint late(self, double now) except -1
     cpdef bint late_with(self, long long waiting, long long taken, double now) except -1
 
-@cython.locals(pace=Pace, grace=double)
+@cython.locals(pace=Pace, grace=double, pause=double)
 cpdef Pace pace_of_body(Context context, double rate)
+@cython.locals(pace=Pace, grace=double)
+cpdef Pace pace_of_unread(Context context)
 @cython.locals(pace=Pace, rate=double, seconds=double)
 cpdef Pace pace_of_output(Context context)

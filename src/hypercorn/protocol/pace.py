@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 BURST = 65536  # octets of output that a peer may be behind: kernels make room for many at once
 BLOCKED = 1.0  # seconds by which a look at the account comes too late only where the event loop stood still
+NEVER = float("inf")
 AGAIN = 0.1  # seconds that it then gets, so that what came meanwhile is read first
 
 
@@ -21,7 +22,7 @@ class Pace:
     """One body, or one time in which output waits.
 
     rate: octets a second; 0: any
-    timeout: seconds without any progress; 0: any
+    timeout: seconds without any progress; infinity: any
     most: seconds that may be saved up
     """
 
@@ -46,7 +47,7 @@ class Pace:
 
     def wait(self, now: float) -> None:
         """From now on any progress has to come within the time for it."""
-        self.silent_at = now + self.timeout if self.timeout else 0.0
+        self.silent_at = now + self.timeout
 
     def run(self, now: float) -> None:
         """From now on the rate counts."""
@@ -99,15 +100,25 @@ class Pace:
 def pace_of_body(context: Context, rate: float) -> Pace:
     """For a request's body. What is sent fast buys no more time than a pause may last."""
     pace = Pace.__new__(Pace)
-    grace = context.min_rate_grace
-    pace.open(rate, grace, context.body_timeout, max(grace, context.body_timeout))
+    grace = context.limits.min_rate_grace
+    pause = context.limits.body_timeout
+    pace.open(rate, grace, pause, max(grace, pause) if pause < NEVER else grace)
+    return pace
+
+
+def pace_of_unread(context: Context) -> Pace:
+    """For the rest of a request whose response was sent: it is only read so that the client sees that response."""
+    pace = Pace.__new__(Pace)
+    limits = context.limits
+    grace = limits.min_rate_grace
+    pace.open(limits.min_receive_rate, grace, limits.linger_timeout, max(grace, limits.linger_timeout))
     return pace
 
 
 def pace_of_output(context: Context) -> Pace:
     """For output, of which a peer may be a burst behind."""
     pace = Pace.__new__(Pace)
-    rate = context.min_send_rate
-    seconds = context.min_rate_grace + BURST / rate if rate else 0.0
-    pace.open(rate, seconds, context.write_timeout, seconds)
+    rate = context.limits.min_send_rate
+    seconds = context.limits.min_rate_grace + BURST / rate if rate else 0.0
+    pace.open(rate, seconds, context.limits.write_timeout, seconds)
     return pace

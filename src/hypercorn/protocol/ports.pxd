@@ -1,23 +1,14 @@
 cimport cython
 
 from hypercorn.metrics.counters cimport Counters
+from hypercorn.protocol.limits cimport Limits
+from hypercorn.protocol.runtime cimport Runtime
 from hypercorn.wire.head cimport RequestHead
 from hypercorn.wire.http1 cimport FieldEncoder, HeadMemory
 from hypercorn.wire.http2_writer cimport FieldLines
 
-cdef Py_ssize_t GATHER
-
-cdef class Runtime:
-    cpdef double now(self) except? -1
-    cpdef call_soon(self, callback)
-    cpdef call_at(self, double when, callback)
-    cpdef spawn(self, coroutine)
-    cpdef cancel(self, call)
-    cpdef call_over(self, call, error)
-    cpdef waiter(self)
-    cpdef wake(self, waiter)
-    cpdef parking(self)
-    cpdef resume(self, waiter)
+cdef Py_ssize_t GATHER, TRUSTED
+cdef double TOGETHER, TURN
 
 cdef class Transport:
     cdef public Runtime runtime
@@ -27,17 +18,29 @@ cdef class Transport:
     cdef public Py_ssize_t gather
     cdef public bint corked
     cdef public bint scheduled
-    cdef public bint deferred
+    cdef public bint deferred, reading_paused, writing_paused
+    cdef public bint again
+    cdef public bint queued
+    cdef public double turn_at
+    cdef public double left_at
     cdef public object client
     cdef public object server
     cdef public str scheme
     cdef public object scope_template
     cdef public dict tls
     cdef public bint trusted
+    @cython.locals(predecessor=Connection)
+    cpdef hand_over(self, Connection successor, bytes rest=*)
     @cython.locals(connection=Connection)
     cpdef received(self, bytes data)
     cpdef write(self, bytes data)
     cpdef bint cork(self) except -1
+    cpdef bint overdue(self) except -1
+    cpdef turn_soon(self)
+    cpdef next_turn(self)
+    @cython.locals(slow=bint)
+    cpdef wrote(self, bint began, bint last)
+    cpdef leave(self)
     cpdef bint begin_with_others(self, Stream stream) except -1
     cpdef end_turn_soon(self)
     cpdef end_turn(self)
@@ -58,11 +61,14 @@ cdef class Connection:
     cdef public double deadline
     cdef public Py_ssize_t answered
     cpdef data_received(self, bytes data)
+    cpdef take_over(self, bytes rest)
+    cpdef retire(self)
     cpdef eof_received(self)
     cpdef connection_lost(self)
     cpdef pause_writing(self)
     cpdef resume_writing(self)
     cpdef turn_ended(self)
+    cpdef hand_over(self)
     cpdef expired(self, double now)
     cpdef shutdown(self)
     cpdef abort(self)
@@ -79,7 +85,6 @@ cdef class Connection:
     cpdef Connection accept(self, Stream stream, headers, extension)
     cpdef wanted(self, Stream stream)
     cpdef taken(self, Stream stream, Py_ssize_t size)
-    cpdef began(self, Stream stream)
     cpdef finished(self, Stream stream)
 
 cdef class Stream:
@@ -98,33 +103,18 @@ cdef class Stream:
 
 cdef class Context:
     cdef public Runtime runtime
+    cdef public Limits limits
     cdef public FieldEncoder encoder
     cdef public HeadMemory heads
     cdef public FieldLines fields
-    cdef public Py_ssize_t h2_max_concurrent_streams, h2_max_frame_size, h2_max_header_list_size, h2_max_resets
-    cdef public long long h2_stream_window, h2_max_stream_window, h2_connection_window
-    cdef public double h2_ping_interval, h2_ping_timeout
     cdef public bint terminating
     cdef public Counters counters
     cdef public bint keep_case
     cdef public bint secure_alt_svc
     cdef public bytes keep_alive_hint
-    cdef public bint http2
+    cdef public bint http2, h2c_upgrade
     cdef public object websocket
     cdef public frozenset server_names
-    cdef public Py_ssize_t max_request_line_size
-    cdef public Py_ssize_t max_header_size
-    cdef public Py_ssize_t max_header_count
-    cdef public long long max_body_size
-    cdef public long long max_unread_body
-    cdef public long long keep_alive_max_requests
-    cdef public double header_timeout
-    cdef public double body_timeout
-    cdef public double keep_alive_timeout
-    cdef public double idle_grace
-    cdef public double write_timeout
-    cdef public double linger_timeout
-    cdef public double min_receive_rate, min_send_rate, min_rate_grace
     cdef public double next_sweep
     cpdef bint serves(self, bytes host) except -1
     cpdef Stream open_http(self, Connection connection, RequestHead head)

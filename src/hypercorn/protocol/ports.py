@@ -6,7 +6,7 @@ opens. They are classes rather than typing protocols so that, compiled, a call a
     transport -> connection   data_received  eof_received  connection_lost  pause_writing  resume_writing
     connection -> transport   write  close  abort  write_eof  pause_reading  resume_reading  get_extra_info
     connection -> stream      body_received  disconnected  writable  message_received  closed
-    stream -> connection      start  body  trailers  hint  push  reset  wanted  accept  taken  began  finished
+    stream -> connection      start  body  trailers  hint  push  reset  wanted  accept  taken  finished
 
 No method of these blocks, and none raises because of a peer.
 """
@@ -17,6 +17,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from hypercorn.metrics.counters import Counters
+from hypercorn.protocol.limits import Limits
+from hypercorn.protocol.runtime import Runtime
+from hypercorn.protocol.turns import TOGETHER, TRUSTED, TURN
 from hypercorn.wire.head import RequestHead
 from hypercorn.wire.http1 import FieldEncoder, HeadMemory
 from hypercorn.wire.http2_writer import FieldLines
@@ -24,67 +27,26 @@ from hypercorn.wire.http2_writer import FieldLines
 GATHER = 65536  # bytes gathered before a write leaves even though its turn has not ended
 
 
-class Runtime:
-    """Time, tasks and waiting, as one event loop offers them."""
-
-    __slots__ = ()
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-        raise NotImplementedError
-
-    def call_soon(self, callback: Callable[[], object]) -> None:
-        """Runs `callback` once the current task step has ended."""
-        raise NotImplementedError
-
-    def call_at(self, when: float, callback: Callable[[], object]) -> Any:
-        """Runs `callback` at `when` (seconds of `now`); the result has `cancel()`."""
-        raise NotImplementedError
-
-    def spawn(self, coroutine: Any) -> Any:
-        """Runs an application call in a task of its own, in a fresh copy of the server's context variables. Returns
-        what `cancel` takes, or None where the call has ended already."""
-        raise NotImplementedError
-
-    def call_over(self, call: Any, error: BaseException | None) -> None:
-        """A call that `spawn` gave a task to is about to end, with `error` or without."""
-
-    def cancel(self, call: Any) -> None:
-        """Cancels an application call that `spawn` started; does nothing to one that has ended."""
-        raise NotImplementedError
-
-    def waiter(self) -> Any:
-        """An awaitable that `wake` ends once; one task may await it."""
-        raise NotImplementedError
-
-    def wake(self, waiter: Any) -> None:
-        """Ends a waiter; does nothing to one that has ended."""
-        raise NotImplementedError
-
-    def parking(self) -> Any:
-        """A waiter for `resume`."""
-        return self.waiter()
-
-    def resume(self, waiter: Any) -> None:
-        """Ends a waiter and lets its task go on before this returns, where the loop allows it; else like `wake`."""
-        self.wake(waiter)
-
-
 class Transport:
     """Bytes to and from one peer. Writes of one turn are gathered and leave together when the turn ends.
 
-    A turn is one batch of input, or one step of an application's task. A write outside of both schedules the end of
-    a turn of its own, so nothing is held back longer than until the current step has ended.
+    A turn is one batch of input, with the first steps of the applications that it comes to. What an application writes
+    in a later step leaves with the last message of its response, before the application waits for the server, or when
+    it was gathered for TOGETHER seconds; else in the loop's next round.
     """
 
     __slots__ = (
+        "again",
         "client",
         "connection",
         "corked",
         "deferred",
         "gather",
+        "left_at",
         "out",
         "out_size",
+        "queued",
+        "reading_paused",
         "runtime",
         "scheduled",
         "scheme",
@@ -92,6 +54,8 @@ class Transport:
         "server",
         "tls",
         "trusted",
+        "turn_at",
+        "writing_paused",
     )
 
     def __init__(self, runtime: Runtime) -> None:
@@ -102,7 +66,13 @@ class Transport:
         self.gather = GATHER
         self.corked = False
         self.scheduled = False
+        self.reading_paused = False  # the connection has asked for no more input
+        self.writing_paused = False  # it was told that too much output waits
         self.deferred = False  # the turn ends when those end that began together with it
+        self.again = False  # something waits for the end of the turn
+        self.queued = False  # waits for a turn, as its last one was cut short
+        self.turn_at = 0.0  # when the turn began
+        self.left_at = 0.0  # when it began, or what an application's step gathers first, or output left last
         # What a scope says of the transport (ASGI HTTP scope): `client`, `server` and `scheme`.
         self.client: tuple[str, int] | None = None
         self.server: tuple[str, int | None] | None = None
@@ -111,12 +81,31 @@ class Transport:
         self.trusted = False  # the peer is a proxy whose forwarding fields count
         self.scope_template: Any = None  # what the scopes of its requests have in common
 
+    def hand_over(self, successor: Connection, rest: bytes = b"") -> None:
+        """Puts `successor` on the transport, in the place of the connection that is there, if any.
+
+        Every change of protocol is this one operation: prior knowledge, `Upgrade: h2c`, WebSocket, the end of a PROXY
+        header, and of a TLS handshake. The connection that was there waits for nothing any more, and its deadline is
+        off; its successor's is swept from now on. The successor learns whether output waits and whether the server
+        goes down, and gets `rest`, the bytes that were received and not used. Reading goes on where it was paused.
+        """
+        predecessor = self.connection
+        self.connection = successor
+        successor.context.replaced(predecessor, successor)
+        if predecessor is not None:
+            predecessor.retire()
+        if self.writing_paused:
+            successor.pause_writing()
+        if self.reading_paused:
+            self.resume_reading()
+        successor.take_over(rest)
+
     def received(self, data: bytes) -> None:
         """Hands bytes of the peer up: a turn."""
         connection = self.connection
         if connection is None:
             return
-        self.corked = True
+        self.cork()
         connection.data_received(data)
         if not self.deferred:
             self.end_turn()
@@ -135,7 +124,54 @@ class Transport:
         if self.corked:
             return False
         self.corked = True
+        self.turn_at = self.runtime.now()
+        if not self.scheduled:  # else an application's step has written before, and the loop has not had its turn since
+            self.left_at = self.turn_at
         return True
+
+    def overdue(self) -> bool:
+        """True where the steps of applications in this turn took so long that others should have theirs."""
+        return self.runtime.stepped_at - self.turn_at > TURN
+
+    def turn_soon(self) -> None:
+        """Goes on in another turn, after others had theirs: `turn_ended` of the connection is called then."""
+        if not self.queued:
+            self.queued = True
+            self.runtime.turn_soon(self)
+
+    def next_turn(self) -> None:
+        """That turn."""
+        self.queued = False
+        if self.cork():  # else a loop runs inside of a step of its turn, whose end goes on
+            self.end_turn()
+
+    def wrote(self, began: bool, last: bool) -> None:
+        """An application has written. `began`: outside of a turn, in one that `cork` began for that; `last`: and it has
+        no more to write."""
+        if began:
+            self.corked = False
+        if not self.again and not self.out:
+            return
+        slow = False
+        if last and (began or self.runtime.brisk < TRUSTED):
+            self.leave()
+        elif self.runtime.now() - self.left_at > TOGETHER:
+            slow = True
+            self.leave()
+        # A slow step has its turn ended, too, so that what it writes next leaves at once.
+        if began and (slow or self.again or self.out):
+            self.end_turn_soon()
+
+    def leave(self) -> None:
+        """Hands what was gathered to the kernel before the turn ends."""
+        self.left_at = self.runtime.now()
+        try:
+            if self.connection is not None:
+                self.connection.hand_over()
+            if self.out:
+                self.flush()
+        except Exception as error:
+            self.broken(error)
 
     def begin_with_others(self, stream: Stream) -> bool:
         """Begins a stream together with those of other connections in this turn, where the transport does that. False:
@@ -144,14 +180,17 @@ class Transport:
 
     def end_turn_soon(self) -> None:
         """Sees to it that a turn ends when the current step has ended."""
-        if not self.corked and not self.scheduled:
+        if self.corked:
+            self.again = True
+        elif not self.scheduled:
             self.scheduled = True
             self.runtime.call_soon(self.end_turn)
 
     def end_turn(self) -> None:
         """Ends the turn: the connection goes on with what was waiting, then the output leaves."""
-        self.scheduled = False
-        self.corked = True
+        self.scheduled = self.again = False
+        if not self.corked:
+            self.cork()
         connection = self.connection
         try:
             if connection is not None:
@@ -251,6 +290,17 @@ class Connection:
         transport, and the bytes that are left."""
         raise NotImplementedError
 
+    def take_over(self, rest: bytes) -> None:
+        """It stands on its transport from now on. `rest`: what was received before and is not used."""
+        if self.context.terminating:
+            self.shutdown()
+        if rest:
+            self.data_received(rest)
+
+    def retire(self) -> None:
+        """Another connection has taken its place: no call of the transport follows."""
+        self.deadline = 0.0
+
     def eof_received(self) -> None:
         """The peer sends no more."""
         raise NotImplementedError
@@ -269,6 +319,9 @@ class Connection:
 
     def turn_ended(self) -> None:
         """A turn is about to end: go on with what waited for it."""
+
+    def hand_over(self) -> None:
+        """Gives the transport what was written and is kept here."""
 
     # -- from the runtime
 
@@ -344,9 +397,6 @@ class Connection:
     def taken(self, stream: Stream, size: int) -> None:
         """The application took bytes of the body: the peer may send as many more, where the version counts them."""
 
-    def began(self, stream: Stream) -> None:
-        """The application's first step begins."""
-
     def finished(self, stream: Stream) -> None:
         """The application's call has ended."""
 
@@ -414,47 +464,26 @@ class Context:
     """What all connections of one worker share: the limits as numbers, the runtime, and the floors above."""
 
     __slots__ = (
-        "body_timeout",
         "counters",
         "encoder",
         "fields",
-        "h2_connection_window",
-        "h2_max_concurrent_streams",
-        "h2_max_frame_size",
-        "h2_max_header_list_size",
-        "h2_max_resets",
-        "h2_max_stream_window",
-        "h2_ping_interval",
-        "h2_ping_timeout",
-        "h2_stream_window",
-        "header_timeout",
+        "h2c_upgrade",
         "heads",
         "http2",
-        "idle_grace",
         "keep_alive_hint",
-        "keep_alive_max_requests",
-        "keep_alive_timeout",
         "keep_case",
-        "linger_timeout",
-        "max_body_size",
-        "max_header_count",
-        "max_header_size",
-        "max_request_line_size",
-        "max_unread_body",
-        "min_rate_grace",
-        "min_receive_rate",
-        "min_send_rate",
+        "limits",
         "next_sweep",
         "runtime",
         "secure_alt_svc",
         "server_names",
         "terminating",
         "websocket",
-        "write_timeout",
     )
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, limits: Limits) -> None:
         self.runtime = runtime
+        self.limits = limits
         self.terminating = False
         self.counters: Counters | None = None  # where this worker counts
         self.encoder = FieldEncoder()
@@ -463,36 +492,12 @@ class Context:
         self.server_names: frozenset[bytes] = frozenset()  # lower-case hosts that are served; empty: any
         self.secure_alt_svc = False  # the alt-svc fields are not for responses without TLS
         self.next_sweep = float("inf")  # when the deadlines are looked at next
-        # 0 means "no limit" throughout.
-        self.max_request_line_size = 8192
-        self.max_header_size = 16384
-        self.max_header_count = 100
-        self.max_body_size = 0
-        self.max_unread_body = 65536
         # The end of a head whose connection is kept: with a Keep-Alive field, where that is wanted (RFC 2068 19.7.1.1).
         self.keep_alive_hint = b"\r\n"
-        self.keep_alive_max_requests = 0
-        self.header_timeout = 10.0
-        self.body_timeout = 30.0
-        self.keep_alive_timeout = 5.0
-        self.idle_grace = 1.0  # how long after its last use an idle connection stays when the server goes down
-        self.write_timeout = 60.0
-        self.min_receive_rate = 240.0  # octets a second of a request body
-        self.min_send_rate = 240.0  # octets a second of output that waits
-        self.min_rate_grace = 5.0  # seconds before either counts
-        self.linger_timeout = 2.0
         self.keep_case = False
-        self.websocket: Any = None  # protocol.limits.WebSocketSettings, or None: no WebSockets
-        self.http2 = True  # served with prior knowledge, and by Upgrade
-        self.h2_max_concurrent_streams = 100
-        self.h2_max_frame_size = 16384
-        self.h2_max_header_list_size = 65536
-        self.h2_stream_window = 65535
-        self.h2_max_stream_window = 1048576
-        self.h2_connection_window = 4194304
-        self.h2_max_resets = 1000
-        self.h2_ping_interval = 30.0
-        self.h2_ping_timeout = 20.0
+        self.websocket: Any = None  # protocol.websocket_settings.WebSocketSettings, or None: no WebSockets
+        self.http2 = True  # served with prior knowledge
+        self.h2c_upgrade = False  # ... and by Upgrade (RFC 7540 section 3.2), to peers that are no proxies
 
     def log_fault(self, error: Exception) -> None:
         """One record of a fault of the server that ended a connection."""
@@ -524,8 +529,8 @@ class Context:
         """Opens the stream of a WebSocket whose `handshake` (protocol.handshake.Handshake) is in order."""
         raise NotImplementedError
 
-    def replaced(self, connection: Connection, successor: Connection) -> None:
-        """A connection went on as another."""
+    def replaced(self, connection: Connection | None, successor: Connection) -> None:
+        """A transport has a connection, in the place of another or as its first."""
         raise NotImplementedError
 
     def arm(self, deadline: float) -> None:

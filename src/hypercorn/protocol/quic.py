@@ -34,12 +34,14 @@ from hypercorn.protocol.budgets import Budget
 from hypercorn.protocol.http3 import HTTP3Connection
 from hypercorn.protocol.http3_life import QUICTransport
 from hypercorn.protocol.ports import Connection, Context
+from hypercorn.protocol.quic_flights import FirstFlights
 from hypercorn.protocol.quic_server import ID_LENGTH, PROBES, ConnectionIds, ServerConnection
 from hypercorn.wire.http3 import H3_INTERNAL_ERROR, FieldPairs
 
 LONG = 0x80  # the header form bit
 RESET_FLOOR = 43  # octets of a packet that a stateless reset may answer (RFC 9000 section 10.3.3)
 STRAY_BURST, STRAY_RATE = 200.0, 100.0  # answers to datagrams that belong to no connection: at once, and in a second
+UNFINISHED = 16  # handshakes under way from which on a connection is made for a whole ClientHello only
 TICK = 0.005  # seconds
 REPEATS = 16  # times that CONNECTION_CLOSE is repeated at the most (RFC 9000 section 10.2.1)
 
@@ -112,19 +114,22 @@ class Peer:
                 self.send(self.last_words)
             return
         self.port = port
-        self.quic.receive_datagram(data, address, now)
-        self.connection.heard_at = now
+        try:
+            self.quic.receive_datagram(data, address, now)
+            self.connection.heard_at = now
+        except Exception as error:
+            self.broken(error)
 
     def turn(self, now: float) -> None:
         """Uses what was received, or what the timer brought, and sends what follows of it."""
-        connection = self.connection
+        connection, quic = self.connection, self.quic  # a fault in the turn has them forgotten
         try:
             transport = connection.transport
             began = transport.cork()
             connection.work(now)
             if began:
                 transport.end_turn()
-            if self.quic.closing and self.open:
+            if quic.closing and self.open:
                 connection.gone()
         except Exception as error:
             self.broken(error)
@@ -132,6 +137,8 @@ class Peer:
     def broken(self, error: Exception) -> None:
         """A fault of this server or its library: it ends this connection and no other."""
         self.endpoint.log.log_error("An HTTP/3 connection ended in an internal error", exc_info=error)
+        if self not in self.endpoint.peers:
+            return  # another fault has ended it
         self.connection.transport.corked = False
         try:
             self.connection.finish(H3_INTERNAL_ERROR, "")
@@ -183,11 +190,17 @@ class Peer:
             self.endpoint.ended(self)
 
     def forget(self) -> None:
-        """Nothing is repeated any more."""
+        """Nothing is repeated any more. No object of the connection refers to itself, so its memory is free at once."""
+        if self not in self.endpoint.peers:
+            return
         for connection_id in self.ids:
             self.endpoint.table.pop(connection_id, None)
         self.ids.clear()
         self.endpoint.forgotten(self)
+        self.quic.release()
+        self.connection.transport.connection = None
+        del self.quic, self.connection
+        self.last_words = []
 
 
 class QUICEndpoint:
@@ -219,6 +232,7 @@ class QUICEndpoint:
         self.table: dict[bytes, Peer] = {}
         self.peers: set[Peer] = set()
         self.half_open: set[Peer] = set()
+        self.flights = FirstFlights(context.runtime)
         self.parked: dict[Peer, None] = {}  # those that wait for a port to take more
         now = context.runtime.now()
         self.strays = Budget(STRAY_BURST, STRAY_RATE, now)
@@ -235,17 +249,14 @@ class QUICEndpoint:
         now = self.context.runtime.now()
         touched: dict[Peer, None] = {}
         for data, address in batch:
-            peer: Peer | None = None
             try:
                 peer = self.peer_of(port, data, address, now)
-                if peer is not None:
-                    touched[peer] = None
-                    peer.receive(data, address, port, now)
             except Exception as error:
-                if peer is None:
-                    self.log.log_error("A datagram could not be used", exc_info=error)
-                else:
-                    peer.broken(error)
+                self.log.log_error("A datagram could not be used", exc_info=error)
+                continue
+            if peer is not None:
+                touched[peer] = None
+                peer.receive(data, address, port, now)
         for peer in touched:
             if peer.open:
                 peer.turn(now)
@@ -281,7 +292,7 @@ class QUICEndpoint:
                 return None  # after the first one, and after a Retry, it names the worker that has answered
             if self.context.terminating and self.passed_on(port, data, address, destination):
                 return None
-            return self.admit(port, header, address, now)
+            return self.admit(port, header, data, address, now)
         if header.packet_type == QuicPacketType.HANDSHAKE:
             self.forwarded(port, data, address, destination)
         return None
@@ -329,7 +340,7 @@ class QUICEndpoint:
 
     # -- who may come in
 
-    def admit(self, port: DatagramPort, header: QuicHeader, address: Any, now: float) -> Peer | None:
+    def admit(self, port: DatagramPort, header: QuicHeader, data: bytes, address: Any, now: float) -> Peer | None:
         """A connection for the first packet of a client, or None: it was refused, or has to prove its address."""
         if self.context.terminating or len(self.peers) >= self.max_connections or self.full():
             if self.may_answer(now):
@@ -350,8 +361,29 @@ class QUICEndpoint:
             return None
         if len(header.destination_cid) < 8:
             return None  # RFC 9000 section 7.2
+        before: list[bytes] = []
+        if len(self.half_open) >= UNFINISHED:
+            flight = self.flights.add(header, data, address, now)
+            if flight is None:
+                return None
+            before = flight
+        peer = self.open(port, header, address, now, original, retry)
+        for one in before:
+            peer.receive(one, address, port, now)
+        return peer
+
+    def open(
+        self,
+        port: DatagramPort,
+        header: QuicHeader,
+        address: Any,
+        now: float,
+        original: bytes,
+        retry: bytes | None,
+    ) -> Peer:
+        """A connection."""
         peer = Peer(self, port)
-        quic = ServerConnection(self.fresh(now), self.context, self.ids, original, retry, peer.issued)
+        quic = ServerConnection(self.fresh(now), self.context, self.ids, original, retry, peer.issued, self.log)
         transport = QUICTransport(self.context.runtime, quic, (address[0], address[1]), port.server)
         connection = HTTP3Connection(transport, self.context, quic, peer)
         transport.connection = connection
@@ -361,7 +393,10 @@ class QUICEndpoint:
         peer.issued(header.destination_cid)
         self.peers.add(peer)
         self.half_open.add(peer)
-        self.opened(connection)
+        try:
+            self.opened(connection)
+        except Exception as error:
+            peer.broken(error)
         return peer
 
     def retry(self, port: DatagramPort, header: QuicHeader, address: Any, now: float) -> None:
@@ -456,6 +491,7 @@ class QUICEndpoint:
         for peer in list(self.peers):
             peer.ended()
             peer.forget()
+        self.flights.close()
         self.stop_timer()
 
     def stop_timer(self) -> None:

@@ -32,7 +32,7 @@ SHORT_HEADER = QuicPacketType.ONE_RTT
 def bulk(connection: ServerConnection, now: float) -> list[tuple[bytes, Any]] | None:
     """The datagrams of a run of full packets, as far as they may leave now; None where aioquic has to write."""
     ready = quiet(connection, now) if KNOWN else None
-    if not ready:
+    if not ready or connection._loss.congestion_window < connection._max_datagram_size:
         return None
     run = Run(connection, now)
     if not run.is_due():

@@ -21,7 +21,6 @@ from aioquic._buffer import Buffer
 from aioquic.quic.connection import (
     CONNECTION_LIMIT_FRAME_CAPACITY,
     MAX_STREAM_DATA_FRAME_CAPACITY,
-    QuicConnection,
     QuicConnectionId,
     QuicReceiveContext,
 )
@@ -33,10 +32,12 @@ from aioquic.quic.stream import QuicStream
 from hypercorn.net.quic_tls import ServerConfiguration
 from hypercorn.protocol.ports import Context
 from hypercorn.protocol.quic_bulk import bulk
+from hypercorn.protocol.quic_receive import Receiver, ReceivingConnection
 
 ID_LENGTH = 10  # octets of a connection id: two for the worker, eight of chance
 UNI_STREAMS = 8  # unidirectional streams of the peer: control, two of QPACK, and some that are of no use
 UNI_WINDOW = 65536
+HELLO = 1024  # octets of a ServerHello, or of a session ticket, at the most
 SEAL = 16  # octets of a token that prove it
 TOKEN_LIFE = 30.0  # seconds: clients send a token back at once
 HOST_IDS = 8  # connection ids that a peer gets at the most
@@ -87,8 +88,12 @@ class ConnectionIds:
         return hmac.digest(self.key, connection_id, sha256)[:16]
 
 
-class ServerConnection(QuicConnection):
-    """A connection that a client has opened. `context` has the limits, `ids` names it."""
+def ignore(*_: Any) -> None:
+    """Takes the place of a callback of a connection that is over."""
+
+
+class ServerConnection(ReceivingConnection):
+    """A connection that a client has opened. `context` has the limits, `ids` names it, `log` is the error log."""
 
     def __init__(
         self,
@@ -98,17 +103,20 @@ class ServerConnection(QuicConnection):
         original_id: bytes,
         retry_id: bytes | None,
         issued: Callable[[bytes], None],
+        log: Any,
     ) -> None:
         super().__init__(
+            log,
             configuration=configuration,
             original_destination_connection_id=original_id,
             retry_source_connection_id=retry_id,
         )
         self.settings = configuration
         self.ids = ids
+        self.host: str | None = None  # that the client has asked for
         self.issued = issued  # told of each id under which packets may come
         self.read = 0  # octets that came in order and were not given back to the connection's window
-        self.window = context.h2_connection_window
+        self.window = context.limits.h2_connection_window
         self.opened: set[int] = set()  # streams on which the peer takes more than it did
         self.probes = 0
         self.probing = False
@@ -121,7 +129,7 @@ class ServerConnection(QuicConnection):
         )
         self.host_cid = first
         self._local_initial_source_connection_id = first
-        self.most_streams = context.h2_max_concurrent_streams
+        self.most_streams = context.limits.h2_max_concurrent_streams
         self._local_max_streams_bidi.value = self._local_max_streams_bidi.sent = self.most_streams
         self._local_max_streams_uni.value = self._local_max_streams_uni.sent = UNI_STREAMS
         self._local_max_stream_data_uni = UNI_WINDOW
@@ -130,8 +138,14 @@ class ServerConnection(QuicConnection):
 
     @property
     def path(self) -> Any:
-        """The peer's address, as it is now (RFC 9000 section 9)."""
+        """The address that datagrams go to. Nobody may have answered there: `client` is who the peer is."""
         return self._network_paths[0].addr if self._network_paths else None
+
+    @property
+    def client(self) -> Any:
+        """The address where the peer has last shown that it receives what is sent to it (RFC 9000 section 9.3); None
+        before it has shown that anywhere."""
+        return next((path.addr for path in self._network_paths if path.is_validated), None)
 
     @property
     def closing(self) -> bool:
@@ -170,6 +184,11 @@ class ServerConnection(QuicConnection):
         """True where the peer has acknowledged every response."""
         return all(number & 3 or stream.sender.is_finished for number, stream in self._streams.items())
 
+    def received(self, stream_id: int) -> bool:
+        """True where the peer has sent all of a stream."""
+        stream = self._streams.get(stream_id)
+        return stream is None or stream.receiver.is_finished
+
     def exhausted(self, stream_id: int) -> bool:
         """True where the peer may not send any more on a stream, or has nothing left to send, and has the response."""
         stream = self._streams.get(stream_id)
@@ -184,11 +203,36 @@ class ServerConnection(QuicConnection):
             self._local_max_data.value += self.read
             self.read = 0
 
+    def was_reset(self, stream_id: int) -> None:
+        """The peer sends no more of a stream: what is missing of it does not hold the connection's window."""
+        stream = self._streams.get(stream_id)
+        receiver = None if stream is None else stream.receiver
+        if isinstance(receiver, Receiver):
+            self.took(receiver.missing())
+
     def credit(self, stream_id: int, size: int) -> None:
         """Lets the peer send more on a stream."""
         stream = self._streams.get(stream_id)
         if stream is not None and not stream.receiver.is_finished:
             stream.max_stream_data_local += size
+
+    def release(self) -> None:
+        """The connection is over: what it refers to no longer refers to it, so that its memory is free at once."""
+        self.issued = ignore
+        self._loss._send_probe = ignore
+        self.frames.clear()
+        self._cryptos.clear()
+        self._cryptos_initial.clear()
+        self._streams.clear()
+        self._streams_queue.clear()
+        self._events.clear()
+        for space in self._spaces.values():
+            space.sent_packets.clear()
+        engine: Any = getattr(self, "tls", None)
+        if engine is not None:
+            engine.alpn_cb = engine.update_traffic_key_cb = engine.new_session_ticket_cb = None
+            engine.get_session_ticket_cb = None
+            engine.__dict__.pop("_server_handle_hello", None)
 
     def judge_client(self) -> bool:
         """After the handshake: is the client who it should be? Ends the connection where not."""
@@ -199,9 +243,11 @@ class ServerConnection(QuicConnection):
         return not alert
 
     def client_hello(self, data: Buffer, *outputs: Buffer) -> None:
-        """The first message of TLS: its name (RFC 6066) says which certificate the client is shown."""
+        """The first message of TLS: its name (RFC 6066) says which certificate the client is shown, and whether it may
+        resume its session."""
         start = data.tell()
-        identity = self.settings.identity(tls.pull_client_hello(data).server_name)
+        self.host = tls.pull_client_hello(data).server_name
+        identity = self.settings.identity(self.host)
         data.seek(start)
         if identity is not None:
             self.tls.certificate, self.tls.certificate_chain, self.tls.certificate_private_key = identity
@@ -281,7 +327,10 @@ class ServerConnection(QuicConnection):
         """Datagrams have at most so many octets from now on."""
         self._max_datagram_size = size
         self._loss._pacer._max_datagram_size = size
-        setattr(self._loss._cc, "_max_datagram_size", size)  # noqa: B010  not every algorithm declares it
+        control: Any = self._loss._cc  # not every algorithm declares the size
+        control._max_datagram_size = size
+        # Two datagrams may be on their way at any time (RFC 9002 section 7.2): with less, none would leave.
+        control.congestion_window = max(control.congestion_window, 2 * size)
 
     def _parse_transport_parameters(self, data: bytes, from_session_ticket: bool = False) -> None:
         super()._parse_transport_parameters(data, from_session_ticket)
@@ -293,11 +342,17 @@ class ServerConnection(QuicConnection):
 
     def _initialize(self, peer_cid: bytes) -> None:
         super()._initialize(peer_cid)
+        # aioquic makes 48 KiB of buffers for what TLS writes: these are as long as that can be.
+        sizes = {tls.Epoch.HANDSHAKE: self.settings.handshake_size}
+        self._crypto_buffers = {epoch: Buffer(capacity=sizes.get(epoch, HELLO)) for epoch in self._crypto_buffers}
         self.tls._max_early_data = None  # no 0-RTT
         self.tls._request_client_certificate = self.settings.clients is not None
-        if self.settings.named:
-            engine: Any = self.tls
-            engine._server_handle_hello = self.client_hello
+        engine: Any = self.tls
+        engine._server_handle_hello = self.client_hello
+        if self.settings.clients is None:  # certificates of clients are shown and judged each time
+            sessions = self.settings.sessions
+            engine.new_session_ticket_cb = lambda ticket: sessions.keep(ticket, self.host)
+            engine.get_session_ticket_cb = lambda identity: sessions.take(identity, self.host)
 
     def _replenish_connection_ids(self) -> None:
         while len(self._host_cids) < min(HOST_IDS, self._remote_active_connection_id_limit):
@@ -318,7 +373,7 @@ class ServerConnection(QuicConnection):
         for limit, most, kind in ((bidi, self.most_streams, 0), (uni, UNI_STREAMS, 2)):
             limit.value = limit.sent
             if (limit.sent - limit.used) * 2 <= most:
-                open_now = sum(number & 3 == kind for number in self._streams)
+                open_now = sum(number & 3 == kind for ids in (self._streams, self.skipped) for number in ids)
                 limit.value = max(limit.sent, limit.used - open_now + most)
         return any(limit.value != limit.sent for limit in (self._local_max_data, bidi, uni))
 

@@ -43,11 +43,5 @@ def switch(
     accept = b"sec-websocket-accept: %b\r\n" % accept_value(key)
     transport.write(b"".join((SWITCHING, accept, fields, server, b"\r\n")))
     successor = WebSocketConnection(transport, context, stream, extension)
-    transport.connection = successor
-    context.replaced(connection, successor)
-    if connection.writing_paused:
-        successor.pause_writing()
-    if connection.reading_paused:
-        transport.resume_reading()
-    successor.held = parser.take_rest()
+    transport.hand_over(successor, parser.take_rest())
     return successor

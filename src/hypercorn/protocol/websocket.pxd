@@ -1,4 +1,4 @@
-from hypercorn.protocol.limits cimport WebSocketSettings
+from hypercorn.protocol.limits cimport Limits
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
 from hypercorn.wire.websocket cimport (
     FrameParser, encode_close, encode_message, encode_ping, encode_pong,
@@ -7,10 +7,11 @@ from hypercorn.wire.websocket cimport (
 cdef int OPEN, CLOSING, LINGERING, ENDED
 cdef int CLOSE, ERROR, HELD, MESSAGE, PING
 cdef int ABNORMAL
+cdef double NEVER
 cdef Py_ssize_t LINGER_BYTES, SLICE
 
 cdef class WebSocketConnection(Connection):
-    cdef public WebSocketSettings settings
+    cdef public Limits limits
     cdef public Stream stream
     cdef public object extension
     cdef public FrameParser parser

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from hypercorn.protocol.limits import WebSocketSettings
+from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.ports import Connection, Context, Stream, Transport
 from hypercorn.wire.deflate import SLICE, LongMessage
 from hypercorn.wire.websocket import (
@@ -34,6 +34,7 @@ from hypercorn.wire.websocket import (
 
 OPEN, CLOSING, LINGERING, ENDED = range(4)
 LINGER_BYTES = 1048576  # bytes dropped while lingering before the connection is cut
+NEVER = float("inf")
 ABNORMAL = 1006  # what an application is told when no close frame came
 
 
@@ -52,6 +53,7 @@ class WebSocketConnection(Connection):
         "failing",
         "heard",
         "held",
+        "limits",
         "packing",
         "parser",
         "ping_at",
@@ -59,7 +61,6 @@ class WebSocketConnection(Connection):
         "pong",
         "reading_paused",
         "sent",
-        "settings",
         "state",
         "stream",
         "unread",
@@ -70,11 +71,11 @@ class WebSocketConnection(Connection):
 
     def __init__(self, transport: Transport, context: Context, stream: Stream, extension: Any = None) -> None:
         super().__init__(transport, context)
-        settings = context.websocket
-        self.settings: WebSocketSettings = settings
+        limits = context.limits
+        self.limits: Limits = limits
         self.stream: Stream | None = stream
         self.extension = extension
-        self.parser = FrameParser(settings.max_message_size, settings.max_frame_size, extension)
+        self.parser = FrameParser(limits.websocket_max_message_size, limits.websocket_max_frame_size, extension)
         self.accepted = 101  # the status that the handshake was answered with
         self.held = b""  # what came after the handshake
         self.state = OPEN
@@ -94,11 +95,14 @@ class WebSocketConnection(Connection):
         # When what is due; 0: never.
         now = context.runtime.now()
         self.active_at = now
-        self.ping_at = now + settings.ping_interval if settings.ping_interval else 0.0
-        self.ends_at = now + settings.lifetime if settings.lifetime else 0.0
+        self.ping_at = now + limits.websocket_ping_interval
+        self.ends_at = now + limits.websocket_lifetime
         self.write_by = 0.0
         self.close_by = 0.0
         self.set_deadline()
+
+    def take_over(self, rest: bytes) -> None:
+        self.held = rest  # until the application knows that its `accept` was sent
 
     def begin(self) -> None:
         """Goes on from the handshake, with what followed it."""
@@ -135,9 +139,8 @@ class WebSocketConnection(Connection):
     def pause_writing(self) -> None:
         self.writing_paused = True
         self.unsent = self.transport.unsent()
-        if self.context.write_timeout:
-            self.write_by = self.context.runtime.now() + self.context.write_timeout
-            self.set_deadline()
+        self.write_by = self.context.runtime.now() + self.limits.write_timeout
+        self.set_deadline()
 
     def resume_writing(self) -> None:
         self.writing_paused = False
@@ -179,7 +182,7 @@ class WebSocketConnection(Connection):
 
     def message_received(self, message: Any) -> None:
         """Hands a message up, or drops one that comes after our close frame."""
-        if self.settings.idle_timeout:
+        if self.limits.websocket_idle_timeout < NEVER:
             self.active_at = self.context.runtime.now()
         stream = self.stream
         if stream is None:
@@ -235,7 +238,7 @@ class WebSocketConnection(Connection):
                 return False
         self.sent += len(data)
         self.transport.write(data)
-        if self.settings.idle_timeout:
+        if self.limits.websocket_idle_timeout < NEVER:
             self.active_at = self.context.runtime.now()
         return not self.writing_paused
 
@@ -278,7 +281,7 @@ class WebSocketConnection(Connection):
             self.transport.later(self.pack_on)
         else:
             self.backlog = None
-            if self.settings.idle_timeout:
+            if self.limits.websocket_idle_timeout < NEVER:
                 self.active_at = self.context.runtime.now()
             if self.stream is not None and not self.writing_paused:
                 self.stream.writable()
@@ -370,9 +373,8 @@ class WebSocketConnection(Connection):
 
     def wait_for_end(self) -> None:
         """The peer, or the kernel, now has `close_timeout` seconds."""
-        seconds = self.settings.close_timeout
         self.ping_at = self.ends_at = self.write_by = 0.0
-        self.close_by = self.context.runtime.now() + seconds if seconds else 0.0
+        self.close_by = self.context.runtime.now() + self.limits.websocket_close_timeout
         self.set_deadline()
 
     # -- times
@@ -389,9 +391,9 @@ class WebSocketConnection(Connection):
 
     def idle_at(self) -> float:
         """When nothing but control frames has gone either way for too long."""
-        if not self.settings.idle_timeout or self.state != OPEN:
+        if self.state != OPEN:
             return 0.0
-        return self.active_at + self.settings.idle_timeout
+        return self.active_at + self.limits.websocket_idle_timeout
 
     def expired(self, now: float) -> None:
         if self.state != OPEN:
@@ -410,7 +412,7 @@ class WebSocketConnection(Connection):
                 self.abort()
                 return
             self.unsent = left
-            self.write_by = now + self.context.write_timeout
+            self.write_by = now + self.limits.write_timeout
         if self.ends_at and now >= self.ends_at:
             self.end_by_server(1001, "lifetime")
         elif self.idle_at() and now >= self.idle_at():
@@ -423,17 +425,17 @@ class WebSocketConnection(Connection):
     def ping_due(self, now: float) -> None:
         """Sends a ping, or looks whether anything came since the last one. A peer that cannot be heard, because the
         application does not read, or that does not read itself, is not judged by this."""
-        settings = self.settings
+        limits = self.limits
         if self.reading_paused or self.writing_paused or self.heard:
             self.heard = False
             self.pinged = False
-            self.ping_at = now + settings.ping_interval
+            self.ping_at = now + limits.websocket_ping_interval
         elif self.pinged:
             self.fail(1011, "ping timeout", ABNORMAL)
         else:
             self.transport.write(encode_ping())
-            self.pinged = settings.ping_timeout > 0
-            self.ping_at = now + (settings.ping_timeout or settings.ping_interval)
+            self.pinged = limits.websocket_ping_timeout < NEVER
+            self.ping_at = now + (limits.websocket_ping_timeout if self.pinged else limits.websocket_ping_interval)
 
     def end_by_server(self, code: int, reason: str) -> None:
         """Ends the WebSocket for a reason of the server's own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hypercorn.errors import ConfigError
-from hypercorn.protocol.ports import Runtime
+from hypercorn.protocol.runtime import Runtime
 
 
 def new_reactor(choice: str, runtime: Runtime, log: Any) -> Any:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypercorn.protocol.ports import Connection, Context, Runtime
+from hypercorn.protocol.ports import Connection, Context
+from hypercorn.protocol.runtime import Runtime
 
 TICK = 0.1  # seconds between two sweeps at the least: how coarse a timeout is
 NEVER = float("inf")

@@ -18,6 +18,7 @@ class Link:
     shared = False  # other processes accept on the same sockets
     supervised = False  # a terminal's SIGINT is not for this process
     speaks = True  # the worker logs where it runs
+    owns_process = False  # the process serves and does nothing else
     app: Any = None  # the application, where it was loaded ahead
     tls: Any = None  # the `LiveContext`, where one was made ahead
 
@@ -40,3 +41,7 @@ class Link:
 
     def drained(self) -> None:
         """The worker's last connection has ended; the application's shutdown comes next."""
+
+    def over(self, failure: BaseException | None, seconds: float) -> None:
+        """The application's shutdown has ended, and `failure` is what went wrong with the server. Threads of the
+        application that still run have so many seconds."""

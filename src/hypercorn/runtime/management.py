@@ -30,7 +30,7 @@ class Management:
         self.config = worker.config
         self.log = worker.log
         self.link = worker.link
-        self.context = StreamContext(worker.runtime.inner, self.app, worker.config, worker.log)
+        self.context = StreamContext(worker.runtime.inner, self.app, worker.config, worker.log, worker.limits)
         self.context.http2 = False
         self.context.websocket = None
         self.deadlines = Deadlines(worker.runtime.inner, self.context)
@@ -61,7 +61,8 @@ class Management:
             return
         self.context.terminating = True
         if self.worker.last_owner:
-            self.context.idle_grace = min(self.context.idle_grace, LAST)
+            limits = self.context.limits
+            self.context.limits = limits.changed(idle_grace=min(limits.idle_grace, LAST))
             await self.worker.accept_waiting(self.listeners)
         await self.worker.settle(self.listeners)
         for listener in self.listeners:

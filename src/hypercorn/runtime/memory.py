@@ -8,7 +8,9 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from typing import Any
 
-from hypercorn.protocol.ports import Runtime
+from hypercorn.asgi.call import ASGIStream
+from hypercorn.asgi.calling import run_call
+from hypercorn.protocol.runtime import Runtime
 
 ENDLESS = 1_000_000  # steps without a pause after which a test is taken for an endless loop
 _running: list[MemoryRuntime] = []
@@ -56,6 +58,7 @@ class Task:
         self.context = context
         self.waiting: Waiter | None = None
         self.watchers: list[Waiter] = []
+        self.call: ASGIStream | None = None  # the application call that it runs
         self.done = False
         self.value: Any = None
         self.error: BaseException | None = None
@@ -78,11 +81,12 @@ class Task:
         except KeyboardInterrupt:
             raise  # the person at the keyboard
         except BaseException as raised:
-            self.finish(None, raised)
+            self.finish(None, raised.with_traceback(raised.__traceback__ and raised.__traceback__.tb_next))
         else:
             self.suspend(waiter)
         finally:
             _running.pop()
+            del self  # frames of the exception's traceback refer to this one
 
     def suspend(self, waiter: Any) -> None:
         """Waits for what the coroutine gave."""
@@ -101,6 +105,8 @@ class Task:
         self.value = value
         self.error = error
         self.runtime.tasks.discard(self)
+        if self.call is not None and self.call in self.runtime.calls:  # cancelled before its first step
+            self.call.end_call(error)
         for watcher in self.watchers:
             self.runtime.wake(watcher)
 
@@ -126,12 +132,14 @@ class MemoryRuntime(Runtime):
     """
 
     def __init__(self, *, eager: bool = True) -> None:
+        super().__init__()
         self.eager = eager
         self.time = 1000.0
         self.ready: deque[Callable[[], object]] = deque()
         self.timers: list[tuple[float, int, Timer]] = []
         self.timers_made = 0
         self.tasks: set[Task] = set()
+        self.calls: dict[ASGIStream, Task] = {}  # of application calls that have not ended
         self.variables = copy_context()
 
     def now(self) -> float:
@@ -146,16 +154,22 @@ class MemoryRuntime(Runtime):
         heapq.heappush(self.timers, (when, self.timers_made, timer))
         return timer
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Task | None:
-        task = self.new_task(coroutine, self.variables.copy())
+    def spawn(self, call: ASGIStream) -> ASGIStream | None:
+        task = self.calls[call] = self.new_task(run_call(call), self.variables.copy())
+        task.call = call
         if self.eager:
             task.step()
         else:
             self.ready.append(task.step)
-        return None if task.done else task
+        return call if call in self.calls else None
 
-    def cancel(self, call: Task) -> None:
-        call.cancel()
+    def call_over(self, call: ASGIStream, error: BaseException | None) -> None:
+        self.calls.pop(call, None)
+
+    def cancel(self, call: ASGIStream) -> None:
+        if call in self.calls:
+            call.dismissed = True
+            self.calls[call].cancel()
 
     def new_task(self, coroutine: Coroutine[Any, Any, Any], context: Context) -> Task:
         """A task with these context variables that has not started."""

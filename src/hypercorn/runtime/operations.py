@@ -5,13 +5,16 @@ Nothing of it costs a request anything where no option asks for it.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from hypercorn.asgi.gate import Health, open_gate, trusted_proxies
+from hypercorn.asgi.overload import can_be_overloaded
 from hypercorn.errors import ProtocolError
 from hypercorn.metrics import Board, Counters, Slot, current_slot
 from hypercorn.net.address import url
 from hypercorn.net.sockets import Sockets
+from hypercorn.options.option import LARGEST
 from hypercorn.protocol.http1 import HTTP1Connection
 from hypercorn.protocol.http2 import HTTP2Connection
 from hypercorn.protocol.ports import Connection, Transport
@@ -32,7 +35,7 @@ class Operations:
     """The operator's side of one worker."""
 
     def __init__(self, worker: Worker) -> None:
-        config = worker.config
+        config, limits = worker.config, worker.context.limits
         self.worker = worker
         self.health = Health(lambda: worker.ready)
         self.board: Board | None = None
@@ -45,14 +48,14 @@ class Operations:
             self.own_board = True
             self.slot = self.board.slot(0)
             self.slot.claim()
-        self.counters = Counters() if self.slot is not None or config.limit_concurrency or config.shed_delay else None
+        self.counters = Counters() if self.slot is not None or can_be_overloaded(limits) else None
         open_gate(worker.context, config, self.health, self.counters)
         self.proxies = trusted_proxies(config)
         self.proxy_protocol = config.proxy_protocol and self.proxies is not None
-        self.limit = config.limit_connections or 0
+        self.limit = limits.limit_connections
         self.open = 0  # connections, where they are counted
         self.turned_away: set[Connection] = set()
-        self.guarded = bool(self.limit or self.proxies is not None or self.counters is not None)
+        self.guarded = bool(self.limit < LARGEST or self.proxies is not None or self.counters is not None)
         self.management: Management | None = None
         self.watchdog: Watchdog | None = None
         self.timer: Any = None
@@ -72,8 +75,9 @@ class Operations:
             if self.worker.link.speaks:
                 for sock in own:
                     self.worker.log.log_info("Metrics, health and readiness on %s", url("http", sock.getsockname()))
-        if self.worker.config.slow_callback:
-            self.watchdog = Watchdog(self.worker, self.worker.config.slow_callback, self.blocked)
+        slow = self.worker.context.limits.slow_callback
+        if slow < inf:
+            self.watchdog = Watchdog(self.worker, slow, self.blocked)
             self.watchdog.start()
         self.publish()
 
@@ -134,7 +138,7 @@ class Operations:
     def admit(self, transport: Transport, tls: Any) -> bool:
         """What a new transport passes before it gets its connection. False where it got another one."""
         worker = self.worker
-        if self.limit and self.open >= self.limit:
+        if self.open >= self.limit:
             self.turn_away(transport, tls)
             return False
         self.open += 1
@@ -161,12 +165,6 @@ class Operations:
         else:
             connection.refuse(ProtocolError(503, "too many connections"))
 
-    def opened(self, connection: Connection) -> None:
-        """A connection speaks its protocol."""
-        name = _PROTOCOLS.get(type(connection))
-        if name is not None and self.counters is not None:
-            self.counters.count(f"{name}_opened")
-
     def closed(self, connection: Connection) -> None:
         """A connection's transport is gone."""
         if connection in self.turned_away:
@@ -178,8 +176,8 @@ class Operations:
         if name is not None and self.counters is not None:
             self.counters.count(f"{name}_closed")
 
-    def replaced(self, connection: Connection, successor: Connection) -> None:
-        """A connection went on as another."""
+    def replaced(self, connection: Connection | None, successor: Connection) -> None:
+        """A transport has a connection, in the place of another or as its first."""
         for one, what in ((connection, "closed"), (successor, "opened")):
             name = _PROTOCOLS.get(type(one))
             if name is not None and self.counters is not None:

@@ -6,7 +6,8 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from hypercorn.protocol.ports import Runtime, Transport
+from hypercorn.protocol.ports import Transport
+from hypercorn.protocol.runtime import Runtime
 
 
 class Listener:
@@ -59,6 +60,14 @@ class LoopRuntime(Runtime):
 
     def call_threadsafe(self, callback: Callable[[], object]) -> None:
         """Runs `callback` on the loop; for any thread. Raises RuntimeError when the loop has ended."""
+        raise NotImplementedError
+
+    def glance(self, awaitable: Any) -> Coroutine[Any, Any, Any]:
+        """The result of an awaitable where it has one already, else None."""
+        raise NotImplementedError
+
+    def outlast(self, waiter: Any) -> Coroutine[Any, Any, None]:
+        """Waits for a `waiter` in a task that was cancelled."""
         raise NotImplementedError
 
     def listen(self, worker: Any, sock: socket.socket, tls: Any) -> Awaitable[Listener]:

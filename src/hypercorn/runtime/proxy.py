@@ -89,10 +89,9 @@ class ProxyConnection(Connection):
         self.tls = tls
         self.worker = worker
         self.received = b""
-        if context.header_timeout:
-            self.deadline = context.runtime.now() + context.header_timeout
-            if self.deadline < context.next_sweep:
-                context.arm(self.deadline)
+        self.deadline = context.runtime.now() + context.limits.header_timeout
+        if self.deadline < context.next_sweep:
+            context.arm(self.deadline)
 
     def data_received(self, data: bytes) -> None:
         self.received += data
@@ -107,20 +106,17 @@ class ProxyConnection(Connection):
             return
         length, source, destination, named = found
         transport = self.transport
+        # Where the proxy names nobody, the client is unknown, and what it says of itself is no proxy's word.
+        transport.trusted = False
         if named:
             transport.client = source
             if destination is not None:
                 transport.server = destination
             # What follows is the client's, which may be a trusted proxy of its own.
             transport.trusted = source is not None and self.worker.operations.trusts(source)
-        self.deadline = 0.0
-        self.worker.deadlines.connections.discard(self)
-        self.worker.begin(transport, self.tls)
-        successor: Any = transport.connection
         rest = self.received[length:]
         self.received = b""
-        if rest:
-            successor.data_received(rest)
+        self.worker.begin(transport, self.tls, rest)
 
     def eof_received(self) -> None:
         self.transport.close()

@@ -31,7 +31,7 @@ class QUICServer:
         self.listeners: list[Listener] = []
         self.sockets = sockets
         self.place = new_place(worker)
-        configuration = create_quic_configuration(self.config)
+        configuration = create_quic_configuration(self.config, self.worker.limits)
         from hypercorn.protocol.quic import QUICEndpoint
 
         self.endpoint = QUICEndpoint(
@@ -48,8 +48,8 @@ class QUICServer:
         self.endpoint.moved = self.moved
         self.limited: set[Connection] = set()  # those that count for `limit_connections`
         self.seen: Any = None if worker.tls is None else worker.tls.current  # the TLS context of the same files
-        self.endpoint.max_connections = self.config.quic_max_connections
-        self.endpoint.retry_threshold = self.config.quic_retry_threshold
+        self.endpoint.max_connections = worker.limits.quic_max_connections
+        self.endpoint.retry_threshold = worker.limits.quic_retry_threshold
         if is_self_signed(configuration):
             worker.log.log_info("The certificate is self-signed: browsers will not use HTTP/3 with it unasked")
 
@@ -94,7 +94,7 @@ class QUICServer:
     def full(self) -> bool:
         """True while `limit_connections` is reached."""
         operations = self.worker.operations
-        return bool(operations.limit and operations.open >= operations.limit)
+        return operations.open >= operations.limit
 
     def established(self, connection: Connection) -> bool:
         """A client has shown that it is there; before, it could be anybody, and counts for no other limit than QUIC's
@@ -138,7 +138,7 @@ class QUICServer:
         if tls is not None and tls.fresh(now) is not self.seen:
             self.seen = tls.current
             try:
-                self.endpoint.configuration = create_quic_configuration(self.config)
+                self.endpoint.configuration = create_quic_configuration(self.config, self.worker.limits)
             except ConfigError as error:
                 self.worker.log.log_error("The certificates could not be reloaded, the old ones stay: %s", error)
         return self.endpoint.configuration

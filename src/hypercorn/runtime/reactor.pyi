@@ -1,7 +1,8 @@
 import socket
 from typing import Any
 
-from hypercorn.protocol.ports import Runtime, Transport
+from hypercorn.protocol.ports import Transport
+from hypercorn.protocol.runtime import Runtime
 from hypercorn.runtime.ports import Listener
 from hypercorn.runtime.worker import Worker
 

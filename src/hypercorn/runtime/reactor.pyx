@@ -11,6 +11,7 @@ descriptor readable again. Nothing here blocks, and no error of one socket leave
 import os
 import socket as sockets
 import sys
+from collections import deque
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
@@ -19,7 +20,10 @@ from libc.errno cimport EMFILE, ENFILE, ENOBUFS, ENOMEM, errno
 from libc.stdlib cimport free, malloc
 
 from hypercorn.metrics import current_slot
-from hypercorn.protocol.ports cimport Connection, Runtime, Stream, Transport
+from hypercorn.net.address import server_address
+from hypercorn.protocol import turns
+from hypercorn.protocol.ports cimport Connection, Stream, Transport
+from hypercorn.protocol.runtime cimport Runtime
 from posix.types cimport off_t
 
 from hypercorn.runtime.poller cimport *
@@ -45,15 +49,12 @@ cdef enum:
     SHORT = 4096  # bytes of a read whose stream may begin with others
     KEPT = 131072  # bytes of a piece above which it is kept whole until all of it is sent
     LARGE = 4096  # bytes of output that leave at once
-    BODY = 262144  # bytes of a piece that is worth a file when it comes again
-    LARGEST_BODY = 4194304  # ... and is too long for one
-    HELD_BODIES = 33554432  # bytes in such files at the most
-    SEEN = 2  # pieces that are waited for to come again
     JOIN = 4096  # bytes up to which joining pieces is cheaper than a list of them
 
+cdef double TOGETHER = turns.TOGETHER
+cdef double TURN = turns.TURN
+cdef Py_ssize_t TRUSTED = turns.TRUSTED
 cdef bint HAS_SENDFILE = sys.platform == "linux"
-cdef double BODY_AGE = 5.0  # seconds after which a body that is not sent any more is let go
-cdef double TOGETHER = 0.001  # seconds that an answer may wait for a slow application before it
 ACCEPT_PAUSE = 1.0  # seconds without accepting when descriptors have run out
 
 
@@ -73,14 +74,17 @@ cdef class Reactor:
     cdef public object log
     cdef readonly set open  # every transport, so that it lives while its socket is open
     cdef list dead  # transports whose connections have not been told yet
-    cdef list waiting  # transports whose own turn is to end soon
-    cdef list beginning  # streams that begin together
-    cdef list held  # their transports, whose turns end with that
-    cdef Bodies bodies
-    cdef bint ending, turning, burying
+    cdef list graves  # transports and listeners that are closed, and that a turn which goes on may know
+    cdef object waiting  # a deque of transports whose own turn is to end soon
+    cdef list beginning  # streams that begin together, those before `first` have begun
+    cdef list held  # their transports
+    cdef Py_ssize_t first
+    cdef list answered  # transports of streams that have begun, whose turns end together
+    cdef bint ending, going_on, burying
+    cdef bint cut  # the last turn was over before all was served
+    cdef int depth  # of turns: a loop may run inside of an application's step
     cdef long long number  # of the turn
     cdef char* buffer
-    cdef hc_event events[HC_MAX_EVENTS]
 
     def __cinit__(self):
         self.fd = -1
@@ -93,13 +97,15 @@ cdef class Reactor:
         self.log = log
         self.open = set()
         self.dead = []
-        self.waiting = []
+        self.graves = []
+        self.waiting = deque()
         self.beginning = []
         self.held = []
-        self.bodies = Bodies(self)
+        self.answered = []
         self.fd = hc_poller_open()
         if self.fd < 0:
             raise OSError(errno, os.strerror(errno))
+        runtime.reactor = self
 
     def __dealloc__(self):
         if self.fd >= 0:
@@ -107,81 +113,118 @@ cdef class Reactor:
         free(self.buffer)
 
     def turn(self):
-        """Serves the sockets that are ready, and those that become so while small requests are answered."""
-        cdef int n, served
-        if self.turning or self.fd < 0:
+        """Serves the sockets that are ready, and those that become so while small requests are answered; for no longer
+        than TURN, but for the last application's step. A loop that runs inside of a step may call it again."""
+        cdef hc_event events[HC_MAX_EVENTS]
+        cdef int n, served = 0
+        cdef double since
+        if self.fd < 0:
             return
-        self.turning = True
+        self.depth += 1
         try:
             self.number += 1
-            n = hc_poller_ready(self.fd, self.events, HC_MAX_EVENTS)
-            served = n
-            while self.serve_ready(n) and served < SPREAD:
-                n = hc_poller_ready(self.fd, self.events, HC_MAX_EVENTS - served)
+            since = hc_monotonic()
+            if self.answered or self.first < len(self.beginning):
+                self.begin_together(since)
+            while served < SPREAD and not self.is_over(since):
+                n = hc_poller_ready(self.fd, events, HC_MAX_EVENTS - served)
                 served += n
+                if not self.serve_ready(events, n, since):
+                    break
             if self.waiting:
                 self.end_turns()
         finally:
-            self.turning = False
+            self.depth -= 1
+        if self.first < len(self.beginning) and not self.going_on:
+            self.going_on = True
+            self.runtime.call_soon(self.go_on)
+        self.cut = self.is_over(since)
         if self.dead:
             self.bury()
+        if not self.depth and self.graves:
+            self.graves.clear()
 
-    cdef bint serve_ready(self, int n) except -1:
-        """Serves `n` sockets, once each. True where requests were begun by it: others may have come meanwhile."""
+    cdef bint is_over(self, double since):
+        """True where a turn that began at `since` has lasted long enough."""
+        return self.runtime.stepped_at - since > TURN
+
+    def is_behind(self):
+        """True while a turn that was cut short has left streams to begin or sockets to serve."""
+        cdef hc_event event
+        if self.going_on:
+            return True
+        return self.cut and self.fd >= 0 and hc_poller_ready(self.fd, &event, 1) > 0
+
+    def go_on(self):
+        """Another turn, for the streams that the last one did not begin."""
+        self.going_on = False
+        self.turn()
+
+    cdef bint serve_ready(self, hc_event* events, int n, double since) except -1:
+        """Serves `n` sockets, once each. True where requests were begun by it: others may have come meanwhile. What is
+        left when the turn is over makes the poller readable again."""
         cdef bint begun = False
         cdef int i
         for i in range(n):
-            handler = <object>self.events[i].data
+            handler = <object>events[i].data
             try:
                 if isinstance(handler, ReactorTransport):
-                    (<ReactorTransport>handler).ready(self.events[i].what)
+                    (<ReactorTransport>handler).ready(events[i].what)
                 elif not (<ReactorListener>handler).gives_way():
                     (<ReactorListener>handler).accept()
             except Exception as error:
                 self.failed(handler, error)
-            if len(self.beginning) >= CALLS:
-                self.begin_together()
+            if len(self.beginning) - self.first >= CALLS:
+                self.begin_together(since)
                 begun = True
-        if self.beginning:
-            self.begin_together()
+            if self.is_over(since):
+                break
+        if self.first < len(self.beginning):
+            self.begin_together(since)
             begun = True
         return begun
 
-    cdef begin_together(self):
-        """Begins the streams that this turn's reads came to, then sends what was answered: each layer's code runs for
-        many requests before the next one's does, and a peer on the same machine is woken once for all of them."""
+    cdef begin_together(self, double turn_began):
+        """Begins the streams that the reads came to, then sends what was answered: each layer's code runs for many
+        requests before the next one's does, and a peer on the same machine is woken once for all of them. An answer
+        waits for others only where the applications' steps have been short for a while, and no longer than TOGETHER."""
         cdef ReactorTransport transport
-        cdef list streams = self.beginning, held = self.held
-        cdef Py_ssize_t i, sent = 0, n = len(streams)
-        cdef double since = hc_monotonic(), now
-        self.beginning = []
-        self.held = []
+        cdef Stream stream
+        cdef double since = hc_monotonic()
         interrupt = None
-        for i in range(n):
-            transport = <ReactorTransport>held[i]
+        while self.first < len(self.beginning) and not self.is_over(turn_began):
+            stream = <Stream>self.beginning[self.first]
+            transport = <ReactorTransport>self.held[self.first]
+            self.first += 1
+            self.answered.append(transport)
             try:
-                (<Stream>streams[i]).begin()
+                stream.begin()
                 if transport.out_size > LARGE:
                     transport.end_turn()
             except Exception as error:
                 self.failed(transport, error)
             except BaseException as error:  # for the loop, when the others have had their turns
                 interrupt = error
-            now = hc_monotonic()
-            if now - since > TOGETHER:
-                since = now
-                self.end_held(held, sent, i + 1)
-                sent = i + 1
-        self.end_held(held, sent, n)
+            if self.runtime.brisk < TRUSTED or self.runtime.stepped_at - since > TOGETHER:
+                self.end_answered()
+                since = hc_monotonic()
+        self.end_answered()
+        if self.first == len(self.beginning):
+            self.beginning.clear()
+            self.held.clear()
+            self.first = 0
         if interrupt is not None:
             raise interrupt
 
-    cdef end_held(self, list held, Py_ssize_t first, Py_ssize_t last):
-        """Ends the turns of some of the transports whose streams began together."""
+    cdef end_answered(self):
+        """Ends the turns of the transports whose streams began together."""
         cdef ReactorTransport transport
-        cdef Py_ssize_t i
-        for i in range(first, last):
-            transport = <ReactorTransport>held[i]
+        cdef list answered = self.answered
+        if not answered:
+            return
+        self.answered = []
+        for one in answered:
+            transport = <ReactorTransport>one
             transport.deferred = False
             try:
                 transport.end_turn()
@@ -191,16 +234,26 @@ cdef class Reactor:
     cpdef end_turns(self):
         """Ends the turns of the transports that were written to outside of one: one callback of the loop for all of
         them, or none while the reactor has a turn itself."""
-        cdef list waiting
+        cdef ReactorTransport transport
+        cdef double since = hc_monotonic()
         self.ending = False
         while self.waiting:
-            waiting = self.waiting
-            self.waiting = []
-            for transport in waiting:
-                try:
-                    (<ReactorTransport>transport).end_turn()
-                except Exception as error:
-                    self.failed(transport, error)
+            if self.is_over(since):
+                self.end_turns_soon()
+                return
+            transport = <ReactorTransport>self.waiting.popleft()
+            if self.waiting:
+                self.end_turns_soon()  # should a loop run inside of a step
+            try:
+                transport.end_turn()
+            except Exception as error:
+                self.failed(transport, error)
+
+    cdef end_turns_soon(self):
+        """Has the loop call that."""
+        if not self.ending:
+            self.ending = True
+            self.runtime.call_soon(self.end_turns)
 
     cdef failed(self, handler, error):
         """An error that no handler took: it ends one connection."""
@@ -216,6 +269,8 @@ cdef class Reactor:
         while self.dead:
             dead = self.dead
             self.dead = []
+            if self.depth:
+                self.graves += dead
             for transport in dead:
                 self.open.discard(transport)
                 try:
@@ -232,7 +287,7 @@ cdef class Reactor:
         for transport in list(self.open):
             (<ReactorTransport>transport).shut()
         self.bury()
-        self.bodies.close()
+        self.runtime.reactor = None
         if self.fd >= 0:
             close(self.fd)
             self.fd = -1
@@ -268,7 +323,7 @@ cdef class ReactorListener:
         self.server = None
         name = sock.getsockname()
         if not self.tcp:
-            self.server = (name.decode(errors="surrogateescape") if isinstance(name, bytes) else name, None)
+            self.server = server_address(name)
         elif name[0] not in ("0.0.0.0", "::"):
             self.server = (name[0], name[1])
         sock.setblocking(False)
@@ -378,6 +433,8 @@ cdef class ReactorListener:
             if self.turns is not None:
                 self.turns[self.place] = 0
             self.fd = -1
+            if self.reactor.depth:
+                self.reactor.graves.append(self)
 
 
 cdef address_of(sockaddr_storage* address):
@@ -389,5 +446,4 @@ cdef address_of(sockaddr_storage* address):
     return ((<bytes>(<char*>text)).decode("ascii"), port)
 
 
-include "reactor_bodies.pxi"
 include "reactor_transport.pxi"

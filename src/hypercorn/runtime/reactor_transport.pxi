@@ -1,19 +1,15 @@
 # The transports of the reactor: part of reactor.pyx.
 
 cdef class FileRange:
-    """A range of a file that waits to be sent, with a descriptor of its own, or that of its `owner`."""
+    """A range of a file that waits to be sent, with a descriptor of its own."""
 
     cdef int fd
-    cdef object owner
-    cdef bint lent
     cdef off_t start, offset
     cdef long long left
 
-    def __cinit__(self, int fd, long long offset, long long left, owner=None):
+    def __cinit__(self, int fd, long long offset, long long left):
         self.fd = -1  # should the next step fail
-        self.owner = owner
-        self.lent = owner is not None
-        self.fd = fd if self.lent else os.dup(fd)
+        self.fd = os.dup(fd)
         self.start = self.offset = offset
         self.left = left
 
@@ -22,7 +18,7 @@ cdef class FileRange:
         return self.offset == self.start
 
     def __dealloc__(self):
-        if self.fd >= 0 and not self.lent:
+        if self.fd >= 0:
             close(self.fd)
 
 
@@ -38,8 +34,6 @@ cdef class ReactorTransport(Transport):
     cdef Py_ssize_t offset  # bytes of the first one that are sent
     cdef Py_ssize_t pending_size
     cdef Py_ssize_t high_water
-    cdef bint paused_writing
-    cdef bint paused_reading
     cdef bint bulk  # the last read was a large one
     cdef bint at_end  # the peer sends no more
     cdef bint closing  # closes when `pending` is sent
@@ -52,7 +46,7 @@ cdef class ReactorTransport(Transport):
         self.worker = worker
         self.fd = fd
         self.what = HC_READ
-        self.high_water = worker.config.write_buffer_size
+        self.high_water = worker.context.limits.write_buffer_size
 
     # -- from the poller
 
@@ -62,7 +56,7 @@ cdef class ReactorTransport(Transport):
         if what & HC_WRITE:
             self.send_pending()
         if self.fd >= 0 and what & (HC_READ | HC_GONE):
-            if self.at_end or self.paused_reading:
+            if self.at_end or self.reading_paused:
                 if what & HC_GONE:
                     self.shut()
             else:
@@ -101,7 +95,7 @@ cdef class ReactorTransport(Transport):
             self.watch()
             connection = self.connection
             if connection is not None:
-                self.corked = True
+                self.cork()
                 connection.eof_received()
                 self.end_turn()
         elif not hc_would_block(error):
@@ -112,7 +106,7 @@ cdef class ReactorTransport(Transport):
         cdef int what = 0
         if self.fd < 0:
             return
-        if not self.paused_reading and not self.at_end:
+        if not self.reading_paused and not self.at_end:
             what |= HC_READ
         if self.pending:
             what |= HC_WRITE
@@ -126,13 +120,13 @@ cdef class ReactorTransport(Transport):
 
     cpdef end_turn_soon(self):
         cdef Reactor reactor = self.reactor
-        if self.corked or self.scheduled:
-            return
-        self.scheduled = True
-        reactor.waiting.append(self)
-        if not reactor.turning and not reactor.ending:
-            reactor.ending = True
-            self.runtime.call_soon(reactor.end_turns)
+        if self.corked:
+            self.again = True
+        elif not self.scheduled:
+            self.scheduled = True
+            reactor.waiting.append(self)
+            if not reactor.depth:
+                reactor.end_turns_soon()
 
     cpdef flush(self):
         cdef list out = self.out
@@ -145,8 +139,6 @@ cdef class ReactorTransport(Transport):
             out.clear()
             self.out_size = 0
             return
-        if size >= BODY:
-            self.reactor.bodies.by_reference(out)
         if self.pending:
             self.pending += out
             out.clear()
@@ -194,8 +186,8 @@ cdef class ReactorTransport(Transport):
 
     cdef check_high_water(self):
         """Asks the connection to pause when too much waits."""
-        if not self.paused_writing and self.pending_size > self.high_water:
-            self.paused_writing = True
+        if not self.writing_paused and self.pending_size > self.high_water:
+            self.writing_paused = True
             self.let_go()
             if self.connection is not None:
                 self.connection.pause_writing()
@@ -269,10 +261,10 @@ cdef class ReactorTransport(Transport):
                 return
             self.pending_size -= sent
             self.skip(sent)
-        if self.paused_writing and self.pending_size <= self.high_water // 4:
-            self.paused_writing = False
+        if self.writing_paused and self.pending_size <= self.high_water // 4:
+            self.writing_paused = False
             if self.connection is not None:
-                self.corked = True
+                self.cork()
                 self.connection.resume_writing()
                 self.end_turn()
         if not self.pending:
@@ -347,12 +339,12 @@ cdef class ReactorTransport(Transport):
         self.pending = None
         self.pending_size = 0
         self.reactor.dead.append(self)
-        if not self.reactor.turning and not self.reactor.burying:
+        if not self.reactor.depth and not self.reactor.burying:
             self.reactor.burying = True
             self.runtime.call_soon(self.reactor.bury)
-        if self.connection is not None and not self.paused_writing:
+        if self.connection is not None and not self.writing_paused:
             # Until it is told: whoever sends on has to wait, and so lets the loop run that tells it.
-            self.paused_writing = True
+            self.writing_paused = True
             self.connection.pause_writing()
 
     cdef tell_lost(self):
@@ -364,11 +356,11 @@ cdef class ReactorTransport(Transport):
             self.worker.disconnected(connection)
 
     cpdef pause_reading(self):
-        self.paused_reading = True
+        self.reading_paused = True
         self.watch()
 
     cpdef resume_reading(self):
-        self.paused_reading = False
+        self.reading_paused = False
         self.watch()
 
     cpdef get_extra_info(self, str name):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hypercorn.errors import ProtocolError
 from hypercorn.net.tls import tls_extension
 from hypercorn.protocol.http1 import HTTP1Connection
+from hypercorn.protocol.http1_waits import ARRIVAL_SECONDS
 from hypercorn.protocol.ports import Connection, Context, Stream, Transport
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 RECORD = 16384  # bytes in a TLS record at the most (RFC 8446 section 5.1)
 BATCH = 65536  # decrypted bytes that go up at once
 SEALED = 262144  # encrypted bytes that leave before their turn ends: many answers of HTTP/2 by one call of the kernel
+SLICE = 16384  # encrypted bytes that OpenSSL gets at once: it works through all KeyUpdates among them before it returns
+# Bytes of records without data, such as KeyUpdates, that a peer may send in excess of its data: for 27 bytes OpenSSL
+# has to derive two keys. It is more than one record, since the beginning of a record is not data yet.
+BARREN = 49152
+WORTH = 32  # of them that each byte of data makes up for: more than the overhead of the smallest record
 take_in = ssl.MemoryBIO.write  # looked up once
 take_out = ssl.MemoryBIO.read
 
@@ -65,40 +71,50 @@ class TLSTransport(Transport):
         return self.session.transport.begin_with_others(stream)
 
     def pause_reading(self) -> None:
+        self.reading_paused = True
         self.session.transport.pause_reading()
 
     def resume_reading(self) -> None:
+        self.reading_paused = False
         self.session.transport.resume_reading()
 
     def get_extra_info(self, name: str) -> Any:
         if name == "ssl_object":
             return self.session.ssl_object
         if name == "alpn":
-            return self.session.ssl_object.selected_alpn_protocol()
+            ssl_object = self.session.ssl_object
+            return None if ssl_object is None else ssl_object.selected_alpn_protocol()
         return self.session.transport.get_extra_info(name)
 
 
 class TLSConnection(Connection):
     """The encrypted side of a TLS session."""
 
-    __slots__ = ("begun", "engine", "handshaken", "incoming", "outgoing", "plain", "ssl_object", "worker")
+    __slots__ = (
+        "barren",
+        "begun",
+        "handshaken",
+        "incoming",
+        "outgoing",
+        "plain",
+        "ssl_object",
+        "worker",
+    )
 
     def __init__(self, transport: Transport, context: Context, tls: ssl.SSLContext, worker: Worker) -> None:
         super().__init__(transport, context)
         self.worker = worker
-        self.incoming = ssl.MemoryBIO()
-        self.outgoing = ssl.MemoryBIO()
+        # These are None once the connection is lost.
+        self.incoming: Any = ssl.MemoryBIO()
+        self.outgoing: Any = ssl.MemoryBIO()
         self.ssl_object: Any = tls.wrap_bio(self.incoming, self.outgoing, server_side=True)
-        # The C object below SSLObject's methods, where it is to be had: two calls of Python less for each request.
-        self.engine: Any = getattr(self.ssl_object, "_sslobj", self.ssl_object)
         self.begun = False
         self.handshaken = False
+        self.barren = 0  # bytes that came, less WORTH for each byte of data in them
         self.plain: TLSTransport = TLSTransport(self)
-        seconds = worker.config.ssl_handshake_timeout
-        if seconds:
-            self.deadline = context.runtime.now() + seconds
-            if self.deadline < context.next_sweep:
-                context.arm(self.deadline)
+        self.deadline = context.runtime.now() + context.limits.ssl_handshake_timeout
+        if self.deadline < context.next_sweep:
+            context.arm(self.deadline)
 
     # -- from the socket
 
@@ -114,24 +130,36 @@ class TLSConnection(Connection):
             if 65 <= data[0] <= 90:  # a letter: the method of a plain request, as no record of TLS begins
                 self.answer_plain()
                 return
-        take_in(self.incoming, data)
-        waiting = len(data)  # whatever came before it was taken by the last read
         if not self.handshaken:
+            take_in(self.incoming, data)
             if not self.handshake():
                 return
-            waiting = self.incoming.pending
+            data = take_out(self.incoming)  # what follows the handshake
         plain.cork()
-        self.decrypt(waiting)
+        self.decrypt(data)
         plain.end_turn()
+        outgoing = self.outgoing
+        if outgoing is not None and (outgoing.pending or self.barren > BARREN):
+            self.look_after()
+
+    def look_after(self) -> None:
+        """Answers to KeyUpdates (RFC 8446 section 4.6.3) lie in `outgoing`: they leave now, or, where the peer does not
+        read, with what is written next. A peer that sends little else is cut off."""
+        waiting = self.outgoing.pending
+        if self.barren > BARREN or (waiting > BARREN and self.plain.writing_paused):
+            connection = self.plain.connection
+            if connection is not None and not self.plain.closing:
+                self.context.refused(connection, None, 400, "too many TLS records without data")
+            self.plain.abort()
+        elif waiting and not self.plain.writing_paused:
+            self.send_encrypted()
 
     def answer_plain(self) -> None:
         """Says in plain HTTP that this is the wrong port for it."""
         transport = self.transport
         transport.scheme = "http"
-        self.deadline = 0.0
         connection = HTTP1Connection(transport, self.context)
-        transport.connection = connection
-        self.worker.replaced(self, connection)
+        transport.hand_over(connection)
         connection.refuse(ProtocolError(400, "plain HTTP on a port that speaks TLS: use https"))
 
     def handshake(self) -> bool:
@@ -149,31 +177,40 @@ class TLSConnection(Connection):
             self.transport.close()
             return False
         self.send_encrypted()
+        if self.outgoing is None:
+            return False  # the connection was lost over it
         self.handshaken = True
         self.deadline = 0.0
         self.plain.tls = tls_extension(self.ssl_object)
-        connection = self.worker.open_connection(self.plain)
-        self.plain.connection = connection
-        self.worker.deadlines.connections.add(connection)
-        if self.context.terminating:
-            connection.shutdown()
+        self.plain.hand_over(self.worker.open_connection(self.plain))
         return True
 
-    def decrypt(self, waiting: int) -> None:
-        """Hands up everything that can be decrypted. `waiting`: bytes in `incoming`."""
+    def decrypt(self, data: bytes) -> None:
+        """Hands up everything that can be decrypted. `data`: what came; what came before was taken by the last read."""
         plain = self.plain
         incoming = self.incoming
-        engine = self.engine
+        ssl_object = self.ssl_object
+        encrypted = data
+        end = len(encrypted)
+        at = self.feed(encrypted, 0)
+        waiting = at
         pieces: list[bytes] | None = None
         size = 0
         full = True  # the last read may have left a part of a record
-        # Asked first, since a read that finds nothing is an exception, the dearest part of a small request.
-        while waiting or (full and engine.pending()):
+        while True:
+            # Asked first, since a read that finds nothing is an exception, the dearest part of a small request.
+            if not waiting and not (full and ssl_object.pending()):
+                if at == end or self.barren > BARREN:
+                    break
+                waiting = self.feed(encrypted, at)
+                at += waiting
             wanted = RECORD if waiting == 0 or waiting > RECORD else waiting  # no plain text is longer than what it was
             try:
-                data = engine.read(wanted)
+                data = ssl_object.read(wanted)
             except ssl.SSLWantReadError:
-                break
+                waiting = 0
+                full = False
+                continue
             except (ssl.SSLError, OSError):
                 data = b""  # garbage, or close_notify: either way no more will come
             if not data:
@@ -184,8 +221,9 @@ class TLSConnection(Connection):
                 return
             full = len(data) == wanted
             waiting = incoming.pending
+            self.barren = max(0, self.barren - WORTH * len(data))
             if pieces is None:
-                if not waiting and not full:
+                if not waiting and not full and at == end:
                     self.hand_up(data)  # a small request, by itself
                     return
                 pieces = []
@@ -200,10 +238,16 @@ class TLSConnection(Connection):
         if pieces:
             self.hand_up(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
+    def feed(self, encrypted: bytes, at: int) -> int:
+        """Gives OpenSSL the slice at `at`. Returns its size."""
+        size = min(len(encrypted) - at, SLICE)
+        take_in(self.incoming, encrypted if size == len(encrypted) else memoryview(encrypted)[at : at + size])
+        self.barren += size
+        return size
+
     def hand_up(self, data: bytes) -> None:
         """Gives plain bytes to the connection."""
-        plain = self.plain
-        connection = plain.connection
+        connection = self.plain.connection
         if connection is not None:
             connection.data_received(data)
 
@@ -217,16 +261,20 @@ class TLSConnection(Connection):
     def connection_lost(self) -> None:
         self.deadline = 0.0
         self.plain.closing = True
+        # The two faces know each other, so the collector frees them some time later: what is large goes now.
+        self.ssl_object = self.incoming = self.outgoing = None
         connection = self.plain.connection
         if connection is not None:
             self.plain.connection = None
             self.worker.disconnected(connection)
 
     def pause_writing(self) -> None:
+        self.plain.writing_paused = True
         if self.plain.connection is not None:
             self.plain.connection.pause_writing()
 
     def resume_writing(self) -> None:
+        self.plain.writing_paused = False
         if self.plain.connection is not None:
             self.plain.connection.resume_writing()
 
@@ -235,7 +283,7 @@ class TLSConnection(Connection):
     def encrypt(self, data: bytes) -> None:
         """Sends plain bytes."""
         try:
-            self.engine.write(data)
+            self.ssl_object.write(data)
         except (ssl.SSLError, OSError):
             self.transport.abort()
             return
@@ -270,10 +318,8 @@ class TLSConnection(Connection):
         context = self.context
         if self.handshaken:
             return
-        if not context.idle_grace:
-            self.transport.close()
-            return
-        self.deadline = context.runtime.now() + context.idle_grace
+        # A client that has just connected has perhaps sent all of its handshake.
+        self.deadline = context.runtime.now() + max(context.limits.idle_grace, ARRIVAL_SECONDS)
         if self.deadline < context.next_sweep:
             context.arm(self.deadline)
 

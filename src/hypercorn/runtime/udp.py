@@ -10,7 +10,8 @@ import socket
 import struct
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from time import perf_counter
 from typing import Any
 
 from hypercorn.net.address import server_address
@@ -18,6 +19,8 @@ from hypercorn.net.forwarding import LARGEST, Place
 from hypercorn.protocol.quic import DatagramPort, QUICEndpoint
 
 BATCH = 64  # datagrams read before the loop gets its turn
+SLICE = 0.002  # seconds after which no other datagram is read before it
+TOGETHER = 8  # datagrams of other workers that are used together
 WAITING = 1024  # datagrams that wait for a kernel that takes none; more are lost, as datagrams are
 SEGMENTS = 64  # datagrams in one call (UDP_MAX_SEGMENTS)
 SEGMENTED = 65000  # octets in one call
@@ -43,19 +46,29 @@ class UDPPort(DatagramPort):
         self.segments = prepare(sock)
 
     def readable(self) -> None:
-        """Reads what there is, up to a batch."""
-        batch = []
+        """Reads what there is, up to a batch, and no more than the loop can be kept waiting for."""
         receive = self.sock.recvfrom
-        for _ in range(BATCH):
+        try:
+            first = receive(65535)
+        except OSError:  # nothing there, or what an earlier datagram met: nobody listens there, or it was too long
+            return
+        self.endpoint.received(self, self.datagrams(first))
+
+    def datagrams(self, first: tuple[bytes, Any]) -> Iterator[tuple[bytes, Any]]:
+        """A batch, each read when the one before it was used."""
+        receive = self.sock.recvfrom
+        end = perf_counter() + SLICE
+        yield first
+        for _ in range(BATCH - 1):
+            if self.closed or perf_counter() >= end:
+                return
             try:
-                batch.append(receive(65535))
+                datagram = receive(65535)
             except (BlockingIOError, InterruptedError):
-                break
-            except OSError:  # what an earlier datagram met: nobody listens there, or it was too long
-                if self.closed:
-                    break
-        if batch:
-            self.endpoint.received(self, batch)
+                return
+            except OSError:
+                continue
+            yield datagram
 
     def send(self, datagrams: list[bytes], address: Any) -> None:
         if self.closed:
@@ -133,20 +146,25 @@ class Inbox:
         self.wait_writable: Callable[[], None] = lambda: None
 
     def readable(self) -> None:
-        """Reads what there is, up to a batch."""
-        batches: dict[int, list[tuple[bytes, Any]]] = {}
-        for _ in range(BATCH):
-            try:
-                number, address, data = self.place.received(self.sock.recv(LARGEST))
-            except ValueError:
-                continue
-            except OSError:
-                break
-            batches.setdefault(number, []).append((data, address))
-        for number, batch in batches.items():
-            port = self.ports.get(number)
-            if port is not None:
-                self.endpoint.received(port, batch)
+        """Reads what there is, up to a batch, and no more than the loop can be kept waiting for."""
+        end = perf_counter() + SLICE
+        left = BATCH
+        while left > 0 and perf_counter() < end:
+            batches: dict[int, list[tuple[bytes, Any]]] = {}
+            for _ in range(min(left, TOGETHER)):
+                left -= 1
+                try:
+                    number, address, data = self.place.received(self.sock.recv(LARGEST))
+                except ValueError:
+                    continue
+                except OSError:
+                    left = 0
+                    break
+                batches.setdefault(number, []).append((data, address))
+            for number, batch in batches.items():
+                port = self.ports.get(number)
+                if port is not None:
+                    self.endpoint.received(port, batch)
 
 
 def prepare(sock: socket.socket) -> bool:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
+from math import inf
 from random import randint
 from typing import Any
 
@@ -20,8 +22,10 @@ from hypercorn.logging import access_writer
 from hypercorn.net.address import url
 from hypercorn.net.sockets import Sockets, listen
 from hypercorn.net.tls import LiveContext
+from hypercorn.options import grace_of, limits_of
 from hypercorn.protocol.http1 import HTTP1Connection
 from hypercorn.protocol.http2 import HTTP2Connection
+from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.runtime.deadlines import Deadlines
 from hypercorn.runtime.link import Link
@@ -31,8 +35,14 @@ from hypercorn.runtime.ports import Listener, LoopRuntime
 from hypercorn.runtime.quic import QUICServer
 from hypercorn.runtime.tls import TLSConnection
 
+LONGEST = 3600.0  # seconds of one sleep: loops take no infinite ones
 HURRY = 0.2  # seconds that cancelled calls get after a second signal
 CANCELLED = 0.5  # seconds that they get otherwise
+BESIDE = 0.25  # seconds in which a supervisor's order follows the SIGTERM of a whole process group
+THREADS = 3.0  # seconds that threads of the application get once its shutdown is over
+AFTER_GRACE = 0.8  # ... but not more than that after `graceful_timeout`
+AT_LEAST = 0.2  # ... and not less than that
+SILENCE = 1.0  # seconds after which the log says that the application's shutdown is waited for
 SETTLING = 4  # turns of a loop from the acceptance of a connection to its transport, and one more
 
 
@@ -48,15 +58,16 @@ class Worker:
         self.runtime = runtime
         self.log = config.log
         self.threads: ThreadedWSGI | None = None
+        self.limits = Limits(limits_of(config))
         self.app = self.plain_app(app, mode)
-        self.context = StreamContext(runtime.inner, self.app, config, self.log)
+        self.context = StreamContext(runtime.inner, self.app, config, self.log, self.limits)
         self.context.access = access_writer(self.log, self.spawn_plain)
         self.context.records = self.context.access is not None
         self.operations = Operations(self)
         self.deadlines = Deadlines(runtime.inner, self.context)
         self.context.arm_deadline = self.deadlines.arm
         self.context.connection_replaced = self.replaced
-        self.lifespan = Lifespan(self.app, config, runtime, runtime.start, self.context.state)
+        self.lifespan = Lifespan(self.app, config, self.limits, runtime, runtime.start, self.context.state)
         self.listeners: list[Listener] = []
         self.sockets: Sockets | None = None
         self.quic: QUICServer | None = None
@@ -66,6 +77,10 @@ class Worker:
         self.stop_asked = False
         self.interrupted = False  # ... in a way that a startup does not hold up
         self.hurried = False  # a second signal came: end now
+        self.terminated = False  # a supervised worker was sent SIGTERM
+        self.why = ""  # what asked it to stop
+        self.stopped_at = 0.0
+        self.failure: BaseException | None = None  # what ended it
         self.ready = False  # it serves, and nothing has asked it to stop: what a readiness probe wants to know
         self.last_owner = not self.link.shared  # nobody else will accept what waits on its sockets
         self.shutdown_delay = config.shutdown_delay
@@ -77,12 +92,12 @@ class Worker:
 
     def plain_app(self, app: Any, mode: Any) -> Callable[..., Any]:
         """The application as one ASGI callable. A WSGI application runs in threads."""
-        wrapper = app if hasattr(app, "max_body_size") else wrap_app(app, self.config.wsgi_max_body_size, mode)
+        wrapper = wrap_app(app, self.limits.wsgi_max_body_size, mode)
         if isinstance(wrapper, WSGIWrapper):
-            self.threads = ThreadedWSGI(wrapper.app, wsgi_settings(self.config, wrapper.max_body_size), self.runtime)
+            settings = wsgi_settings(self.limits, wrapper.max_body_size, self.config.workers > 1)
+            self.threads = ThreadedWSGI(wrapper.app, settings, self.runtime)
             return self.threads
-        inner: Callable[..., Any] = getattr(wrapper, "app", wrapper)
-        return inner
+        return wrapper.app
 
     def spawn_plain(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Runs a coroutine that is no application call (an async logger's)."""
@@ -174,39 +189,62 @@ class Worker:
             self.stopping = self.runtime.waiter()
             await self.stopping
 
-    def stop(self) -> None:
-        """Asks the worker to stop. Not thread-safe."""
+    def stop(self, why: str = "") -> None:
+        """Asks the worker to stop, and says what asks. Not thread-safe."""
         if not self.stop_asked:
             self.stop_asked = True
+            self.why = why
+            self.stopped_at = self.runtime.now()
             if self.ready:
                 self.ready = False
                 self.link.stopping()
         if self.stopping is not None:
             self.runtime.wake(self.stopping)
 
-    def hurry(self) -> None:
+    def hurry(self, why: str = "") -> None:
         """Asks the worker to end at once."""
         self.hurried = True
         if self.emptied is not None:
             self.runtime.wake(self.emptied)
-        self.stop()
+        self.interrupted = True
+        self.stop(why)
 
-    def signalled(self) -> None:
-        """A signal came: the first asks for a graceful end, the second for one at once."""
-        if self.stop_asked:
-            self.hurry()
-        else:
-            self.interrupt()
-
-    def interrupt(self) -> None:
+    def interrupt(self, why: str = "") -> None:
         """Asks the worker to stop, even inside of the application's startup."""
         self.interrupted = True
-        self.stop()
+        self.stop(why)
+
+    def on_interrupt(self, name: str) -> None:
+        """Somebody at a terminal: the first signal asks for a graceful end, the second for one at once."""
+        if self.stop_asked:
+            self.hurry(name)
+        else:
+            self.interrupt(name)
+
+    def on_terminate(self) -> None:
+        """SIGTERM asks for a graceful end however often it comes, as many a platform sends it more than once.
+
+        A supervised worker waits a moment for its supervisor's order: the signal was perhaps sent to all processes,
+        and the order says more (whether other workers go on to accept).
+        """
+        if not self.link.supervised:
+            self.interrupt("SIGTERM")
+        elif not self.terminated:
+            self.terminated = True
+            self.runtime.call_at(self.runtime.now() + BESIDE, partial(self.interrupt, "SIGTERM"))
 
     def signal_actions(self) -> dict[str, Callable[[], None]]:
-        """What to do on signals, by name. A supervised worker leaves a terminal's SIGINT to its supervisor."""
-        names = ("SIGTERM",) if self.link.supervised else ("SIGINT", "SIGTERM", "SIGBREAK")
-        return {**dict.fromkeys(names, self.signalled), **self.link.signals()}
+        """What the loop does on signals, by name. In a process that only serves, `Ending` takes SIGTERM and SIGINT as
+        long as the process lives; a supervised worker leaves a terminal's SIGINT to its supervisor."""
+        actions: dict[str, Callable[[], None]] = {}
+        if not self.link.owns_process:
+            actions["SIGTERM"] = self.on_terminate
+        if not self.link.supervised:
+            for name in ("SIGBREAK",) if self.link.owns_process else ("SIGINT", "SIGBREAK"):
+                actions[name] = partial(self.on_interrupt, name)
+        if self.link.owns_process:
+            actions["SIGQUIT"] = partial(self.hurry, "SIGQUIT")
+        return {**actions, **self.link.signals()}
 
     def close_listeners(self) -> None:
         """Accepts no more connections; the sockets are closed."""
@@ -223,6 +261,8 @@ class Worker:
         Before that, `shutdown_delay` seconds go by in which all is served as ever, and only `ready` is False.
         """
         self.draining = True
+        if self.stop_asked and self.link.speaks:
+            self.log.log_info("Stopping%s", f" ({self.why})" if self.why else "")
         if self.listeners and self.shutdown_delay:
             await self.pause(self.shutdown_delay)
         self.context.terminating = True
@@ -239,8 +279,12 @@ class Worker:
         notify = self.config.shutdown_notify_delay
         if notify is not None:
             self.runtime.call_at(self.runtime.now() + notify, self.notify)
-        await self.wait_until_empty(self.config.graceful_timeout)
+        self.say_waiting()
+        await self.wait_until_empty(grace_of(self.config))
         if self.deadlines.connections or self.runtime.active_calls():
+            self.say_cut()
+            if self.threads is not None:
+                self.threads.release()
             self.runtime.cancel_calls()
             self.tell_all(lambda connection: connection.abort())
             await self.wait_until_empty(HURRY if self.hurried else CANCELLED)
@@ -254,6 +298,51 @@ class Worker:
             self.threads.close()
         self.operations.stop()
         self.link.drained()
+
+    async def end(self) -> None:
+        """Ends the connections, then runs the application's shutdown. Raises as `Lifespan.shutdown`."""
+        timer: Any = None
+        try:
+            await self.drain()
+            timer = self.runtime.call_at(self.runtime.now() + SILENCE, self.say_shutdown)
+            await self.lifespan.shutdown()
+        except Exception as error:
+            self.failure = self.failure or error
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self.link.over(self.failure, self.time_left())
+            if self.stop_asked and self.link.speaks:
+                self.log.log_info("Stopped")
+
+    def time_left(self) -> float:
+        """Seconds that threads of the application have once its shutdown is over."""
+        if self.hurried or not self.stop_asked:
+            return AT_LEAST
+        end = self.stopped_at + self.shutdown_delay + grace_of(self.config) + AFTER_GRACE
+        return max(AT_LEAST, min(THREADS, end - self.runtime.now()))
+
+    def say_waiting(self) -> None:
+        """Tells the log what is waited for."""
+        calls = self.runtime.active_calls()
+        if calls and not self.hurried and grace_of(self.config):
+            limit = "" if self.config.graceful_timeout is None else f"up to {self.config.graceful_timeout:g} s "
+            hint = "; CTRL + C again ends at once" if self.why == "SIGINT" else ""
+            self.log.log_info("Waiting %sfor %s to end%s", limit, counted(calls, "request"), hint)
+
+    def say_cut(self) -> None:
+        """Tells the log what is cut, and why."""
+        calls = self.runtime.active_calls()
+        cut = counted(calls, "request") if calls else counted(len(self.deadlines.connections), "connection")
+        reason = "asked to end at once" if self.hurried else f"graceful_timeout ({grace_of(self.config):g} s)"
+        self.log.log_info("Cut %s: %s", cut, reason)
+
+    def say_shutdown(self) -> None:
+        """Tells the log that the application takes its time."""
+        timeout = self.limits.shutdown_timeout
+        limit = f"up to {timeout:g} s " if timeout < inf else ""
+        self.log.log_info("Waiting %sfor the application's lifespan shutdown", limit)
 
     def notify(self) -> None:
         """Tells the applications that stream a response that the server goes down, as if their clients had gone."""
@@ -295,7 +384,7 @@ class Worker:
         """Waits until no connection and no call is left, but not longer than `seconds`."""
         end = self.runtime.now() + seconds
         while self.occupied():
-            left = min(end - self.runtime.now(), HURRY if self.hurried else seconds)
+            left = min(end - self.runtime.now(), HURRY if self.hurried else seconds, LONGEST)
             if left <= 0 or (self.hurried and seconds > HURRY):
                 return
             self.emptied = self.runtime.waiter()
@@ -324,27 +413,21 @@ class Worker:
             self.context.log_fault(error)
             transport.abort()
 
-    def begin(self, transport: Transport, tls: Any) -> None:
-        """Puts a connection on a transport."""
+    def begin(self, transport: Transport, tls: Any, rest: bytes = b"") -> None:
+        """Puts a connection on a transport. `rest`: what the transport has received already."""
         connection: Connection
         if tls is None:
             connection = self.open_connection(transport)
         else:
             transport.scheme = "https"
             connection = TLSConnection(transport, self.context, tls.fresh(self.runtime.now()), self)
-        transport.connection = connection
-        self.deadlines.connections.add(connection)
+        transport.hand_over(connection, rest)
 
     def open_connection(self, transport: Transport) -> Connection:
         """The connection of the protocol that the peer chose (RFC 7301). Without TLS, its first bytes tell."""
-        connection: Connection
         if transport.scheme == "https" and transport.get_extra_info("alpn") == "h2":
-            connection = HTTP2Connection(transport, self.context)
-        else:
-            connection = HTTP1Connection(transport, self.context)
-        if self.operations.guarded:
-            self.operations.opened(connection)
-        return connection
+            return HTTP2Connection(transport, self.context)
+        return HTTP1Connection(transport, self.context)
 
     def handshake_failed(self, error: BaseException, transport: Transport) -> None:
         """A TLS handshake came to nothing."""
@@ -364,9 +447,10 @@ class Worker:
         if self.emptied is not None:
             self.one_less()
 
-    def replaced(self, connection: Connection, successor: Connection) -> None:
-        """A connection went on as another (a protocol switch)."""
-        self.deadlines.connections.discard(connection)
+    def replaced(self, connection: Connection | None, successor: Connection) -> None:
+        """A transport has a connection, in the place of another or as its first."""
+        if connection is not None:
+            self.deadlines.connections.discard(connection)
         self.deadlines.connections.add(successor)
         if self.operations.guarded:
             self.operations.replaced(connection, successor)
@@ -375,4 +459,9 @@ class Worker:
         """`max_requests`: the worker stops after that many, or goes on until another has taken its place."""
         self.requests_left -= 1
         if self.requests_left == 0 and not self.stop_asked and not self.link.recycle("max_requests"):
-            self.stop()
+            self.stop("max_requests")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

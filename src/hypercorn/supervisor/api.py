@@ -62,16 +62,17 @@ class Supervisor:
 
     def scale(self, count: int) -> None:
         """Changes the number of workers."""
-        self._running.call(lambda: self._running.scale(count))
+        self._running.call(lambda: self._running.scale(count, "the program"))
 
     def reload(self) -> None:
         """Replaces every worker, one after the other."""
-        self._running.call(self._running.reload)
+        self._running.call(lambda: self._running.reload("the program"))
 
     def stop(self, timeout: float | None = None) -> int | None:
         """Ends the server gracefully. Returns the exit code, or None where it takes longer than `timeout` seconds."""
         if self._arbiter is not None and self._code is None:
-            self._arbiter.call(self._arbiter.stop)
+            arbiter = self._arbiter
+            arbiter.call(lambda: arbiter.stop("the program"))
         return self.wait(timeout)
 
     def wait(self, timeout: float | None = None) -> int | None:

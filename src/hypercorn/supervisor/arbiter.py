@@ -16,8 +16,11 @@ from contextlib import suppress
 from typing import Any
 
 from hypercorn.config import Config
+from hypercorn.logging import log_failure
 from hypercorn.net.sockets import Sockets
-from hypercorn.run import EXIT_CRASH, EXIT_OK, EXIT_STARTUP, complain, explain
+from hypercorn.options import grace_of, number_of
+from hypercorn.run import EXIT_CRASH, EXIT_OK, EXIT_STARTUP, complaint, explain, fill_standard_descriptors, say
+from hypercorn.sources import collected_warnings
 from hypercorn.supervisor.backoff import BackOff
 from hypercorn.supervisor.channel import Message
 from hypercorn.supervisor.child import LEAVING, NEVER, READY, STARTING, Child, ending
@@ -32,16 +35,25 @@ RELOAD_GRACE = 0.5  # seconds of `graceful_timeout` at the most, with the reload
 HANDSHAKES = 0.25  # seconds in which those that have begun on a socket complete, once it is given up
 LATE = 5.0  # seconds after its time at which something is done because this process itself was held up
 FORCED = 0.6  # seconds that it gets after a second signal
+AT_EXIT = 3.0  # seconds that an interpreter gets to end, once its threads have
+STOPS = ("SIGTERM", "SIGINT", "SIGQUIT")  # signals that go to all processes of a group or a service
 
 
 class Arbiter:
     """Runs in one thread; `call` brings work to it from others."""
 
     def __init__(
-        self, config: Config, *, load: Callable[[], Config] | None = None, plain: bool = False, quiet: bool = False
+        self,
+        config: Config,
+        *,
+        load: Callable[[], Config] | None = None,
+        plain: bool = False,
+        quiet: bool = False,
+        owns_process: bool = False,
     ) -> None:
         """`load` reads the configuration anew. `plain`: only this package's code has run in this process, so that it
-        may fork. `quiet`: what goes wrong at the start is not printed."""
+        may fork. `quiet`: what goes wrong at the start is not printed. `owns_process`: the process ends with it."""
+        fill_standard_descriptors()
         self.config = config
         self.shorten(config)
         self.load = load
@@ -51,7 +63,7 @@ class Arbiter:
         self.previous: Config | None = None  # to go back to where the next generation fails
         self.quiet = quiet
         self.crew = Crew(config, 2 * MOST_WORKERS, plain)
-        self.signals = Signals()
+        self.signals = Signals(last=owns_process)
         self.selector = selectors.DefaultSelector()
         self.backoff = BackOff()
         self.watch = Watch(self)
@@ -60,7 +72,9 @@ class Arbiter:
         self.addresses: list[str] = []
         self.ever_ready = False
         self.reload_wanted = False
+        self.reload_why = ""
         self.stopping = False
+        self.why = ""  # what asked it to stop
         self.hurried = False
         self.close_at = NEVER  # when the listening sockets are closed
         self.code = EXIT_OK
@@ -70,7 +84,7 @@ class Arbiter:
     def shorten(self, config: Config) -> None:
         """While somebody develops, open streams do not hold up a reload."""
         if config.use_reloader:
-            config.graceful_timeout = min(config.graceful_timeout, RELOAD_GRACE)
+            config.graceful_timeout = min(grace_of(config), RELOAD_GRACE)
 
     @property
     def children(self) -> dict[int, Child]:
@@ -82,6 +96,7 @@ class Arbiter:
     def run(self, sockets: Sockets | None = None) -> int:
         """Serves until it is told to stop. Returns the exit code of the process."""
         try:
+            self.crew.check(self.config)
             self.crew.places.open(self.config, sockets)
             if self.config.preload:
                 self.crew.preload()
@@ -103,6 +118,8 @@ class Arbiter:
                 self.watch.close()
                 self.selector.close()
                 self.crew.close()
+        if self.why:
+            self.log.log_info("Stopped")
         return self.code
 
     def turn(self) -> None:
@@ -113,10 +130,12 @@ class Arbiter:
         for key, _ in self.selector.select(wait):
             key.data()
         now = time.monotonic()
-        for child, code in self.crew.reap(
-            self.signals.in_charge
-        ):  # what has ended did so before the signals that follow
+        for child, code in self.crew.reap(self.signals.in_charge):
+            # What has ended did so before the signals that follow, but for a signal that was sent to all processes.
             self.hear(child)
+            if any(name in self.signals.noted and code == -getattr(signal, name) for name in STOPS):
+                child.expected = True
+                child.state = LEAVING
             self.ended(child, code, now)
         while self.signals.noted:
             name = self.signals.noted.popleft()
@@ -148,6 +167,8 @@ class Arbiter:
         """Starts and retires workers, one step towards what should be."""
         if self.stopping:
             self.finished = not self.children
+            return
+        if self.watch.loading_waits(now):
             return
         self.begin_reload()
         active = [child for child in self.children.values() if child.active]
@@ -200,7 +221,8 @@ class Arbiter:
 
     def retire(self, child: Child, now: float) -> None:
         """Lets a worker drain and end; others go on."""
-        self.log.log_debug("Worker %d leaves: %s", child.pid, child.retire or "it is not needed any more")
+        reason = child.retire or ("fewer are wanted" if child.surplus else "a new one has taken its place")
+        self.log.log_info("Stopping worker %d: %s", child.pid, reason)
         # What waits on a socket that is given up, and what is about to connect, is served by those who leave.
         last = self.crew.places.dropping and child.generation != self.generation
         delay = HANDSHAKES if last else 0.0
@@ -209,7 +231,7 @@ class Arbiter:
     def leave(self, child: Child, now: float, order: Message, delay: float) -> None:
         """Tells a worker to stop, and notes when it has to be gone."""
         child.expected = True
-        child.kill_at = now + delay + self.config.graceful_timeout + AFTER_DRAIN
+        child.kill_at = now + delay + grace_of(self.config) + AFTER_DRAIN
         if child.state == STARTING and not self.crew.preloaded:
             self.crew.terminate(child)  # ends it inside of an import, and as a stop where it runs already
         child.state = LEAVING
@@ -252,6 +274,7 @@ class Arbiter:
             for address in self.addresses:
                 if address not in before:
                     self.log.log_info("Running on %s (CTRL + C to quit)", address)
+        self.log.log_info("Worker %d is ready", child.pid)
 
     def on_alive(self, child: Child, _: Message) -> None:
         """A sign of life."""
@@ -261,18 +284,25 @@ class Arbiter:
         """It has served enough."""
         child.retire = child.retire or message["recycle"]
 
-    def on_stopping(self, child: Child, _: Message) -> None:
+    def on_stopping(self, child: Child, message: Message) -> None:
         """It drains: because it was told to, or because somebody sent it a signal."""
         if child.active:
+            self.log.log_info("Worker %d stops: %s", child.pid, message["stopping"])
             child.state = LEAVING
             child.expected = True
             child.heard = NEVER
-            child.kill_at = time.monotonic() + self.config.graceful_timeout + AFTER_DRAIN
+            child.kill_at = time.monotonic() + grace_of(self.config) + AFTER_DRAIN
 
     def on_drained(self, child: Child, _: Message) -> None:
         """Its connections have ended; the application's shutdown has a time of its own."""
         if not self.hurried:
-            child.kill_at = time.monotonic() + (self.config.shutdown_timeout or NEVER) + AFTER_DRAIN
+            child.kill_at = time.monotonic() + number_of(self.config, "shutdown_timeout") + AFTER_DRAIN
+
+    def on_over(self, child: Child, message: Message) -> None:
+        """The application's shutdown has ended; threads of its own have a time that the worker itself looks after."""
+        child.over = True
+        if not self.hurried:
+            child.kill_at = time.monotonic() + message["over"] + AT_EXIT + AFTER_DRAIN
 
     def on_failed(self, child: Child, message: Message) -> None:
         """It ends for a reason that it knows."""
@@ -296,14 +326,17 @@ class Arbiter:
             self.failed_start(child, code, now)
         elif not child.expected:
             self.crashed(child, code, now)
-        elif code == -signal.SIGTERM and not child.ready_at:
-            pass  # it had not begun to serve
+        elif code == -signal.SIGTERM and (child.over or not child.ready_at):
+            pass  # it had not begun to serve, or was done
+        elif code and child.forced:
+            if self.stopping and not self.hurried:
+                self.code = self.code or EXIT_CRASH
+            if not self.hurried:
+                self.log.log_error("Worker %d did not end in time and was killed", child.pid)
         elif code and self.stopping and not self.hurried:
             self.code = self.code or (code if code > 0 else EXIT_CRASH)
             if child.failure is None:
                 self.log.log_error("Worker %d %s while it stopped", child.pid, ending(code))
-        elif code and child.forced:
-            self.log.log_warning("Worker %d did not end in time and was killed", child.pid)
 
     def failed_start(self, child: Child, code: int, now: float) -> None:
         """A worker ended before it served."""
@@ -357,8 +390,8 @@ class Arbiter:
                 self.log.error_logger.critical("Workers crash again and again: %d times", self.backoff.crashes)
 
     def fail(self, text: str) -> None:
-        """What went wrong, as a worker or this process would have printed it."""
-        if text and not self.quiet:
+        """Logs what went wrong, as a worker or this process would have printed it."""
+        if text and not self.quiet and not log_failure(self.log, text):
             with suppress(OSError, ValueError, AttributeError):
                 os.write(2, text.encode(errors="replace"))
 
@@ -378,23 +411,24 @@ class Arbiter:
     # -- signals: one method for each
 
     def handle_term(self) -> None:
+        """Graceful stop, however often it comes: many a platform sends it more than once."""
+        self.stop("SIGTERM")
+
+    def handle_int(self) -> None:
         """Graceful stop; the second one forces it."""
         if self.stopping:
             self.force()
         else:
-            self.stop()
-
-    handle_int = handle_term
+            self.stop("SIGINT")
 
     def handle_quit(self) -> None:
         """Stop at once."""
-        if not self.stopping:
-            self.stop()
+        self.stop("SIGQUIT")
         self.force()
 
     def handle_hup(self) -> None:
         """New configuration, logs, certificates and code, without a pause."""
-        self.reload()
+        self.reload("SIGHUP")
 
     def handle_usr1(self) -> None:
         """Log files are opened anew."""
@@ -403,6 +437,7 @@ class Arbiter:
             reopen()
         for child in self.children.values():
             child.channel.send({"reopen": True})
+        self.log.log_info("Log files opened anew (SIGUSR1)")
 
     def handle_usr2(self) -> None:
         """A new program takes over the sockets."""
@@ -410,20 +445,21 @@ class Arbiter:
 
     def handle_ttin(self) -> None:
         """One worker more."""
-        self.scale(self.target + 1)
+        self.scale(self.target + 1, "SIGTTIN")
 
     def handle_ttou(self) -> None:
         """One worker fewer."""
-        self.scale(self.target - 1)
+        self.scale(self.target - 1, "SIGTTOU")
 
     def handle_chld(self) -> None:
         """A child ended; `reap` finds out which."""
 
     # -- what can be asked of it, in its own thread
 
-    def reload(self) -> None:
+    def reload(self, why: str) -> None:
         """Rolls the workers as soon as a roll that goes on has ended."""
         self.reload_wanted = True
+        self.reload_why = why
         if self.backoff.until == NEVER:
             self.backoff.until = 0.0
 
@@ -433,16 +469,20 @@ class Arbiter:
             return
         self.reload_wanted = False
         try:
-            config = self.config if self.load is None else self.load()
-            config.validate()
+            with collected_warnings() as said:
+                config = self.config if self.load is None else self.load()
+                config.validate()
             self.shorten(config)
+            self.crew.check(config)
             log = config.log
             self.crew.places.renew(config)
         except (Exception, SystemExit) as error:
             self.log.log_error("The new configuration cannot be used; the one of before stays: %s", error)
             return
         self.log = log
-        self.log.log_info("Reloading")
+        for message in said:
+            self.log.log_warning("%s", message)
+        self.log.log_info("Reloading (%s)", self.reload_why)
         self.watch.reloading()
         if config.workers != self.config.workers:
             self.target = min(max(config.workers, 1), MOST_WORKERS)
@@ -452,16 +492,23 @@ class Arbiter:
         self.backoff = BackOff()
         self.crew.reloaded(config, self.log)
 
-    def scale(self, count: int) -> int:
+    def scale(self, count: int, why: str) -> int:
         """Changes the number of workers. Returns what it is now."""
-        self.target = min(max(count, 1), MOST_WORKERS)
+        before, self.target = self.target, min(max(count, 1), MOST_WORKERS)
+        if self.target != before:
+            self.log.log_info("Scaling from %d to %d workers (%s)", before, self.target, why)
         return self.target
 
-    def stop(self) -> None:
-        """Graceful stop."""
+    def stop(self, why: str = "") -> None:
+        """Graceful stop. `why` is for the log; without it nobody asked, and the log says what went wrong."""
         if self.stopping:
             return
         self.stopping = True
+        self.why = why
+        if why:
+            hint = "; CTRL + C again ends at once" if why == "SIGINT" else ""
+            workers = "a worker" if len(self.children) == 1 else f"{len(self.children)} workers"
+            self.log.log_info("Stopping %s (%s)%s", workers, why, hint)
         now = time.monotonic()
         delay = self.config.shutdown_delay if self.ever_ready and not self.handed_over else 0.0
         self.close_at = now + delay
@@ -473,6 +520,8 @@ class Arbiter:
 
     def force(self) -> None:
         """Stop at once."""
+        if not self.hurried:
+            self.log.log_info("Ending at once; what is open is cut")
         self.hurried = True
         now = time.monotonic()
         self.close_at = min(self.close_at, now)
@@ -487,16 +536,19 @@ def supervise(
     plain: bool,
     handover: Handover | None,
     claim: Callable[[], None],
+    owns_process: bool = False,
 ) -> int:
     """Serves with workers until a signal. Returns the exit code.
 
     `handover` has the sockets where this program takes over from another; `claim` makes the pid file its own.
+    `owns_process`: the process ends with the server.
     """
     try:
-        arbiter = Arbiter(config, load=load, plain=plain)
+        arbiter = Arbiter(config, load=load, plain=plain, owns_process=owns_process)
         sockets = from_systemd(config) if handover is None else handover.sockets
     except OSError as error:
-        return complain(f"cannot start: {error}", EXIT_STARTUP)
+        say(complaint(f"cannot start: {error}"), config)
+        return EXIT_STARTUP
     if handover is not None:
         arbiter.watch.on_serving += [claim, handover.done]
     return arbiter.run(sockets)

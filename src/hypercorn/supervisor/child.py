@@ -33,6 +33,7 @@ class Child:
         self.process: Any = None  # its Popen, where it was spawned
         self.open = True  # its end of the channel
         self.stuck = False  # it was killed because it gave no sign of life
+        self.over = False  # its application's shutdown has ended
         self.forced = False  # it was killed because it did not end
 
     @property

@@ -8,11 +8,10 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from hypercorn.sources import find_config, read_toml
-from hypercorn.supervisor.control import control_folder
+from hypercorn.supervisor.control import check_folder, control_address, control_folder, is_trusted
 
 COMMANDS = {
     "status": "how the server fares",
@@ -36,9 +35,15 @@ def find_socket(path: str | None, pid: int | None) -> str:
     if path is not None:
         return path
     folder = control_folder()
+    try:
+        check_folder(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # whoever owns it could answer in the server's name
+        raise ControlError(f"{error}; name the socket by --socket") from None
     if pid is not None:
         return str(folder / f"{pid}.sock")
-    found = sorted(one for one in folder.glob("*.sock") if answers(one))
+    found = sorted(one for one in folder.glob("*.sock") if answers(str(one)))
     if len(found) == 1:
         return str(found[0])
     if not found:
@@ -57,15 +62,15 @@ def configured_socket() -> str | None:
         path = read_toml(file).get("control") if file else None
     except (OSError, ValueError):
         return None  # whoever starts the server is told of it
-    return path if isinstance(path, str) and answers(Path(path)) else None
+    return path if isinstance(path, str) and answers(path) else None
 
 
-def answers(path: Path) -> bool:
+def answers(path: str) -> bool:
     """True where somebody listens."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(1.0)
         try:
-            sock.connect(str(path))
+            sock.connect(control_address(path))
         except OSError:
             return False
     return True
@@ -76,7 +81,9 @@ def ask(path: str, question: dict[str, Any]) -> Any:
     try:
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(PATIENCE)
-            sock.connect(path)
+            sock.connect(control_address(path))
+            if not is_trusted(sock):
+                raise ControlError(f"{path}: another user's process answers there")
             sock.sendall(json.dumps(question).encode() + b"\n")
             with sock.makefile("rb") as stream:
                 line = stream.readline()
@@ -84,7 +91,10 @@ def ask(path: str, question: dict[str, Any]) -> Any:
         raise ControlError(f"{path}: {error.strerror or error}") from error
     if not line:
         raise ControlError(f"{path}: the server hung up; only its owner may ask")
-    answer = json.loads(line)
+    try:
+        answer = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ControlError(f"{path}: no answer of a server: {error}") from None
     if isinstance(answer, dict) and "error" in answer:
         raise ControlError(str(answer["error"]))
     return answer
@@ -92,7 +102,7 @@ def ask(path: str, question: dict[str, Any]) -> Any:
 
 def add_socket_arguments(parser: argparse.ArgumentParser) -> None:
     """Which server."""
-    parser.add_argument("--socket", metavar="PATH", help="the server's control socket (its option `control`)")
+    parser.add_argument("--socket", metavar="PATH", help="the server's control socket, a path or unix:@name")
     parser.add_argument("--pid", type=int, help="the server's process id, where several run")
 
 

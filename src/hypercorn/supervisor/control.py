@@ -5,6 +5,7 @@ Who may: the owner of the server, and root. The file is closed to all others, an
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import selectors
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypercorn
+from hypercorn.net.address import parse_bind, unix_address
 from hypercorn.supervisor.channel import Message
 from hypercorn.supervisor.child import NEVER, Child, resident_memory
 
@@ -55,14 +57,30 @@ def control_path(setting: str | None) -> str | None:
         return setting
     folder = control_folder()
     folder.mkdir(mode=0o700, exist_ok=True)
-    status = os.lstat(folder)
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise PermissionError(f"{folder} belongs to somebody else, or others may write to it")
+    check_folder(folder)
     for other in folder.glob("*.sock"):
         if other.stem.isdigit() and not _runs(int(other.stem)):
             with suppress(OSError):
                 other.unlink()
     return str(folder / f"{os.getpid()}.sock")
+
+
+def control_address(path: str) -> str | bytes:
+    """What the system takes for a control socket: `unix:@name` is an abstract one, without a file (Linux); `unix:path`
+    is the same as the path alone. Raises OSError for an abstract one that the system cannot have."""
+    if not path.startswith("unix:"):
+        return path
+    try:
+        return unix_address(parse_bind(path).path)
+    except ValueError as error:
+        raise OSError(str(error)) from None
+
+
+def check_folder(folder: Path) -> None:
+    """Raises OSError for a folder in which others could put a control socket of theirs."""
+    status = os.lstat(folder)
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise PermissionError(f"{folder} belongs to somebody else, or others may write to it")
 
 
 def _runs(pid: int) -> bool:
@@ -77,6 +95,10 @@ def _runs(pid: int) -> bool:
 
 def listen(path: str) -> socket.socket:
     """A socket at a path, for its owner alone. Raises OSError."""
+    address = control_address(path)
+    if isinstance(address, bytes):
+        return listen_abstract(path, address)
+    path = address
     if os.path.lexists(path) and stat.S_ISSOCK(os.lstat(path).st_mode):
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(1.0)
@@ -101,12 +123,37 @@ def listen(path: str) -> socket.socket:
     return sock
 
 
+def listen_abstract(path: str, address: bytes) -> socket.socket:
+    """An abstract socket. It has no mode: who asks is looked at when somebody comes. Raises OSError."""
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.bind(address)
+        sock.listen(CLIENTS)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise FileExistsError(f"another process has the socket {path}") from None
+        raise
+    return sock
+
+
 def is_allowed(sock: socket.socket) -> bool:
     """True where the peer is the owner or root, as far as the system tells."""
+    return peer_uid(sock) in (None, 0, os.geteuid())  # None: the file's mode has to do
+
+
+def is_trusted(sock: socket.socket) -> bool:
+    """True where the server is this user's or root's; root may ask everybody's."""
+    return os.geteuid() == 0 or peer_uid(sock) in (None, 0, os.geteuid())
+
+
+def peer_uid(sock: socket.socket) -> int | None:
+    """The user of the process at the other end, or None where the system does not tell."""
     if not hasattr(socket, "SO_PEERCRED"):
-        return True  # the file's mode has to do
-    _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return uid in (0, os.geteuid())
+        return None
+    uid: int = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
+    return uid
 
 
 class Asker:
@@ -170,7 +217,7 @@ class Control:
                 answer = getattr(self, "do_" + str(question["do"]).replace("-", "_"), self.unknown)(question, asker)
             except Refused as error:
                 answer = {"error": str(error)}
-            except (ValueError, KeyError, TypeError) as error:
+            except Exception as error:  # such as the RecursionError of a thousand brackets
                 answer = {"error": f"not a question: {error!r}"}
             if answer is not None:
                 self.answer(asker, answer)
@@ -244,7 +291,7 @@ class Control:
 
     def do_reload(self, _: Message, __: Asker) -> Any:
         """As SIGHUP."""
-        self.arbiter.reload()
+        self.arbiter.reload("hypercorn ctl")
         return {"ok": True}
 
     def do_scale(self, question: Message, _: Asker) -> Any:
@@ -256,14 +303,14 @@ class Control:
             raise Refused("scale needs a number, such as 4, +1 or -1") from None
         if count < 1:
             raise Refused("there has to be a worker")
-        return {"target": self.arbiter.scale(count)}
+        return {"target": self.arbiter.scale(count, "hypercorn ctl")}
 
     def do_drain(self, question: Message, _: Asker) -> Any:
         """Ends the server gracefully; or one worker, for which another comes."""
         if question.get("value"):
             self.worker_of(question).retire = "drained by hand"
         else:
-            self.arbiter.call(self.arbiter.stop)
+            self.arbiter.call(lambda: self.arbiter.stop("hypercorn ctl"))
         return {"ok": True}
 
     def do_log_level(self, question: Message, _: Asker) -> Any:
@@ -274,6 +321,7 @@ class Control:
         self.arbiter.log.error_logger.setLevel(level.upper())
         for child in self.arbiter.children.values():
             child.channel.send({"level": level.upper()})
+        self.arbiter.log.log_info("The level of the error log is %s (hypercorn ctl)", level)
         return {"ok": True}
 
     def do_connections(self, question: Message, asker: Asker) -> Any:
@@ -316,7 +364,9 @@ class Control:
         for asker in list(self.askers):
             self.drop(asker)
         with suppress(OSError):
-            os.unlink(self.path)
+            address = control_address(self.path)
+            if isinstance(address, str):
+                os.unlink(address)
         self.let_go()
 
     def let_go(self) -> None:

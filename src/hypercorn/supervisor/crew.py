@@ -13,7 +13,7 @@ from hypercorn.metrics import Board, use_slot
 from hypercorn.run import find_worker
 from hypercorn.supervisor.channel import channel_pair
 from hypercorn.supervisor.child import Child
-from hypercorn.supervisor.launch import LENGTH, fork, freeze, may_fork, one_thread, spawn
+from hypercorn.supervisor.launch import LENGTH, fork, freeze, may_fork, one_thread, pickled, spawn
 from hypercorn.supervisor.places import Places
 
 
@@ -62,6 +62,11 @@ class Crew:
         if method == "fork" or self.preloaded:
             return hasattr(os, "fork")
         return self.plain and may_fork() and one_thread()
+
+    def check(self, config: Config) -> None:
+        """Raises ConfigError where workers are fresh interpreters and the configuration cannot be sent to them."""
+        if not self.forks():
+            pickled(config)
 
     def start(self, config: Config, generation: int, now: float, in_worker: Callable[[], None]) -> Child:
         """Starts a worker. `in_worker` lets go, in a forked one, of what is its parent's. Raises OSError."""

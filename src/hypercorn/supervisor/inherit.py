@@ -20,6 +20,8 @@ from hypercorn.net.sockets import Sockets, UnixPath
 
 FIRST = 3  # systemd's first descriptor
 HANDOVER = "HYPERCORN_HANDOVER"
+# PyInstaller's one-file programs unpack for themselves: the files of the old program go with it.
+ALONE = {"PYINSTALLER_RESET_ENVIRONMENT": "1"} if getattr(sys, "frozen", False) else {}
 GROUPS = ("secure_sockets", "insecure_sockets", "quic_sockets", "metrics_sockets")
 
 
@@ -102,7 +104,7 @@ class Upgrade:
             self.process = subprocess.Popen(
                 [sys.executable, *sys.orig_argv[1:]],
                 pass_fds=kept,
-                env={**os.environ, **variables, HANDOVER: left},
+                env={**os.environ, **variables, HANDOVER: left, **ALONE},
             )
         except BaseException:
             os.close(self.bell)

@@ -3,6 +3,9 @@
 Forked where it is safe and asked for: a fork of a process that has one thread and has loaded nothing but the server
 starts in milliseconds and shares its memory. Otherwise spawned: a process that has run other people's code (a
 configuration in Python, a program that calls `run()`) may have threads, locks and stale modules.
+
+A frozen program (PyInstaller, cx_Freeze) is its own interpreter and takes no `-c`. It is started again as it is, with a
+variable that makes its call of `run()` or `main()` serve as a worker (`enlist`).
 """
 
 from __future__ import annotations
@@ -24,13 +27,16 @@ from pathlib import Path
 from typing import Any
 
 from hypercorn.config import Config
+from hypercorn.errors import ConfigError
 from hypercorn.metrics import Board, use_slot
 from hypercorn.net.sockets import Sockets
+from hypercorn.runtime.ending import flush_logs
 from hypercorn.supervisor.channel import Channel
 
 ROOT = str(Path(__file__).resolve().parents[2])
 LENGTH = struct.Struct("!Q")
 CODE = "import sys; sys.path.insert(0, {root!r}); from hypercorn.supervisor.launch import spawned; spawned({fd})"
+ENLISTED = "HYPERCORN_WORKER_FD"  # the descriptor of the channel, for a frozen program
 GROUPS = ("secure_sockets", "insecure_sockets", "quic_sockets", "metrics_sockets")
 
 
@@ -47,23 +53,59 @@ def may_fork() -> bool:
     return hasattr(os, "fork") and sys.platform not in ("darwin", "win32", "cygwin")
 
 
+def pickled(config: Config) -> bytes:
+    """The configuration as a fresh worker gets it. Raises ConfigError, which names what cannot be sent."""
+    try:
+        return pickle.dumps(config)
+    except Exception as error:  # whatever a class of the program's does
+        for name, value in config.__getstate__().items():
+            try:
+                pickle.dumps(value)
+            except Exception as inner:
+                option = name.removeprefix("_")
+                raise ConfigError(
+                    f"{option} = {value!r} ({config.origin(option)}) cannot be sent to a worker process: {inner};"
+                    " define it in a module, or set start_method to fork or workers to 0"
+                ) from error
+        raise ConfigError(
+            f"the {type(config).__name__} cannot be sent to a worker process: {error};"
+            " define the class in a module, or set start_method to fork or workers to 0"
+        ) from error
+
+
 def spawn(config: Config, sockets: Sockets, channel: Channel, board: Board, slot: int) -> Any:
     """Starts a fresh interpreter. Returns its `Popen`. Raises OSError."""
     fds = {name: [sock.fileno() for sock in getattr(sockets, name)] for name in GROUPS}
     wanted = {
         "path": sys.path,
         "argv": sys.argv,
-        "main": main_path(),
-        "config": pickle.dumps(config),
+        "main": None if is_frozen() else main_path(),  # a frozen program has run by itself before it enlists
+        "config": pickled(config),
         "sockets": fds,
         "board": board.descriptor,
         "slot": slot,
     }
-    code = CODE.format(root=ROOT, fd=channel.fileno())
     kept = [channel.fileno(), board.descriptor, *(fd for group in fds.values() for fd in group)]
-    flags: list[str] = getattr(subprocess, "_args_from_interpreter_flags", list)()
-    process = subprocess.Popen([sys.executable, *flags, "-c", code], pass_fds=kept)
+    if is_frozen():
+        environ = {**os.environ, ENLISTED: str(channel.fileno())}
+        process = subprocess.Popen([sys.executable, *sys.argv[1:]], pass_fds=kept, env=environ)
+    else:
+        flags: list[str] = getattr(subprocess, "_args_from_interpreter_flags", list)()
+        code = CODE.format(root=ROOT, fd=channel.fileno())
+        process = subprocess.Popen([sys.executable, *flags, "-c", code], pass_fds=kept)
     return process, pickle.dumps(wanted)
+
+
+def is_frozen() -> bool:
+    """True in a program that `sys.executable` is itself, rather than an interpreter."""
+    return bool(getattr(sys, "frozen", False))
+
+
+def enlist() -> None:
+    """Serves as a worker, and does not return, in a frozen program that a supervisor has started for that."""
+    number = os.environ.pop(ENLISTED, "")  # not for the processes that this one starts
+    if number and is_frozen():
+        spawned(int(number))
 
 
 def spawned(fd: int) -> None:
@@ -155,7 +197,7 @@ def end_forked(code: int) -> None:
         join()
         end: Callable[[], None] = getattr(atexit, "_run_exitfuncs", lambda: None)
         end()
-        flush()
+        flush_logs()  # what `logging` registers with atexit is the parent's, and was cleared with all of that
     finally:
         os._exit(code)
 

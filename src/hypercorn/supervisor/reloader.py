@@ -20,7 +20,11 @@ from typing import Any
 SHORTEST = 0.25  # seconds between two looks
 SHARE = 400  # a look may take up one part in so many of the time
 SETTLE = 0.05  # seconds in which changes that belong together come in
+# Sent to all processes of a group or a service, these are for the parent, whose end is this process's.
+FOR_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT) if sys.platform != "win32" else ()
 NOT_CODE = ("__pycache__", "node_modules", "site-packages")
+
+Files = dict[str, tuple[int, int]]  # time of change and size, by path
 
 
 class Rules:
@@ -62,14 +66,14 @@ class Rules:
                 return True
         return False
 
-    def files(self) -> dict[str, tuple[int, int]]:
+    def files(self) -> Files:
         """Time of change and size of every file that matters."""
-        found: dict[str, tuple[int, int]] = {}
+        found: Files = {}
         for folder in self.folders:
             self.scan(folder, found)
         return found
 
-    def scan(self, folder: str, found: dict[str, tuple[int, int]]) -> None:
+    def scan(self, folder: str, found: Files) -> None:
         """Adds those of one folder and all below."""
         try:
             entries = list(os.scandir(folder))
@@ -90,9 +94,8 @@ class Rules:
                 pass  # it has gone meanwhile
 
 
-def polled(rules: Rules, alive: Callable[[], bool]) -> Iterator[list[str]]:
-    """The files that changed, each time that some did."""
-    before = rules.files()
+def polled(rules: Rules, alive: Callable[[], bool], before: Files) -> Iterator[list[str]]:
+    """The files that changed, each time that some did. `before` is how they were at the start."""
     pause = SHORTEST
     while alive():
         time.sleep(pause)
@@ -103,37 +106,48 @@ def polled(rules: Rules, alive: Callable[[], bool]) -> Iterator[list[str]]:
         if now != before:
             time.sleep(SETTLE)
             now = rules.files()
-            changed = {path for path, _ in now.items() ^ before.items()}
+            yield differences(before, now)
             before = now
-            yield sorted(changed)
 
 
-def reported(rules: Rules, alive: Callable[[], bool], watch: Any) -> Iterator[list[str]]:
+def differences(before: Files, now: Files) -> list[str]:
+    """The files that are not what they were."""
+    return sorted({path for path, _ in now.items() ^ before.items()})
+
+
+def reported(rules: Rules, alive: Callable[[], bool], before: Files, watch: Any) -> Iterator[list[str]]:
     """The same, as the system tells of it."""
     options = {"yield_on_timeout": True, "rust_timeout": 1000, "step": int(SETTLE * 1000), "debounce": 400}
-    for changes in watch(*rules.folders, watch_filter=None, **options):
+    began = False
+    for changes in watch(*rules.folders, watch_filter=None, ignore_permission_denied=True, **options):
         if not alive():
             return
-        changed = sorted({path for _, path in changes if rules.takes(path)})
+        changed = {path for _, path in changes if rules.takes(path)}
+        if not began:  # nothing was reported of what changed before the system began to watch
+            began = True
+            changed.update(differences(before, rules.files()))
         if changed:
-            yield changed
+            yield sorted(changed)
 
 
 def main(include: list[str], exclude: list[str], parent: int) -> None:
     """The watching process: a line of JSON on stdout for each change, until its parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's is for the parent
+    for number in FOR_PARENT:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_PARENT)
     rules = Rules(include, exclude)
 
     def alive() -> bool:
         return os.getppid() == parent
 
+    before = rules.files()
+    print(json.dumps("watching"), flush=True)
     try:
         watch = importlib.import_module("watchfiles").watch
     except ImportError:
-        changes = polled(rules, alive)
+        changes = polled(rules, alive, before)
     else:
-        changes = reported(rules, alive, watch)
-    print(json.dumps("watching"), flush=True)
+        changes = reported(rules, alive, before, watch)
     for changed in changes:
         print(json.dumps(changed), flush=True)
 
@@ -141,14 +155,20 @@ def main(include: list[str], exclude: list[str], parent: int) -> None:
 class Reloader:
     """The watching process, as the supervisor sees it."""
 
+    watching = False  # it has seen how the files are: what changes from here on is noticed
+
     def __init__(self, include: list[str], exclude: list[str], changed: Callable[[list[str]], None]) -> None:
         self.changed = changed
         root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         work = f"from hypercorn.supervisor.reloader import main; main({include!r}, {exclude!r}, {os.getpid()})"
         code = f"import sys; sys.path.insert(0, {root!r}); {work}"
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, bufsize=0
-        )
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_PARENT)  # until it ignores them by itself
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, bufsize=0
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         self.rest = b""
 
     def fileno(self) -> int:
@@ -164,6 +184,8 @@ class Reloader:
             found = json.loads(line)
             if isinstance(found, list):
                 self.changed(found)
+            else:
+                self.watching = True
         return bool(data)
 
     def close(self) -> None:

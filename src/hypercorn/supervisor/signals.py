@@ -15,10 +15,12 @@ NAMES = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTI
 class Signals:
     """Notes signals while it is entered, in the main thread; in another there are none to note.
 
-    `waker` is a socket that becomes readable with each of them, and by `wake`.
+    `waker` is a socket that becomes readable with each of them, and by `wake`. With `last` the process ends once it is
+    left: SIGTERM, which platforms send more than once, is ignored from then on, until the process is gone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, last: bool = False) -> None:
+        self.last = last
         self.waker, self.bell = socket.socketpair()
         self.waker.setblocking(False)
         self.bell.setblocking(False)
@@ -61,7 +63,9 @@ class Signals:
         if self.in_charge:
             signal.set_wakeup_fd(self.wakeup)
             for number, handler in self.before.items():
-                if handler is not None:
+                if self.last and number == signal.SIGTERM:
+                    signal.signal(number, signal.SIG_IGN)  # a function would be replaced as the interpreter ends
+                elif handler is not None:
                     signal.signal(number, handler)
         self.close()
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from hypercorn.runtime.ending import Ending
 from hypercorn.runtime.link import Link
 from hypercorn.supervisor.notify import NEVER, Notifier
 
@@ -15,12 +17,23 @@ if TYPE_CHECKING:
 class SoloLink(Link):
     """The link of a worker to nobody but the system."""
 
-    def __init__(self) -> None:
+    def __init__(self, ending: Ending, report: Callable[[BaseException], int]) -> None:
+        """`report` says what went wrong and gives the exit code."""
+        self.ending = ending
+        self.owns_process = ending.exits
+        self.report = report
         self.notifier = Notifier()
         self.worker: Worker | None = None
 
     def attach(self, worker: Worker, call: Callable[[Callable[[], Any]], Any]) -> None:
         self.worker = worker
+        if self.owns_process:
+            self.ending.take_signals(
+                {
+                    "SIGTERM": lambda: call(worker.on_terminate),
+                    "SIGINT": lambda: call(partial(worker.on_interrupt, "SIGINT")),
+                }
+            )
 
     def signals(self) -> dict[str, Callable[[], None]]:
         return {"SIGUSR1": self.reopen, "SIGHUP": self.reload}
@@ -33,9 +46,11 @@ class SoloLink(Link):
 
     def reopen(self) -> None:
         """Opens the log files anew."""
-        reopen = getattr(self.worker.log, "reopen", None)  # type: ignore[union-attr]
+        log = self.worker.log  # type: ignore[union-attr]
+        reopen = getattr(log, "reopen", None)
         if reopen is not None:
             reopen()
+            log.log_info("Log files opened anew")
 
     def started(self, addresses: list[str]) -> None:
         self.notifier.ready()
@@ -51,3 +66,7 @@ class SoloLink(Link):
 
     def stopping(self) -> None:
         self.notifier.stopping()
+
+    def over(self, failure: BaseException | None, seconds: float) -> None:
+        tell = None if failure is None else partial(self.report, failure)
+        self.ending.begin(self.worker.log, seconds, tell)  # type: ignore[union-attr]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import selectors
 import signal
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from hypercorn.supervisor.arbiter import Arbiter
 
 MEMORY_PERIOD = 2.0  # seconds between two looks at memory
+FIRST_LOOK = 3.0  # seconds that the reloader has to look at all files before a worker loads them
 DUMP = 1.0  # seconds to show where it stands, for a worker that is about to be killed
 
 
@@ -26,6 +28,7 @@ class Watch:
     """Looks at the workers from time to time, where an option asks for it."""
 
     waits_for_changes = False
+    reloader_until = 0.0  # when workers load the application, even if the reloader has not seen its files yet
 
     def __init__(self, arbiter: Arbiter) -> None:
         self.arbiter = arbiter
@@ -50,6 +53,7 @@ class Watch:
             level("There is no control socket: %s", error)
         if config.use_reloader:
             self.waits_for_changes = True
+            self.reloader_until = time.monotonic() + FIRST_LOOK
             self.reloader = Reloader(config.reload_include, config.reload_exclude, self.changed)
             arbiter.selector.register(self.reloader, selectors.EVENT_READ, self.read_reloader)
 
@@ -68,7 +72,12 @@ class Watch:
             self.arbiter.selector.unregister(reloader)
             reloader.close()
             self.reloader = None
-            self.arbiter.log.log_error("The reloader has ended; changes go unnoticed")
+            if not self.arbiter.stopping:
+                self.arbiter.log.log_error("The reloader has ended; changes go unnoticed")
+
+    def loading_waits(self, now: float) -> bool:
+        """True while a worker would load files that the reloader has not looked at yet."""
+        return self.reloader is not None and not self.reloader.watching and now < self.reloader_until
 
     def changed(self, paths: list[str]) -> None:
         """Source files have changed."""
@@ -76,12 +85,13 @@ class Watch:
         names = [os.path.relpath(path, here) for path in paths[:3]]
         more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
         self.arbiter.log.log_info("Changed: %s%s", ", ".join(names), more)
-        self.arbiter.reload()
+        self.arbiter.reload("files have changed")
 
     def next_time(self) -> float:
         """When something of this is due."""
         control = NEVER if self.control is None else self.control.next_time()
-        return min(self.next, self.notifier.beat_at, control)
+        first = self.reloader_until if self.loading_waits(0.0) and not self.arbiter.ever_ready else NEVER
+        return min(self.next, self.notifier.beat_at, control, first)
 
     def plan(self, now: float) -> None:
         """When to look next."""
@@ -194,7 +204,7 @@ class Watch:
         upgrading.process.returncode = 0  # it outlives this one, and that is as it should be
         arbiter.crew.places.sockets.unix_paths.clear()
         arbiter.handed_over = True
-        arbiter.stop()
+        arbiter.stop(f"{pid} has taken over")
 
     def forget(self) -> None:
         """In a forked worker: all this is not its own."""

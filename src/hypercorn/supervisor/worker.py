@@ -14,11 +14,14 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hypercorn.config import Config
 from hypercorn.net.sockets import Sockets
+from hypercorn.options import grace_of, number_of
 from hypercorn.run import EXIT_OK, explain, find_worker
+from hypercorn.runtime.ending import Ending
 from hypercorn.runtime.link import Link
 from hypercorn.supervisor.channel import Channel, Message
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from hypercorn.runtime.worker import Worker
 
 BEATS = 4  # signs of life in each `worker_timeout`
+FOR_EVER = 1e8  # seconds, for a sleep that takes no infinite ones
 MOST_CONNECTIONS = 1000  # connections that are told of
 
 
@@ -35,6 +39,7 @@ class WorkerLink(Link):
     shared = True
     supervised = True
     speaks = False
+    owns_process = True
 
     def __init__(self, channel: Channel, config: Config, app: Any = None, tls: Any = None) -> None:
         self.channel = channel
@@ -46,6 +51,7 @@ class WorkerLink(Link):
         self.shared = not config.reuse_port
         self.order: Message | None = None  # to stop, before there was a loop
         self.lock = threading.Lock()
+        self.ending = Ending(exits=True)
 
     def listen(self) -> None:
         """Begins to hear the supervisor."""
@@ -58,6 +64,7 @@ class WorkerLink(Link):
             self.worker = worker
             self.call = call
             order = self.order
+        self.ending.take_signals({"SIGTERM": lambda: call(worker.on_terminate)})
         if order is not None:
             self.stop(order)
 
@@ -77,10 +84,20 @@ class WorkerLink(Link):
         return True
 
     def stopping(self) -> None:
-        self.channel.send({"stopping": True})
+        self.channel.send({"stopping": self.worker.why or True})  # type: ignore[union-attr]
 
     def drained(self) -> None:
         self.channel.send({"drained": True})
+
+    def over(self, failure: BaseException | None, seconds: float) -> None:
+        self.channel.send({"over": seconds})
+        self.ending.begin(self.config.log, seconds, None if failure is None else partial(self.fail, failure))
+
+    def fail(self, error: BaseException) -> int:
+        """Tells the supervisor what went wrong. Returns the exit code."""
+        text, code = explain(error, self.config)
+        self.channel.send({"failed": code, "text": text})
+        return code
 
     # -- from the supervisor, in the thread
 
@@ -91,7 +108,7 @@ class WorkerLink(Link):
             with suppress(Exception):  # whatever it is, the next message is heard too
                 getattr(self, "on_" + name)(message)
         self.on_stop({"stop": True, "last": True, "delay": 0})
-        time.sleep(self.config.graceful_timeout + (self.config.shutdown_timeout or 0) + 2)
+        time.sleep(min(grace_of(self.config) + number_of(self.config, "shutdown_timeout") + 2, FOR_EVER))
         os._exit(1)
 
     def on_stop(self, message: Message) -> None:
@@ -157,8 +174,14 @@ class WorkerLink(Link):
         """The open connections, up to a bound."""
         if self.worker is None:
             return []
+        from hypercorn.runtime.tls import TLSConnection
+
         found: list[Message] = []
-        for connection in list(self.worker.deadlines.connections)[:MOST_CONNECTIONS]:
+        for connection in list(self.worker.deadlines.connections):
+            if isinstance(connection, TLSConnection) and connection.plain.connection is not None:
+                continue  # the connection inside of it is in the list too
+            if len(found) == MOST_CONNECTIONS:
+                break
             streams = getattr(connection, "streams", None)
             busy = len(streams) if streams is not None else int(getattr(connection, "stream", None) is not None)
             found.append(
@@ -186,12 +209,10 @@ def serve(config: Config, sockets: Sockets, channel: Channel, app: Any = None, t
     try:
         find_worker(config.worker_class)(config, sockets, link=link)
     except Exception as error:
-        text, code = explain(error, config)
-        channel.send({"failed": code, "text": text})
-        return code
+        return link.ending.settle(link.fail(error))
     except KeyboardInterrupt:
-        return EXIT_OK
-    return EXIT_OK
+        pass
+    return link.ending.settle(EXIT_OK)
 
 
 def forget(sockets: Sockets, channel: Channel) -> None:

@@ -1,4 +1,5 @@
-from hypercorn.protocol.ports cimport Connection, Runtime, Transport
+from hypercorn.protocol.ports cimport Connection, Transport
+from hypercorn.protocol.runtime cimport Runtime
 
 cdef class TrioTransport(Transport):
     cdef public object worker
@@ -10,8 +11,6 @@ cdef class TrioTransport(Transport):
     cdef public Py_ssize_t pending_size
     cdef public Py_ssize_t high_water
     cdef public bint writing
-    cdef public bint paused_writing
-    cdef public bint paused_reading
     cdef public bint closing
     cdef public bint eof_wanted
     cdef public bint closed

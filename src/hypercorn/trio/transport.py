@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hypercorn.net.address import client_address, server_address
-from hypercorn.protocol.ports import Runtime, Transport
+from hypercorn.protocol.ports import Transport
+from hypercorn.protocol.runtime import Runtime
 
 if TYPE_CHECKING:
     from hypercorn.runtime.worker import Worker
@@ -23,8 +24,6 @@ class TrioTransport(Transport):
         "closing",
         "eof_wanted",
         "high_water",
-        "paused_reading",
-        "paused_writing",
         "pending",
         "pending_size",
         "sock",
@@ -49,10 +48,8 @@ class TrioTransport(Transport):
         self.changed: Any = None
         self.pending: list[memoryview] = []  # what the kernel refused
         self.pending_size = 0
-        self.high_water = worker.config.write_buffer_size
+        self.high_water = worker.context.limits.write_buffer_size
         self.writing = False  # a task sends `pending`
-        self.paused_writing = False
-        self.paused_reading = False
         self.closing = False  # closes when `pending` is sent
         self.eof_wanted = False  # half-closes when `pending` is sent
         self.closed = False
@@ -100,8 +97,8 @@ class TrioTransport(Transport):
                 pending[0] = piece[sent:]
                 break
             pending.pop(0)
-        if self.paused_writing and self.pending_size <= self.high_water // 4:
-            self.paused_writing = False
+        if self.writing_paused and self.pending_size <= self.high_water // 4:
+            self.writing_paused = False
             if self.connection is not None:
                 self.connection.resume_writing()
         if not pending and not self.closed:
@@ -131,8 +128,8 @@ class TrioTransport(Transport):
         if not self.writing:
             self.writing = True
             self.start_writer(self)
-        if not self.paused_writing and self.pending_size > self.high_water:
-            self.paused_writing = True
+        if not self.writing_paused and self.pending_size > self.high_water:
+            self.writing_paused = True
             if self.connection is not None:
                 self.connection.pause_writing()
 
@@ -169,16 +166,16 @@ class TrioTransport(Transport):
             self.pending_size = 0
             self.close_socket(self.sock)
             self.wake_reader()
-            if self.connection is not None and not self.paused_writing:
+            if self.connection is not None and not self.writing_paused:
                 # Until it is told: whoever sends on has to wait, and so lets the loop run that tells it.
-                self.paused_writing = True
+                self.writing_paused = True
                 self.connection.pause_writing()
 
     def pause_reading(self) -> None:
-        self.paused_reading = True
+        self.reading_paused = True
 
     def resume_reading(self) -> None:
-        self.paused_reading = False
+        self.reading_paused = False
         self.wake_reader()
 
     def wake_reader(self) -> None:

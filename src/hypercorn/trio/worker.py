@@ -9,16 +9,19 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import trio
 
+from hypercorn.asgi.call import ASGIStream
+from hypercorn.asgi.calling import run_call
 from hypercorn.net.sockets import waiting
 from hypercorn.protocol.ports import Transport
 from hypercorn.runtime.choice import new_reactor
 from hypercorn.runtime.ports import Listener, LoopRuntime
 from hypercorn.runtime.worker import Worker
-from hypercorn.trio.loop import Place, TrioLoop
+from hypercorn.trio.loop import TrioLoop
 from hypercorn.trio.transport import TrioTransport
 from hypercorn.trio.udp import UDPListener
 
@@ -26,14 +29,7 @@ READ_SIZE = 65536
 OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 ACCEPTS = 64  # connections accepted before the loop gets its turn
 ACCEPT_PAUSE = 0.5  # seconds without accepting when descriptors have run out
-
-
-def run_context() -> Any:
-    """Where trio keeps the current task. None where it, or the state of a waiting task, is not what is known here."""
-    context = getattr(trio._core._run, "GLOBAL_RUN_CONTEXT", None)
-    task = trio.lowlevel.current_task()
-    known = all(hasattr(task, name) for name in ("_abort_func", "_attempt_delivery_of_any_pending_cancel"))
-    return context if known and getattr(context, "task", None) is task else None
+GLANCE = 0.001  # seconds that something may take which should be there already
 
 
 class TrioWaiter:
@@ -91,7 +87,7 @@ class TrioRuntime(LoopRuntime):
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.token = trio.lowlevel.current_trio_token()
-        self.inner: TrioLoop = TrioLoop(self.token, TrioWaiter)
+        self.inner: TrioLoop = TrioLoop(self.token, TrioWaiter, trio.CancelScope)
         self.quiet = quiet  # under the command line: handshake failures only at DEBUG
         self.log: Any = None
         self.call_nursery: Any = None
@@ -101,21 +97,16 @@ class TrioRuntime(LoopRuntime):
 
     def set_up(self, inner: TrioLoop) -> None:
         """Gives the hot half what it needs of trio."""
-        inner.reschedule = trio.lowlevel.reschedule
         inner.run_call = self.run_app
         inner.start_timer = self.begin_timer
-        inner.cancel_call = self.end_call
         inner.report = self.report
-        inner.aborted = trio.lowlevel.Abort.SUCCEEDED
-        inner.run_context = run_context()
-        giving_way = trio.lowlevel.cancel_shielded_checkpoint()  # noqa: ASYNC105  # looked into, not run
-        inner.checkpoint = giving_way.send(None)
-        giving_way.close()
 
     def open(self, worker: Worker) -> None:
         """Gets ready to serve a worker's sockets."""
         self.log = worker.log
         self.inner.ended = worker.one_less
+        # A task of a call has the application's name, as if the nursery had been given that.
+        self.inner.start_call = partial(self.call_nursery.start_soon, name=worker.app)
         self.reactor = new_reactor(worker.config.runtime, self.inner, worker.log)
         if self.reactor is not None:
             self.background.start_soon(self.run_reactor)
@@ -131,43 +122,40 @@ class TrioRuntime(LoopRuntime):
             trio.lowlevel.notify_closing(reactor.fd)
             reactor.close()
 
-    async def run_app(self) -> None:
-        """A task for application calls. The scope around them mends what a call does that leaves one of its own open,
-        which would otherwise end the nursery and so the server."""
-        scope = trio.CancelScope()
+    async def run_app(self, call: ASGIStream, scope: trio.CancelScope) -> None:
+        """The task of an application call. Whatever the application raises was logged, and ends nothing else.
+
+        The scope around the call ends what the application left open: a scope or a nursery that is still open when the
+        task ends would end the nursery of all calls, and so the server.
+        """
         try:
             with scope:
-                place = Place(self.inner, trio.lowlevel.current_task(), scope, trio.lowlevel.wait_task_rescheduled)
-                await self.run_apps(place)
+                try:
+                    while not self.inner.begins():
+                        with trio.CancelScope(shield=True):  # a call that is cancelled begins all the same
+                            await self.inner.later_round()
+                    await run_call(call)
+                except KeyboardInterrupt:
+                    raise
+                except trio.Cancelled:
+                    if trio.current_effective_deadline() == -math.inf:
+                        raise  # else nobody cancels this task: the application raised another scope's
+                except BaseException:
+                    pass
         except RuntimeError as error:
             self.log.log_error("The application left a cancel scope or a nursery open", exc_info=error)
-
-    async def run_apps(self, place: Place) -> None:
-        """Runs application calls, parked in between: waking a task is a good deal less work than making one."""
-        while not place.spoilt():
-            try:
-                await place
-                return
-            except KeyboardInterrupt:
-                raise
-            except trio.Cancelled:
-                if trio.current_effective_deadline() == -math.inf:
-                    raise  # else nobody cancels this task: the application raised another scope's
-            except BaseException as error:  # whatever it is, it ends this call and nothing else
-                if not only_cancelled(error):
-                    self.log.log_error("A request ended in an internal error", exc_info=error)
-
-    def end_call(self, coroutine: Any) -> None:
-        """Cancels one application call, and the task that it runs in with it."""
-        place = self.inner.running.get(coroutine)
-        if place is not None:
-            place.scope.cancel()
 
     def begin_timer(self, seconds: float, callback: Callable[[], object]) -> trio.CancelScope:
         """Runs `callback` after `seconds`, unless the scope that this returns is cancelled first."""
         scope = trio.CancelScope()
-        self.background.start_soon(self.run_timer, scope, seconds, callback)
+        self.start_task(self.run_timer, scope, seconds, callback)
         return scope
+
+    def start_task(self, function: Callable[..., Any], *args: Any) -> None:
+        """Starts a task of the server, with the context variables of its start whoever calls this."""
+        # A middleware's runtime serves no worker, and has no nursery.
+        start = trio.lowlevel.spawn_system_task if self.background is None else self.background.start_soon
+        self.inner.variables.copy().run(start, function, *args)
 
     async def run_timer(self, scope: trio.CancelScope, seconds: float, callback: Callable[[], object]) -> None:
         """The task of one timer."""
@@ -179,7 +167,7 @@ class TrioRuntime(LoopRuntime):
         self.log.log_error("A callback of the server failed", exc_info=error)
 
     def start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self.background.start_soon(function)
+        self.start_task(function)
 
     async def sleep_until(self, waiter: Any, seconds: float) -> None:
         with trio.move_on_after(seconds):
@@ -188,17 +176,27 @@ class TrioRuntime(LoopRuntime):
     def call_threadsafe(self, callback: Callable[[], object]) -> None:
         self.token.run_sync_soon(callback)
 
+    async def glance(self, awaitable: Any) -> Any:
+        with trio.move_on_after(GLANCE):
+            return await awaitable
+        return None
+
+    async def outlast(self, waiter: Any) -> None:
+        with trio.CancelScope(shield=True):
+            await waiter
+
     def active_calls(self) -> int:
-        return self.inner.calls
+        return len(self.inner.calls)
 
     def cancel_calls(self) -> None:
+        for call in self.inner.calls:
+            call.dismissed = True
         self.call_nursery.cancel_scope.cancel()
 
     async def hold_calls(self, task_status: trio.TaskStatus[None]) -> None:
         """The task around all application calls: they can be cancelled while the worker's own life goes on."""
         async with trio.open_nursery() as calls:
             self.call_nursery = calls
-            self.inner.start_call = calls.start_soon
             task_status.started()
             await trio.sleep_forever()
 
@@ -272,13 +270,13 @@ class TrioRuntime(LoopRuntime):
         """Reads until the connection is closed."""
         at_end = False
         while not transport.closed:
-            if at_end or transport.paused_reading:
+            if at_end or transport.reading_paused:
                 transport.changed = TrioWaiter()
                 await transport.changed
                 transport.changed = None
                 continue
             await trio.lowlevel.wait_readable(sock)
-            if transport.closed or transport.paused_reading:
+            if transport.closed or transport.reading_paused:
                 continue
             try:
                 data = sock.recv(READ_SIZE)
@@ -292,7 +290,7 @@ class TrioRuntime(LoopRuntime):
 
     def start_writer(self, transport: TrioTransport) -> None:
         """Starts the task that sends what the kernel refused."""
-        self.background.start_soon(self.write, transport)
+        self.start_task(self.write, transport)
 
     async def write(self, transport: TrioTransport) -> None:
         """The task that sends what the kernel refused, until it has taken all."""
@@ -336,9 +334,13 @@ async def run_worker(
             try:
                 async with trio.open_nursery() as background:
                     runtime.background = background
-                    await background.start(runtime.hold_calls)
-                    failure = await live(worker, runtime, sockets, started)
-                    background.cancel_scope.cancel()
+                    try:
+                        await background.start(runtime.hold_calls)
+                        failure = await live(worker, runtime, sockets, started)
+                    finally:
+                        # A signal may still start a timer, which a closed nursery would refuse.
+                        runtime.background = None
+                        background.cancel_scope.cancel()
             finally:
                 worker.close_listeners()
         outer.cancel_scope.cancel()
@@ -358,7 +360,6 @@ async def live(
 ) -> BaseException | None:
     """A worker from start to end. Gives what went wrong rather than raising it through the nurseries, which would
     wrap it."""
-    failure: BaseException | None = None
     try:
         runtime.open(worker)
         await worker.start(sockets)
@@ -366,13 +367,10 @@ async def live(
             started()
         await worker.wait_for_stop()
     except Exception as error:
-        failure = error
-    try:
-        await worker.drain()
-        await worker.lifespan.shutdown()
-    except Exception as error:
-        failure = failure or error
-    return failure
+        worker.failure = error
+    with suppress(Exception):  # it is the worker's failure
+        await worker.end()
+    return worker.failure
 
 
 async def stop_when_cancelled(worker: Worker) -> None:
@@ -397,4 +395,5 @@ async def stop_on_trigger(worker: Worker, trigger: Callable[..., Awaitable[Any]]
         await trigger()
     except Exception as error:
         broken.append(error)
-    worker.stop()
+        worker.failure = worker.failure or error
+    worker.stop("shutdown_trigger")

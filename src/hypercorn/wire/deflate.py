@@ -12,6 +12,7 @@ Decompressing stays zlib's: for short messages it is the faster one (bench/NOTES
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -28,8 +29,14 @@ except ImportError:
 __all__ = ("Compression", "Deflate", "InflateError", "LongMessage", "MessageTooLarge", "read_offers")
 
 NAME = b"permessage-deflate"
+ONE_FRAME = 1048576  # compressed bytes of a message that leave in one frame: Safari of iOS 15 reads no fragments
 SLICE = 65536  # bytes that are compressed at a time: 1 to 2 ms of zlib
 PIECE = 65536  # bytes that are decompressed before the limit is looked at again
+# Bytes that a connection may unpack in excess of RATIO times what it sent: so many at once (or twice the largest
+# message), and so many more each second. A kilobyte of deflate can stand for a megabyte, which takes milliseconds.
+EXCESS = 33554432
+EXCESS_RATE = 4194304
+RATIO = 64
 TAIL = b"\x00\x00\xff\xff"  # what a sync flush ends with, and what a message goes without (section 7.2.1)
 WINDOWS = range(8, 16)
 
@@ -123,6 +130,8 @@ class Deflate:
         "deflate_bits",
         "deflate_forgets",
         "ends",
+        "excess",
+        "excess_at",
         "inflate_bits",
         "inflate_forgets",
         "inflated",
@@ -150,6 +159,8 @@ class Deflate:
         self.inflated: list[bytes] | None = None  # of a message that is not complete
         self.size = 0  # bytes of that
         self.ends = 0  # final blocks in it
+        self.excess = 0.0  # bytes that were unpacked beyond what was sent made up for
+        self.excess_at = time.monotonic()  # when some were last forgiven
 
     def deflate(self, data: bytes) -> bytes:
         """A message's payload, compressed (section 7.2.1)."""
@@ -204,6 +215,7 @@ class Deflate:
 
     def inflate_piece(self, data: bytes, limit: int) -> None:
         """Decompresses a piece of a payload, and keeps it. Raises what `inflate` raises."""
+        self.excess = max(0.0, self.excess - RATIO * len(data))
         inflator = self.inflator
         if inflator is None:
             inflator = zlib.decompressobj(-self.inflate_bits)
@@ -216,7 +228,8 @@ class Deflate:
             while more:
                 piece = inflator.decompress(source, PIECE)
                 self.size += len(piece)
-                if limit and self.size > limit:
+                self.excess += len(piece)
+                if limit and (self.size > limit or (self.excess > EXCESS and self.too_much(limit))):
                     raise MessageTooLarge
                 pieces.append(piece)
                 if inflator.eof:
@@ -234,18 +247,27 @@ class Deflate:
             raise InflateError(str(error)) from None
         self.inflator = inflator
 
+    def too_much(self, limit: int) -> bool:
+        """True where far more was unpacked than was sent, lately and all in all."""
+        now = time.monotonic()
+        self.excess = max(0.0, self.excess - EXCESS_RATE * (now - self.excess_at))
+        self.excess_at = now
+        return self.excess > max(EXCESS, 2 * limit)
+
 
 class LongMessage:
-    """A message that is sent piece by piece, or that waits behind such a one."""
+    """A message that is compressed piece by piece, or that waits behind such a one."""
 
-    __slots__ = ("at", "begun", "data", "extension", "over", "text")
+    __slots__ = ("at", "begun", "data", "extension", "over", "packed", "size", "text")
 
     def __init__(self, extension: Deflate, data: bytes, text: bool) -> None:
         self.extension = extension
         self.data = data
         self.text = text
         self.at = 0
-        self.begun = False
+        self.packed: list[bytes] = []  # what was compressed and not sent
+        self.size = 0  # bytes of that
+        self.begun = False  # some of it was sent
         self.over = False
 
     def next_frame(self) -> bytes:
@@ -260,8 +282,12 @@ class LongMessage:
         self.at += SLICE
         self.over = self.at >= len(data)
         packed = self.extension.deflate_piece(piece, self.over)
-        if not packed and not self.over:
+        self.packed.append(packed)
+        self.size += len(packed)
+        if not self.over and (self.size <= ONE_FRAME if not self.begun else not packed):
             return b""
+        packed = b"".join(self.packed)
+        self.packed.clear()
         first = not self.begun
         self.begun = True
         return encode_fragment(packed, self.text, first, self.over)

@@ -13,6 +13,7 @@ from hypercorn.wire import tables
 __all__ = (
     "CHUNK",
     "CONTROL",
+    "DROPPED_TRAILERS",
     "EXTENSIONS",
     "FIELD",
     "FORBIDDEN_TRAILERS",
@@ -21,6 +22,7 @@ __all__ = (
     "SIMPLE_REQUEST",
     "Refused",
     "Target",
+    "codings_in",
     "content_length",
     "elements",
     "judge_partial_chunk_line",
@@ -43,8 +45,10 @@ SIMPLE_REQUEST: Final = re.compile(rb"(" + _TOKEN + rb'{1,32}) ((/[!"$->@-~]*)(?
 _REQUEST: Final = re.compile(rb"([^ ]+) HTTP/([0-9])\.([0-9])")
 _TARGET: Final = re.compile(rb'[!"$-~]*')
 _ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#]*)(.*)", re.DOTALL)
-# unreserved and sub-delims but the comma, which would let one field name two hosts; or IPv6; or nothing
-_AUTHORITY: Final = re.compile(rb"([0-9A-Za-z\-._~!$&'()*+;=]*|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{0,5}))?")
+# unreserved, pct-encoded and sub-delims but the comma, which would let one field name two hosts; or IPv6; or nothing
+_AUTHORITY: Final = re.compile(
+    rb"((?:[0-9A-Za-z\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{0,5}))?"
+)
 _GROUP: Final = re.compile(rb"[0-9A-Fa-f]{1,4}")
 _OCTET: Final = re.compile(rb"0|[1-9][0-9]{0,2}")
 _DIGITS: Final = re.compile(rb"[0-9]+")
@@ -60,11 +64,13 @@ EXTENSIONS: Final = re.compile(
 LARGEST: Final = 2**63 - 1
 MAX_EXTENSION: Final = 256  # bytes of a chunk's line
 _COMPRESSIONS: Final = frozenset((b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"))
-# What frames, routes, authenticates, controls or describes a message (RFC 9110 section 6.5.1), in every version.
+# What frames, routes, authenticates or controls a message (RFC 9110 section 6.5.1), in every version.
 FORBIDDEN_TRAILERS: Final = frozenset(
-    b"content-length transfer-encoding host authorization trailer content-type content-encoding "
-    b"content-range te connection expect max-forwards cache-control set-cookie upgrade keep-alive".split()
+    b"content-length transfer-encoding host authorization trailer te connection expect max-forwards cache-control "
+    b"set-cookie upgrade keep-alive".split()
 )
+# What only describes the content comes too late there: it is dropped, and the request goes on.
+DROPPED_TRAILERS: Final = frozenset((b"content-type", b"content-encoding", b"content-range"))
 
 
 class Refused(Exception):
@@ -102,8 +108,8 @@ def target_of(method: bytes, rest: bytes) -> tuple[bytes, int, Target | int]:
     if match is None:
         target, space, _ = rest.partition(b" ")
         return (target if space else b""), 1, tables.E_REQUEST_LINE
-    target, minor = match[1], int(match[3])
-    if match[2] != b"1" or minor > 1:
+    target, minor = match[1], 0 if match[3] == b"0" else 1  # a later minor version is read as 1.1 (RFC 9110 2.5)
+    if match[2] != b"1":
         return target, minor, tables.E_VERSION
     if method == b"CONNECT":
         named = split_authority(target)
@@ -184,6 +190,12 @@ def content_length(value: bytes) -> int:
     if len(value) > 19:
         raise Refused(tables.E_LENGTH_DIGITS)
     return length
+
+
+def codings_in(value: bytes) -> list[bytes]:
+    """The codings of a Transfer-Encoding line; empty elements are ignored (RFC 9110 section 5.6.1.2). A line without a
+    coding gives an empty one, which `refuse_codings` refuses: other faults of the message may come first."""
+    return [coding for coding in elements(value) if coding] or [b""]
 
 
 def refuse_codings(codings: list[bytes]) -> None:

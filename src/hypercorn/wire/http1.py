@@ -14,6 +14,7 @@ from hypercorn.wire import tables
 from hypercorn.wire.grammar import (
     CHUNK,
     CONTROL,
+    DROPPED_TRAILERS,
     EXTENSIONS,
     FIELD,
     FORBIDDEN_TRAILERS,
@@ -21,6 +22,7 @@ from hypercorn.wire.grammar import (
     NAME,
     SIMPLE_REQUEST,
     Refused,
+    codings_in,
     content_length,
     elements,
     judge_partial_chunk_line,
@@ -265,7 +267,8 @@ class RequestParser(Input):
             self._count += 1
             name, value = match.groups()
             low, value = name.lower(), value.strip(b" \t")
-            fields.append((name if self.keep_case else low, value))
+            if not trailers or low not in DROPPED_TRAILERS:
+                fields.append((name if self.keep_case else low, value))
             if trailers or low in _DECIDING:
                 self._decide(low, value)
 
@@ -289,7 +292,7 @@ class RequestParser(Input):
                 raise Refused(tables.E_LENGTH_TWICE)
             self.content_length = content_length(value)
         elif low == b"transfer-encoding":
-            self._codings += elements(value)
+            self._codings += codings_in(value)
         elif low == b"upgrade":
             self._upgrades += 1
             self.upgrade = value.lower() if self._upgrades == 1 and NAME.fullmatch(value) else b""
@@ -301,7 +304,9 @@ class RequestParser(Input):
         if not self._hosts:
             if self._minor:
                 raise Refused(tables.E_HOST_MISSING)
-            self.host = self._authority or b""
+            if self._authority is not None:
+                self.host = self._authority
+                self._fields.insert(0, (b"host", self.host))  # where applications look for it
         elif self._authority is not None and not same_authority(self._authority, self.host, self._https):
             raise Refused(tables.E_HOST_DIFFERS)
         if self._codings:

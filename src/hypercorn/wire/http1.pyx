@@ -33,7 +33,7 @@ cdef size_t _k
 cdef list _NAMES = [<bytes>h1_names[_k] for _k in range(h1_names_count)]
 cdef list _METHODS = [(<bytes>h1_methods[_k]).decode("ascii") for _k in range(h1_methods_count)]
 cdef str _V10 = "1.0", _V11 = "1.1"
-cdef bytes _EMPTY = b"", _SLASH = b"/"
+cdef bytes _EMPTY = b"", _SLASH = b"/", _HOST = b"host"
 
 
 cdef inline bytes _slice(const uint8_t* p, size_t n):
@@ -242,9 +242,12 @@ cdef class RequestParser(Input):
             name = _lowered(p, length)
         n = h1_trim(&at, n - length - 1)
         value = _slice(at, n)
-        into.append((name, value))
         if self.state == _TRAILERS:
-            return H1_E_TRAILER_FORBIDDEN if h1_forbidden_trailer(p, length) else 0
+            known = h1_trailer(p, length)
+            if known == H1_T_GOOD:
+                into.append((name, value))
+            return H1_E_TRAILER_FORBIDDEN if known == H1_T_FORBIDDEN else 0
+        into.append((name, value))
         return self.decide(known, at, n, value) if known >= 0 else 0
 
     cdef int decide(self, int known, const uint8_t* p, size_t n, bytes value) except -1:
@@ -278,7 +281,9 @@ cdef class RequestParser(Input):
         if self.hosts == 0:
             if self.minor:
                 return self.fail(H1_E_HOST_MISSING)
-            self.host = _EMPTY if self.authority is None else self.authority
+            if self.authority is not None:
+                self.host = self.authority
+                self.fields.insert(0, (_HOST, self.host))  # where applications look for it
         elif self.authority is not None and not h1_same_authority(
             <const uint8_t*>PyBytes_AS_STRING(self.authority), PyBytes_GET_SIZE(self.authority),
             <const uint8_t*>PyBytes_AS_STRING(self.host), PyBytes_GET_SIZE(self.host), self.https,

@@ -59,6 +59,16 @@ cdef inline Py_ssize_t _answer_slot(PyObject** pairs, Py_ssize_t n) noexcept:
     return (11 * n + Py_SIZE(PyTuple_GET_ITEM(last, 1))) % _ANSWERS
 
 
+cdef bint _is_plain(object headers) except -1:
+    """True where going through header fields runs no code of the application's."""
+    if type(headers) is not list and type(headers) is not tuple:
+        return False
+    for item in headers:
+        if type(item) is not tuple and type(item) is not list:
+            return False
+    return True
+
+
 cdef class FieldEncoder:
     """Writes the header fields of responses; see http1.py."""
 
@@ -92,10 +102,12 @@ cdef class FieldEncoder:
                 self.has_date = answer.has_date
                 self.has_server = answer.has_server
                 return answer.made
+        if not _is_plain(headers):
+            headers = [tuple(item) if isinstance(item, (tuple, list)) else item for item in headers]
         self.used = 0
         self.content_length = -1
         self.close = self.has_date = self.has_server = False
-        for item in headers:
+        for item in headers:  # no code of an application runs from here on, which might call this once more
             self.pair(item, index, omit_length)
             index += 1
         made = _slice(self.buffer, self.used)
@@ -118,8 +130,10 @@ cdef class FieldEncoder:
             if type(pair) is not tuple:
                 return 0
             for part in pair:
+                if type(part) is not bytes:
+                    return 0
                 size += len(part)
-                if type(part) is not bytes or size > _ANSWER_BYTES:
+                if size > _ANSWER_BYTES:
                     return 0
         answer = Answer.__new__(Answer)
         answer.parts = tuple([part for pair in headers for part in pair])
@@ -136,9 +150,13 @@ cdef class FieldEncoder:
         cdef h1_field field
         cdef int code
         cdef int64_t length
-        if not isinstance(item, (tuple, list)) or len(item) != 2:
+        if (type(item) is not tuple and type(item) is not list) or len(item) != 2:
             raise TypeError(f"Header {index} is not a pair (bytes, bytes)")
         name, value = item
+        if type(name) is bytearray or type(name) is memoryview:
+            name = bytes(name)
+        if type(value) is bytearray or type(value) is memoryview:
+            value = bytes(value)
         if not isinstance(name, bytes):
             raise TypeError(f"The name of header {index} is not bytes, but {type(name).__name__}")
         if not isinstance(value, bytes):

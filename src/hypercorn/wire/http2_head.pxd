@@ -21,7 +21,7 @@ cpdef int judge_request(list fields, HTTP2Head head) except -2
 @cython.locals(known=bint)
 cpdef bint take_pseudo(HTTP2Head head, int kind, Field field) except -1
 cpdef take_cookie(HTTP2Head head, Field field)
-cpdef int judge_target(HTTP2Head head) except -2
+cpdef int judge_target(HTTP2Head head, int seen) except -2
 cpdef int judge_whole(HTTP2Head head, int seen, int verdict) except -2
 @cython.locals(value=bytes)
 cpdef int take_regular(HTTP2Head head, int kind, Field field, int verdict) except -2

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from hypercorn.objects import same_text
 from hypercorn.wire.grammar import (
+    DROPPED_TRAILERS,
     FORBIDDEN_TRAILERS,
     NAME,
     Refused,
@@ -106,7 +107,7 @@ def judge_request(fields: list[Field], head: HTTP2Head) -> int:
         return MALFORMED
     if seen != USUAL or verdict or same_text(head.method, "CONNECT"):
         return judge_whole(head, seen, verdict)
-    return judge_target(head)
+    return judge_target(head, seen)
 
 
 def take_pseudo(head: HTTP2Head, kind: int, field: Field) -> bool:
@@ -145,13 +146,17 @@ def take_cookie(head: HTTP2Head, field: Field) -> None:
     head.crumbs.append(field.pair[1])
 
 
-def judge_target(head: HTTP2Head) -> int:
-    """The parts of the target that are there but cannot be served."""
+def judge_target(head: HTTP2Head, seen: int) -> int:
+    """The parts of the target that are there but cannot be served.
+
+    A request may come without :authority and Host (RFC 9113 section 8.3.1), as one of HTTP/1.0 does: health checks of
+    proxies do. An empty name is refused.
+    """
     if not head.raw_path:
         return 400 if head.raw_target else MALFORMED
     if head.raw_path == b"*" and head.method != "OPTIONS":
         return 400
-    if not head.host:
+    if not head.host and (seen & 1 << AUTHORITY or head.host_field is not None):
         return 400
     if head.scheme != b"http" and head.scheme != b"https":
         return 421
@@ -174,7 +179,7 @@ def judge_whole(head: HTTP2Head, seen: int, verdict: int) -> int:
         return MALFORMED
     if not head.scheme or not has_path:
         return MALFORMED
-    return verdict or judge_target(head)
+    return verdict or judge_target(head, seen)
 
 
 def judge_pseudo(kind: int, value: bytes) -> Any:
@@ -255,5 +260,6 @@ def judge_trailers(fields: list[Field]) -> list[tuple[bytes, bytes]] | None:
             return None
         if name in FORBIDDEN_TRAILERS or name[:6] == b"proxy-":
             return None
-        trailers.append(field.pair)
+        if name not in DROPPED_TRAILERS:
+            trailers.append(field.pair)
     return trailers

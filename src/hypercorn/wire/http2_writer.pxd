@@ -26,7 +26,9 @@ cdef class FieldLines:
     cdef public dict young, old, statuses
     cdef public list server_list, server_lines
 
-    @cython.locals(lines=list, line=FieldLine, index=Py_ssize_t, first=bint)
+    @cython.locals(
+        lines=list, line=FieldLine, index=Py_ssize_t, first=bint, content_length="long long", has_date=bint, has_server=bint
+    )
     cpdef list check(self, headers, bint omit_length=*)
     @cython.locals(line=FieldLine)
     cpdef FieldLine find(self, item, Py_ssize_t index)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from hypercorn.wire.http2_tables import DATE, FORBIDDEN, KINDS, LENGTH, OVERHEAD, SERVER, STATIC, STATIC_NAMES
 from hypercorn.wire.octets import Octets
-from hypercorn.wire.writing import checked_field, decimal
+from hypercorn.wire.writing import checked_field, decimal, plain_field
 
 KNOWN = 512  # fields that a worker remembers, twice
 LONGEST_KNOWN = 1024  # octets of the longest one
@@ -92,38 +92,45 @@ class FieldLines:
         Raises TypeError where an item is not a pair (bytes, bytes); ValueError for names that are no tokens, pseudo
         fields, control characters in values, a malformed Content-Length, and two that differ.
         """
-        self.content_length = -1
-        self.has_date = self.has_server = False
+        # Not attributes yet: code of the application may run here that calls this once more.
+        content_length = -1
+        has_date = has_server = False
         lines: list[FieldLine] = []
         index = 0
         for item in headers:
-            line = self.young.get(item) if type(item) is tuple else None
+            try:
+                line = self.young.get(item) if type(item) is tuple else None
+            except (TypeError, ValueError):  # a bytearray has no hash, nor has a memoryview of one
+                line = None
             if line is None:
                 line = self.find(item, index)
             index += 1
             if line.kind:
                 if line.kind == DATE:
-                    self.has_date = True
+                    has_date = True
                 elif line.kind == SERVER:
-                    self.has_server = True
+                    has_server = True
                 elif line.kind == FORBIDDEN:
                     continue
                 elif line.kind == LENGTH:
-                    if 0 <= self.content_length != line.length:
+                    if 0 <= content_length != line.length:
                         raise ValueError("Two content-length headers that differ")
-                    first = self.content_length < 0
-                    self.content_length = line.length
+                    first = content_length < 0
+                    content_length = line.length
                     if not first or omit_length:
                         continue
             lines.append(line)
+        self.content_length = content_length
+        self.has_date = has_date
+        self.has_server = has_server
         return lines
 
     def find(self, item: tuple[bytes, bytes], index: int) -> FieldLine:
         """A field that was not seen lately."""
-        name, value = checked_field(item, index)
+        given = plain_field(item, index)
+        name, value = checked_field(given, index)
         name = name.lower()
         pair = (name, value)
-        given = (item[0], item[1])
         line = self.young.get(pair)
         if line is None:
             line = self.old.get(pair)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from hypercorn.wire.http2_tables import DATE, FORBIDDEN, KINDS, LENGTH, SERVER
-from hypercorn.wire.writing import checked_field, decimal
+from hypercorn.wire.writing import checked_field, decimal, plain_field
 
 # Error codes (RFC 9114 section 8.1, RFC 9204 section 6).
 H3_NO_ERROR, H3_GENERAL_PROTOCOL_ERROR, H3_INTERNAL_ERROR, H3_STREAM_CREATION_ERROR = range(0x100, 0x104)
@@ -226,7 +226,10 @@ class FieldPairs:
         self.has_date = self.has_server = False
         pairs: list[tuple[bytes, bytes]] = []
         for index, item in enumerate(headers):
-            known = self._known.get(item) if type(item) is tuple else None
+            try:
+                known = self._known.get(item) if type(item) is tuple else None
+            except (TypeError, ValueError):  # a bytearray has no hash, nor has a memoryview of one
+                known = None
             pair, kind = self.find(item, index) if known is None else known
             if kind == DATE:
                 self.has_date = True
@@ -247,7 +250,8 @@ class FieldPairs:
 
     def find(self, item: tuple[bytes, bytes], index: int) -> tuple[tuple[bytes, bytes], int]:
         """A field that was not seen lately."""
-        name, value = checked_field(item, index)
+        given = plain_field(item, index)
+        name, value = checked_field(given, index)
         pair = (name.lower(), value)
         kind = KINDS.get(pair[0], 0)
         if kind == LENGTH and decimal(value) < 0:
@@ -255,5 +259,5 @@ class FieldPairs:
         if len(name) + len(value) <= self.LONGEST:
             if len(self._known) >= self.KNOWN:
                 self._known.clear()
-            self._known[(item[0], item[1])] = (pair, kind)
+            self._known[given] = (pair, kind)
         return pair, kind

@@ -18,11 +18,15 @@ class Octets(bytearray):
         self += length.to_bytes(3, "big") + bytes((kind, flags)) + (stream_id & 0x7FFFFFFF).to_bytes(4, "big")
 
     def put_length(self, start: int, length: int) -> None:
-        """Sets the length in the head of the frame that begins at `start`."""
+        """Sets the length in the head of the frame that begins at `start`. Raises IndexError."""
+        if not 0 <= start <= len(self) - 3:
+            raise IndexError("no frame begins there")
         self[start : start + 3] = length.to_bytes(3, "big")
 
     def cut(self, start: int) -> bytes:
-        """Takes what stands from `start` on."""
+        """Takes what stands from `start` on. Raises IndexError."""
+        if not 0 <= start <= len(self):
+            raise IndexError("nothing stands there")
         data = bytes(self[start:])
         del self[start:]
         return data

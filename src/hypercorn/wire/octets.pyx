@@ -53,9 +53,10 @@ cdef class Octets:
         if data is None:
             raise TypeError("add() takes bytes")
         n = PyBytes_GET_SIZE(data)
-        self.reserve(n)
-        memcpy(self.base + self.size, PyBytes_AS_STRING(data), n)
-        self.size += n
+        if n:  # without, there may be no memory to copy to
+            self.reserve(n)
+            memcpy(self.base + self.size, PyBytes_AS_STRING(data), n)
+            self.size += n
 
     cpdef frame(self, Py_ssize_t length, int kind, int flags, unsigned int stream_id):
         """Appends the head of an HTTP/2 frame (RFC 9113 section 4.1)."""
@@ -73,9 +74,10 @@ cdef class Octets:
 
     cpdef put_length(self, Py_ssize_t start, Py_ssize_t length):
         """Sets the length in the head of the frame that begins at `start`."""
-        cdef uint8_t* p = self.base + start
-        if start < 0 or start + 3 > self.size:
+        cdef uint8_t* p
+        if start < 0 or start > self.size - 3:
             raise IndexError("no frame begins there")
+        p = self.base + start
         p[0] = length >> 16 & 255
         p[1] = length >> 8 & 255
         p[2] = length & 255
@@ -85,6 +87,8 @@ cdef class Octets:
         cdef bytes data
         if start < 0 or start > self.size:
             raise IndexError("nothing stands there")
+        if start == self.size:
+            return b""
         data = PyBytes_FromStringAndSize(<char*>self.base + start, self.size - start)
         self.size = start
         return data

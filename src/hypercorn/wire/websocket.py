@@ -102,7 +102,8 @@ class FrameParser:
             self._data, self._pos = self._data[self._pos :] + data, 0
 
     def next_event(self) -> int:
-        """The next event of the bytes at hand; never raises for what a peer sent."""
+        """The next event of the bytes at hand; never raises for what a peer sent. The last message is forgotten."""
+        self.message = b""
         try:
             return self._next()
         except _Failed as failure:
@@ -160,7 +161,7 @@ class FrameParser:
         if self.max_frame_size and length > self.max_frame_size:
             raise _Failed(frames.E_FRAME_LARGE)
         size = self._size + length
-        if self.max_message_size and size > self.max_message_size:
+        if size >> 62 or (self.max_message_size and size > self.max_message_size):
             raise _Failed(frames.E_MESSAGE_LARGE)
         self._size = size
         if opcode:

@@ -69,6 +69,7 @@ cdef class FrameParser:
 
     cpdef int next_event(self) except -1:
         cdef int event = _GO_ON
+        self.message = _EMPTY
         while event == _GO_ON:
             if self.ended:
                 return _NEED_DATA

@@ -7,7 +7,15 @@ from typing import final
 
 from hypercorn.wire.grammar import CONTROL, LARGEST, NAME, elements
 
-__all__ = ("FieldEncoder", "checked_field", "decimal", "encode_chunk", "encode_last_chunk", "encode_response")
+__all__ = (
+    "FieldEncoder",
+    "checked_field",
+    "decimal",
+    "encode_chunk",
+    "encode_last_chunk",
+    "encode_response",
+    "plain_field",
+)
 
 
 @final
@@ -33,11 +41,12 @@ class FieldEncoder:
         Raises TypeError where an item is not a pair (bytes, bytes); ValueError for names that are no tokens,
         pseudo headers, control characters in values, a malformed Content-Length, and two that differ.
         """
+        # First, as code of the application may run here that calls this once more.
+        fields = [checked_field(item, index) for index, item in enumerate(headers)]
         self.content_length = -1
         self.close = self.has_date = self.has_server = False
         lines = []
-        for index, item in enumerate(headers):
-            name, value = checked_field(item, index)
+        for name, value in fields:
             if self._written(name.lower(), value, omit_length):
                 lines.append(b"%b: %b\r\n" % (name, value))
         return b"".join(lines)
@@ -64,15 +73,26 @@ class FieldEncoder:
         return True
 
 
-def checked_field(item: object, index: int) -> tuple[bytes, bytes]:
-    """Name and value, trimmed and well-formed."""
+def plain_field(item: object, index: int) -> tuple[bytes, bytes]:
+    """Name and value as bytes; each may come as a bytearray or memoryview. Raises TypeError for what is no such
+    pair."""
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         raise TypeError(f"Header {index} is not a pair (bytes, bytes)")
     name, value = item
+    if type(name) is bytearray or type(name) is memoryview:
+        name = bytes(name)
+    if type(value) is bytearray or type(value) is memoryview:
+        value = bytes(value)
     if not isinstance(name, bytes):
         raise TypeError(f"The name of header {index} is not bytes, but {type(name).__name__}")
     if not isinstance(value, bytes):
         raise TypeError(f"The value of header {index} is not bytes, but {type(value).__name__}")
+    return name, value
+
+
+def checked_field(item: object, index: int) -> tuple[bytes, bytes]:
+    """Name and value, trimmed and well-formed. Raises TypeError as `plain_field` does, else ValueError."""
+    name, value = plain_field(item, index)
     token, text = name.strip(b" \t"), value.strip(b" \t")
     if not NAME.fullmatch(token):
         if token[:1] == b":":

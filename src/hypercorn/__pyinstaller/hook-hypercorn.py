@@ -1,0 +1,16 @@
+"""What PyInstaller cannot see: modules that are imported by name, and what compiled modules import."""
+
+from __future__ import annotations
+
+from PyInstaller.utils.hooks import can_import_module, collect_submodules  # type: ignore[import-untyped,import-not-found,unused-ignore]
+
+OPTIONAL = ("uvloop", "trio", "aioquic", "brotli", "zstandard", "isal")
+
+
+def is_needed(name: str) -> bool:
+    """False for these hooks."""
+    return not name.startswith("hypercorn.__pyinstaller")
+
+
+hiddenimports = collect_submodules("hypercorn", filter=is_needed, on_error="ignore")
+hiddenimports += [name for name in OPTIONAL if can_import_module(name)]

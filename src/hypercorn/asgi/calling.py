@@ -1,0 +1,81 @@
+"""An application call as Python's own objects: the task's coroutine, and the functions `receive` and `send`.
+
+This module is never compiled. A task's coroutine has to be one of Python's own; and compiled functions cannot be marked
+as coroutine functions before Python 3.12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from hypercorn._cpython.marks import mark_coroutine_function
+
+if TYPE_CHECKING:
+    from hypercorn.asgi.call import ASGIStream
+
+
+async def run_call(stream: ASGIStream) -> None:
+    """Calls a stream's application, and tells the stream how that ended.
+
+    The stream is told outside of the `except` block: what the server does next, such as starting the next request of
+    the connection, must not have this call's exception as its context. Raises what the application raised, so that
+    the task ends as the application did; SystemExit alone is not passed on, as it would end the event loop.
+    """
+    failure = None
+    try:
+        await stream.call()
+    except BaseException as error:
+        failure = error
+    try:
+        stream.end_call(failure)
+        if failure is not None and not isinstance(failure, SystemExit):
+            raise failure
+    finally:
+        del failure  # its traceback refers to this frame
+
+
+def application_functions(
+    receiving: Callable[[ASGIStream], Any], sending: Callable[[ASGIStream, Any], Any]
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Makes the methods `receive` and `send` of the streams, from the types of what they return."""
+
+    def receive(self: ASGIStream) -> Any:
+        """The ASGI `receive`: returns an awaitable of the next message."""
+        return receiving(self)
+
+    def send(self: ASGIStream, message: dict[str, Any]) -> Any:
+        """The ASGI `send`. When awaited, it raises `ClientDisconnected` (an OSError) when the client is gone,
+        `UnexpectedMessageError` for a message out of place, TypeError or ValueError for a malformed one."""
+        return sending(self, message)
+
+    for function in (receive, send):
+        function.__qualname__ = f"ASGIStream.{function.__name__}"
+        mark_coroutine_function(function)
+    return receive, send
+
+
+async def run_call_in_turn(stream: ASGIStream) -> None:
+    """`run_call` for a task that is no eager one: it begins when the runtime has time for it."""
+    runtime = stream.runtime
+    while not runtime.begins():
+        await runtime.later_round()
+    await run_call(stream)
+
+
+def under_name_of(
+    app: Callable[..., Any], run_call: Callable[[ASGIStream], Coroutine[Any, Any, None]] = run_call
+) -> Callable[[ASGIStream], Coroutine[Any, Any, None]]:
+    """`run_call`, or the other one, under another name: its coroutines have the one that the application's have. Tasks
+    are known by it in the messages of cancellations, in asyncio's debug output and in monitoring tools."""
+    while isinstance(app, partial):
+        app = app.func
+    function: Any = app if hasattr(app, "__qualname__") else type(app).__call__
+    name, qualified = getattr(function, "__name__", None), getattr(function, "__qualname__", None)
+    if not isinstance(name, str) or not isinstance(qualified, str):
+        return run_call
+    named = FunctionType(run_call.__code__, globals(), name)
+    named.__qualname__ = qualified
+    return named

@@ -1,0 +1,129 @@
+"""What the protocol floor asks of an event loop, as the base class that each loop's own fills."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.protocol.turns import TOGETHER, TURN, WOKEN
+
+if TYPE_CHECKING:
+    from hypercorn.protocol.ports import Transport
+
+
+class Runtime:
+    """Time, tasks and waiting, as one event loop offers them."""
+
+    __slots__ = ("brisk", "late", "pending", "promised", "reactor", "since", "stepped_at", "turns")
+
+    def __init__(self) -> None:
+        self.brisk = 0  # application steps in a row, each shorter than TOGETHER
+        self.stepped_at = 0.0  # when the last application step that the server itself began had ended
+        self.turns: deque[Transport] = deque()  # transports whose turn was cut short
+        self.promised = False  # `take_turns` is going to be called
+        self.pending = 0  # calls whose tasks were started, and have not begun
+        self.since = 0.0  # when the first of these began
+        self.late: deque[Any] = deque()  # waiters of those that are to begin in a later round of the loop
+        self.reactor: Any = None  # the compiled reactor that serves this loop's sockets, where there is one
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        raise NotImplementedError
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """Runs `callback` once the current task step has ended."""
+        raise NotImplementedError
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Any:
+        """Runs `callback` at `when` (seconds of `now`); the result has `cancel()`."""
+        raise NotImplementedError
+
+    def spawn(self, call: Any) -> Any:
+        """Runs the application call of a stream in a task of its own, in a fresh copy of the server's context
+        variables. Returns what `cancel` takes, or None where the call has ended already."""
+        raise NotImplementedError
+
+    def stepped(self, since: float) -> None:
+        """An application's step that the server began at `since` (seconds of `now`) has ended."""
+        self.stepped_at = self.now()
+        if self.stepped_at - since < TOGETHER:
+            self.brisk += 1
+        else:
+            self.brisk = 0
+
+    def turn_soon(self, transport: Transport) -> None:
+        """Gives a transport another turn in the loop's next round."""
+        self.turns.append(transport)
+        self.promise_turns()
+
+    def promise_turns(self) -> None:
+        """Sees to it that `take_turns` is called."""
+        if not self.promised:
+            self.promised = True
+            self.call_soon(self.take_turns)
+
+    def take_turns(self) -> None:
+        """The turns of transports that were cut short, as many as fit into the time of one."""
+        self.promised = False
+        until = self.now() + TURN
+        while self.turns:
+            transport = self.turns.popleft()
+            if self.turns:
+                self.promise_turns()  # should a loop run inside of the next step
+            transport.next_turn()
+            if self.stepped_at > until:
+                break
+
+    def is_behind(self) -> bool:
+        """True while calls have not begun, or turns that were cut short have left something to do."""
+        return bool(self.pending or self.turns) or (self.reactor is not None and self.reactor.is_behind())
+
+    def call_spawned(self) -> None:
+        """The task of a call is started that is to ask `begins`."""
+        if not self.pending:
+            self.since = 0.0
+        self.pending += 1
+
+    def begins(self) -> bool:
+        """Asked by the task of a call before its first step: True where it may take it. Tasks that are not eager begin
+        in the loop's next round, all of them; where their steps have taken long enough, the rest waits for later
+        rounds."""
+        now = self.now()
+        if not self.since:
+            self.since = now
+        if now - self.since > TURN:
+            return False
+        self.pending -= 1
+        return True
+
+    def later_round(self) -> Any:
+        """A waiter for another round, in which `begins` is to be asked again."""
+        if not self.late:
+            self.call_soon(self.wake_late)
+        waiter = self.waiter()
+        self.late.append(waiter)
+        return waiter
+
+    def wake_late(self) -> None:
+        """Lets calls begin that were late, in their order."""
+        self.since = 0.0
+        for _ in range(min(len(self.late), WOKEN)):
+            self.wake(self.late.popleft())
+        if self.late:
+            self.call_soon(self.wake_late)
+
+    def call_over(self, call: Any, error: BaseException | None) -> None:
+        """A call that `spawn` began is about to end, with `error` or without."""
+
+    def cancel(self, call: Any) -> None:
+        """Cancels an application call that `spawn` started; does nothing to one that has ended."""
+        raise NotImplementedError
+
+    def waiter(self) -> Any:
+        """An awaitable that `wake` ends once; one task may await it."""
+        raise NotImplementedError
+
+    def wake(self, waiter: Any) -> None:
+        """Ends a waiter; does nothing to one that has ended."""
+        raise NotImplementedError

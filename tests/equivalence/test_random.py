@@ -1,0 +1,100 @@
+"""Random programs of what applications do observe under the server what they observe in plain tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from tests.equivalence.driver import drive
+from tests.equivalence.steps import Runner, Step, programs
+from tests.http2 import GET, headers
+from tests.live import Live
+from tests.runtime.test_http2 import Client
+from tests.websocket import LiveWebSocket
+
+Ask = Callable[[], object]
+
+
+def ask_http1(live: Live) -> Ask:
+    peer = live.connect()
+    return lambda: peer.get("/path").body
+
+
+def ask_http2(live: Live) -> Ask:
+    client = Client(live.connect())
+    streams = iter(range(1, 1 << 20, 2))
+
+    def ask() -> bytes:
+        stream = next(streams)
+        client.send(headers(stream, [GET[0], GET[1], (b":path", b"/path"), GET[3]]))
+        return client.answer(stream).body
+
+    return ask
+
+
+def ask_websocket(live: Live) -> Ask:
+    def ask() -> list[str]:
+        ws = LiveWebSocket(live.connect())
+        ws.send(1, b"text")
+        texts: list[str] = []
+        while (frame := ws.read()).opcode != 8:
+            texts.append(frame.payload.decode())
+        ws.peer.close()
+        return sorted(texts)
+
+    return ask
+
+
+CARRIERS = [ask_http1, ask_http2, ask_websocket]
+
+
+@pytest.fixture(params=CARRIERS, ids=lambda carrier: carrier.__name__[4:])
+def compare(request: pytest.FixtureRequest, serve_app: Any, backend: str) -> Callable[[list[Step]], None]:
+    """Runs a program in a plain task and under one server, which all of a test's programs share."""
+    runner, plain = Runner(), Runner()
+    live: Live = serve_app(runner, lifespan="off", graceful_timeout=0.1)
+    ask = request.param(live)
+    kind = "websocket" if request.param is ask_websocket else "http"
+
+    def compare(steps: list[Step]) -> None:
+        plain.give(steps)
+        runner.give(steps)
+        (exchange,) = drive(backend, plain, kind, [("/path", ["text"])])
+        assert exchange.error is None
+        sent = [message for message in exchange.sent if message["type"] != "websocket.accept"]
+        expected = sorted(one["text"] for one in sent[:-1]) if kind == "websocket" else exchange.answer()[1]
+        assert ask() == expected
+        assert runner.calls == plain.calls
+        assert live.errors() == []
+
+    return compare
+
+
+SHARED = [HealthCheck.function_scoped_fixture]
+# Each step once: inside of others, and in a later step of the call.
+ALL_STEPS: list[Step] = [
+    ("look",),
+    ("set", 1),
+    ("together", [("look",), ("set", 2), ("receive",)], [("sleep",), ("look",), ("raise",)]),
+    ("catch", [("wrong",), ("send",), ("raise",)]),
+    ("cancelled", [("send",), ("receive elsewhere",)]),
+    ("timeout", [("never awaited",), ("cancel",)]),
+    ("scope", [("cancel the task",), ("callback",)]),
+    ("shield", [("thread",), ("pass",)]),
+]
+
+
+@settings(max_examples=8, suppress_health_check=SHARED)
+@given(steps=programs)
+@example(steps=ALL_STEPS)
+def test_random_programs(compare: Callable[[list[Step]], None], steps: list[Step]) -> None:
+    compare(steps)
+
+
+@pytest.mark.slow
+@settings(max_examples=1000, suppress_health_check=SHARED, derandomize=False)
+@given(steps=programs)
+def test_many_random_programs(compare: Callable[[list[Step]], None], steps: list[Step]) -> None:
+    compare(steps)
