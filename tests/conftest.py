@@ -22,8 +22,8 @@ from tests.live import BACKENDS, DRIVERS, Live  # noqa: E402
 from tests.peer import Peer  # noqa: E402
 
 # Folders whose tests start servers, clients or processes, or wait for clocks.
-LIVE = {"apps", "clients", "compliance", "examples", "faults", "frameworks", "operations", "process", "runtime"}
-LIVE |= {"bench", "packaging", "supervisor"}
+LIVE = {"apps", "clients", "compliance", "equivalence", "examples", "faults", "frameworks", "operations"}
+LIVE |= {"bench", "packaging", "process", "runtime", "supervisor"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import selectors
 import socket
 import ssl
 import struct
@@ -10,6 +11,13 @@ from typing import Any, NamedTuple
 
 PATIENCE = 30.0  # seconds after which a test that waits has failed
 HEAD = re.compile(rb"HTTP/1\.[01] (\d{3}) ?[^\r\n]*\r\n((?:[^\r\n]+\r\n)*)\r\n")
+
+
+def readable(thing: Any, seconds: float) -> bool:
+    """Whether a socket or descriptor has something to read within that time; unlike select, for any descriptor."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(thing, selectors.EVENT_READ)
+        return bool(selector.select(seconds))
 
 
 class Response(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from qh3.quic.connection import QuicConnection
 from qh3.quic.events import ConnectionTerminated, HandshakeCompleted
 from tests.browser import Browser
 from tests.live import DRIVERS, Live, echo, eventually, respond
-from tests.peer import PATIENCE
+from tests.peer import PATIENCE, readable
 from tests.runtime.test_tls import Certificates, certificates
 
 __all__ = ("certificates",)  # a fixture
@@ -63,7 +62,7 @@ class QH3:
     def turn(self) -> None:
         for data, _ in self.quic.datagrams_to_send(time.monotonic()):
             self.sock.sendto(data, self.address)
-        if select.select([self.sock], [], [], 0.01)[0]:
+        if readable(self.sock, 0.01):
             self.quic.receive_datagram(self.sock.recv(65536), self.address, time.monotonic())
         timer = self.quic.get_timer()
         if timer is not None and timer <= time.monotonic():

@@ -65,7 +65,7 @@ def atoms(
         ("T", 0),
         ("D", 23),
         ("L", "0.000023"),
-        ("p", f"<{os.getpid()}>"),
+        pytest.param("p", f"<{os.getpid()}>", id="p"),
         ("{X-HYPERCORN}i", "One,Two"),
         ("{x-out}o", "out"),
         ("{not-there}i", "-"),

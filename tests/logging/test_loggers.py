@@ -16,7 +16,8 @@ from hypercorn.logging import Logger
 
 
 @pytest.mark.parametrize("kind", ["access", "error"])
-def test_targets(kind: str, tmp_path: Path) -> None:
+def test_targets(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger(f"hypercorn.{kind}"), "handlers", [])  # pytest has handlers of its own
     user = logging.getLogger("of the user")
     path = str(tmp_path / "a.log")
     cases: list[tuple[Any, Any]] = [("-", logging.StreamHandler), (path, logging.FileHandler)]
@@ -27,6 +28,8 @@ def test_targets(kind: str, tmp_path: Path) -> None:
     logger = getattr(Logger(Config.from_mapping({f"{kind}log": user})), f"{kind}_logger")
     assert logger is user
     assert user.handlers == []
+    for item in logging.getLogger(f"hypercorn.{kind}").handlers:
+        item.close()
 
 
 @pytest.mark.parametrize("target", [None, ""])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gc
-import select
 import socket
 import time
 from collections.abc import Callable
 from functools import partial
 
 import pytest
+from tests.peer import readable
 from tests.runtime.test_reactor import Stand, Told, read, stand
 
 from hypercorn.protocol.ports import Stream
@@ -51,13 +51,13 @@ def serve(stand: Stand, *actions: Callable[[], object], data: bytes = b"q") -> l
     pairs = connect(stand, *actions)
     for peer, _ in pairs:
         peer.sendall(data)
-    assert select.select([stand.reactor.fd], [], [], 5)[0], "nothing came"
+    assert readable(stand.reactor.fd, 5), "nothing came"
     time.sleep(0.05)  # over loopback all of it is there by now
     return pairs
 
 
 def answered(peer: socket.socket) -> bool:
-    return bool(select.select([peer], [], [], 0.05)[0])
+    return readable(peer, 0.05)
 
 
 def test_all_is_read_before_the_first_begins(stand: Stand) -> None:
@@ -77,7 +77,7 @@ def test_no_answer_leaves_before_the_last_has_begun(stand: Stand) -> None:
     pairs: list[tuple[socket.socket, Told]] = []
 
     def look() -> None:
-        before.append([bool(select.select([peer], [], [], 0)[0]) for peer, _ in pairs])
+        before.append([readable(peer, 0) for peer, _ in pairs])
 
     stand.runtime.brisk = TRUSTED
     pairs += serve(stand, lambda: None, look)
@@ -91,7 +91,7 @@ def test_an_answer_leaves_first_where_steps_are_not_known_to_be_short(stand: Sta
     pairs: list[tuple[socket.socket, Told]] = []
 
     def look() -> None:
-        before.append([bool(select.select([peer], [], [], 0.05)[0]) for peer, _ in pairs])
+        before.append([readable(peer, 0.05) for peer, _ in pairs])
 
     pairs += serve(stand, lambda: None, look)
     stand.turn()
@@ -128,7 +128,7 @@ def test_a_turn_inside_of_a_step(stand: Stand) -> None:
         order.append("outer")
         late.sendall(b"q")
         pairs[2][0].close()
-        assert select.select([stand.reactor.fd], [], [], 5)[0]
+        assert readable(stand.reactor.fd, 5)
         time.sleep(0.05)
         stand.turn()
         gc.collect()
@@ -218,7 +218,7 @@ class Relay:
         self.data = data
         self.pairs = connect(stand, *[self.pass_on] * count)
         self.pairs[0][0].sendall(b"q")
-        assert select.select([stand.reactor.fd], [], [], 5)[0], "nothing came"
+        assert readable(stand.reactor.fd, 5), "nothing came"
 
     def pass_on(self) -> None:
         self.served += 1
