@@ -23,7 +23,7 @@ from tests.peer import Peer  # noqa: E402
 
 # Folders whose tests start servers, clients or processes, or wait for clocks.
 LIVE = {"apps", "clients", "compliance", "equivalence", "examples", "faults", "frameworks", "operations"}
-LIVE |= {"bench", "packaging", "process", "runtime", "supervisor"}
+LIVE |= {"bench", "packaging", "process", "runtime", "supervisor", "testing"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
