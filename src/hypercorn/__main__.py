@@ -16,7 +16,7 @@ from hypercorn.sources import UNKNOWN, find_config, read_env_file
 
 
 def _load_config(source: str | None) -> Config:
-    """What `--config` names: a TOML file, `file:` a Python file, or `python:` a module or object."""
+    """Loads what `--config` names: a TOML file, `file:` a Python file, or `python:` a module or object."""
     if source is None or source == "none":
         return Config()
     if source.startswith("python:"):

@@ -507,7 +507,7 @@ class Config:
                 pass  # a property that only reads: log, ssl_enabled
 
     def origin(self, name: str) -> str:
-        """Where the value of an option comes from: "file x.toml", "flag --workers", "default", "Config" (code)."""
+        """The source of an option's value: "file x.toml", "flag --workers", "default", "Config" (code)."""
         stored = STORED_AS.get(name, name)
         if name in self._origins:
             return self._origins[name]

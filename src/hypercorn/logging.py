@@ -144,7 +144,7 @@ class Logger:
             self.log_error("The access record cannot be written", exc_info=True)
 
     def access_function(self) -> AccessWriter:
-        """What takes access records: `log_access`, or what does the same for less."""
+        """The function that takes access records: `log_access`, or one that does the same at less cost."""
         if not self.access_json or type(self).log_access is not Logger.log_access:
             return self.log_access
         write: AccessWriter = JSONRecords(self.gather, self.hurry, self.log_access).write
@@ -164,7 +164,7 @@ class Logger:
             self.writer.hurry.set()
 
     def direct(self, logger: logging.Logger) -> LineWriter | None:
-        """Where lines can go without a detour: a logger with one handler, which is one of ours, and no filters."""
+        """The handler that lines can go to directly: the only one of a logger, and one of ours, without filters."""
         if len(logger.handlers) != 1 or logger.filters or logger.propagate:
             return None
         handler = logger.handlers[0]
@@ -348,7 +348,7 @@ _COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICA
 
 
 class _Prefix:
-    """What stands before an access record in text: the same for all records of a second."""
+    """The text before an access record, which is the same for all records of a second."""
 
     def __init__(self, formatter: _Formatter) -> None:
         self.formatter = formatter
@@ -492,7 +492,7 @@ def _find(handlers: list[_Quiet], target: str, stream: TextIO) -> _Quiet | None:
 
 
 def _silent_logger() -> logging.Logger:
-    """What stands in for the error log when it is off, so that callers need not ask."""
+    """A stand-in for the error log when that is off, so that callers need not ask."""
     logger = logging.Logger("hypercorn.error", logging.CRITICAL + 1)
     logger.addHandler(logging.NullHandler())
     return logger

@@ -1,4 +1,4 @@
-"""What the hot path does with octets and text in C, where this package is compiled, for less than the interpreter."""
+"""Operations of the hot path on octets and text; in C, where this package is compiled, they cost less."""
 
 from __future__ import annotations
 

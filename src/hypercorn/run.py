@@ -206,8 +206,8 @@ def say(text: str, config: Config) -> None:
 
 
 def explain(error: BaseException, config: Config) -> tuple[str, int]:
-    """What went wrong, in one line, with a traceback ahead of it where somebody has to look at code; and the exit
-    code."""
+    """The text of an error and its exit code. The text is one line, after a traceback where somebody has to look
+    at code."""
     leaves = list(_leaves(error))
     for leaf in leaves:
         if isinstance(leaf, _STARTUP_ERRORS):

@@ -1,4 +1,4 @@
-"""Where options come from besides code: TOML files, Python files, objects, the environment."""
+"""The sources of options besides code: TOML files, Python files, objects, the environment."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def read_pyfile(path: str) -> dict[str, Any]:
 
 
 def read_object(instance: object) -> dict[str, Any]:
-    """What an object or a module offers as options: no private names, modules or functions."""
+    """The names of an object or a module that count as options: no private names, modules or functions."""
     values: dict[str, Any] = {}
     for name in dir(instance):
         if name.startswith("_") or (name in BY_NAME and BY_NAME[name].alias_of and not _is_own(instance, name)):

@@ -222,7 +222,7 @@ Framework = ASGIFramework | WSGIFramework
 
 
 class ResponseSummary(TypedDict):
-    """What an access record knows of a response; `body_bytes` is what was sent of its body."""
+    """A response as an access record has it; `body_bytes` is the number of octets sent of its body."""
 
     status: int
     headers: Headers

@@ -1,4 +1,4 @@
-"""What PyInstaller cannot see: modules that are imported by name, and what compiled modules import."""
+"""The imports that PyInstaller cannot see: modules imported by name, and those that compiled modules import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an application gets from a stream: `receive` and `send`, and the awaitables that they return.
+"""An application's side of a stream: `receive` and `send`, and the awaitables that they return.
 
 To an application both are coroutine functions. A call does nothing until it is awaited; what is never awaited never
 happens. Neither is written as `async def`, because compiled coroutines are slower than these awaitables, and because
@@ -36,7 +36,7 @@ class Awaitable:
         raise NotImplementedError
 
     def result(self) -> Any:
-        """What the await gives. Raises what the wait came to."""
+        """The result of the await. Raises the error that the wait ended with."""
         return None
 
     def __await__(self) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""What the requests of one worker share: the application, its state, the fields that the server adds, the logs."""
+"""The application, its state, the added fields and the logs, which the requests of one worker share."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class ASGIContext(Context):
 
 
 def websocket_settings(config: Config) -> WebSocketSettings | None:
-    """What WebSockets have in common, or None where they are switched off."""
+    """The settings that WebSockets share, or None where they are switched off."""
     if not config.websockets:
         return None
     origins = (origin.lower().encode("ascii", "replace") for origin in config.websocket_origins)

@@ -1,4 +1,4 @@
-"""What an HTTP request and a WebSocket have in common, as an application sees them: its call, and the one record."""
+"""The parts that an HTTP exchange and a WebSocket share: the application's call, and the one access record."""
 
 from __future__ import annotations
 

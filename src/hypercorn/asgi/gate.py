@@ -1,4 +1,4 @@
-"""What stands between a request and the application: proxies' fields, the server's own answers, limits, counters.
+"""The steps between a request and the application: proxies' fields, the server's own responses, limits, counters.
 
 `open_gate` sets a context up for the options that ask for any of it. Without them a request passes no gate.
 """

@@ -365,7 +365,7 @@ class HTTPStream(Exchange):
             self.scope = None  # type: ignore[assignment]  # it was there for as long as the call
 
     def why_no_start(self) -> str:
-        """What may have kept the start of the response back, for an error text; "" once it came."""
+        """A likely reason why no response has started, for an error text; "" once it has."""
         return WITHHELD if self.state == REQUEST and self.context.pathsend else ""
 
 

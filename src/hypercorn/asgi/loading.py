@@ -73,7 +73,7 @@ def load_application(
 
 
 def _call_factory(path: str, factory: Any) -> Any:
-    """What a factory returns. Raises NoAppError where it is none."""
+    """Calls a factory. Raises NoAppError where it is none."""
     if not callable(factory):
         raise NoAppError(f"Cannot load application from '{path}', it is no factory (not callable).")
     app = factory()

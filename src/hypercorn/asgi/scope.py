@@ -19,7 +19,7 @@ SCHEMES = {"http": "ws", "https": "wss"}
 
 
 def extensions_of(context: ASGIContext, transport: Transport, head: RequestHead) -> dict[str, Any]:
-    """What an application may ask of a response beyond the specification's core, and gets of a request."""
+    """The ASGI extensions that an application is offered."""
     empty: dict[str, Any] = {}
     version = head.http_version
     extensions: dict[str, Any] = {}
@@ -39,8 +39,8 @@ def extensions_of(context: ASGIContext, transport: Transport, head: RequestHead)
 
 
 class ScopeTemplate:
-    """What the scopes of a connection's requests have in common: a copy and some stores into it are less work than all
-    stores into a dict that grows."""
+    """The items that the scopes of a connection's requests share: a copy and some stores into it are less work than
+    all stores into a dict that grows."""
 
     __slots__ = ("method", "path", "query_string", "raw_path", "scope", "version")
 
@@ -68,7 +68,7 @@ class ScopeTemplate:
         }
 
     def take_target(self, head: RequestHead) -> None:
-        """What a request has in common with the ones before it where it asks for the same: the very same objects."""
+        """The objects that a request shares with earlier ones that ask for the same."""
         if self.method is not head.method:
             self.method = self.scope["method"] = head.method
         if self.path is not head.path:

@@ -76,7 +76,7 @@ class Body:
             raise disk_error(error) from error
 
     def move_to_disk(self) -> None:
-        """What has come so far goes on in a file."""
+        """Moves the body so far to a file."""
         before: BytesIO = self.file
         self.file = tempfile.TemporaryFile(buffering=BLOCK)  # noqa: SIM115  # closed with the call
         self.file.write(before.getbuffer())

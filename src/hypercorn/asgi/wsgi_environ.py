@@ -75,7 +75,7 @@ def build_environ(scope: Any, body: Any, multiprocess: bool = True) -> dict[str,
 
 
 def add_tls(environ: dict[str, Any], tls: dict[str, Any]) -> None:
-    """What Apache's mod_ssl calls by these names, from the ASGI TLS extension."""
+    """The variables of Apache's mod_ssl, from the ASGI TLS extension."""
     chain = list(tls["client_cert_chain"])
     values = {
         "SSL_PROTOCOL": {0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}.get(tls["tls_version"]),

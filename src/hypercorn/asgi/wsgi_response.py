@@ -40,7 +40,7 @@ class FileWrapper:
         return self.filelike.seek(*position)
 
     def tell(self) -> Any:
-        """Where the file stands. Raises AttributeError where it does not know."""
+        """The position of the file. Raises AttributeError where the file does not tell it."""
         return self.filelike.tell()
 
     def __iter__(self) -> FileWrapper:
@@ -76,8 +76,8 @@ class FileRange:
 
 
 def range_of(file: Any, most: int) -> FileRange | None:
-    """What is left of a regular file from where it stands, but `most` bytes (-1: any number); None where `read` has to
-    say what there is: for what is no regular file, and for files that tell no size (as in /proc)."""
+    """The rest of a regular file after its position, at most `most` bytes (-1: any number); None where `read` has to
+    tell what there is: for what is no regular file, and for files that tell no size (as in /proc)."""
     if not is_plain(file):
         return None
     try:
@@ -219,7 +219,7 @@ class Responder:
         self.end(b"")
 
     def send_file(self, wrapper: FileWrapper) -> None:
-        """What is left of a file: by the kernel where that can be, else read here."""
+        """Sends the rest of a file: by the kernel where possible, else by reading it."""
         left = self.expected - self.sent if self.expected >= 0 else -1
         part = range_of(wrapper.filelike, left) if self.can_sendfile and not self.ended else None
         if part is None:

@@ -39,8 +39,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class LoopPort(Protocol):
-    """What this asks of an event loop: as `protocol.ports.Runtime` has it, a way in from other threads, and two ways
-    of waiting."""
+    """An event loop as this module needs it: as `protocol.ports.Runtime` has it, a way in from other threads, and two
+    ways of waiting."""
 
     def now(self) -> float: ...
     def call_at(self, when: float, callback: Callable[[], object]) -> Any: ...

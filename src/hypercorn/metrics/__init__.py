@@ -1,4 +1,4 @@
-"""What a worker counts, and where all workers' counts lie together.
+"""The counters of a worker, and the memory in which those of all workers lie together.
 
 `Counters` are the plain numbers of one worker; `Board` is memory that the workers share, a slot for each, in which they
 publish their counts, and which any of them can sum.

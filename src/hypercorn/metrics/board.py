@@ -82,7 +82,7 @@ class Board:
 
     @property
     def secret(self) -> bytes:
-        """What the workers of this server know and nobody else does."""
+        """A secret that only the workers of this server know."""
         secret = _HEADER.index("secret_1")
         return self._numbers[secret : secret + 2].tobytes()
 
@@ -98,8 +98,8 @@ class Board:
         return Slot(self, number)
 
     def slots(self) -> list[dict[str, Any]]:
-        """What each worker that runs has published: `slot`, `pid`, `started_at`, `updated_at` (milliseconds), `state`,
-        and every field by name."""
+        """The entry that each running worker has published: `slot`, `pid`, `started_at`, `updated_at` (milliseconds),
+        `state`, and every field by name."""
         return [self.slot(number).read() for number in self._taken()]
 
     def total(self) -> dict[str, int]:
@@ -145,7 +145,7 @@ class Board:
 
 
 class Slot:
-    """Where one worker publishes."""
+    """The part of the board that one worker writes."""
 
     def __init__(self, board: Board, number: int) -> None:
         self.board = board
@@ -166,7 +166,7 @@ class Slot:
         numbers[start : start + len(FIELDS)] = array("q", counters.values())
 
     def read(self) -> dict[str, Any]:
-        """What was published last."""
+        """The entry that was published last."""
         head = self.board._numbers[self._start : self._start + len(_SLOT)].tolist()
         values: dict[str, Any] = {"slot": self.number, **dict(zip(_SLOT, head, strict=True))}
         values["state"] = STATES[values["state"]] if 0 <= values["state"] < len(STATES) else "gone"

@@ -62,7 +62,7 @@ def lines(board: Board) -> Iterator[str]:
 
 
 def family(name: str, kind: str, words: str) -> Iterator[str]:
-    """What stands before the samples of one metric."""
+    """The lines before the samples of one metric."""
     yield f"# TYPE hypercorn_{name} {kind}"
     if name.endswith("_seconds"):
         yield f"# UNIT hypercorn_{name} seconds"

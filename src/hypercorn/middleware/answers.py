@@ -1,4 +1,4 @@
-"""What the middleware have in common: looking at fields, and short answers of their own."""
+"""Helpers that the middleware share: reading fields, and short responses."""
 
 from __future__ import annotations
 

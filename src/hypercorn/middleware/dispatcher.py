@@ -13,7 +13,7 @@ STAGES = ("startup", "shutdown")
 
 
 class Event(Protocol):
-    """What asyncio's and trio's events have in common."""
+    """The methods that asyncio's and trio's events have in common."""
 
     def set(self) -> None: ...
     async def wait(self) -> Any: ...
@@ -171,6 +171,6 @@ async def stop(parts: list[Part]) -> None:
 
 
 def failures(parts: list[Part], stage: str) -> str:
-    """What failed at this stage, or ""."""
+    """The failure of this stage as text, or ""."""
     failed = [part for part in parts if part.answers.get(stage, {}).get("type") == f"lifespan.{stage}.failed"]
     return "; ".join(f"{part.path or '/'}: {part.answers[stage].get('message', '')}" for part in failed)

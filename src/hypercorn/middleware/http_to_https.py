@@ -34,7 +34,7 @@ class HTTPToHTTPSRedirectMiddleware:
             await self.app(scope, receive, send)
 
     def location(self, scope: Any, scheme: str) -> bytes:
-        """Where the request is sent; b"" where that cannot be said."""
+        """The target of the redirect; b"" where there is none."""
         host = self.host
         if host is None:
             host = (field(scope["headers"], b"host") or b"").decode("latin-1")

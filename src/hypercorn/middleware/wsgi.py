@@ -55,7 +55,7 @@ class WSGIMiddleware:
         return limits if self.threads is None else limits.changed(wsgi_threads=self.threads)
 
     def loop(self) -> Any:
-        """What stands for the running event loop."""
+        """An object that stands for the running event loop."""
         raise NotImplementedError
 
     def port(self, loop: Any) -> Any:

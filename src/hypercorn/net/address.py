@@ -93,7 +93,7 @@ def _check_abstract(text: str) -> None:
 
 
 def unix_address(path: str) -> str | bytes:
-    """What the system takes for the path of a unix socket: `@name` is an abstract one (unix(7)), without a file."""
+    """The address of a unix socket as the system takes it: `@name` is an abstract one (unix(7)), without a file."""
     return b"\0" + os.fsencode(path[1:]) if path.startswith("@") else path
 
 
@@ -125,7 +125,7 @@ def server_address(sockname: Any) -> tuple[str, int | None] | None:
 
 
 def address_text(sockname: Any) -> str:
-    """What `getsockname()` returned, for people: `127.0.0.1:80`, `[::1]:80`, `unix:/path`."""
+    """An address that `getsockname()` returned, as text: `127.0.0.1:80`, `[::1]:80`, `unix:/path`."""
     address = server_address(sockname)
     if address is None:
         return str(sockname)

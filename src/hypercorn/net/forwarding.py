@@ -112,7 +112,7 @@ def pack(port: int, address: Any, data: bytes) -> bytes:
 
 
 def unpack(packet: bytes) -> tuple[int, Any, bytes]:
-    """What `pack` was given. Raises ValueError for anything else."""
+    """The inverse of `pack`. Raises ValueError for anything that `pack` does not return."""
     if len(packet) < _HEAD.size:
         raise ValueError("too short")
     port, number, flow, scope, length = _HEAD.unpack_from(packet)

@@ -1,4 +1,4 @@
-"""Who a request is from, where proxies stand between: X-Forwarded-* and RFC 7239's Forwarded.
+"""The client of a request that came through proxies: X-Forwarded-* and RFC 7239's Forwarded.
 
 Only what trusted proxies wrote counts. Each appends what it saw, so the list is walked from its right end: the first
 address that is no trusted proxy's is the client, and everything to the left of it is what the client claims. What is
@@ -70,7 +70,7 @@ class TrustedProxies:
 
 @dataclass
 class Origin:
-    """What the proxies say of a request; None where they say nothing."""
+    """The facts that proxies forwarded about a request; None where there are none."""
 
     client: Client | None
     scheme: str | None = None

@@ -1,4 +1,4 @@
-"""What QUIC needs of the configuration, where the extra `h3` (aioquic) is there."""
+"""The configuration of QUIC, where the extra `h3` (aioquic) is installed."""
 
 from __future__ import annotations
 

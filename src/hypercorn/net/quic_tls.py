@@ -117,7 +117,7 @@ class ServerConfiguration(QuicConfiguration):
         return AROUND + max(sum(len(one.public_bytes(Encoding.DER)) + 8 for one in chain) for chain in chains)
 
     def identity(self, name: str | None) -> Identity | None:
-        """What a client that asks for `name` is shown (RFC 6066); None for the default."""
+        """The certificate for a client that asks for `name` (RFC 6066 section 3); None for the default."""
         if name is None:
             return None
         name = name.lower()

@@ -150,7 +150,7 @@ class LiveContext:
     handshake on. A pair that cannot be used is logged once, and the old one stays."""
 
     def __init__(self, config: Config, log: Any, made: LiveContext | None = None) -> None:
-        """Where one that was `made` before fits still, its context goes on. Raises ConfigError."""
+        """Keeps the context of one that was `made` before, where it still fits. Raises ConfigError."""
         self.config = config
         self.log = log
         paths = [config.certfile, config.keyfile, config.ca_certs, config.crl_file]
@@ -176,7 +176,7 @@ class LiveContext:
         return context
 
     def look(self) -> list[tuple[int, int, int] | None]:
-        """What tells one state of the files from another."""
+        """A value that changes whenever the files do."""
         return [_state(path) for path in self.paths]
 
     def fresh(self, now: float) -> ssl.SSLContext:

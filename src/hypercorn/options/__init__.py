@@ -62,7 +62,7 @@ STORED_AS: dict[str, str] = {
 
 
 def limits_of(config: object) -> dict[str, float]:
-    """What the protocols keep to, by the names of the options: numbers, also where there is no limit."""
+    """The limits that protocols enforce, by the names of the options: numbers, also where there is no limit."""
     replaced = {option.replaces: getattr(config, option.name) for option in OPTIONS if option.replaces}
     numbers = {}
     for option in OPTIONS:

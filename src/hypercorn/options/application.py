@@ -1,4 +1,4 @@
-"""What to serve."""
+"""Options for the application to serve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where to serve."""
+"""Options for the addresses to serve on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one option is: its name, kind, default, flags and words."""
+"""The declaration of an option: its name, kind, default, flags and help text."""
 
 from __future__ import annotations
 

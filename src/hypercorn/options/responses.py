@@ -1,4 +1,4 @@
-"""What is added to answers, and what is kept of requests."""
+"""Options for the fields of responses and for what is kept of requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who drives the sockets: the compiled reactor or the loop's transports (`runtime = auto|reactor|loop`)."""
+"""The choice between the compiled reactor and the loop's transports (`runtime = auto|reactor|loop`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ties a worker to whoever started it: the supervisor's process, or the command in this one.
+"""The link of a worker to whoever started it: the supervisor's process, or the command in this one.
 
 The worker tells of its life, and asks what it may do. Nothing here knows of processes; `supervisor/` does.
 """

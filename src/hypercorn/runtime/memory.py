@@ -17,11 +17,11 @@ _running: list[MemoryRuntime] = []
 
 
 class Cancelled(BaseException):
-    """What `Task.cancel` throws into a task."""
+    """The exception that `Task.cancel` throws into a task."""
 
 
 class Waiter:
-    """What a task of `MemoryRuntime` suspends on."""
+    """The awaitable that a task of `MemoryRuntime` suspends on."""
 
     __slots__ = ("done", "task")
 

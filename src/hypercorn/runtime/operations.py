@@ -1,4 +1,4 @@
-"""What a worker does for those who run it: counts, limits on connections, trust in proxies, health, the watchdog.
+"""The services of a worker for its operators: counts, limits on connections, trust in proxies, health, the watchdog.
 
 Nothing of it costs a request anything where no option asks for it.
 """
@@ -136,7 +136,7 @@ class Operations:
         return self.proxies is not None and self.proxies.trusts(client)
 
     def admit(self, transport: Transport, tls: Any) -> bool:
-        """What a new transport passes before it gets its connection. False where it got another one."""
+        """Checks a new transport before it gets its connection. Returns False where it got another one."""
         worker = self.worker
         if self.open >= self.limit:
             self.turn_away(transport, tls)

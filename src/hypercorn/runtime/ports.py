@@ -1,4 +1,4 @@
-"""What a worker asks of an event loop: the contract that `asyncio/` and `trio/` fill."""
+"""The contract between a worker and an event loop, which `asyncio/` and `trio/` fulfil."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Listener:
 
 
 class LoopRuntime(Runtime):
-    """What a worker asks of an event loop, beyond what connections do.
+    """An event loop as a worker needs it, beyond what connections need.
 
     inner: what connections and streams get. It is an object of its own, of a compiled class that no Python class
         extends: a call of a method of one that is extended looks for the override first, which costs more than most

@@ -82,7 +82,7 @@ def read_binary(data: bytes) -> Found | None:
 
 
 class ProxyConnection(Connection):
-    """What stands first on a transport whose peer has to say for whom it speaks."""
+    """The first connection of a transport whose peer has to send a PROXY header."""
 
     def __init__(self, transport: Transport, context: Context, tls: Any, worker: Worker) -> None:
         super().__init__(transport, context)

@@ -134,7 +134,7 @@ class UDPPort(DatagramPort):
 
 
 class Inbox:
-    """What other workers hand over, as if it had come through the sockets of this one."""
+    """Handles a datagram that another worker handed over as if it had come through a socket of this one."""
 
     def __init__(self, place: Place, ports: list[UDPPort], endpoint: QUICEndpoint) -> None:
         assert place.inbox is not None

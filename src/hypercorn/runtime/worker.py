@@ -234,7 +234,7 @@ class Worker:
             self.runtime.call_at(self.runtime.now() + BESIDE, partial(self.interrupt, "SIGTERM"))
 
     def signal_actions(self) -> dict[str, Callable[[], None]]:
-        """What the loop does on signals, by name. In a process that only serves, `Ending` takes SIGTERM and SIGINT as
+        """The loop's handlers of signals, by name. In a process that only serves, `Ending` takes SIGTERM and SIGINT as
         long as the process lives; a supervised worker leaves a terminal's SIGINT to its supervisor."""
         actions: dict[str, Callable[[], None]] = {}
         if not self.link.owns_process:
@@ -365,7 +365,7 @@ class Worker:
                     await accepting
 
     async def settle(self, listeners: Sequence[Listener] = ()) -> None:
-        """What a loop's own listeners have accepted just now becomes connections, which takes the loop some turns."""
+        """Lets connections that a loop's own listeners have just accepted begin, which takes the loop some turns."""
         if getattr(self.runtime, "reactor", None) is None:
             for listener in listeners:
                 listener.hold()

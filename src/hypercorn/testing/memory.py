@@ -260,7 +260,7 @@ class Client:
             self.transport.shut()
 
     def received(self) -> bytes:
-        """What has arrived since the last call."""
+        """The bytes that have arrived since the last call."""
         self.runtime.run()
         data = bytes(self.transport.arrived[self.taken :])
         self.taken += len(data)
@@ -288,7 +288,7 @@ class Client:
 
     @property
     def writes(self) -> list[bytes]:
-        """What the server handed to the kernel, one entry for each system call."""
+        """The bytes that the server handed to the kernel, one entry for each system call."""
         return self.transport.writes
 
     @property

@@ -58,7 +58,7 @@ class TestServer:
 
     @property
     def url(self) -> str:
-        """Where it is, without a slash at the end."""
+        """The address as a URL, without a slash at the end."""
         return str(self.running.addresses[0])
 
     @property
@@ -91,7 +91,7 @@ class TestServer:
         self.raise_failure()
 
     def serve(self) -> None:
-        """What the thread does."""
+        """Serves, in the thread."""
         package = "trio" if self.backend == "trio" else "asyncio"
         try:
             background = importlib.import_module(f"hypercorn.{package}.background")

@@ -44,7 +44,7 @@ Offer = tuple[bytes, list[tuple[bytes, bytes | None]]]
 
 
 class Compression:
-    """What a worker's connections agree to.
+    """The parameters that a worker's connections agree to.
 
     level: 1 (fast) to 9 (small). window_bits: 9 to 15 for the server's window, and for the client's where it lets the
     server choose. no_context_takeover: every message on its own, both ways. threshold: shorter messages (bytes) are

@@ -1,4 +1,4 @@
-"""What both twins of the WebSocket codec share: events, opcodes, and the errors with their close codes."""
+"""Definitions that both twins of the WebSocket codec share: events, opcodes, and errors with their close codes."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def _integer(block: bytes, at: int, prefix: int) -> tuple[int, int]:
 
 
 def _skip_string(block: bytes, at: int) -> tuple[int, int]:
-    """Where a string literal begins and ends."""
+    """The start and the end of a string literal."""
     start, length = _integer(block, at, 7)
     if length > len(block) - start:
         raise _Malformed

@@ -62,8 +62,8 @@ _DECIDING = frozenset((b"host", b"content-length", b"transfer-encoding", b"conne
 
 
 class HeadMemory:
-    """What the parsers of one worker remember: the compiled ones keep the field lines that their clients send again (64
-    sections of at most 2 KiB), so that they are read once. Here nothing is kept."""
+    """The memory that the parsers of one worker share: the compiled ones keep the field lines that their clients
+    send again (64 sections of at most 2 KiB), so that they are read once. Here nothing is kept."""
 
     def __len__(self) -> int:
         """Sections that are kept."""

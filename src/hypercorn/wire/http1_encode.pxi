@@ -52,7 +52,7 @@ cdef inline bint _same(PyObject* given, PyObject* known) noexcept:
 
 
 cdef inline Py_ssize_t _answer_slot(PyObject** pairs, Py_ssize_t n) noexcept:
-    """Where fields like these are looked for; -1 where they are not of the kind that is remembered."""
+    """The index at which fields like these are looked up; -1 where they are not of the kind that is remembered."""
     cdef PyObject* last = pairs[n - 1]
     if not PyTuple_CheckExact(last) or PyTuple_GET_SIZE(last) != 2 or not PyBytes_Check(PyTuple_GET_ITEM(last, 1)):
         return -1

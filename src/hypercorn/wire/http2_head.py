@@ -183,8 +183,8 @@ def judge_whole(head: HTTP2Head, seen: int, verdict: int) -> int:
 
 
 def judge_pseudo(kind: int, value: bytes) -> Any:
-    """What a pseudo field's value comes to: the method as text, or ""; the target's parts; the host field, or False
-    where it is malformed; the scheme in lower case, or b""."""
+    """The parsed value of a pseudo-header field: the method as text, or ""; the target's parts; the host field, or
+    False where it is malformed; the scheme in lower case, or b""."""
     if kind == METHOD:
         return value.decode("ascii") if len(value) <= 32 and NAME.fullmatch(value) else ""
     if kind == PATH:

@@ -1,4 +1,4 @@
-"""What the parts of the HTTP/2 codec share: numbers of the protocol, the static table, what field names mean."""
+"""Constants of the HTTP/2 codec: numbers of the protocol, the static table, the meaning of field names."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ class FrameWriter:
         self.numbers: dict[FieldLine, int] = {}
 
     def take(self) -> bytes:
-        """What was written since the last call."""
+        """The octets written since the last call."""
         return self.out.take()
 
     def frame(self, length: int, kind: int, flags: int, stream_id: int) -> None:

@@ -1,4 +1,4 @@
-"""What both twins of the HTTP/1.1 codec share: its errors, its limits, and the status lines."""
+"""Definitions that both twins of the HTTP/1.1 codec share: errors, limits, status lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pure codec writes: header fields, chunks, whole responses."""
+"""The output of the pure codec: header fields, chunks, whole responses."""
 
 from __future__ import annotations
 
