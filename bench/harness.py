@@ -21,7 +21,7 @@ from hypercorn.asgi.streams import StreamContext
 from hypercorn.asyncio.loop import AsyncioLoop
 from hypercorn.config import Config
 from hypercorn.options.option import LARGEST
-from hypercorn.protocol.http1 import HTTP1Connection
+from hypercorn.protocol.http1.connection import HTTP1Connection
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.protocol.runtime import Runtime
 

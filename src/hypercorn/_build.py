@@ -1,6 +1,6 @@
 """Which of the two builds runs: compiled or pure.
 
-The compiled core and its sources stand side by side (`protocol/http1.py` and `protocol/http1.*.so`), and the
+The compiled core and its sources stand side by side (`protocol/ports.py` and `protocol/ports.*.so`), and the
 import system prefers the extension. A part of the core cannot run compiled over another part that is not, so the
 choice is made once, for all modules, when the package is imported: `HYPERCORN_PURE_PYTHON=1`, or a missing codec
 extension, installs a finder that takes only sources.

@@ -20,9 +20,9 @@ import pytest
 import trio
 
 import hypercorn.asyncio.worker
+import hypercorn.protocol.http1.upgrade
 import hypercorn.protocol.http2_upgrade
 import hypercorn.protocol.quic
-import hypercorn.protocol.upgrade
 import hypercorn.runtime.worker
 from hypercorn import build
 
@@ -239,8 +239,8 @@ def install(patch: pytest.MonkeyPatch) -> None:
         "StreamContext",
         failing(worker.StreamContext, "context", *opening, port=lambda _, connection, *__: port_of(connection)),
     )
-    socket_class = failing_connection(hypercorn.protocol.upgrade.WebSocketConnection, "websocket", *WEBSOCKET)
-    patch.setattr(hypercorn.protocol.upgrade, "WebSocketConnection", socket_class)
+    socket_class = failing_connection(hypercorn.protocol.http1.upgrade.WebSocketConnection, "websocket", *WEBSOCKET)
+    patch.setattr(hypercorn.protocol.http1.upgrade, "WebSocketConnection", socket_class)
     quic = hypercorn.protocol.quic
     patch.setattr(quic, "HTTP3Connection", failing(quic.HTTP3Connection, "http3", *LIFE[2:5], *HTTP3))
     patch.setattr(quic, "ServerConnection", failing_quic(quic.ServerConnection))

@@ -13,7 +13,7 @@ from hypercorn.options import limits_of
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.ports import Connection, Context
 from hypercorn.protocol.runtime import Runtime
-from hypercorn.protocol.websocket_settings import WebSocketSettings
+from hypercorn.protocol.websocket.settings import WebSocketSettings
 from hypercorn.wire.deflate import Compression
 
 if TYPE_CHECKING:

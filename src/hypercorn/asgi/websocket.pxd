@@ -2,7 +2,7 @@ from hypercorn.asgi.call cimport Drain
 from hypercorn.asgi.exchange cimport Exchange
 from hypercorn.objects cimport same_text
 from hypercorn.protocol.ports cimport Connection
-from hypercorn.protocol.websocket cimport WebSocketConnection
+from hypercorn.protocol.websocket.connection cimport WebSocketConnection
 
 cdef int CONNECTING, DENYING, CONNECTED, CLOSED
 cdef Py_ssize_t QUEUE_BYTES

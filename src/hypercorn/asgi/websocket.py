@@ -15,7 +15,7 @@ from hypercorn.errors import ClientDisconnected, UnexpectedMessageError
 from hypercorn.objects import same_text
 from hypercorn.protocol.ports import Connection
 from hypercorn.protocol.turns import TURN
-from hypercorn.protocol.websocket import WebSocketConnection
+from hypercorn.protocol.websocket.connection import WebSocketConnection
 from hypercorn.wire.websocket import is_close_code
 from hypercorn.wire.writing import plain_field
 

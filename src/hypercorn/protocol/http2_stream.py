@@ -10,9 +10,9 @@ from typing import Any
 
 from hypercorn.protocol.budgets import DEFAULT_URGENCY, HIGH_WATER, LARGEST_WINDOW, LOW_WATER
 from hypercorn.protocol.flow import Multiplexer, Sender
-from hypercorn.protocol.handshake import GOING_DOWN
 from hypercorn.protocol.pace import Pace, pace_of_body, pace_of_output, pace_of_unread
 from hypercorn.protocol.ports import Connection, Stream
+from hypercorn.protocol.websocket.handshake import GOING_DOWN
 from hypercorn.wire.http2_tables import CANCEL, INTERNAL_ERROR, NO_ERROR
 from hypercorn.wire.http2_writer import FieldLine
 

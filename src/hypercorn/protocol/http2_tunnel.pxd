@@ -1,6 +1,6 @@
 from hypercorn.protocol.http2_stream cimport HTTP2Stream
 from hypercorn.protocol.ports cimport Stream, Transport
-from hypercorn.protocol.websocket cimport WebSocketConnection
+from hypercorn.protocol.websocket.connection cimport WebSocketConnection
 
 cdef int CANCEL, NO_ERROR
 

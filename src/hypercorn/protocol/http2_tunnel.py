@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 from hypercorn.errors import ProtocolError
-from hypercorn.protocol.handshake import GOING_DOWN, read_handshake
 from hypercorn.protocol.http2_stream import HTTP2Stream
 from hypercorn.protocol.ports import Stream, Transport
-from hypercorn.protocol.websocket import WebSocketConnection
+from hypercorn.protocol.websocket.connection import WebSocketConnection
+from hypercorn.protocol.websocket.handshake import GOING_DOWN, read_handshake
 from hypercorn.wire.http2_head import HTTP2Head
 from hypercorn.wire.http2_tables import CANCEL, NO_ERROR
 

@@ -18,7 +18,7 @@ from hypercorn.wire.http2_events import SETTINGS
 from hypercorn.wire.http2_head import HTTP2Head
 
 if TYPE_CHECKING:
-    from hypercorn.protocol.http1 import HTTP1Connection
+    from hypercorn.protocol.http1.connection import HTTP1Connection
 
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
 # Fields of the connection that was HTTP/1.1: they are no part of a request over HTTP/2 (RFC 9113 section 8.2.2).

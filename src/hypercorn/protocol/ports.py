@@ -495,7 +495,7 @@ class Context:
         # The end of a head whose connection is kept: with a Keep-Alive field, where that is wanted (RFC 2068 19.7.1.1).
         self.keep_alive_hint = b"\r\n"
         self.keep_case = False
-        self.websocket: Any = None  # protocol.websocket_settings.WebSocketSettings, or None: no WebSockets
+        self.websocket: Any = None  # protocol.websocket.settings.WebSocketSettings, or None: no WebSockets
         self.http2 = True  # served with prior knowledge
         self.h2c_upgrade = False  # ... and by Upgrade (RFC 7540 section 3.2), to peers that are no proxies
 
@@ -526,7 +526,7 @@ class Context:
         raise NotImplementedError
 
     def open_websocket(self, connection: Connection, head: RequestHead, handshake: Any) -> Stream:
-        """Opens the stream of a WebSocket whose `handshake` (protocol.handshake.Handshake) is in order."""
+        """Opens the stream of a WebSocket whose `handshake` (protocol.websocket.handshake.Handshake) is in order."""
         raise NotImplementedError
 
     def replaced(self, connection: Connection | None, successor: Connection) -> None:

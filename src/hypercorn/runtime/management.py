@@ -10,7 +10,7 @@ from hypercorn.asgi.gate import HEALTH, READY, respond
 from hypercorn.asgi.streams import StreamContext
 from hypercorn.metrics.openmetrics import CONTENT_TYPE, render
 from hypercorn.net.sockets import listen
-from hypercorn.protocol.http1 import HTTP1Connection
+from hypercorn.protocol.http1.connection import HTTP1Connection
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.runtime.deadlines import Deadlines
 from hypercorn.runtime.ports import Listener

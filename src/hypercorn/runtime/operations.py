@@ -15,10 +15,10 @@ from hypercorn.metrics import Board, Counters, Slot, current_slot
 from hypercorn.net.address import url
 from hypercorn.net.sockets import Sockets
 from hypercorn.options.option import LARGEST
-from hypercorn.protocol.http1 import HTTP1Connection
+from hypercorn.protocol.http1.connection import HTTP1Connection
 from hypercorn.protocol.http2 import HTTP2Connection
 from hypercorn.protocol.ports import Connection, Transport
-from hypercorn.protocol.websocket import WebSocketConnection
+from hypercorn.protocol.websocket.connection import WebSocketConnection
 from hypercorn.runtime.management import Management
 from hypercorn.runtime.proxy import ProxyConnection
 from hypercorn.runtime.tls import TLSTransport

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from hypercorn.errors import ProtocolError
 from hypercorn.net.tls import tls_extension
-from hypercorn.protocol.http1 import HTTP1Connection
-from hypercorn.protocol.http1_waits import ARRIVAL_SECONDS
+from hypercorn.protocol.http1.connection import HTTP1Connection
+from hypercorn.protocol.http1.states import ARRIVAL_SECONDS
 from hypercorn.protocol.ports import Connection, Context, Stream, Transport
 
 if TYPE_CHECKING:

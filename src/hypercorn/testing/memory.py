@@ -10,7 +10,7 @@ from hypercorn.asgi.gate import Health, open_gate, trusted_proxies
 from hypercorn.asgi.streams import StreamContext
 from hypercorn.config import Config
 from hypercorn.metrics.counters import Counters
-from hypercorn.protocol.http1 import HTTP1Connection
+from hypercorn.protocol.http1.connection import HTTP1Connection
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.runtime.deadlines import Deadlines
 from hypercorn.runtime.memory import MemoryRuntime

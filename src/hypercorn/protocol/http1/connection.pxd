@@ -1,5 +1,5 @@
 from hypercorn.objects cimport same_text
-from hypercorn.protocol.http1_life cimport HTTP1Life
+from hypercorn.protocol.http1.life cimport HTTP1Life
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
 from hypercorn.wire.http1 cimport RequestParser
 

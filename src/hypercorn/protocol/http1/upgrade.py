@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from hypercorn.errors import ProtocolError
-from hypercorn.protocol.handshake import Handshake, accept_value, read_handshake
 from hypercorn.protocol.ports import Stream
-from hypercorn.protocol.websocket import WebSocketConnection
+from hypercorn.protocol.websocket.connection import WebSocketConnection
+from hypercorn.protocol.websocket.handshake import Handshake, accept_value, read_handshake
 from hypercorn.wire.http1 import RequestParser
 
 if TYPE_CHECKING:
-    from hypercorn.protocol.http1 import HTTP1Connection
+    from hypercorn.protocol.http1.connection import HTTP1Connection
 
 UPGRADE_REQUIRED = b"upgrade: websocket\r\nsec-websocket-version: 13\r\nconnection: upgrade, close\r\n\r\n"
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"

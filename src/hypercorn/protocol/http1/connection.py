@@ -15,12 +15,12 @@ from typing import Any
 
 from hypercorn.errors import ProtocolError
 from hypercorn.objects import same_text
-from hypercorn.protocol.handshake import GOING_DOWN
-from hypercorn.protocol.http1_life import HTTP1Life
-from hypercorn.protocol.http1_waits import FIRST_HEAD, HANDSHAKE, NEXT_HEAD, NOTHING, PARTIAL_HEAD
+from hypercorn.protocol.http1.life import HTTP1Life
+from hypercorn.protocol.http1.states import FIRST_HEAD, HANDSHAKE, NEXT_HEAD, NOTHING, PARTIAL_HEAD
+from hypercorn.protocol.http1.upgrade import check_upgrade, switch
 from hypercorn.protocol.http2_upgrade import PRIOR, go_on_as_http2, upgrade
 from hypercorn.protocol.ports import Connection, Context, Stream, Transport
-from hypercorn.protocol.upgrade import check_upgrade, switch
+from hypercorn.protocol.websocket.handshake import GOING_DOWN
 from hypercorn.wire.http1 import BODY, ERROR, HEAD, RequestParser
 
 PIPELINE_BUFFER = 65536  # bytes of later requests that are read before reading pauses

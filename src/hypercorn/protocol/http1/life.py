@@ -5,9 +5,8 @@ from __future__ import annotations
 from math import inf
 
 from hypercorn.errors import ProtocolError
-from hypercorn.protocol.handshake import GOING_DOWN
-from hypercorn.protocol.http1_response import ResponseWriter
-from hypercorn.protocol.http1_waits import (
+from hypercorn.protocol.http1.response import ResponseWriter
+from hypercorn.protocol.http1.states import (
     ARRIVAL_SECONDS,
     FIRST_HEAD,
     HANDSHAKE,
@@ -21,6 +20,7 @@ from hypercorn.protocol.http1_waits import (
 )
 from hypercorn.protocol.pace import Pace, pace_of_body, pace_of_output
 from hypercorn.protocol.ports import Context, Transport
+from hypercorn.protocol.websocket.handshake import GOING_DOWN
 
 
 class HTTP1Life(ResponseWriter):

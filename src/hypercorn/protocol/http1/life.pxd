@@ -1,6 +1,6 @@
 cimport cython
 
-from hypercorn.protocol.http1_response cimport ResponseWriter
+from hypercorn.protocol.http1.response cimport ResponseWriter
 from hypercorn.protocol.pace cimport Pace, pace_of_body, pace_of_output
 from hypercorn.protocol.ports cimport Context, Stream, Transport
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hypercorn.objects import same_text
+from hypercorn.protocol.http1.upgrade import UPGRADE_REQUIRED
 from hypercorn.protocol.ports import Connection, Context, Stream, Transport
-from hypercorn.protocol.upgrade import UPGRADE_REQUIRED
 from hypercorn.wire.http1 import STATUS_LINES, RequestParser, encode_chunk, encode_last_chunk, encode_response
 
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\n"
