@@ -22,6 +22,7 @@ from hypercorn.asyncio.loop import AsyncioLoop
 from hypercorn.config import Config
 from hypercorn.options.option import LARGEST
 from hypercorn.protocol.http1.connection import HTTP1Connection
+from hypercorn.protocol.http1.states import IDLE
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.protocol.runtime import Runtime
 
@@ -156,7 +157,7 @@ class Harness:
             receive(data)
             end_turn()
             # Where tasks do not start eagerly (before Python 3.12), where the application waits, and where a turn ends.
-            while connection.open or connection.requests < goal:
+            while connection.state != IDLE or connection.requests < goal:
                 await asyncio.sleep(0)
 
     async def play_messages(self, exchange: Exchange, times: int) -> None:

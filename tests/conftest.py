@@ -21,6 +21,10 @@ if ROOT not in sys.path:
 from tests.live import BACKENDS, DRIVERS, Live  # noqa: E402
 from tests.peer import Peer  # noqa: E402
 
+import hypercorn.protocol.states  # noqa: E402
+
+hypercorn.protocol.states.strict = True  # an impossible transition is an error
+
 # Folders whose tests start servers, clients or processes, or wait for clocks.
 LIVE = {"apps", "clients", "compliance", "equivalence", "examples", "faults", "frameworks", "operations"}
 LIVE |= {"bench", "packaging", "process", "runtime", "supervisor", "testing"}

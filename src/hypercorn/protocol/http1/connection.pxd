@@ -1,20 +1,59 @@
+cimport cython
+
 from hypercorn.objects cimport same_text
-from hypercorn.protocol.http1.life cimport HTTP1Life
+from hypercorn.protocol.http1.response cimport ResponseWriter
+from hypercorn.protocol.pace cimport Pace, pace_of_body, pace_of_output
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
-from hypercorn.wire.http1 cimport RequestParser
+from hypercorn.protocol.states cimport Transitions
+from hypercorn.wire.http1 cimport RequestParser, encode_chunk
 
 cdef int HEAD, BODY, ERROR
-cdef int NOTHING, FIRST_HEAD, NEXT_HEAD, PARTIAL_HEAD, HANDSHAKE
-cdef Py_ssize_t PIPELINE_BUFFER
+cdef int IDLE, EXCHANGE, UPGRADING, LINGERING, CLOSING, CLOSED
+cdef int NOTHING, FIRST_HEAD, NEXT_HEAD, PARTIAL_HEAD, REQUEST_BODY, WRITE_PROGRESS, DRAIN, HANDSHAKE, LAST_HEAD
+cdef int NO_BODY, CHUNKED, UNTIL_CLOSE
+cdef double ARRIVAL_SECONDS
+cdef Py_ssize_t PIPELINE_BYTES
 cdef bytes CONTINUE, PRIOR
+cdef Transitions CONNECTION
 
-cdef class HTTP1Connection(HTTP1Life):
+cdef class HTTP1Connection(Connection):
+    cdef public int state
+    cdef public int waiting_for
+    cdef public RequestParser parser
+    cdef public ResponseWriter response
+    cdef public Stream stream
     cdef public long long requests
+    cdef public bint keep_alive
+    cdef public bint expect
+    cdef public bint eof
     cdef public bint advancing
+    cdef public bint resume
     cdef public long long received
+    cdef public long long unread
+    cdef public Py_ssize_t unsent
+    cdef public Pace body_pace, write_pace
+    cpdef leave(self)
+    cpdef advance(self)
     cpdef hold_pipelined(self)
     cpdef need_data(self, RequestParser parser)
+    cpdef end_of_input(self)
     cpdef head_received(self, RequestParser parser)
     cpdef handshake_received(self, RequestParser parser)
     cpdef piece_received(self, RequestParser parser)
-    cpdef exchange_ended(self)
+    cpdef refuse(self, error)
+    cpdef bint body_stays_unread(self) except -1
+    cpdef response_ended(self)
+    cpdef cut(self)
+    cpdef close(self)
+    cpdef linger(self)
+    cpdef wait_for_peer(self)
+    cpdef wait(self, int what, double seconds)
+    cpdef wait_for_nothing(self)
+    cpdef wait_for_pace(self, int what, Pace pace)
+    @cython.locals(context=Context, now=double)
+    cpdef wait_for_body(self)
+    @cython.locals(now=double)
+    cpdef wait_for_output(self)
+    cpdef check_body(self, Pace pace, double now)
+    @cython.locals(left=Py_ssize_t, taken=Py_ssize_t)
+    cpdef check_progress(self, Pace pace, double now)

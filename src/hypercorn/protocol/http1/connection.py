@@ -1,52 +1,112 @@
 """HTTP/1.0 and 1.1 on one connection (RFC 9112): requests one after the other, each with its response.
 
-The codec says what the bytes mean; this machine says what happens next. An exchange is over when the request was
-received whole and the response was sent whole; only then is the next head parsed, so answers keep their order and
-pipelined bytes wait in the parser, bounded because reading pauses behind them.
-
-    idle -> head -> exchange (body in, response out) -> idle ...
-                                                     -> closed, or lingering: half-closed, dropping what still comes
+The codec says what the bytes mean, this machine says what happens next, and `states` has its states. An exchange is
+over when the request was received whole and the response was sent whole. Only then is the next head parsed, so
+responses keep their order, and pipelined bytes wait in the parser, bounded because reading pauses behind them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 from typing import Any
 
 from hypercorn.errors import ProtocolError
 from hypercorn.objects import same_text
-from hypercorn.protocol.http1.life import HTTP1Life
-from hypercorn.protocol.http1.states import FIRST_HEAD, HANDSHAKE, NEXT_HEAD, NOTHING, PARTIAL_HEAD
+from hypercorn.protocol.http1.response import ResponseWriter
+from hypercorn.protocol.http1.states import (
+    ARRIVAL_SECONDS,
+    CHUNKED,
+    CLOSED,
+    CLOSING,
+    CONNECTION,
+    DRAIN,
+    EXCHANGE,
+    FIRST_HEAD,
+    HANDSHAKE,
+    IDLE,
+    LAST_HEAD,
+    LINGERING,
+    NEXT_HEAD,
+    NO_BODY,
+    NOTHING,
+    PARTIAL_HEAD,
+    REQUEST_BODY,
+    UNTIL_CLOSE,
+    UPGRADING,
+    WRITE_PROGRESS,
+)
 from hypercorn.protocol.http1.upgrade import check_upgrade, switch
 from hypercorn.protocol.http2_upgrade import PRIOR, go_on_as_http2, upgrade
+from hypercorn.protocol.pace import Pace, pace_of_body, pace_of_output
 from hypercorn.protocol.ports import Connection, Context, Stream, Transport
 from hypercorn.protocol.websocket.handshake import GOING_DOWN
-from hypercorn.wire.http1 import BODY, ERROR, HEAD, RequestParser
+from hypercorn.wire.http1 import BODY, ERROR, HEAD, RequestParser, encode_chunk
 
-PIPELINE_BUFFER = 65536  # bytes of later requests that are read before reading pauses
+PIPELINE_BYTES = 65536  # of later requests that are read before reading pauses
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class HTTP1Connection(HTTP1Life):
-    """The HTTP/1 state of one transport."""
+class HTTP1Connection(Connection):
+    """The HTTP/1 state of one transport.
 
-    __slots__ = ("advancing", "received", "requests")
+    The transport knows whether reading and writing are paused, the parser whether the request is complete, and the
+    response writer whether a head was sent; none of that is kept here again.
+    """
+
+    __slots__ = (
+        "advancing",
+        "body_pace",
+        "eof",
+        "expect",
+        "keep_alive",
+        "parser",
+        "received",
+        "requests",
+        "response",
+        "resume",
+        "state",
+        "stream",
+        "unread",
+        "unsent",
+        "waiting_for",
+        "write_pace",
+    )
 
     def __init__(self, transport: Transport, context: Context) -> None:
         super().__init__(transport, context)
+        limits = context.limits
+        self.state = IDLE
+        self.parser = RequestParser(
+            limits.max_request_line_size,
+            limits.max_header_size,
+            limits.max_header_count,
+            keep_case=context.keep_case,
+            memory=context.heads,
+        )
+        self.response = ResponseWriter(transport, context, self.parser)
+        self.stream: Stream | None = None  # the exchange, until its response was sent or its peer is gone
         self.requests = 0
-        self.advancing = False
+        self.keep_alive = True  # another request may follow this one
+        self.expect = False  # the client waits for a 100 (Continue)
+        self.eof = False  # the peer sends no more
+        self.advancing = False  # `advance` is running
+        self.resume = False  # an exchange ended outside of `advance`, which goes on at the end of the turn
         self.received = 0  # bytes of the request's body
+        self.unread = 0  # bytes dropped: of a body after its response, or while lingering
+        self.unsent = 0  # bytes of output that waited when it was last looked at
+        self.body_pace: Pace | None = None
+        self.write_pace: Pace | None = None
+        self.wait(FIRST_HEAD, limits.header_timeout)
 
     # -- from the transport
 
     def data_received(self, data: bytes) -> None:
-        if self.lost:
-            return
-        if self.lingering:
-            self.unread += len(data)
-            if self.unread > self.context.limits.max_unread_body:
-                self.close()
+        if self.state >= LINGERING:
+            if self.state == LINGERING:
+                self.unread += len(data)
+                if self.unread > self.context.limits.max_unread_body:
+                    self.close()
             return
         if not self.requests and self.context.http2 and self.parser.buffered() < len(PRIOR):
             if self.parser.buffered():
@@ -57,6 +117,55 @@ class HTTP1Connection(HTTP1Life):
         self.parser.feed(data)
         self.advance()
 
+    def eof_received(self) -> None:
+        self.eof = True
+        state = self.state
+        if state >= LINGERING:
+            self.close()
+        elif state == IDLE:
+            self.advance()
+        elif not self.parser.complete:
+            if self.stream is None:
+                self.close()
+            else:
+                self.refuse(ProtocolError(408, "the connection ended inside the request body"))
+        elif state == UPGRADING:  # half a WebSocket is none
+            self.leave()
+            self.close()
+        elif self.stream is not None:
+            self.stream.peer_closed()
+
+    def connection_lost(self) -> None:
+        self.state = CONNECTION.change(self.state, CLOSED)
+        self.wait_for_nothing()
+        self.leave()
+
+    def leave(self) -> None:
+        """Ends the exchange because the peer is gone."""
+        stream = self.stream
+        self.stream = None
+        if stream is not None:
+            stream.disconnected(0)
+
+    def pause_writing(self) -> None:
+        if self.body_pace is not None:
+            self.body_pace.rest(self.context.runtime.now())
+        self.wait_for_output()
+
+    def resume_writing(self) -> None:
+        if self.state >= CLOSING:
+            return
+        self.write_pace = None
+        if self.state == LINGERING:
+            self.wait(DRAIN, self.context.limits.linger_timeout)
+        else:
+            self.wait_for_peer()
+        if self.stream is not None:
+            self.stream.writable()
+        elif self.state == IDLE and (self.eof or self.transport.reading_paused or self.parser.buffered() > 0):
+            self.resume = True
+            self.transport.end_turn_soon()
+
     def turn_ended(self) -> None:
         if self.resume:
             self.resume = False
@@ -65,19 +174,23 @@ class HTTP1Connection(HTTP1Life):
     # -- the request
 
     def advance(self) -> None:
-        """Parses on: heads open streams, bodies go to them; stops where bytes or the response are missing."""
-        if self.advancing or self.lost or self.lingering:
+        """Parses on: heads open exchanges, which get their bodies; stops where bytes or the response are missing."""
+        if self.advancing:
             return
         self.advancing = True
-        parser = self.parser
-        while not self.lost and not self.lingering:
-            if self.request_done if self.open else self.writing_paused:
+        transport, parser = self.transport, self.parser
+        while self.state < LINGERING:
+            if self.state != IDLE:
+                if parser.complete:
+                    self.hold_pipelined()
+                    break
+            elif transport.writing_paused:
                 self.hold_pipelined()
                 break
-            if not self.open and self.transport.overdue():
+            elif transport.overdue():
                 self.resume = True
                 self.hold_pipelined()
-                self.transport.turn_soon()
+                transport.turn_soon()
                 break
             event = parser.next_event()
             if event == HEAD:
@@ -92,44 +205,45 @@ class HTTP1Connection(HTTP1Life):
         self.advancing = False
 
     def hold_pipelined(self) -> None:
-        """The response is not finished, or not taken by the peer, or the turn is over: later requests wait, and reading
-        pauses when there are many."""
-        if not self.reading_paused and self.parser.buffered() > PIPELINE_BUFFER:
-            self.reading_paused = True
+        """Keeps later requests waiting: the response is not finished, or not taken by the peer, or the turn is over.
+        Reading pauses when there are many."""
+        if not self.transport.reading_paused and self.parser.buffered() > PIPELINE_BYTES:
             self.transport.pause_reading()
 
     def need_data(self, parser: RequestParser) -> None:
-        """All bytes are used: set the deadline for what is missing, and read on."""
-        if self.open:
+        """Sets the deadline for what is missing, and reads on: all bytes are used."""
+        if self.state != IDLE:
             self.wait_for_peer()
         elif self.eof:
             self.end_of_input()
         else:
-            if self.reading_paused:
-                self.reading_paused = False
+            if self.transport.reading_paused:
                 self.transport.resume_reading()
             if not parser.idle and self.waiting_for != PARTIAL_HEAD and self.waiting_for != FIRST_HEAD:
                 self.wait(PARTIAL_HEAD, self.context.limits.header_timeout)
+
+    def end_of_input(self) -> None:
+        """Ends the connection: no exchange is open, and the peer sends no more."""
+        if self.parser.idle:
+            self.close()
+        else:
+            self.refuse(ProtocolError(408, "the connection ended inside the request head"))
 
     def head_received(self, parser: RequestParser) -> None:
         """Opens the exchange of a request."""
         context = self.context
         self.requests += 1
-        self.http10 = same_text(parser.http_version, "1.0")
         self.keep_alive = (
             parser.keep_alive
             and self.requests < context.limits.keep_alive_max_requests
             and context.limits.keep_alive_timeout > 0
         )
-        self.bodyless = same_text(parser.method, "HEAD")
-        self.request_done = parser.complete
         self.expect = parser.expect_continue
         self.received = 0
         self.body_pace = None
         self.unread = 0
-        self.head_sent = False
-        self.with_trailers = False
-        if not parser.host and not self.http10:
+        self.response.head_sent = False
+        if not parser.host and not same_text(parser.http_version, "1.0"):
             self.refuse(ProtocolError(400, "the Host field is empty"))
             return
         if context.server_names and not context.serves(parser.host):
@@ -143,7 +257,7 @@ class HTTP1Connection(HTTP1Life):
             return
         if context.h2c_upgrade and parser.upgrade == b"h2c" and context.http2 and upgrade(self, parser):
             return
-        self.open = True
+        self.state = CONNECTION.change(self.state, EXCHANGE)
         self.waiting_for = NOTHING
         self.deadline = 0.0
         stream = context.open_http(self, parser)
@@ -161,23 +275,21 @@ class HTTP1Connection(HTTP1Life):
             stream.begin()
 
     def handshake_received(self, parser: RequestParser) -> None:
-        """Opens the exchange of a WebSocket handshake. What the client sends next is held until it is answered; it is
-        never taken for another request."""
+        """Opens the exchange of a WebSocket handshake. What the client sends next is held until it is answered."""
+        context = self.context
         self.keep_alive = False
-        handshake = check_upgrade(self, parser)
-        if handshake is None:
+        try:
+            handshake = check_upgrade(parser, context.websocket)
+        except ProtocolError as error:
+            self.refuse(error)
             return
-        if self.context.terminating:
+        if context.terminating:
             self.refuse(ProtocolError(503, GOING_DOWN))
             return
-        self.open = True
-        self.wait(HANDSHAKE, self.context.limits.websocket_handshake_timeout)
-        self.upgrading = True
-        self.stream = self.context.open_websocket(self, parser, handshake)
+        self.state = CONNECTION.change(self.state, UPGRADING)
+        self.wait(HANDSHAKE, context.limits.websocket_handshake_timeout)
+        self.stream = context.open_websocket(self, parser, handshake)
         self.stream.begin()
-
-    def accept(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], extension: Any) -> Connection:
-        return switch(self, stream, headers, extension)
 
     def piece_received(self, parser: RequestParser) -> None:
         """Hands a piece of the body up, or drops it when the response is already complete."""
@@ -187,7 +299,6 @@ class HTTP1Connection(HTTP1Life):
         if self.body_pace is not None:
             self.body_pace.octets += len(data)
         if parser.complete:
-            self.request_done = True
             self.wait_for_peer()
         if self.received > self.context.limits.max_body_size:
             self.refuse(ProtocolError(413, "the request body is larger than this server accepts"))
@@ -196,14 +307,13 @@ class HTTP1Connection(HTTP1Life):
         if stream is not None:
             if parser.trailers:
                 stream.trailers_received(parser.trailers)
-            if not stream.body_received(data, parser.complete) and not self.request_done:
-                self.reading_paused = True
+            if not stream.body_received(data, parser.complete) and not parser.complete:
                 self.transport.pause_reading()
                 self.wait_for_peer()
             return
         self.unread += len(data)
-        if self.request_done:
-            self.exchange_ended()
+        if parser.complete:
+            self.response_ended()
         elif self.unread > self.context.limits.max_unread_body:
             self.linger()
 
@@ -213,17 +323,16 @@ class HTTP1Connection(HTTP1Life):
         status = error.status
         if stream is not None:
             self.stream = None
-            if self.head_sent:
+            if self.response.head_sent:
                 stream.disconnected(0)
                 self.cut()
                 return
-            self.answer(status, error.reason)
+            self.answered = self.response.send_error(status, error.reason)
             stream.disconnected(status)
-        elif self.open:  # the response is complete already, only its request went wrong
-            pass
-        else:
-            self.answer(status, error.reason)
+        elif self.state == IDLE:
+            self.answered = self.response.send_error(status, error.reason)
             self.context.refused(self, self.parser, status, error.reason)
+        # Else the response is complete already, and only its request went wrong.
         self.linger()
 
     def wanted(self, stream: Stream) -> None:
@@ -231,41 +340,293 @@ class HTTP1Connection(HTTP1Life):
             return
         if self.expect:
             self.expect = False
-            if not self.head_sent:
+            if not self.response.head_sent:
                 self.transport.write(CONTINUE)
             self.wait_for_peer()
-        if self.reading_paused and not self.request_done:
-            self.reading_paused = False
+        if self.transport.reading_paused and not self.parser.complete:
             self.transport.resume_reading()
             self.wait_for_peer()
+
+    # -- the response
+
+    def start(self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool) -> int:
+        self.response.start(status, headers, trailers)
+        if self.context.encoder.close:
+            self.keep_alive = False
+        return self.response.length
+
+    def end_after(self, stream: Stream) -> None:
+        self.keep_alive = False
+
+    def writing_blocked(self, stream: Stream) -> bool:
+        return self.transport.writing_paused
+
+    def body(self, stream: Stream, data: bytes, end: bool) -> bool:
+        transport, response = self.transport, self.response
+        paused = transport.writing_paused
+        if not response.head_sent:
+            if self.context.terminating or (not self.parser.complete and self.body_stays_unread()):
+                self.keep_alive = False
+            self.keep_alive = response.send_head(data, end, self.keep_alive)
+        elif response.framing == CHUNKED:
+            last = end and not response.with_trailers
+            if data or last:
+                transport.write(encode_chunk(data, last))
+        elif data and response.framing != NO_BODY:
+            transport.write(data)
+        if end and not response.with_trailers:
+            self.response_ended()
+            return True
+        if transport.writing_paused:
+            if paused:  # else it was counted when the pause began
+                self.unsent += len(data)
+            return False
+        return True
+
+    def announce(self, stream: Stream, length: int) -> None:
+        self.response.announce(length)
+
+    def send_file(self, stream: Stream, fd: int, offset: int, count: int, end: bool) -> bool:
+        response = self.response
+        if response.framing == NO_BODY or response.length < 0 or response.with_trailers or stream is not self.stream:
+            return False
+        # Asked with nothing first: a head must not leave before it is known who sends the body.
+        if not self.transport.send_file(fd, offset, 0):
+            return False
+        if not response.head_sent:
+            self.body(stream, b"", False)
+        paused = self.transport.writing_paused
+        self.transport.send_file(fd, offset, count)
+        if paused:
+            self.unsent += count
+        if end:
+            self.response_ended()
+        return True
+
+    def trailers(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], end: bool) -> None:
+        if stream is self.stream and self.response.send_trailers(headers, end):
+            self.response_ended()
+
+    def hint(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.response.send_hints(headers)
+
+    def accept(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], extension: Any) -> Connection:
+        return switch(self.response, stream, headers, extension)
+
+    def reset(self, stream: Stream) -> int:
+        if stream is not self.stream:
+            return 0
+        self.stream = None
+        if self.response.head_sent:
+            self.cut()
+            return self.response.status
+        self.answered = self.response.send_error(500, "Internal Server Error")
+        if self.parser.complete and not self.parser.buffered():
+            self.close()
+        else:
+            self.linger()
+        return 500
+
+    def body_stays_unread(self) -> bool:
+        """Returns True if the rest of the request is more than is read just to keep the connection."""
+        if self.expect:
+            return True  # a client that was never told to continue may or may not send the body
+        return self.parser.body_remaining > self.context.limits.max_unread_body
 
     def response_ended(self) -> None:
-        """The response was sent whole."""
+        """Goes on after a response that was sent whole: to the next request, once this one was received whole, or to
+        the end of the connection."""
         self.stream = None
-        if self.request_done:
-            self.exchange_ended()
-        elif not self.keep_alive or self.body_stays_unread():
-            self.linger()
-        elif self.reading_paused:
-            self.reading_paused = False
-            self.transport.resume_reading()
-            self.wait_for_peer()
-
-    def exchange_ended(self) -> None:
-        """Request and response are complete: on to the next, or the end."""
-        self.open = False
-        if not self.keep_alive:
-            if self.parser.buffered() and not self.eof:
-                self.linger()  # closing on unread input would reset the connection under the response
-            else:
-                self.close()
+        transport, parser = self.transport, self.parser
+        if self.state >= LINGERING:
             return
-        if self.context.terminating:
+        if not parser.complete:
+            if not self.keep_alive or self.body_stays_unread():
+                self.linger()
+            elif transport.reading_paused:
+                transport.resume_reading()
+                self.wait_for_peer()
+        elif not self.keep_alive and parser.buffered() and not self.eof:
+            self.linger()  # closing on unread input would reset the connection under the response
+        elif not self.keep_alive or self.context.terminating:
+            self.close()
+        else:
+            self.state = CONNECTION.change(self.state, IDLE)
+            if not transport.writing_paused:
+                self.wait(NEXT_HEAD, self.context.limits.keep_alive_timeout)
+            if not self.advancing:
+                self.resume = self.eof or transport.reading_paused or parser.buffered() > 0
+                if self.resume:
+                    transport.end_turn_soon()
+
+    # -- the end
+
+    def retire(self) -> None:
+        self.stream = None
+        self.state = CONNECTION.change(self.state, CLOSED)
+        self.wait_for_nothing()
+
+    def cut(self) -> None:
+        """Ends the connection inside a response, so that the peer cannot take it for complete."""
+        if self.response.framing == UNTIL_CLOSE:
+            self.abort()  # a polite end would be the end of the body
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Closes politely: what was written is sent first."""
+        if self.state < CLOSING:
+            self.state = CONNECTION.change(self.state, CLOSING)
+            self.transport.close()
+            self.wait_for_output()
+
+    def linger(self) -> None:
+        """Half-closes and drops what the peer still sends, so that it can read the response (RFC 9112 section 9.6)."""
+        if self.state >= LINGERING:
+            return
+        if self.eof:
             self.close()
             return
-        if not self.writing_paused:
-            self.wait(NEXT_HEAD, self.context.limits.keep_alive_timeout)
-        if not self.advancing:
-            self.resume = self.eof or self.reading_paused or self.parser.buffered() > 0
-            if self.resume:
-                self.transport.end_turn_soon()
+        self.state = CONNECTION.change(self.state, LINGERING)
+        self.unread = 0
+        self.transport.write_eof()
+        if self.transport.reading_paused:
+            self.transport.resume_reading()
+        if not self.transport.writing_paused:
+            self.wait(DRAIN, self.context.limits.linger_timeout)
+
+    def shutdown(self) -> None:
+        self.keep_alive = False
+        if self.state == UPGRADING and not self.response.head_sent and self.stream is not None:
+            self.refuse(ProtocolError(503, GOING_DOWN))
+            return
+        if self.state != IDLE or not self.parser.idle:
+            return
+        if self.waiting_for == LAST_HEAD:
+            return  # it was told before
+        if self.waiting_for == NEXT_HEAD or self.waiting_for == FIRST_HEAD:
+            grace = self.idle_time_left()
+            if grace > 0:
+                self.wait(LAST_HEAD, grace)
+                return
+        self.close()
+
+    def idle_time_left(self) -> float:
+        """Returns the seconds that an idle connection may stay at shutdown. The next request of a client that was here
+        a moment ago may be on its way; the first one of a client that has just connected may wait to be read."""
+        context = self.context
+        now = context.runtime.now()
+        grace = context.limits.idle_grace
+        usual = context.limits.keep_alive_timeout
+        if self.waiting_for == FIRST_HEAD:
+            grace = max(grace, ARRIVAL_SECONDS)
+            usual = context.limits.header_timeout
+        used = self.deadline - usual if self.deadline < inf else now
+        return grace + used - now
+
+    def notify_streams(self) -> None:
+        if self.stream is not None and self.parser.complete:
+            self.stream.server_leaves()
+
+    def abort(self) -> None:
+        if self.state < CLOSING:
+            self.state = CONNECTION.change(self.state, CLOSING)
+        self.wait_for_nothing()
+        self.transport.abort()
+
+    # -- times
+
+    def wait_for_peer(self) -> None:
+        """Sets the deadline for what the peer has to do next."""
+        if self.transport.writing_paused:
+            return  # it has to read, and that deadline stands
+        if self.state == IDLE:
+            if self.parser.idle:
+                self.wait(NEXT_HEAD, self.context.limits.keep_alive_timeout)
+            else:
+                self.wait(PARTIAL_HEAD, self.context.limits.header_timeout)
+        elif self.state < LINGERING:
+            if self.parser.complete or self.transport.reading_paused or self.expect:
+                if self.body_pace is not None:
+                    self.body_pace.rest(self.context.runtime.now())
+                self.wait_for_nothing()
+            else:
+                self.wait_for_body()
+
+    def wait(self, what: int, seconds: float) -> None:
+        """Sets what the connection waits for, and for how long (infinity: without end)."""
+        self.waiting_for = what
+        self.deadline = self.context.runtime.now() + seconds
+        if self.deadline < self.context.next_sweep:
+            self.context.arm(self.deadline)
+
+    def wait_for_nothing(self) -> None:
+        """Takes the deadline off: the peer has nothing to do, or is gone."""
+        self.waiting_for = NOTHING
+        self.deadline = 0.0
+
+    def wait_for_pace(self, what: int, pace: Pace) -> None:
+        """Sets the same for what the peer has to do bit by bit."""
+        self.waiting_for = what
+        self.deadline = pace.until()
+        if self.deadline and self.deadline < self.context.next_sweep:
+            self.context.arm(self.deadline)
+
+    def wait_for_body(self) -> None:
+        """Sets the deadline for the next piece of the body, and for its rate."""
+        context = self.context
+        now = context.runtime.now()
+        if self.body_pace is None:
+            self.body_pace = pace_of_body(context, context.limits.min_receive_rate)
+        self.body_pace.wait(now)
+        self.body_pace.run(now)
+        self.wait_for_pace(REQUEST_BODY, self.body_pace)
+
+    def wait_for_output(self) -> None:
+        """Sets the deadline for the peer to take what waits: anything of it, and at its rate."""
+        now = self.context.runtime.now()
+        self.unsent = self.transport.unsent()
+        if self.write_pace is None:
+            self.write_pace = pace_of_output(self.context)
+        self.write_pace.wait(now)
+        if self.unsent > 0:
+            self.write_pace.run(now)
+        self.wait_for_pace(WRITE_PROGRESS, self.write_pace)
+
+    def check_body(self, pace: Pace, now: float) -> None:
+        """Ends a request whose body did not come in time, or too slowly."""
+        if not pace.late(now):
+            self.wait_for_pace(REQUEST_BODY, pace)
+        elif self.stream is None:
+            self.linger()
+        elif pace.silent(now):
+            self.refuse(ProtocolError(408, "the request body did not arrive in time"))
+        else:
+            self.refuse(ProtocolError(408, "the request body arrived too slowly"))
+
+    def check_progress(self, pace: Pace, now: float) -> None:
+        """Cuts a peer off that has taken nothing since the output piled up, or too little."""
+        left = self.transport.unsent()
+        taken = self.unsent - left
+        if pace.late_with(left, taken, now):
+            self.wait_for_nothing()
+            self.transport.abort()
+            return
+        if taken > 0:
+            self.unsent = left
+        self.wait_for_pace(WRITE_PROGRESS, pace)
+
+    def expired(self, now: float) -> None:
+        waiting_for = self.waiting_for
+        if waiting_for == WRITE_PROGRESS and self.write_pace is not None:
+            self.check_progress(self.write_pace, now)
+        elif waiting_for == REQUEST_BODY and self.body_pace is not None:
+            self.check_body(self.body_pace, now)
+        elif (waiting_for == FIRST_HEAD or waiting_for == PARTIAL_HEAD) and not self.parser.idle:
+            self.refuse(ProtocolError(408, "the request head did not arrive in time"))
+        elif waiting_for == HANDSHAKE:
+            self.wait_for_nothing()
+            if not self.response.head_sent:
+                self.refuse(ProtocolError(504, "the application did not answer the handshake in time"))
+        elif waiting_for != NOTHING:
+            self.close()

@@ -1,37 +1,31 @@
 from hypercorn.objects cimport same_text
-from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
+from hypercorn.protocol.ports cimport Context, Transport
 from hypercorn.wire.http1 cimport FieldEncoder, RequestParser, encode_chunk, encode_last_chunk, encode_response
 
+cdef int UNDECIDED, NO_BODY, SIZED, CHUNKED, UNTIL_CLOSE
+cdef Py_ssize_t COPIED_BYTES
 cdef tuple STATUS_LINES
-cdef bytes EARLY_HINTS, CRLF, CLOSE, KEEP_ALIVE, CHUNKED
+cdef bytes EARLY_HINTS, CRLF, CLOSE, KEEP_ALIVE, CHUNKED_CODING
 
-cdef object UPGRADE_REQUIRED
-
-cdef class ResponseWriter(Connection):
+cdef class ResponseWriter:
+    cdef public Transport transport
+    cdef public Context context
     cdef public RequestParser parser
-    cdef public Stream stream
-    cdef public bint writing_paused
-    cdef public Py_ssize_t unsent
-    cdef public bint request_done
-    cdef public bint expect
-    cdef public bint http10
-    cdef public bint keep_alive
-    cdef public bint bodyless
-    cdef public bint head_sent
     cdef public int status
-    cdef public bytes fields
+    cdef public int framing
     cdef public long long length
-    cdef public bint chunked
-    cdef public bint app_close
+    cdef public bytes fields
+    cdef public bytes trailer_fields
+    cdef public bint head_sent
+    cdef public bint http10
     cdef public bint has_date
     cdef public bint has_server
     cdef public bint with_trailers
-    cdef public bytes trailer_fields
-    cpdef answer(self, int status, str reason)
-    cpdef send_head(self, bytes data, bint end)
+    cpdef start(self, int status, headers, bint trailers)
+    cpdef announce(self, long long length)
+    cpdef bint send_head(self, bytes data, bint end, bint keep_alive) except -1
+    cpdef bint send_trailers(self, headers, bint end) except -1
+    cpdef send_hints(self, headers)
+    cpdef int send_error(self, int status, str reason) except -1
     cpdef bytes server_fields(self, bint has_date, bint has_server)
-    cpdef bint body_stays_unread(self) except -1
-    cpdef response_ended(self)
-    cpdef cut(self)
-    cpdef close(self)
-    cpdef linger(self)
+    cpdef bytes without_alt_svc(self, bytes fields)
