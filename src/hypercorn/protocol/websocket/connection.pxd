@@ -1,10 +1,13 @@
 from hypercorn.protocol.limits cimport Limits
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
+from hypercorn.protocol.states cimport Transitions
 from hypercorn.wire.websocket cimport (
     FrameParser, encode_close, encode_message, encode_ping, encode_pong,
 )
 
-cdef int OPEN, CLOSING, LINGERING, ENDED
+cdef int OPEN, FAILING, CLOSING, LINGERING, ENDED
+cdef int QUIET, HEARD, PINGED
+cdef Transitions WEBSOCKET
 cdef int CLOSE, ERROR, HELD, MESSAGE, PING
 cdef int ABNORMAL
 cdef double NEVER
@@ -17,7 +20,7 @@ cdef class WebSocketConnection(Connection):
     cdef public FrameParser parser
     cdef public int state
     cdef public bint advancing
-    cdef public bint failing
+    cdef public int liveness
     cdef public bint arrivals
     cdef public bint reading_paused
     cdef public bint writing_paused
@@ -27,10 +30,8 @@ cdef class WebSocketConnection(Connection):
     cdef public Py_ssize_t unread
     cdef public Py_ssize_t unsent
     cdef public long long sent
-    cdef public bint heard
     cdef public bytes held
     cdef public int accepted
-    cdef public bint pinged
     cdef public double active_at
     cdef public double ping_at
     cdef public double ends_at
@@ -50,7 +51,7 @@ cdef class WebSocketConnection(Connection):
     cpdef close(self, int code, str reason)
     cpdef read_on(self)
     cpdef fail(self, int code, str reason, int told)
-    cpdef broken(self, int code, str reason)
+    cpdef error_received(self, int code, str reason)
     cpdef linger(self)
     cpdef end(self)
     cpdef wait_for_end(self)

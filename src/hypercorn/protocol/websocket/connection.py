@@ -1,11 +1,7 @@
 """One WebSocket (RFC 6455) over a pipe of bytes: messages up and down, control frames, the end, and the times.
 
 The pipe is a `Transport`: a socket after an HTTP/1.1 upgrade, or the data of one HTTP/2 or HTTP/3 stream (RFC 8441,
-RFC 9220). Nothing here knows which, or how the handshake went.
-
-    OPEN -> CLOSING    our close frame is sent, the peer's is awaited
-         -> LINGERING  the peer broke the protocol or is silent: half-closed, dropping what still comes
-         -> ENDED
+RFC 9220). Nothing here knows which, or how the handshake went. `states` has the states.
 
 An application that does not read stops the flow of data frames, and with them the reading of the socket; control
 frames before the next data frame are still answered.
@@ -18,6 +14,17 @@ from typing import Any
 
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.ports import Connection, Context, Stream, Transport
+from hypercorn.protocol.websocket.states import (
+    CLOSING,
+    ENDED,
+    FAILING,
+    HEARD,
+    LINGERING,
+    OPEN,
+    PINGED,
+    QUIET,
+    WEBSOCKET,
+)
 from hypercorn.wire.deflate import SLICE, LongMessage
 from hypercorn.wire.websocket import (
     CLOSE,
@@ -32,7 +39,6 @@ from hypercorn.wire.websocket import (
     encode_pong,
 )
 
-OPEN, CLOSING, LINGERING, ENDED = range(4)
 LINGER_BYTES = 1048576  # bytes dropped while lingering before the connection is cut
 NEVER = float("inf")
 ABNORMAL = 1006  # what an application is told when no close frame came
@@ -50,14 +56,12 @@ class WebSocketConnection(Connection):
         "close_by",
         "ends_at",
         "extension",
-        "failing",
-        "heard",
         "held",
         "limits",
+        "liveness",
         "packing",
         "parser",
         "ping_at",
-        "pinged",
         "pong",
         "reading_paused",
         "sent",
@@ -79,7 +83,7 @@ class WebSocketConnection(Connection):
         self.accepted = 101  # the status that the handshake was answered with
         self.held = b""  # what came after the handshake
         self.state = OPEN
-        self.failing = False  # the peer broke the protocol, and the application has not read all that came before
+        self.liveness = QUIET  # what is known of the peer since the last look
         self.advancing = False
         self.arrivals = False  # the stream has messages that its application does not know of
         self.reading_paused = False
@@ -90,8 +94,6 @@ class WebSocketConnection(Connection):
         self.unread = 0
         self.unsent = 0
         self.sent = 0
-        self.heard = False  # something came since the last look
-        self.pinged = False  # a ping is unanswered
         # When what is due; 0: never.
         now = context.runtime.now()
         self.active_at = now
@@ -110,7 +112,7 @@ class WebSocketConnection(Connection):
         if held:
             self.held = b""
             self.data_received(held)
-            self.heard = False
+            self.liveness = QUIET
         if self.context.terminating:
             self.shutdown()
 
@@ -122,7 +124,7 @@ class WebSocketConnection(Connection):
             if self.unread > LINGER_BYTES and self.state == LINGERING:
                 self.end()
             return
-        self.heard = True
+        self.liveness = HEARD
         self.parser.feed(data)
         self.advance()
 
@@ -132,7 +134,7 @@ class WebSocketConnection(Connection):
             self.end()
 
     def connection_lost(self) -> None:
-        self.state = ENDED
+        self.state = WEBSOCKET.change(self.state, ENDED)
         self.deadline = 0.0
         self.stream_ended(ABNORMAL, "")
 
@@ -145,7 +147,7 @@ class WebSocketConnection(Connection):
     def resume_writing(self) -> None:
         self.writing_paused = False
         self.write_by = 0.0
-        if self.pong is not None and self.state == OPEN:
+        if self.pong is not None and self.state < CLOSING:
             self.transport.write(encode_pong(self.pong))
         self.pong = None
         if self.backlog is not None and not self.packing:
@@ -170,7 +172,7 @@ class WebSocketConnection(Connection):
             elif event == CLOSE:
                 self.close_received(parser.code, parser.reason)
             elif event == ERROR:
-                self.broken(parser.code, parser.reason)
+                self.error_received(parser.code, parser.reason)
             elif event == HELD:
                 if not self.reading_paused:
                     self.reading_paused = True
@@ -228,7 +230,7 @@ class WebSocketConnection(Connection):
 
         Raises TypeError, and UnicodeEncodeError for text with lone surrogates.
         """
-        if self.state != OPEN:
+        if self.state >= CLOSING:
             return True
         if self.extension is None:
             data = encode_message(message)
@@ -267,7 +269,7 @@ class WebSocketConnection(Connection):
         """Sends the next piece."""
         self.packing = False
         backlog = self.backlog
-        if backlog is None or self.state != OPEN or self.writing_paused:
+        if backlog is None or self.state >= CLOSING or self.writing_paused:
             return
         first = backlog[0]
         data = first.next_frame()
@@ -299,23 +301,23 @@ class WebSocketConnection(Connection):
     def close(self, code: int, reason: str) -> None:
         """Begins the closing handshake: sends a close frame, then waits for the peer's, dropping other frames."""
         self.stream = None
-        if self.state != OPEN:
+        if self.state >= CLOSING:
             return
         if self.backlog is not None:
             self.pack_rest()
         self.transport.write(encode_close(code, reason))
-        if self.failing:  # no close frame of the peer could be read
+        if self.state == FAILING:  # no close frame of the peer could be read
             self.linger()
             return
-        self.state = CLOSING
+        self.state = WEBSOCKET.change(self.state, CLOSING)
         self.wait_for_end()
         self.read_on()
 
     def writing_blocked(self, stream: Stream) -> bool:
-        return (self.writing_paused or self.backlog is not None) and self.state == OPEN
+        return (self.writing_paused or self.backlog is not None) and self.state < CLOSING
 
     def wanted(self, stream: Stream) -> None:
-        if self.failing:
+        if self.state == FAILING:
             self.fail(self.parser.code, self.parser.reason, self.parser.code)
         elif self.parser.hold:
             self.read_on()
@@ -338,26 +340,25 @@ class WebSocketConnection(Connection):
 
     # -- the end
 
-    def broken(self, code: int, reason: str) -> None:
-        """The peer broke the protocol. What it said before that is still answered: the end waits until the application
-        has read it and asks for more, for as long as a closing handshake may take."""
+    def error_received(self, code: int, reason: str) -> None:
+        """Ends the WebSocket of a peer that broke the protocol. What it said before that is still answered: the end
+        waits until the application has read it and asks for more, for as long as a closing handshake may take."""
         if self.state == OPEN and self.stream is not None and self.stream.pending():
-            self.failing = True
+            self.state = WEBSOCKET.change(self.state, FAILING)
             self.wait_for_end()
         else:
             self.fail(code, reason, code)
 
     def fail(self, code: int, reason: str, told: int) -> None:
         """Ends the WebSocket because of the peer; `told` is the code that the application gets."""
-        if self.state == OPEN:
+        if self.state < CLOSING:
             self.transport.write(encode_close(code, reason))
         self.stream_ended(told, reason)
         self.linger()
 
     def linger(self) -> None:
         """Half-closes, so that the peer can read why before it is cut off (RFC 6455 section 7.1.7)."""
-        self.failing = False
-        self.state = LINGERING
+        self.state = WEBSOCKET.change(self.state, LINGERING)
         self.unread = 0
         self.transport.write_eof()
         self.wait_for_end()
@@ -367,7 +368,7 @@ class WebSocketConnection(Connection):
 
     def end(self) -> None:
         """Closes the pipe: what was written is sent first."""
-        self.state = ENDED
+        self.state = WEBSOCKET.change(self.state, ENDED)
         self.wait_for_end()
         self.transport.close()
 
@@ -391,18 +392,18 @@ class WebSocketConnection(Connection):
 
     def idle_at(self) -> float:
         """When nothing but control frames has gone either way for too long."""
-        if self.state != OPEN:
+        if self.state >= CLOSING:
             return 0.0
         return self.active_at + self.limits.websocket_idle_timeout
 
     def expired(self, now: float) -> None:
-        if self.state != OPEN:
+        if self.state >= CLOSING:
             if self.close_by and now >= self.close_by:
                 self.close_by = 0.0
                 self.set_deadline()
                 self.transport.abort()
             return
-        if self.failing and self.close_by and now >= self.close_by:
+        if self.state == FAILING and self.close_by and now >= self.close_by:
             self.fail(self.parser.code, self.parser.reason, self.parser.code)
             return
         if self.write_by and now >= self.write_by:
@@ -419,23 +420,25 @@ class WebSocketConnection(Connection):
             self.end_by_server(1001, "idle")
         elif self.ping_at and now >= self.ping_at:
             self.ping_due(now)
-        if self.state == OPEN:
+        if self.state < CLOSING:
             self.set_deadline()
 
     def ping_due(self, now: float) -> None:
         """Sends a ping, or looks whether anything came since the last one. A peer that cannot be heard, because the
         application does not read, or that does not read itself, is not judged by this."""
         limits = self.limits
-        if self.reading_paused or self.writing_paused or self.heard:
-            self.heard = False
-            self.pinged = False
+        if self.reading_paused or self.writing_paused or self.liveness == HEARD:
+            self.liveness = QUIET
             self.ping_at = now + limits.websocket_ping_interval
-        elif self.pinged:
+        elif self.liveness == PINGED:
             self.fail(1011, "ping timeout", ABNORMAL)
         else:
             self.transport.write(encode_ping())
-            self.pinged = limits.websocket_ping_timeout < NEVER
-            self.ping_at = now + (limits.websocket_ping_timeout if self.pinged else limits.websocket_ping_interval)
+            if limits.websocket_ping_timeout < NEVER:
+                self.liveness = PINGED
+                self.ping_at = now + limits.websocket_ping_timeout
+            else:
+                self.ping_at = now + limits.websocket_ping_interval
 
     def end_by_server(self, code: int, reason: str) -> None:
         """Ends the WebSocket for a reason of the server's own."""
@@ -445,10 +448,10 @@ class WebSocketConnection(Connection):
             stream.closed(code, reason)
 
     def shutdown(self) -> None:
-        if self.state == OPEN:
+        if self.state < CLOSING:
             self.end_by_server(1012, "")
 
     def abort(self) -> None:
-        self.state = ENDED
+        self.state = WEBSOCKET.change(self.state, ENDED)
         self.deadline = 0.0
         self.transport.abort()
