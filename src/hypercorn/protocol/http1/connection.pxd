@@ -36,7 +36,6 @@ cdef class HTTP1Connection(Connection):
     cpdef advance(self)
     cpdef hold_pipelined(self)
     cpdef need_data(self, RequestParser parser)
-    cpdef end_of_input(self)
     cpdef head_received(self, RequestParser parser)
     cpdef handshake_received(self, RequestParser parser)
     cpdef piece_received(self, RequestParser parser)

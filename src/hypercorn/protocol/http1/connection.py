@@ -211,23 +211,18 @@ class HTTP1Connection(Connection):
             self.transport.pause_reading()
 
     def need_data(self, parser: RequestParser) -> None:
-        """Sets the deadline for what is missing, and reads on: all bytes are used."""
+        """Reads on, and sets the deadline for what is missing: all bytes are used."""
         if self.state != IDLE:
             self.wait_for_peer()
+        elif self.eof and parser.idle:
+            self.close()
         elif self.eof:
-            self.end_of_input()
+            self.refuse(ProtocolError(408, "the connection ended inside the request head"))
         else:
             if self.transport.reading_paused:
                 self.transport.resume_reading()
             if not parser.idle and self.waiting_for != PARTIAL_HEAD and self.waiting_for != FIRST_HEAD:
                 self.wait(PARTIAL_HEAD, self.context.limits.header_timeout)
-
-    def end_of_input(self) -> None:
-        """Ends the connection: no exchange is open, and the peer sends no more."""
-        if self.parser.idle:
-            self.close()
-        else:
-            self.refuse(ProtocolError(408, "the connection ended inside the request head"))
 
     def head_received(self, parser: RequestParser) -> None:
         """Opens the exchange of a request."""
@@ -561,7 +556,7 @@ class HTTP1Connection(Connection):
             self.context.arm(self.deadline)
 
     def wait_for_nothing(self) -> None:
-        """Takes the deadline off: the peer has nothing to do, or is gone."""
+        """Removes the deadline: the peer has nothing to do, or is gone."""
         self.waiting_for = NOTHING
         self.deadline = 0.0
 
@@ -605,7 +600,7 @@ class HTTP1Connection(Connection):
             self.refuse(ProtocolError(408, "the request body arrived too slowly"))
 
     def check_progress(self, pace: Pace, now: float) -> None:
-        """Cuts a peer off that has taken nothing since the output piled up, or too little."""
+        """Cuts off a peer that has taken nothing since the output piled up, or too little."""
         left = self.transport.unsent()
         taken = self.unsent - left
         if pace.late_with(left, taken, now):

@@ -9,6 +9,7 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from hashlib import sha1
+from typing import NamedTuple
 
 from hypercorn.errors import ProtocolError
 
@@ -20,15 +21,12 @@ GOING_DOWN = "the server is going down"  # the reason of a 503
 Headers = Iterable[tuple[bytes, bytes]]
 
 
-class Handshake:
-    """What a client asks for. `extensions` are the values of its Sec-WebSocket-Extensions fields."""
+class Handshake(NamedTuple):
+    """The handshake that a client asks for. `extensions` are the values of its Sec-WebSocket-Extensions fields."""
 
-    __slots__ = ("extensions", "key", "subprotocols")
-
-    def __init__(self, key: bytes, subprotocols: list[str], extensions: list[bytes]) -> None:
-        self.key = key
-        self.subprotocols = subprotocols
-        self.extensions = extensions
+    key: bytes
+    subprotocols: list[str]
+    extensions: list[bytes]
 
 
 def read_handshake(headers: Headers, origins: frozenset[bytes] = frozenset(), *, with_key: bool = True) -> Handshake:
