@@ -21,9 +21,9 @@ if ROOT not in sys.path:
 from tests.live import BACKENDS, DRIVERS, Live  # noqa: E402
 from tests.peer import Peer  # noqa: E402
 
-import hypercorn.protocol.states  # noqa: E402
+from hypercorn.protocol import states  # noqa: E402
 
-hypercorn.protocol.states.strict = True  # an impossible transition is an error
+states.strict = True  # a state that cannot follow another fails the test
 
 # Folders whose tests start servers, clients or processes, or wait for clocks.
 LIVE = {"apps", "clients", "compliance", "equivalence", "examples", "faults", "frameworks", "operations"}
