@@ -20,7 +20,7 @@ import pytest
 import trio
 
 import hypercorn.asyncio.worker
-import hypercorn.protocol.http2_upgrade
+import hypercorn.protocol.http2.upgrade
 import hypercorn.protocol.quic
 import hypercorn.protocol.upgrade
 import hypercorn.runtime.worker
@@ -231,7 +231,7 @@ def install(patch: pytest.MonkeyPatch) -> None:
     http2 = failing_connection(worker.HTTP2Connection, "http2", *HTTP2)
     patch.setattr(worker, "HTTP1Connection", failing_connection(worker.HTTP1Connection, "http1", *HTTP1))
     patch.setattr(worker, "HTTP2Connection", http2)
-    patch.setattr(hypercorn.protocol.http2_upgrade, "HTTP2Connection", http2)
+    patch.setattr(hypercorn.protocol.http2.upgrade, "HTTP2Connection", http2)
     patch.setattr(worker, "TLSConnection", failing_tls(worker.TLSConnection))
     opening = ("open_http", "open_websocket")
     patch.setattr(

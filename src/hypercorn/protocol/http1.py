@@ -18,7 +18,7 @@ from hypercorn.objects import same_text
 from hypercorn.protocol.handshake import GOING_DOWN
 from hypercorn.protocol.http1_life import HTTP1Life
 from hypercorn.protocol.http1_waits import FIRST_HEAD, HANDSHAKE, NEXT_HEAD, NOTHING, PARTIAL_HEAD
-from hypercorn.protocol.http2_upgrade import PRIOR, go_on_as_http2, upgrade
+from hypercorn.protocol.http2.upgrade import PRIOR, go_on_as_http2, upgrade
 from hypercorn.protocol.ports import Connection, Context, Stream, Transport
 from hypercorn.protocol.upgrade import check_upgrade, switch
 from hypercorn.wire.http1 import BODY, ERROR, HEAD, RequestParser

@@ -13,12 +13,12 @@ import pylsqpack
 from aioquic.quic import events
 
 from hypercorn.net.quic_tls import tls_extension
-from hypercorn.protocol.budgets import GLITCHES, RESETS
-from hypercorn.protocol.http2_stream import HTTP2Stream
-from hypercorn.protocol.http2_tunnel import open_tunnel
 from hypercorn.protocol.http3_control import HTTP3Control
 from hypercorn.protocol.http3_life import Endpoint, QUICTransport
 from hypercorn.protocol.http3_stream import HTTP3Stream
+from hypercorn.protocol.mux.budgets import GLITCHES, RESETS
+from hypercorn.protocol.mux.stream import HTTP2Stream
+from hypercorn.protocol.mux.tunnel import open_tunnel
 from hypercorn.protocol.ports import Context
 from hypercorn.protocol.quic_receive import Arrived
 from hypercorn.protocol.quic_server import ServerConnection

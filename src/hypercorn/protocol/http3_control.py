@@ -9,9 +9,9 @@ from typing import Any
 
 import pylsqpack
 
-from hypercorn.protocol.budgets import DRAIN_WAIT, GLITCHES
-from hypercorn.protocol.flow import read_priority
 from hypercorn.protocol.http3_life import Endpoint, HTTP3Life, QUICTransport
+from hypercorn.protocol.mux.budgets import DRAIN_WAIT, GLITCHES
+from hypercorn.protocol.mux.connection import read_priority
 from hypercorn.protocol.ports import Context
 from hypercorn.protocol.quic_server import UNI_WINDOW, ServerConnection
 from hypercorn.wire import http3 as wire

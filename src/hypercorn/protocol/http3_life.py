@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import pylsqpack
 
-from hypercorn.protocol.budgets import DRAIN_WAIT, UPDATES, USEFUL
-from hypercorn.protocol.flow import Sender
-from hypercorn.protocol.http2_requests import HTTP2Requests
+from hypercorn.protocol.http2.requests import HTTP2Requests
 from hypercorn.protocol.http3_stream import headers_frame
+from hypercorn.protocol.mux.budgets import DRAIN_WAIT, UPDATES, USEFUL
+from hypercorn.protocol.mux.connection import Sender
 from hypercorn.protocol.pace import Pace, pace_of_unread
 from hypercorn.protocol.ports import Context, Transport
 from hypercorn.protocol.quic_server import ServerConnection

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.protocol.budgets import PIECE
-from hypercorn.protocol.http2_stream import HTTP2Stream
+from hypercorn.protocol.mux.budgets import PIECE
+from hypercorn.protocol.mux.stream import HTTP2Stream
 from hypercorn.protocol.ports import Stream
 from hypercorn.wire.http3 import F_DATA, F_HEADERS, varint
 

@@ -30,9 +30,9 @@ from aioquic.quic.packet_builder import QuicPacketBuilder
 
 from hypercorn.net.forwarding import Place
 from hypercorn.net.quic_tls import ServerConfiguration
-from hypercorn.protocol.budgets import Budget
 from hypercorn.protocol.http3 import HTTP3Connection
 from hypercorn.protocol.http3_life import QUICTransport
+from hypercorn.protocol.mux.budgets import Budget
 from hypercorn.protocol.ports import Connection, Context
 from hypercorn.protocol.quic_flights import FirstFlights
 from hypercorn.protocol.quic_server import ID_LENGTH, PROBES, ConnectionIds, ServerConnection

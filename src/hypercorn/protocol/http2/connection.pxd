@@ -1,8 +1,8 @@
 cimport cython
 
 from hypercorn.objects cimport same_text
-from hypercorn.protocol.http2_requests cimport HTTP2Requests
-from hypercorn.protocol.http2_stream cimport HTTP2Stream
+from hypercorn.protocol.http2.requests cimport HTTP2Requests
+from hypercorn.protocol.mux.stream cimport HTTP2Stream
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
 from hypercorn.wire.http2 cimport FrameParser
 from hypercorn.wire.http2_head cimport HTTP2Head, judge_request

@@ -1,4 +1,4 @@
-from hypercorn.protocol.http2_stream cimport HTTP2Stream
+from hypercorn.protocol.mux.stream cimport HTTP2Stream
 from hypercorn.protocol.ports cimport Stream, Transport
 from hypercorn.protocol.websocket cimport WebSocketConnection
 

@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from hypercorn.protocol.budgets import LARGEST_ID
-from hypercorn.protocol.http2_stream import HTTP2Stream
+from hypercorn.protocol.mux.budgets import LARGEST_ID
+from hypercorn.protocol.mux.stream import HTTP2Stream
 from hypercorn.wire.hpack import Field
 from hypercorn.wire.http2_head import HTTP2Head, judge_request
 from hypercorn.wire.http2_tables import GOOD
 from hypercorn.wire.http2_writer import FieldLine
 
 if TYPE_CHECKING:
-    from hypercorn.protocol.http2 import HTTP2Connection
+    from hypercorn.protocol.http2.connection import HTTP2Connection
 
 IN_PATHS = "/?:@!$&'()*+,;=%~-._"  # what stays as it is, an escape that is there already included
 

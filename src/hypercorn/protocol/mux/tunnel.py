@@ -12,7 +12,7 @@ from typing import Any
 
 from hypercorn.errors import ProtocolError
 from hypercorn.protocol.handshake import GOING_DOWN, read_handshake
-from hypercorn.protocol.http2_stream import HTTP2Stream
+from hypercorn.protocol.mux.stream import HTTP2Stream
 from hypercorn.protocol.ports import Stream, Transport
 from hypercorn.protocol.websocket import WebSocketConnection
 from hypercorn.wire.http2_head import HTTP2Head

@@ -1,6 +1,6 @@
 cimport cython
 
-from hypercorn.protocol.budgets cimport Allowance
+from hypercorn.protocol.mux.budgets cimport Allowance
 from hypercorn.protocol.ports cimport Connection, Context, Transport
 from hypercorn.wire.http2_writer cimport FieldLines, FrameWriter
 

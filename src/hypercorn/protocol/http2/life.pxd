@@ -1,7 +1,7 @@
 cimport cython
 
-from hypercorn.protocol.flow cimport Multiplexer, Sender
-from hypercorn.protocol.http2_stream cimport HTTP2Stream
+from hypercorn.protocol.mux.connection cimport Multiplexer, Sender
+from hypercorn.protocol.mux.stream cimport HTTP2Stream
 from hypercorn.protocol.pace cimport Pace, pace_of_output
 from hypercorn.protocol.ports cimport Context, Stream, Transport
 from hypercorn.protocol.runtime cimport Runtime

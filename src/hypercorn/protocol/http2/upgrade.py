@@ -11,7 +11,7 @@ from base64 import urlsafe_b64decode
 from binascii import Error
 from typing import TYPE_CHECKING
 
-from hypercorn.protocol.http2 import HTTP2Connection
+from hypercorn.protocol.http2.connection import HTTP2Connection
 from hypercorn.wire.http1 import RequestParser
 from hypercorn.wire.http2 import FrameParser
 from hypercorn.wire.http2_events import SETTINGS

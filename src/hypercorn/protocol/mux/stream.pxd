@@ -1,6 +1,6 @@
 cimport cython
 
-from hypercorn.protocol.flow cimport Multiplexer, Sender
+from hypercorn.protocol.mux.connection cimport Multiplexer, Sender
 from hypercorn.protocol.pace cimport Pace, pace_of_body, pace_of_output, pace_of_unread
 from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
 from hypercorn.wire.http2_writer cimport FieldLine, FieldLines, FrameWriter

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from hypercorn.protocol.budgets import GATHER, PIECE, SEPARATE, UPDATES, USEFUL, Allowance
+from hypercorn.protocol.mux.budgets import GATHER, PIECE, SEPARATE, UPDATES, USEFUL, Allowance
 from hypercorn.protocol.ports import Connection, Context, Transport
 from hypercorn.wire.http2_writer import FieldLines, FrameWriter
 

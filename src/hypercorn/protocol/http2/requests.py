@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from hypercorn.objects import same_text
-from hypercorn.protocol.budgets import CONTROLS, EMPTY, GLITCHES, USEFUL
-from hypercorn.protocol.flow import read_priority
-from hypercorn.protocol.http2_life import HTTP2Life
-from hypercorn.protocol.http2_stream import HTTP2Stream
+from hypercorn.protocol.http2.life import HTTP2Life
+from hypercorn.protocol.mux.budgets import CONTROLS, EMPTY, GLITCHES, USEFUL
+from hypercorn.protocol.mux.connection import read_priority
+from hypercorn.protocol.mux.stream import HTTP2Stream
 from hypercorn.protocol.ports import Context, Transport
 from hypercorn.wire.http2_head import HTTP2Head
 from hypercorn.wire.http2_tables import CANCEL, PROTOCOL_ERROR

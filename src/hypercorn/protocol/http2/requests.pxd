@@ -1,8 +1,8 @@
 cimport cython
 
 from hypercorn.objects cimport same_text
-from hypercorn.protocol.http2_life cimport HTTP2Life
-from hypercorn.protocol.http2_stream cimport HTTP2Stream
+from hypercorn.protocol.http2.life cimport HTTP2Life
+from hypercorn.protocol.mux.stream cimport HTTP2Stream
 from hypercorn.protocol.ports cimport Context, Stream, Transport
 from hypercorn.wire.http2_head cimport HTTP2Head
 

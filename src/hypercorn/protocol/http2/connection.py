@@ -14,8 +14,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from hypercorn.objects import same_text
-from hypercorn.protocol import http2_push
-from hypercorn.protocol.budgets import (
+from hypercorn.protocol.http2 import push
+from hypercorn.protocol.http2.requests import HTTP2Requests
+from hypercorn.protocol.mux.budgets import (
     ALIVE_PING,
     CONTROLS,
     DRAIN_PING,
@@ -27,10 +28,9 @@ from hypercorn.protocol.budgets import (
     RESETS,
     UPDATES,
 )
-from hypercorn.protocol.flow import Sender, read_priority
-from hypercorn.protocol.http2_requests import HTTP2Requests
-from hypercorn.protocol.http2_stream import HTTP2Stream
-from hypercorn.protocol.http2_tunnel import open_tunnel
+from hypercorn.protocol.mux.connection import Sender, read_priority
+from hypercorn.protocol.mux.stream import HTTP2Stream
+from hypercorn.protocol.mux.tunnel import open_tunnel
 from hypercorn.protocol.ports import Context, Transport
 from hypercorn.wire import http2_events as frames
 from hypercorn.wire.http2 import FrameParser
@@ -244,7 +244,7 @@ class HTTP2Connection(HTTP2Requests):
             self.fresh = stream
 
     def promise(self, sender: Sender, authority: bytes, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        http2_push.promise(self, sender, authority, path, headers)  # type: ignore[arg-type]  # senders are its streams
+        push.promise(self, sender, authority, path, headers)  # type: ignore[arg-type]  # senders are its streams
 
     def new_stream(self, stream_id: int, window: int) -> HTTP2Stream:
         stream: HTTP2Stream = HTTP2Stream.__new__(HTTP2Stream)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypercorn.protocol.budgets import (
+from hypercorn.protocol.mux.budgets import (
     ALIVE_PING,
     CANCEL_AFTER,
     CONTROL_FRAMES,
@@ -15,7 +15,7 @@ from hypercorn.protocol.budgets import (
     RESETS,
     SETTINGS_WAIT,
 )
-from hypercorn.protocol.flow import Multiplexer, Sender
+from hypercorn.protocol.mux.connection import Multiplexer, Sender
 from hypercorn.protocol.pace import Pace, pace_of_output
 from hypercorn.protocol.ports import Context, Transport
 from hypercorn.wire.http2_tables import ENHANCE_YOUR_CALM, NO_ERROR, PROTOCOL_ERROR, SETTINGS_TIMEOUT

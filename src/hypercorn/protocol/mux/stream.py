@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from hypercorn.protocol.budgets import DEFAULT_URGENCY, HIGH_WATER, LARGEST_WINDOW, LOW_WATER
-from hypercorn.protocol.flow import Multiplexer, Sender
 from hypercorn.protocol.handshake import GOING_DOWN
+from hypercorn.protocol.mux.budgets import DEFAULT_URGENCY, HIGH_WATER, LARGEST_WINDOW, LOW_WATER
+from hypercorn.protocol.mux.connection import Multiplexer, Sender
 from hypercorn.protocol.pace import Pace, pace_of_body, pace_of_output, pace_of_unread
 from hypercorn.protocol.ports import Connection, Stream
 from hypercorn.wire.http2_tables import CANCEL, INTERNAL_ERROR, NO_ERROR
