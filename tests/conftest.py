@@ -21,6 +21,10 @@ if ROOT not in sys.path:
 from tests.live import BACKENDS, DRIVERS, Live  # noqa: E402
 from tests.peer import Peer  # noqa: E402
 
+from hypercorn.protocol import states  # noqa: E402
+
+states.strict = True  # a state that cannot follow another fails the test
+
 # Folders whose tests start servers, clients or processes, or wait for clocks.
 LIVE = {"apps", "clients", "compliance", "examples", "faults", "frameworks", "operations", "process", "runtime"}
 LIVE |= {"bench", "packaging", "supervisor"}

@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "hypercorn"
 GROUND, WIRE, PROTOCOL, ASGI, RUNTIME, PROCESS = range(6)
-LONGEST_FILE = 600  # lines
+LONGEST_FILE = 1000  # lines; a class that is one idea stays in one file
 LONGEST_FUNCTION = 60  # lines; shorter than this
 
 # The floor of every module and package; a longer name wins.

@@ -1,165 +1,91 @@
-"""What the streams of one HTTP/2 connection share on the way out: the frame writer, the windows, whose turn it is.
+"""What a connection of many streams is to its streams, whether HTTP/2 or HTTP/3 carries it.
 
-Streams that have data and may send it wait in eight queues, one for each urgency (RFC 9218). The most urgent queue goes
-first; within one, streams that said `i=?0` go one after the other, all others in turn, a frame each.
+A stream (`mux.stream`) knows how a request and its response go on; the connection knows the frames, and when to close.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
+from typing import Any
 
-from hypercorn.protocol.mux.budgets import GATHER, PIECE, SEPARATE, UPDATES, USEFUL, Allowance
+from hypercorn.protocol.mux.budgets import RESETS, Allowance
+from hypercorn.protocol.mux.orphans import OrphanedCalls
+from hypercorn.protocol.mux.scheduler import Scheduler
+from hypercorn.protocol.mux.states import CONNECTION, ENDED, SERVING
 from hypercorn.protocol.ports import Connection, Context, Transport
-from hypercorn.wire.http2_writer import FieldLines, FrameWriter
 
 
-class Sender(Connection):
-    """A stream as the queues see it."""
+class ErrorCodes:
+    """The codes that the shared part needs, in the words of one protocol (RFC 9113 section 7, RFC 9114 section 8.1)."""
 
-    __slots__ = ("id", "incremental", "pending", "queued", "send_window", "urgency")
+    __slots__ = ("cancelled", "excessive", "internal", "malformed", "none")
 
-    id: int
-    incremental: bool  # takes turns with others of its urgency
-    pending: int  # octets that wait
-    queued: bool
-    send_window: int
-    urgency: int
-
-    def send_piece(self, limit: int) -> int:
-        """Writes one DATA frame of at most `limit` octets. Returns its octets."""
-        raise NotImplementedError
+    def __init__(self, *, none: int, malformed: int, internal: int, cancelled: int, excessive: int) -> None:
+        self.none = none  # nothing is wrong
+        self.malformed = malformed  # the message breaks the rules
+        self.internal = internal  # a fault of the application or the server
+        self.cancelled = cancelled  # the stream is of no use any more
+        self.excessive = excessive  # the peer costs too much
 
 
 class Multiplexer(Connection):
-    """A connection of many streams."""
+    """A connection of many streams. `codes`: the protocol's."""
 
     __slots__ = (
         "allowance",
         "body_octets",
-        "fields",
-        "lost",
-        "queues",
+        "codes",
+        "drain_at",
+        "grown",
+        "heard_at",
+        "idle_at",
+        "orphans",
+        "pinged_at",
+        "priorities",
+        "scheduler",
         "send_window",
+        "state",
         "streams",
-        "unsent",
-        "waiting",
-        "writer",
         "writing_paused",
-        "zombies",
     )
 
-    def __init__(self, transport: Transport, context: Context) -> None:
+    def __init__(self, transport: Transport, context: Context, codes: ErrorCodes) -> None:
         super().__init__(transport, context)
-        self.writer = FrameWriter()
-        self.fields: FieldLines = context.fields
+        self.state = SERVING
+        self.codes = codes
+        self.streams: dict[int, Any] = {}
+        self.scheduler = Scheduler()
+        self.orphans = OrphanedCalls(context.runtime)
         self.allowance = Allowance(context.runtime, context.limits.h2_max_resets)
+        self.priorities: dict[int, bytes] = {}  # of streams that are not open yet
         self.send_window = 65535
         self.writing_paused = False
-        self.unsent = 0  # octets that the transport had left at the last look, and what was added since
         self.body_octets = 0  # of DATA, whatever their stream
-        self.lost = False  # no more output: closed, or closing
-        self.queues: list[deque[Sender] | None] = [None] * 8
-        self.waiting = 0  # streams in the queues
-        self.streams: dict[int, Sender] = {}
-        self.zombies = 0  # calls that go on after their stream was reset
+        self.grown = 0  # octets by which receive windows of streams have grown
+        # times; 0: not waited for
+        self.idle_at = self.heard_at = context.runtime.now()  # idle_at -1: since the turn that now ends
+        self.drain_at = 0.0
+        self.pinged_at = 0.0
 
-    def written(self) -> None:
-        """Frames were written: they leave when the turn ends, or now if they are many."""
-        if len(self.writer.out) >= GATHER:
-            self.flush_frames()
-        else:
-            self.transport.end_turn_soon()
+    # -- from the transport and the runtime
 
-    def hand_over(self) -> None:
-        self.flush_frames()
+    def connection_lost(self) -> None:
+        if self.state != ENDED:
+            self.state = CONNECTION.change(self.state, ENDED)
+        self.deadline = 0.0
+        for stream in list(self.streams.values()):
+            self.remove(stream.id)
+            stream.forget()
 
-    def flush_frames(self) -> None:
-        """Hands what was written to the transport."""
-        if self.writer.out and not self.lost:
-            if self.writing_paused:
-                self.unsent += len(self.writer.out)
-            self.transport.write(self.writer.take())
-
-    def write_data(self, stream_id: int, data: bytes, end: bool) -> None:
-        """Writes a DATA frame; the caller keeps to the windows."""
-        writer = self.writer
-        if len(data) < SEPARATE:
-            writer.data(stream_id, data, end)
-            return
-        writer.frame(len(data), 0, 1 if end else 0, stream_id)
-        self.transport.write(writer.take())
-        self.transport.write(data)
-
-    def enqueue(self, sender: Sender) -> None:
-        """A stream has something to send, and may."""
-        if sender.queued:
-            return
-        queue = self.queues[sender.urgency]
-        if queue is None:
-            queue = self.queues[sender.urgency] = deque()
-        queue.append(sender)
-        sender.queued = True
-        self.waiting += 1
-
-    def dequeue(self, sender: Sender) -> None:
-        """It has not, or may not."""
-        if sender.queued:
-            queue = self.queues[sender.urgency]
-            assert queue is not None
-            queue.remove(sender)
-            sender.queued = False
-            self.waiting -= 1
-
-    def most_urgent(self) -> deque[Sender]:
-        """The first queue with a stream in it."""
-        for queue in self.queues:
-            if queue:
-                return queue
-        raise AssertionError("no stream waits")
-
-    def pump(self) -> None:
-        """Sends what may be sent."""
-        while self.waiting and self.send_window > 0 and not self.writing_paused and not self.lost:
-            queue = self.most_urgent()
-            sender = queue[0]
-            limit = min(self.writer.max_frame_size, PIECE, self.send_window, sender.send_window)
-            sent = sender.send_piece(limit)
-            self.send_window -= sent
-            if sent >= USEFUL:
-                self.allowance.refund(UPDATES, 10)
-            if not sender.queued:
-                continue  # it ended, and is out of the queue
-            if not sender.pending or sender.send_window <= 0:
-                self.dequeue(sender)
-            elif sender.incremental and len(queue) > 1:
-                queue.rotate(-1)
-            if len(self.writer.out) >= GATHER:
-                self.flush_frames()
-        if self.writer.out:
-            self.written()
-
-    # -- from a stream
-
-    def stream_ended(self, sender: Sender) -> None:
-        """Both directions are over: forget it."""
-        raise NotImplementedError
-
-    def reset_stream(self, sender: Sender, code: int) -> None:
-        """Sends RST_STREAM and forgets it."""
-        raise NotImplementedError
-
-    def keep_reading(self, sender: Sender) -> None:
-        """The response is complete, and the request is not."""
-        raise NotImplementedError
-
-    def promise(self, sender: Sender, authority: bytes, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Promises a response that the client has not asked for."""
-        raise NotImplementedError
-
-    def grow(self, sender: Sender) -> int:
-        """Octets by which its receive window may grow, for the application keeps up."""
-        raise NotImplementedError
+    def check_streams(self, now: float) -> None:
+        """Looks at the deadlines of the streams, and of the WebSockets on them."""
+        for stream in list(self.streams.values()):
+            waiting = stream.socket or stream
+            if waiting.deadline:
+                if waiting.deadline <= now:
+                    waiting.expired(now)
+                if waiting.deadline and self.state != ENDED:
+                    self.wait_until(waiting.deadline)
 
     def wait_until(self, when: float) -> None:
         """Looks at the deadlines at `when`, or earlier."""
@@ -168,17 +94,58 @@ class Multiplexer(Connection):
             if when < self.context.next_sweep:
                 self.context.arm(when)
 
+    def shut_streams(self) -> None:
+        """The server is going down."""
+        for stream in list(self.streams.values()):
+            stream.shutdown()
 
-def read_priority(value: bytes, urgency: int, incremental: bool) -> tuple[int, bool]:
-    """Urgency and `incremental` of a Priority field (RFC 9218 section 4); what is malformed changes nothing."""
-    for member in value.split(b","):
-        name, _, rest = member.strip(b" \t").partition(b"=")
-        text = rest.partition(b";")[0]
-        if name == b"u" and len(text) == 1 and b"0" <= text <= b"7":
-            urgency = text[0] - 48
-        elif name == b"i":
-            if not rest or text == b"?1":
-                incremental = True
-            elif text == b"?0":
-                incremental = False
-    return urgency, incremental
+    def notify_streams(self) -> None:
+        for stream in list(self.streams.values()):
+            stream.server_leaves()
+
+    # -- from a stream
+
+    def written(self) -> None:
+        """Frames were written: they leave when the turn ends, or now if they are many."""
+        raise NotImplementedError
+
+    def remove(self, stream_id: int) -> None:
+        """A stream is closed."""
+        self.streams.pop(stream_id, None)
+        self.idle_at = -1.0
+
+    def close_if_done(self) -> None:
+        """Closes the connection where nothing is left to do."""
+        raise NotImplementedError
+
+    def reset_stream(self, stream: Connection, code: int) -> None:
+        """Sends RST_STREAM, with one of the protocol's codes, and forgets the stream."""
+        raise NotImplementedError
+
+    def fault(self, stream: Connection, code: int) -> None:
+        """The peer broke the protocol on one stream."""
+        self.reset_stream(stream, code)
+        self.spend(RESETS)
+
+    def keep_reading(self, stream: Connection) -> None:
+        """The response is complete, and the request is not."""
+        raise NotImplementedError
+
+    def withdraw(self, stream: Connection) -> None:
+        """If the stream's application has not started, it will not."""
+        raise NotImplementedError
+
+    def promise(self, stream: Connection, authority: bytes, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Promises a response that the client has not asked for."""
+        raise NotImplementedError
+
+    # -- from itself
+
+    def spend(self, kind: int) -> None:
+        """Counts something that costs more to serve than to send."""
+        if not self.allowance.spend(kind):
+            self.fail(self.codes.excessive, "too many frames of no use")
+
+    def fail(self, code: int, reason: str) -> None:
+        """Ends the connection, unless it is about to end: the peer broke the protocol (RFC 9113 section 5.4.1)."""
+        raise NotImplementedError

@@ -1,6 +1,7 @@
-"""One stream of an HTTP/2 connection (RFC 9113 section 5): to the exchange on it, it is the connection.
+"""One stream of an HTTP/2 or HTTP/3 connection: to the exchange on it, it is the connection.
 
-Data that the windows, the transport or more urgent streams do not let pass waits here, and the application behind it.
+`states` has its states. Data that the windows, the transport or more urgent streams do not let pass waits here, and the
+application behind it. What a frame looks like is the business of the protocol's own class.
 """
 
 from __future__ import annotations
@@ -8,17 +9,59 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from hypercorn.objects import same_text
 from hypercorn.protocol.handshake import GOING_DOWN
-from hypercorn.protocol.mux.budgets import DEFAULT_URGENCY, HIGH_WATER, LARGEST_WINDOW, LOW_WATER
-from hypercorn.protocol.mux.connection import Multiplexer, Sender
+from hypercorn.protocol.mux.budgets import (
+    CONTROLS,
+    DEFAULT_URGENCY,
+    EMPTY,
+    GLITCHES,
+    HIGH_WATER,
+    LARGEST_WINDOW,
+    LOW_WATER,
+    PIECE,
+    UPDATES,
+    USEFUL,
+)
+from hypercorn.protocol.mux.connection import Multiplexer
+from hypercorn.protocol.mux.scheduler import read_priority
+from hypercorn.protocol.mux.states import (
+    CLOSED,
+    DISCARDING,
+    ENDED,
+    ENDING,
+    EXPECTING,
+    HALF_CLOSED_LOCAL,
+    HALF_CLOSED_REMOTE,
+    IDLE,
+    NO_HEAD,
+    NOT_CALLED,
+    OPEN,
+    ORPHANED,
+    PLAIN,
+    RETURNED,
+    RUNNING,
+    STREAM,
+    TUNNEL,
+)
 from hypercorn.protocol.pace import Pace, pace_of_body, pace_of_output, pace_of_unread
 from hypercorn.protocol.ports import Connection, Stream
-from hypercorn.wire.http2_tables import CANCEL, INTERNAL_ERROR, NO_ERROR
-from hypercorn.wire.http2_writer import FieldLine
+from hypercorn.wire.http2_head import HTTP2Head
+
+REASONS = {
+    400: "malformed request target",
+    404: "no such host here",
+    405: "method not supported",
+    413: "the request body is larger than this server accepts",
+    417: "expectation not supported",
+    421: "not served on this connection",
+    431: "the header fields are too large",
+    501: "protocol not supported",
+}
 
 
-class HTTP2Stream(Sender):
-    """The state of one stream."""
+class MuxStream(Connection):
+    """The state of one stream. A protocol's class writes its frames."""
 
     __slots__ = (
         "blocked",
@@ -26,35 +69,33 @@ class HTTP2Stream(Sender):
         "body_pace",
         "bodyless",
         "call",
-        "calling",
-        "connect",
+        "call_state",
         "content_length",
-        "end_queued",
-        "expect",
-        "has_date",
-        "has_server",
-        "head_sent",
+        "id",
+        "incremental",
         "length",
         "lines",
-        "lingering",
-        "local_done",
         "mux",
         "offset",
-        "over",
+        "pending",
         "pieces",
+        "progress",
+        "queued",
         "received",
         "recv_size",
         "recv_window",
-        "remote_done",
+        "request",
+        "send_window",
         "socket",
+        "state",
         "status",
         "stream",
         "trailer_lines",
         "unacked",
         "unread",
+        "urgency",
         "window_pace",
         "with_trailers",
-        "zombie",
     )
 
     def __init__(self, mux: Multiplexer, stream_id: int, send_window: int, recv_window: int) -> None:
@@ -68,16 +109,13 @@ class HTTP2Stream(Sender):
         self.answered = 0
         self.mux = mux
         self.id = stream_id
+        self.state = IDLE
         self.stream: Stream | None = None
         self.call: Any = None  # the application's call, while it runs: what the runtime cancels
-        self.calling = False
-        self.over = False  # removed from the connection
-        self.zombie = False  # ... while its call goes on
-        self.connect = False  # an extended CONNECT (RFC 8441)
-        self.socket: Connection | None = None  # ... that was accepted: the WebSocket on it
+        self.call_state = NOT_CALLED
+        self.socket: Connection | None = None  # the WebSocket in a tunnel that was accepted
         # the request
-        self.remote_done = False
-        self.expect = False
+        self.request = PLAIN
         self.content_length = -1
         self.received = 0
         self.recv_window = recv_window
@@ -85,41 +123,59 @@ class HTTP2Stream(Sender):
         self.body_pace: Pace | None = None
         self.body_base = 0  # octets of DATA on the connection that its pace has counted
         self.unacked = 0  # octets that the application took, and the peer was not told of
-        self.lingering = False  # the response was sent, and the rest of the request is read and dropped
-        self.unread = 0  # octets of it that were dropped
+        self.unread = 0  # octets that were dropped after the response
         # the response
+        self.progress = NO_HEAD
         self.send_window = send_window
         self.urgency = DEFAULT_URGENCY
-        self.incremental = True
-        self.head_sent = False
+        self.incremental = True  # takes turns with others of its urgency
         self.bodyless = False
         self.status = 0
-        self.lines: list[FieldLine] = []
+        self.lines: list[Any] = []  # checked fields, as the protocol's writer takes them
         self.length = -1
-        self.has_date = False
-        self.has_server = False
         self.with_trailers = False
-        self.trailer_lines: list[FieldLine] | None = None
+        self.trailer_lines: list[Any] | None = None
         self.pieces: list[bytes] | None = None  # of the body, not sent yet
         self.offset = 0  # octets of the first one that are sent
-        self.pending = 0
+        self.pending = 0  # octets that wait
         self.window_pace: Pace | None = None
-        self.queued = False
-        self.end_queued = False  # the response ends with what is pending
+        self.queued = False  # waits in the scheduler
         self.blocked = False  # the application waits
-        self.local_done = False
+
+    # -- the frames of the protocol
+
+    def set_fields(self, headers: Iterable[tuple[bytes, bytes]], omit_length: bool) -> int:
+        """Checks and keeps the fields of the final head. Returns the length that they announce, or -1."""
+        raise NotImplementedError
+
+    def check(self, headers: Iterable[tuple[bytes, bytes]], omit_length: bool) -> list[Any]:
+        """Response fields as the protocol's writer takes them. Raises TypeError or ValueError for bad ones."""
+        raise NotImplementedError
+
+    def send_head(self, end: bool) -> None:
+        """Writes the final head."""
+        raise NotImplementedError
+
+    def write_piece(self, data: bytes, end: bool) -> None:
+        """Writes a DATA frame."""
+        raise NotImplementedError
+
+    def finish_queue(self) -> None:
+        """Nothing is pending: writes what ends the response, whatever the windows say."""
+        raise NotImplementedError
+
+    def interim(self, status: int, lines: list[Any]) -> None:
+        """Writes an interim head, where the final one was not sent."""
+        raise NotImplementedError
+
+    def credit(self, size: int) -> None:
+        """Lets the peer send more."""
+        raise NotImplementedError
 
     # -- from the exchange
 
     def start(self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool) -> int:
-        fields = self.mux.fields
-        self.lines = fields.check(headers, status == 204)
-        self.has_date = fields.has_date
-        self.has_server = fields.has_server
-        return self.keep_head(status, fields.content_length, trailers)
-
-    def keep_head(self, status: int, length: int, trailers: bool) -> int:
-        """Keeps what decides how the response goes on. Returns the body's length, or -1."""
+        length = self.set_fields(headers, status == 204)
         self.length = -1 if status == 204 else length
         self.status = status
         if status == 204 or status == 304:
@@ -131,49 +187,12 @@ class HTTP2Stream(Sender):
         """Nothing: END_STREAM ends the message, and the connection goes on."""
 
     def announce(self, stream: Stream, length: int) -> None:
-        if self.length < 0 and not self.head_sent:
+        if self.length < 0 and self.progress == NO_HEAD:
             self.length = length
             self.lines = self.lines + self.check([(b"content-length", b"%d" % length)], False)
 
-    def check(self, headers: Iterable[tuple[bytes, bytes]], omit_length: bool) -> list[Any]:
-        """Response fields as they go on the wire, as `FieldLines.check` has them."""
-        lines: list[Any] = self.mux.fields.check(headers, omit_length)
-        return lines
-
     def writing_blocked(self, stream: Stream) -> bool:
-        return not self.over and (self.blocked or (self.pending > 0 and self.mux.writing_paused))
-
-    def body(self, stream: Stream, data: bytes, end: bool) -> bool:
-        if self.over or self.local_done:
-            return True
-        last = end and not self.with_trailers
-        if self.bodyless:
-            data = b""
-        size = len(data)
-        if not self.head_sent:
-            self.send_head(last and not size)
-            if last and not size:
-                self.response_sent()
-                return True
-        mux = self.mux
-        if not size and not last:
-            return True
-        if (
-            not self.pending
-            and size <= self.send_window
-            and size <= mux.send_window
-            and size <= mux.writer.max_frame_size
-            and not mux.waiting
-            and not mux.writing_paused
-        ):
-            mux.write_data(self.id, data, last)
-            self.send_window -= size
-            mux.send_window -= size
-            mux.written()
-            if last:
-                self.response_sent()
-            return True
-        return self.hold(stream, data, size, last)
+        return self.state != CLOSED and (self.blocked or (self.pending > 0 and self.mux.writing_paused))
 
     def hold(self, stream: Stream, data: bytes, size: int, last: bool) -> bool:
         """Data that cannot pass at once. Returns False when the application should wait."""
@@ -183,15 +202,14 @@ class HTTP2Stream(Sender):
             self.pieces.append(data)
             self.pending += size
         if last:
-            self.end_queued = True
+            self.progress = ENDING
             if not self.pending:
                 self.finish_queue()
                 return True
-        mux = self.mux
         if self.send_window > 0:
-            mux.enqueue(self)
-            mux.pump()
-        if self.over:
+            self.enqueue()
+            pump(self.mux)
+        if self.state == CLOSED:
             return True
         if self.pending:
             self.wait_for_window()
@@ -199,18 +217,20 @@ class HTTP2Stream(Sender):
                 self.blocked = True
         return last or not self.writing_blocked(stream)
 
-    def send_head(self, end: bool) -> None:
-        """The final head."""
-        self.head_sent = True
-        mux = self.mux
-        pairs = self.context.server_pairs(self.has_date, self.has_server)
-        if self.context.secure_alt_svc and mux.transport.scheme == "http":
-            pairs = [pair for pair in pairs if pair[0] != b"alt-svc"]
-        more = mux.fields.server(pairs)
-        mux.writer.headers(self.id, mux.fields.status(self.status), self.lines, more, end)
-        mux.written()
+    def enqueue(self) -> None:
+        """It has something to send, and may."""
+        if not self.queued:
+            self.mux.scheduler.add(self, self.urgency)
+            self.queued = True
+
+    def dequeue(self) -> None:
+        """It has not, or may not."""
+        if self.queued:
+            self.mux.scheduler.remove(self, self.urgency)
+            self.queued = False
 
     def send_piece(self, limit: int) -> int:
+        """Writes one DATA frame of at most `limit` octets. Returns its octets."""
         pieces = self.pieces
         assert pieces is not None
         data = pieces[0]
@@ -229,15 +249,15 @@ class HTTP2Stream(Sender):
         pace = self.window_pace
         if pace is not None:
             pace.octets += size
-        last = not self.pending and self.end_queued
+        last = not self.pending and self.progress == ENDING
         self.write_piece(data, last and self.trailer_lines is None)
-        if self.over:
+        if self.state == CLOSED:
             return size
         if self.pending:
             if pace is not None:  # else `hold` begins one with what is left
                 self.wait_for_window()
         elif last:
-            self.mux.dequeue(self)
+            self.dequeue()
             if self.trailer_lines is None:
                 self.response_sent()
             else:
@@ -251,54 +271,34 @@ class HTTP2Stream(Sender):
                 self.stream.writable()
         return size
 
-    def write_piece(self, data: bytes, end: bool) -> None:
-        """Writes a DATA frame."""
-        self.mux.write_data(self.id, data, end)
-
-    def finish_queue(self) -> None:
-        """Nothing is pending: what ends the response goes out, whatever the windows say."""
-        if self.trailer_lines:
-            self.mux.writer.trailers(self.id, self.trailer_lines)
-        else:
-            self.mux.writer.data(self.id, b"", True)
-        self.mux.written()
-        self.response_sent()
-
     def trailers(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], end: bool) -> None:
         lines = self.check(headers, True)
-        if self.over or self.local_done or not self.with_trailers:
+        if self.state > OPEN or not self.with_trailers:
             return
         self.trailer_lines = lines if self.trailer_lines is None else self.trailer_lines + lines
         if end:
-            self.end_queued = True
+            self.progress = ENDING
             if not self.pending:
                 self.finish_queue()
 
     def hint(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.interim(103, self.check(headers, True))
 
-    def interim(self, status: int, lines: list[Any]) -> None:
-        """An interim head, where the final one was not sent."""
-        if not self.head_sent and not self.over:
-            mux = self.mux
-            mux.writer.headers(self.id, mux.fields.status(status), lines, [], False)
-            mux.written()
-
     def push(self, stream: Stream, authority: bytes, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.mux.promise(self, authority, path, headers)
 
     def wanted(self, stream: Stream) -> None:
-        if self.expect and not self.over:
-            self.expect = False
+        if self.request == EXPECTING and self.state != CLOSED:
+            self.request = PLAIN
             self.interim(100, [])
             self.wait_for_body()
 
     def taken(self, stream: Stream, size: int) -> None:
-        if self.remote_done or self.over:
+        if self.state < OPEN or self.state == CLOSED:
             return
         self.unacked += size
         if self.unacked * 2 >= self.recv_size:
-            more = self.mux.grow(self)
+            more = self.grow()
             increment = self.unacked + more
             self.recv_size += more
             self.recv_window += increment
@@ -306,16 +306,27 @@ class HTTP2Stream(Sender):
             self.credit(increment)
             self.wait_for_body()
 
-    def credit(self, size: int) -> None:
-        """Lets the peer send more."""
-        self.mux.writer.window_update(self.id, size)
-        self.mux.written()
+    def grow(self) -> int:
+        """Octets by which the receive window may grow, for the application keeps up."""
+        limits = self.context.limits
+        more = min(self.recv_size, limits.h2_max_stream_window - self.recv_size)
+        more = min(more, limits.h2_connection_window - self.mux.grown)
+        if more <= 0:
+            return 0
+        self.mux.grown += more
+        return int(more)
+
+    def shrink(self) -> None:
+        """What the receive window had grown by is there for others."""
+        first = self.context.limits.h2_stream_window
+        if self.recv_size > first:
+            self.mux.grown -= self.recv_size - first
 
     def reset(self, stream: Stream) -> int:
-        if self.over or self.local_done:
+        if self.state > OPEN:
             return 0
-        if self.head_sent:
-            self.mux.reset_stream(self, INTERNAL_ERROR)
+        if self.progress != NO_HEAD:
+            self.mux.reset_stream(self, self.mux.codes.internal)
             return self.status
         self.answer(500, "Internal Server Error")
         return 500
@@ -328,13 +339,171 @@ class HTTP2Stream(Sender):
         return accepted
 
     def finished(self, stream: Stream) -> None:
-        self.calling = False
+        if self.call_state == ORPHANED:
+            self.mux.orphans.count -= 1
+        self.call_state = RETURNED
         self.call = None
-        if self.zombie:
-            self.zombie = False
-            self.mux.zombies -= 1
+
+    # -- the request, from the connection
+
+    def take_head(self, head: HTTP2Head) -> None:
+        """Opens the stream for a request."""
+        self.state = STREAM.change(self.state, HALF_CLOSED_REMOTE if head.complete else OPEN)
+        self.bodyless = same_text(head.method, "HEAD")
+        if not head.complete:
+            self.content_length = head.content_length
+            if head.expect_continue:
+                self.request = EXPECTING
+            self.wait_for_body()
+        priorities = self.mux.priorities
+        if priorities:
+            update = priorities.pop(self.id, None)
+            if update is not None:
+                head.priority = update
+        if head.priority:
+            # A client that knows of priorities means the default too: one after the other.
+            self.urgency, self.incremental = read_priority(head.priority, self.urgency, False)
+
+    def begin_call(self) -> None:
+        """Starts the application. It had to wait for one event: a request that is taken back in the same breath costs
+        no call."""
+        if self.state == CLOSED:
+            return
+        self.call_state = RUNNING
+        exchange: Any = self.stream
+        call = exchange.begin()
+        if self.call_state != RETURNED:
+            self.call = call
+
+    def answer_early(self, head: HTTP2Head, status: int, complete: bool, reason: str) -> None:
+        """Answers a request that no application sees."""
+        head.complete = complete
+        self.state = STREAM.change(self.state, HALF_CLOSED_REMOTE if complete else OPEN)
+        self.content_length = head.content_length
+        self.bodyless = same_text(head.method, "HEAD")
+        reason = reason or REASONS.get(status, "refused")
+        self.answer(status, reason)
+        mux = self.mux
+        mux.answered = self.answered
+        self.context.refused(mux, head, status, reason)
+        mux.spend(GLITCHES)
+
+    def piece_received(self, data: bytes, end: bool) -> None:
+        """A piece of the request's body, whose octets the windows let pass."""
+        mux = self.mux
+        size = len(data)
+        if not size and not end:
+            mux.spend(EMPTY)
+            return
+        if size >= USEFUL:
+            mux.allowance.refund(CONTROLS, 1)
+        if self.request == EXPECTING:
+            self.request = PLAIN
+        self.received += size
+        announced = self.content_length
+        if announced >= 0 and (self.received > announced or (end and self.received < announced)):
+            mux.fault(self, mux.codes.malformed)
+        elif self.received > self.context.limits.max_body_size and self.request != TUNNEL:
+            self.too_large()
+        elif end:
+            self.request_complete(data)
+        elif self.stream is not None:
+            self.stream.body_received(data, False)
+            self.wait_for_body()
+
+    def request_complete(self, data: bytes) -> None:
+        """The last piece of the request."""
+        opened = self.state == OPEN
+        if opened:
+            self.state = STREAM.change(self.state, HALF_CLOSED_REMOTE)
+        if not self.pending:
+            self.deadline = 0.0
+        exchange = self.stream
+        if exchange is not None:
+            exchange.body_received(data, True)
+        if not opened and self.state != CLOSED:
+            self.end()  # a WebSocket, whose other side has ended before
+
+    def too_large(self) -> None:
+        """The body is longer than the server accepts."""
+        mux = self.mux
+        if self.progress != NO_HEAD or self.stream is None:
+            mux.fault(self, mux.codes.cancelled)
+            return
+        mux.withdraw(self)
+        self.give_up(413, REASONS[413])
 
     # -- from the connection
+
+    def peer_ended(self) -> None:
+        """The peer sends no more on the whole connection, but may read."""
+        if self.state < OPEN:
+            if self.stream is not None:
+                self.stream.peer_closed()
+        else:
+            self.drop()
+            self.mux.close_if_done()
+
+    def wake_writer(self) -> None:
+        """The transport takes more: so may the application send more."""
+        if self.stream is not None and not self.blocked:
+            self.stream.writable()
+
+    def server_leaves(self) -> None:
+        """The server goes down: a response that streams should come to an end."""
+        if self.stream is not None and self.state < OPEN:
+            self.stream.server_leaves()
+
+    def widen(self, delta: int) -> None:
+        """The peer takes more, or less."""
+        self.send_window += delta
+        if self.send_window <= 0:
+            self.dequeue()
+        elif self.pending:
+            self.enqueue()
+
+    def prioritize(self, value: bytes) -> None:
+        """PRIORITY_UPDATE (RFC 9218 section 7)."""
+        queued = self.queued
+        self.dequeue()
+        self.urgency, self.incremental = read_priority(value, DEFAULT_URGENCY, False)
+        if queued:
+            self.enqueue()
+
+    def end(self) -> None:
+        """Both directions are over."""
+        self.state = STREAM.change(self.state, CLOSED)
+        self.stream = None
+        self.shrink()
+        self.mux.remove(self.id)
+        self.mux.close_if_done()
+
+    def drop(self) -> None:
+        """The stream is over for its peer. A call that goes on is cancelled soon, and counts until it has ended."""
+        if self.state == CLOSED:
+            return
+        mux = self.mux
+        mux.remove(self.id)
+        self.dequeue()
+        self.shrink()
+        answered = self.state > OPEN
+        self.forget()
+        if self.call_state == RUNNING and not answered:
+            self.call_state = ORPHANED
+            mux.orphans.count += 1
+            if self.socket is None:  # else it is told by a message, as over HTTP/1.1
+                mux.orphans.cancel_later(self)
+
+    def forget(self) -> None:
+        """The peer is gone."""
+        exchange = self.stream
+        answered = self.state > OPEN
+        self.state = STREAM.change(self.state, CLOSED)
+        self.stream = None
+        self.pieces = None
+        self.pending = 0
+        if exchange is not None and not answered:
+            exchange.disconnected(0)
 
     def answer(self, status: int, reason: str) -> None:
         """A whole response of the server's own."""
@@ -343,10 +512,10 @@ class HTTP2Stream(Sender):
         if self.bodyless:
             body = b""
         more = [(b"sec-websocket-version", b"13")] if status == 426 else []
-        self.lines = self.check(
+        self.set_fields(
             [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % length), *more], False
         )
-        self.has_date = self.has_server = self.with_trailers = False
+        self.with_trailers = False
         self.status = status
         self.answered = len(body)
         stream: Any = self.stream
@@ -364,21 +533,20 @@ class HTTP2Stream(Sender):
         """The server is going down: a WebSocket is closed, a handshake that nobody has answered is refused."""
         if self.socket is not None:
             self.socket.shutdown()
-        elif self.connect and not self.head_sent and self.stream is not None:
+        elif self.request == TUNNEL and self.progress == NO_HEAD and self.stream is not None:
             self.give_up(503, GOING_DOWN)
 
     def response_sent(self) -> None:
         """The response is on its way to the transport, END_STREAM and all."""
-        self.local_done = True
         self.deadline = 0.0
-        if self.socket is not None and not self.remote_done:
-            return  # the peer ends its half itself
-        if self.remote_done:
-            self.mux.stream_ended(self)
-        else:
+        if self.state < OPEN:
+            self.end()
+            return
+        self.state = STREAM.change(self.state, HALF_CLOSED_LOCAL)
+        if self.socket is None:  # else the peer ends its half itself
             self.mux.keep_reading(self)
 
-    def linger(self) -> bool:
+    def discard_rest(self) -> bool:
         """Reads and drops the rest of the request, which is of no use any more (RFC 9113 section 8.1).
 
         Returns False where the limits do not allow it.
@@ -390,7 +558,7 @@ class HTTP2Stream(Sender):
         if not limit or not context.limits.linger_timeout:
             return False
         self.stream = None
-        self.lingering = True
+        self.state = STREAM.change(self.state, DISCARDING)
         if self.content_length - self.received <= limit and self.recv_window < limit:
             self.credit(limit - self.recv_window)
             self.recv_window = limit
@@ -410,21 +578,20 @@ class HTTP2Stream(Sender):
         self.unread += size
         pace = self.body_pace
         if end:
-            self.remote_done = True
             self.deadline = 0.0
-            self.mux.stream_ended(self)
+            self.end()
         elif self.unread > self.context.limits.max_unread_body:
-            self.mux.reset_stream(self, NO_ERROR)
+            self.mux.reset_stream(self, self.mux.codes.none)
         elif pace is not None:
             self.wait_for_rest(pace)
 
     def wait_for_body(self) -> None:
         """Sets the deadline for the rest of the request: until the response begins, and while the peer may send."""
-        if self.connect:
+        if self.request == TUNNEL:
             return
         context = self.context
         pace = self.body_pace
-        if not self.remote_done and not self.head_sent and not self.expect and self.recv_window > 0:
+        if self.state >= OPEN and self.progress == NO_HEAD and self.request == PLAIN and self.recv_window > 0:
             now = context.runtime.now()
             if pace is None:
                 pace = self.body_pace = pace_of_body(context, context.limits.min_receive_rate)
@@ -468,15 +635,15 @@ class HTTP2Stream(Sender):
     def window_is_late(self, pace: Pace, now: float) -> bool:
         """True where the window that it waits for was not opened in time, or too little."""
         if self.send_window > 0:
-            pace.octets *= self.mux.waiting  # it has a share of the connection's
+            pace.octets *= self.mux.scheduler.waiting  # it has a share of the connection's
         return pace.late(now)
 
     def expired(self, now: float) -> None:
         self.deadline = 0.0
-        if self.lingering:
+        if self.state == DISCARDING:
             pace = self.body_pace
             if pace is None or self.body_is_late(pace, now):
-                self.mux.reset_stream(self, NO_ERROR)
+                self.mux.reset_stream(self, self.mux.codes.none)
             else:
                 self.wait_for(pace)
         elif self.pending:
@@ -485,12 +652,12 @@ class HTTP2Stream(Sender):
                 self.window_pace = None
                 self.wait_for_window()  # not its own window is what it waits for
             elif self.window_is_late(pace, now):
-                self.mux.reset_stream(self, CANCEL)
+                self.mux.reset_stream(self, self.mux.codes.cancelled)
             else:
                 self.wait_for(pace)
-        elif not self.head_sent and self.stream is not None:
+        elif self.progress == NO_HEAD and self.stream is not None:
             pace = self.body_pace
-            if self.connect:
+            if self.request == TUNNEL:
                 self.give_up(504, "the application did not answer the handshake in time")
             elif pace is not None and not self.body_is_late(pace, now):
                 self.wait_for(pace)
@@ -501,3 +668,24 @@ class HTTP2Stream(Sender):
                 self.wait_for(pace)
             else:
                 self.give_up(408, "the request body arrived too slowly")
+
+
+def pump(mux: Multiplexer) -> None:
+    """Sends what the streams of a connection may send, the most urgent first."""
+    scheduler = mux.scheduler
+    if not scheduler.waiting:
+        return
+    while scheduler.waiting and mux.send_window > 0 and not mux.writing_paused and mux.state != ENDED:
+        queue = scheduler.first()
+        stream: MuxStream = queue[0]
+        sent = stream.send_piece(min(PIECE, mux.send_window, stream.send_window))
+        mux.send_window -= sent
+        if sent >= USEFUL:
+            mux.allowance.refund(UPDATES, 10)
+        if not stream.queued:
+            continue  # it ended, and is out of the queue
+        if not stream.pending or stream.send_window <= 0:
+            stream.dequeue()
+        elif stream.incremental and len(queue) > 1:
+            queue.rotate(-1)
+    mux.written()
