@@ -54,6 +54,8 @@ cdef class HTTP2Connection(Multiplexer):
     cpdef answer_early(self, unsigned int stream_id, HTTP2Head head, int status, bint complete, str reason=*)
     @cython.locals(stream=HTTP2Stream)
     cpdef HTTP2Stream new_stream(self, unsigned int stream_id, long long window)
+    @cython.locals(pushed=object)  # whose bound method is taken
+    cpdef promise(self, Connection stream, bytes authority, str path, headers)
     cpdef refuse_request(self, unsigned int stream_id, HTTP2Head head, int verdict)
     cpdef refuse_stream(self, unsigned int stream_id, int code)
     @cython.locals(exchange=Stream)

@@ -665,9 +665,10 @@ class HTTP2Connection(Multiplexer):
     # -- ends
 
     def remove(self, stream_id: int) -> None:
+        self.streams.pop(stream_id, None)
+        self.idle_at = -1.0
         if not stream_id & 1:
             self.pushes.open -= 1
-        Multiplexer.remove(self, stream_id)
 
     def reset_stream(self, stream: Connection, code: int) -> None:
         one: Any = stream
