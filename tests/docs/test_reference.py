@@ -92,7 +92,7 @@ def test_the_fixed_bounds_are_those_of_the_code() -> None:
         ("wire/http1", "_MAX_METHOD", "a method of {} bytes"),
         ("wire/http1", "_MAX_TRAILERS", "{} trailer fields"),
         ("wire/http2_events", "MAX_CONTINUATIONS", "{} CONTINUATION frames"),
-        ("protocol/budgets", "CONTROL_FRAMES", "{} frames waiting"),
+        ("protocol/mux/budgets", "CONTROL_FRAMES", "{} frames waiting"),
     ):
         source = (ROOT / "src" / "hypercorn" / f"{path}.py").read_text()
         found = re.search(rf"^{name} = (\d+)", source, re.MULTILINE)

@@ -21,7 +21,8 @@ import trio
 
 import hypercorn.asyncio.worker
 import hypercorn.protocol.http1.upgrade
-import hypercorn.protocol.http2_upgrade
+import hypercorn.protocol.http2.stream
+import hypercorn.protocol.http2.upgrade
 import hypercorn.protocol.quic
 import hypercorn.runtime.worker
 from hypercorn import build
@@ -167,8 +168,9 @@ class FailingSocket(socket.socket):
 
 LIFE = ("data_received", "eof_received", "connection_lost", "turn_ended", "expired", "pause_writing", "resume_writing")
 HTTP1 = ("head_received", "piece_received", "advance", "need_data", "start", "body", "wanted", "finished")
-HTTP2 = ("headers_received", "new_request", "data_frame", "body_received", "request_complete", "begin_call")
-HTTP3 = ("work", "handle", "request_data", "headers_received", "body_received", "transmit", "begin_call")
+HTTP2 = ("headers_received", "new_request", "data_frame", "body_received")
+HTTP2_STREAM = ("request_complete", "begin_call")
+HTTP3 = ("work", "handle", "request_data", "headers_received", "body_received", "transmit", "begin_calls")
 WEBSOCKET = ("begin", "advance", "message_received", "send_message", "close_received")
 QUIC = ("receive_datagram", "datagrams_to_send", "send_stream_data", "next_event")
 TLS_OBJECT = ("do_handshake", "read", "write", "unwrap")
@@ -187,6 +189,21 @@ def failing_connection(base: Any, prefix: str, *names: str) -> Any:
             self.parser = Proxy(self.parser, port_of(transport), f"{prefix}.codec", "feed", "next_event")
 
     return WithCodec
+
+
+def failing_http2(base: Any) -> Any:
+    """An HTTP/2 connection that may fail, and so may its streams."""
+    made = failing_connection(base, "http2", *HTTP2)
+    stream_class = failing(hypercorn.protocol.http2.stream.HTTP2Stream, "http2", *HTTP2_STREAM)
+
+    class WithStreams(made):  # type: ignore[misc]
+        def new_stream(self, stream_id: int, window: int) -> Any:
+            stream = self.streams[stream_id] = stream_class.__new__(stream_class)
+            stream.writer = self.writer
+            stream.open(self, stream_id, self.first_window, window)
+            return stream
+
+    return WithStreams
 
 
 def failing_tls(base: Any) -> Any:
@@ -228,10 +245,10 @@ def failing_quic(base: Any) -> Any:
 def install(patch: pytest.MonkeyPatch) -> None:
     """Puts the failing classes in the places of the server's."""
     worker = hypercorn.runtime.worker
-    http2 = failing_connection(worker.HTTP2Connection, "http2", *HTTP2)
+    http2 = failing_http2(worker.HTTP2Connection)
     patch.setattr(worker, "HTTP1Connection", failing_connection(worker.HTTP1Connection, "http1", *HTTP1))
     patch.setattr(worker, "HTTP2Connection", http2)
-    patch.setattr(hypercorn.protocol.http2_upgrade, "HTTP2Connection", http2)
+    patch.setattr(hypercorn.protocol.http2.upgrade, "HTTP2Connection", http2)
     patch.setattr(worker, "TLSConnection", failing_tls(worker.TLSConnection))
     opening = ("open_http", "open_websocket")
     patch.setattr(

@@ -9,6 +9,7 @@ from tests.faults.injection import (
     FAULTS,
     HTTP1,
     HTTP2,
+    HTTP2_STREAM,
     HTTP3,
     LIFE,
     LOOP_TRANSPORT,
@@ -35,7 +36,7 @@ def points(prefix: str, *names: str) -> list[str]:
 POINTS: dict[str, list[str]] = {
     "h1": points("http1", *LIFE, *HTTP1, *CODEC) + points("context", "open_http"),
     "h1-tls": points("tls", "data_received", "eof_received", "expired", "encrypt") + points("tls.engine", *TLS_OBJECT),
-    "h2": points("http2", *LIFE, *HTTP2, *CODEC) + points("context", "open_http"),
+    "h2": points("http2", *LIFE, *HTTP2, *HTTP2_STREAM, *CODEC) + points("context", "open_http"),
     "h2-tls": points("tls", "data_received") + points("tls.engine", "read", "write"),
     "h3": points("http3", "connection_lost", "turn_ended", "expired", *HTTP3)
     + points("quic", *QUIC)

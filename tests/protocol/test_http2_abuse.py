@@ -41,6 +41,7 @@ from tests.http2 import (
     window_update,
 )
 
+from hypercorn.protocol.mux.states import LINGERING
 from hypercorn.testing import Event, sleep
 
 
@@ -191,7 +192,7 @@ def test_c05_resets_just_below_the_rate_go_on_for_long() -> None:
     tracemalloc.stop()
     assert more < 1_000_000
     assert h2.goaway is None
-    assert h2.connection.zombies == 0
+    assert h2.connection.orphans.count == 0
     assert len(h2.connection.cut) <= 2000
 
 
@@ -214,12 +215,12 @@ def test_c16_calls_that_ignore_cancellation_count_until_they_end() -> None:
         h2.send(reset(stream))
     h2.advance(1)
     assert len(running) == 10
-    assert h2.connection.zombies == 10
+    assert h2.connection.orphans.count == 10
     h2.send(headers(101))
     assert h2.answer(101).reset == REFUSED_STREAM
     release.set()
     h2.advance(0.1)
-    assert h2.connection.zombies == 0
+    assert h2.connection.orphans.count == 0
     h2.send(headers(103))
     assert h2.answer(103).status == 500  # it answers nothing
 
@@ -246,7 +247,7 @@ def test_a02_h2_22_a_peer_that_floods_and_does_not_read() -> None:
             h2.client.send(headers(stream))
         assert h2.connection.writing_paused
         sent = 0
-        while not h2.connection.lingering and sent < 5000:
+        while h2.connection.state < LINGERING and sent < 5000:
             h2.client.send(flood * 100)
             sent += 100
         assert sent <= 1200

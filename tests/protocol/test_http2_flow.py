@@ -551,4 +551,4 @@ def test_n8_random_clients_get_exact_bytes(seed: int) -> None:
             assert answer.body == b"".join(bytes((number % 256,)) * size for number in range(pieces))
     assert h2.goaway is None
     assert h2.connection.streams == {}
-    assert h2.connection.waiting == 0
+    assert h2.connection.scheduler.waiting == 0

@@ -62,7 +62,7 @@ def test_q_h2_14_a_promise_and_its_response(eager: bool) -> None:
     assert scope["headers"] == [(b"host", b"a"), (b"accept", b"text/css")]
     assert "http.response.push" not in scope["extensions"]
     assert h2.connection.streams == {}
-    assert h2.connection.pushes == 0
+    assert h2.connection.pushes.open == 0
     assert h2.connection.requests == 1  # a promise is no request of the client's
 
 
@@ -107,10 +107,10 @@ def test_no_more_than_the_client_takes_at_once(allowed: int, promised: int) -> N
 def test_h2_18_pushes_do_not_take_the_clients_places() -> None:
     h2 = H2(Pushes("/slow1", "/slow2"), h2_max_concurrent_streams=2)
     h2.send(headers(1))
-    assert h2.connection.pushes == 2
+    assert h2.connection.pushes.open == 2
     h2.send(headers(3), headers(5))
     assert h2.answer(5).status == 200
-    assert h2.connection.pushes == 2  # bounded by the server's own limit
+    assert h2.connection.pushes.open == 2  # bounded by the server's own limit
 
 
 def test_a_push_that_the_client_refuses() -> None:
@@ -118,7 +118,7 @@ def test_a_push_that_the_client_refuses() -> None:
     for number in range(1, 41, 2):
         h2.send(headers(number))
         h2.send(reset(max(h2.reader.promised)))
-    assert h2.connection.pushes == 0
+    assert h2.connection.pushes.open == 0
     h2.advance(1)
     assert not h2.server.runtime.tasks
     assert h2.goaway is None  # not the client's fault

@@ -505,7 +505,7 @@ def test_h2_01_a_stream_that_is_reset_while_the_application_sends() -> None:
     assert len(errors) == 2000
     assert h2.goaway is None
     assert h2.connection.streams == {}
-    assert h2.connection.zombies == 0
+    assert h2.connection.orphans.count == 0
     assert not h2.server.runtime.tasks
     assert h2.client.errors == []
 
@@ -530,7 +530,7 @@ def test_h2_21_a_silent_stream_is_cancelled() -> None:
     h2.advance(0.1)
     assert ended
     assert ended[0] - began < 0.1
-    assert h2.connection.zombies == 0
+    assert h2.connection.orphans.count == 0
     assert h2.alive()
 
 

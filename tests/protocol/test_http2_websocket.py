@@ -95,7 +95,7 @@ def test_messages_both_ways(eager: bool) -> None:
     assert app.end == (1000, "bye")
     assert (ws.answer.ended, ws.answer.reset) == (True, None)
     assert h2.connection.streams == {}
-    assert h2.connection.zombies == 0
+    assert h2.connection.orphans.count == 0
     assert [entry.status for entry in h2.client.access] == [200]
     assert h2.alive()
 
@@ -317,7 +317,7 @@ def test_f20_ends_by_the_peer(how: str, eager: bool) -> None:
     assert app.end == (code, "")
     assert app.errors == []
     assert h2.connection.streams == {}
-    assert h2.connection.zombies == 0
+    assert h2.connection.orphans.count == 0
     assert len(h2.client.access) == 1
     assert h2.client.errors == []
     assert h2.alive()
@@ -555,9 +555,9 @@ def test_calls_of_reset_handshakes_are_cancelled_and_count() -> None:
     for number in range(1, 41, 2):
         h2.send(headers(number, CONNECT, False))
         h2.send(reset(number))
-    assert h2.connection.zombies == 20
+    assert h2.connection.orphans.count == 20
     h2.advance(0.2)
-    assert h2.connection.zombies == 0
+    assert h2.connection.orphans.count == 0
     assert not h2.server.runtime.tasks
 
 

@@ -247,7 +247,7 @@ def test_h3_02_q_h3_3_a_stream_that_is_taken_back_is_told_to_its_application(how
     assert client.ask(request(b"/fine")).body == b"fine"
     assert not server.log.errors
     assert not server.connection.streams
-    assert not server.connection.zombies
+    assert not server.connection.orphans.count
 
 
 def test_an_application_that_does_not_end_is_cancelled() -> None:
@@ -266,7 +266,7 @@ def test_an_application_that_does_not_end_is_cancelled() -> None:
     client.quic.stop_stream(stream, H3_REQUEST_CANCELLED)
     server.settle(1)
     assert ended == ["/"]
-    assert server.connection.zombies == 0
+    assert server.connection.orphans.count == 0
 
 
 def test_h3_04_streams_are_freed() -> None:

@@ -18,7 +18,7 @@ from tests.peer import request
 from tests.runtime.test_tls import Certificates, certificates
 
 from hypercorn.asgi.wsgi_body import Body, BodyTooLargeError, Spool, SpoolFullError
-from hypercorn.protocol.budgets import CANCEL_AFTER
+from hypercorn.protocol.mux.budgets import CANCEL_AFTER
 from hypercorn.wire.http3 import H3_REQUEST_CANCELLED
 
 __all__ = ("certificates",)  # a fixture

@@ -13,19 +13,19 @@ import pylsqpack
 from aioquic.quic import events
 
 from hypercorn.net.quic_tls import tls_extension
-from hypercorn.protocol.budgets import GLITCHES, RESETS
-from hypercorn.protocol.http2_stream import HTTP2Stream
-from hypercorn.protocol.http2_tunnel import open_tunnel
 from hypercorn.protocol.http3_control import HTTP3Control
 from hypercorn.protocol.http3_life import Endpoint, QUICTransport
 from hypercorn.protocol.http3_stream import HTTP3Stream
+from hypercorn.protocol.mux.budgets import GLITCHES, RESETS
+from hypercorn.protocol.mux.states import ENDED, LEAVING, NO_HEAD, OPEN, TUNNEL
+from hypercorn.protocol.mux.tunnel import open_tunnel
 from hypercorn.protocol.ports import Context
 from hypercorn.protocol.quic_receive import Arrived
 from hypercorn.protocol.quic_server import ServerConnection
 from hypercorn.wire import http3 as wire
 from hypercorn.wire.hpack import Field
 from hypercorn.wire.http2_head import HTTP2Head, judge_request, judge_trailers
-from hypercorn.wire.http2_tables import GOOD, OVERHEAD, PROTOCOL_ERROR
+from hypercorn.wire.http2_tables import GOOD, OVERHEAD
 from hypercorn.wire.http3 import (
     H3_CLOSED_CRITICAL_STREAM,
     H3_EXCESSIVE_LOAD,
@@ -55,7 +55,7 @@ class HTTP3Connection(HTTP3Control):
 
     def work(self, now: float) -> None:
         """Uses what QUIC has to tell."""
-        while not self.lost:
+        while self.state != ENDED:
             event = self.quic.next_event()
             if event is None:
                 break
@@ -71,7 +71,7 @@ class HTTP3Connection(HTTP3Control):
                 self.fresh = fresh[number:] + self.fresh
                 self.transport.turn_soon()
                 break
-            self.begin_call(stream)
+            stream.begin_call()
 
     def turn_ended(self) -> None:
         self.begin_calls()
@@ -145,7 +145,7 @@ class HTTP3Connection(HTTP3Control):
 
     def advance(self, stream_id: int, reader: FrameReader) -> None:
         """Takes every frame at hand."""
-        while not self.lost and not reader.blocked and stream_id in self.readers:
+        while self.state != ENDED and not reader.blocked and stream_id in self.readers:
             event = reader.next()
             if event == wire.F_DATA:
                 self.body_received(stream_id, reader)
@@ -159,7 +159,7 @@ class HTTP3Connection(HTTP3Control):
                 self.spend(GLITCHES)
             else:
                 self.fail(reader.code, reader.reason)
-        if self.lost or reader.blocked or stream_id not in self.readers:
+        if self.state == ENDED or reader.blocked or stream_id not in self.readers:
             return
         if reader.ended:
             self.readers.pop(stream_id)
@@ -177,11 +177,11 @@ class HTTP3Connection(HTTP3Control):
         if stream is None:
             self.cut_stream(stream_id, H3_REQUEST_INCOMPLETE, False, True)
             self.spend(RESETS)
-        elif not stream.remote_done:
+        elif stream.state >= OPEN:
             if stream.content_length >= 0 and stream.received != stream.content_length:
-                self.fault(stream, PROTOCOL_ERROR)
+                self.fault(stream, wire.H3_MESSAGE_ERROR)
             else:
-                self.request_complete(stream, b"")
+                stream.request_complete(b"")
 
     def headers_received(self, stream_id: int, reader: FrameReader) -> None:
         """HEADERS: a request, or the trailer fields of one."""
@@ -238,18 +238,18 @@ class HTTP3Connection(HTTP3Control):
             self.requests += 1
             self.answer_early(stream_id, HTTP2Head(), 431, False)
         else:
-            self.fault(stream, PROTOCOL_ERROR)
+            self.fault(stream, wire.H3_MESSAGE_ERROR)
 
     def new_request(self, stream_id: int, fields: list[Field], complete: bool) -> None:
         """Opens a stream, if its request is in order and there is room for it."""
         context = self.context
-        if self.final:
+        if self.state >= LEAVING:
             self.cut_stream(stream_id, H3_REQUEST_REJECTED, False, complete)
             return
         self.requests += 1
         if self.requests >= context.limits.keep_alive_max_requests:
             self.drain()
-        if len(self.streams) + self.zombies >= context.limits.h2_max_concurrent_streams:
+        if len(self.streams) + self.orphans.count >= context.limits.h2_max_concurrent_streams:
             self.cut_stream(stream_id, H3_REQUEST_REJECTED, False, complete)
             self.spend(RESETS)
             return
@@ -286,7 +286,7 @@ class HTTP3Connection(HTTP3Control):
         self.streams[stream_id] = stream
         return stream
 
-    def open_stream(self, stream_id: int, head: HTTP2Head) -> HTTP2Stream:
+    def open_stream(self, stream_id: int, head: HTTP2Head) -> HTTP3Stream:
         client = self.quic.client
         if client is not None and client[:2] != self.transport.client:
             self.transport.client = (client[0], client[1])
@@ -294,7 +294,8 @@ class HTTP3Connection(HTTP3Control):
             self.endpoint.moved()
         if head.complete:
             self.readers.pop(stream_id, None)
-        stream = super().open_stream(stream_id, head)
+        stream = self.new_stream(stream_id, self.context.limits.h2_stream_window)
+        stream.take_head(head)
         if not head.priority:  # what a client does not say is what RFC 9218 says it means
             stream.incremental = False
         return stream
@@ -303,31 +304,31 @@ class HTTP3Connection(HTTP3Control):
         head.http_version = "3"
         if complete:
             self.readers.pop(stream_id, None)
-        super().answer_early(stream_id, head, status, complete, reason)
+        self.new_stream(stream_id, self.context.limits.h2_stream_window).answer_early(head, status, complete, reason)
 
     def trailers_received(self, stream: Any, fields: list[Field], reader: FrameReader) -> None:
         """The second HEADERS of a stream."""
-        trailers = None if stream.connect else judge_trailers(fields)
-        if stream.remote_done:
+        trailers = None if stream.request == TUNNEL else judge_trailers(fields)
+        if stream.state < OPEN:
             self.fail(H3_FRAME_UNEXPECTED, "HEADERS after trailers")
         elif trailers is None or (stream.content_length >= 0 and stream.received != stream.content_length):
-            self.fault(stream, PROTOCOL_ERROR)
+            self.fault(stream, wire.H3_MESSAGE_ERROR)
         else:
             stream.stream.trailers_received(trailers)
-            self.request_complete(stream, b"")
+            stream.request_complete(b"")
 
     def body_received(self, stream_id: int, reader: FrameReader) -> None:
         """A piece of a request's body."""
         stream: Any = self.streams.get(stream_id)
         data = reader.payload
         size = len(data)
-        if stream is None or stream.remote_done:
+        if stream is None or stream.state < OPEN:
             self.fail(H3_FRAME_UNEXPECTED, "DATA outside of a message")
             return
         reader.overhead -= size
         self.body_octets += size
         stream.recv_window -= size
-        self.piece_received(stream, data, reader.at_end)
+        stream.piece_received(data, reader.at_end)
 
     def withdraw(self, stream: Any) -> None:
         if stream in self.fresh:
@@ -360,13 +361,13 @@ class HTTP3Connection(HTTP3Control):
     def taken_back(self, stream_id: int) -> None:
         """The peer has no use for a stream any more."""
         stream: Any = self.streams.get(stream_id)
-        remote_done = stream is not None and stream.remote_done
+        remote_done = stream is not None and stream.state < OPEN
         self.cut_stream(stream_id, H3_REQUEST_CANCELLED, False, remote_done)
         if stream is None:
             self.spend(RESETS)
             return
-        early = not stream.head_sent
-        self.drop(stream)
+        early = stream.progress == NO_HEAD
+        stream.drop()
         if early:
             self.spend(RESETS)
         self.close_if_done()

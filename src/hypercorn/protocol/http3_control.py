@@ -9,9 +9,9 @@ from typing import Any
 
 import pylsqpack
 
-from hypercorn.protocol.budgets import DRAIN_WAIT, GLITCHES
-from hypercorn.protocol.flow import read_priority
 from hypercorn.protocol.http3_life import Endpoint, HTTP3Life, QUICTransport
+from hypercorn.protocol.mux.budgets import DRAIN_WAIT, GLITCHES
+from hypercorn.protocol.mux.states import ENDED
 from hypercorn.protocol.ports import Context
 from hypercorn.protocol.quic_server import UNI_WINDOW, ServerConnection
 from hypercorn.wire import http3 as wire
@@ -103,7 +103,7 @@ class HTTP3Control(HTTP3Life):
         else:
             reader.feed(data, False)
             self.control_frames(reader)
-        if end and not self.lost:
+        if end and self.state != ENDED:
             self.fail(H3_CLOSED_CRITICAL_STREAM, "a stream that has to stay was closed")
 
     def stream_typed(self, stream_id: int, kind: int) -> bool:
@@ -143,7 +143,7 @@ class HTTP3Control(HTTP3Life):
                 self.fail(wire.QPACK_DECOMPRESSION_FAILED, "a field section cannot be decoded")
                 return
             self.section_decoded(stream_id, reader, instructions, pairs)
-            if not self.lost:
+            if self.state != ENDED:
                 self.advance(stream_id, reader)
 
     def decoder_data(self, data: bytes) -> None:
@@ -155,7 +155,7 @@ class HTTP3Control(HTTP3Life):
 
     def control_frames(self, reader: FrameReader) -> None:
         """Frames of the control stream."""
-        while not self.lost:
+        while self.state != ENDED:
             event = reader.next()
             if event == NEED_DATA:
                 return
@@ -201,11 +201,7 @@ class HTTP3Control(HTTP3Life):
             return
         stream: Any = self.streams.get(stream_id)
         if stream is not None:
-            queued = stream.queued
-            self.dequeue(stream)
-            stream.urgency, stream.incremental = read_priority(payload[at:], 3, False)
-            if queued:
-                self.enqueue(stream)
+            stream.prioritize(payload[at:])
         elif stream_id >= self.next_id or stream_id in self.gaps:
             if len(self.priorities) < self.context.limits.h2_max_concurrent_streams:
                 self.priorities[stream_id] = payload[at:]

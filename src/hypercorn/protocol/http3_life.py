@@ -10,28 +10,23 @@ from typing import Any, Protocol
 
 import pylsqpack
 
-from hypercorn.protocol.budgets import DRAIN_WAIT, UPDATES, USEFUL
-from hypercorn.protocol.flow import Sender
-from hypercorn.protocol.http2_requests import HTTP2Requests
 from hypercorn.protocol.http3_stream import headers_frame
+from hypercorn.protocol.mux.budgets import DRAIN_WAIT, UPDATES, USEFUL
+from hypercorn.protocol.mux.connection import ErrorCodes, Multiplexer
+from hypercorn.protocol.mux.states import CLOSED, CONNECTION, DRAINING, ENDED, HALF_CLOSED_LOCAL, LEAVING, OPEN, SERVING
+from hypercorn.protocol.mux.stream import pump
 from hypercorn.protocol.pace import Pace, pace_of_unread
-from hypercorn.protocol.ports import Context, Transport
+from hypercorn.protocol.ports import Connection, Context, Transport
 from hypercorn.protocol.quic_server import ServerConnection
 from hypercorn.protocol.runtime import Runtime
-from hypercorn.wire.http2_tables import CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR
-from hypercorn.wire.http2_tables import FLOW_CONTROL_ERROR as FLOW_ERROR
-from hypercorn.wire.http2_tables import REFUSED_STREAM as REFUSED
-from hypercorn.wire.http2_tables import STREAM_CLOSED as CLOSED
 from hypercorn.wire.http3 import (
     F_GOAWAY,
     H3_EXCESSIVE_LOAD,
-    H3_GENERAL_PROTOCOL_ERROR,
     H3_INTERNAL_ERROR,
     H3_MESSAGE_ERROR,
     H3_NO_ERROR,
     H3_REQUEST_CANCELLED,
     H3_REQUEST_INCOMPLETE,
-    H3_REQUEST_REJECTED,
     LARGEST_VARINT,
     S_CONTROL,
     S_DECODER,
@@ -45,17 +40,13 @@ HANDSHAKE_WAIT = 10.0  # seconds for a handshake
 SLACK = 4096  # octets beyond the congestion window that QUIC is given, so that its packets are full
 FED = 32  # streams that are remembered to have given octets to QUIC, before it is asked what became of them
 MAX_REQUEST_ID = LARGEST_VARINT - 3  # the highest id of a request's stream
-# What the code shared with HTTP/2 says, in the words of RFC 9114 section 8.1.
-CODES = {
-    NO_ERROR: H3_NO_ERROR,
-    PROTOCOL_ERROR: H3_MESSAGE_ERROR,
-    INTERNAL_ERROR: H3_INTERNAL_ERROR,
-    REFUSED: H3_REQUEST_REJECTED,
-    CANCEL: H3_REQUEST_CANCELLED,
-    FLOW_ERROR: H3_EXCESSIVE_LOAD,
-    CLOSED: H3_GENERAL_PROTOCOL_ERROR,
-    ENHANCE_YOUR_CALM: H3_EXCESSIVE_LOAD,
-}
+CODES = ErrorCodes(
+    none=H3_NO_ERROR,
+    malformed=H3_MESSAGE_ERROR,
+    internal=H3_INTERNAL_ERROR,
+    cancelled=H3_REQUEST_CANCELLED,
+    excessive=H3_EXCESSIVE_LOAD,
+)
 
 
 class Endpoint(Protocol):
@@ -124,13 +115,13 @@ class QUICTransport(Transport):
         return None
 
 
-class HTTP3Life(HTTP2Requests):
+class HTTP3Life(Multiplexer):
     """An HTTP/3 connection without its frames."""
 
     requests: int  # so far
 
     def __init__(self, transport: QUICTransport, context: Context, quic: ServerConnection, endpoint: Endpoint) -> None:
-        super().__init__(transport, context)
+        super().__init__(transport, context, CODES)
         self.quic = quic
         self.endpoint = endpoint
         self.pairs = endpoint.pairs
@@ -143,6 +134,7 @@ class HTTP3Life(HTTP2Requests):
         self.control_id = self.encoder_id = self.decoder_id = -1
         self.next_id = 0  # requests below this one have begun, but for those in `gaps`
         self.gaps: set[int] = set()
+        self.peer_leaving = False
         self.closing = False  # ends once everything was delivered
         self.close_at = 0.0  # ... or then; 0: not waited for
         self.reported: list[tuple[bytes, bytes]] | None = None
@@ -155,7 +147,7 @@ class HTTP3Life(HTTP2Requests):
 
     def send(self, stream_id: int, data: bytes, end: bool) -> None:
         """Hands octets of a stream to QUIC. They leave when the turn ends."""
-        if self.lost:
+        if self.state == ENDED:
             return
         try:
             self.quic.send_stream_data(stream_id, data, end)
@@ -194,7 +186,7 @@ class HTTP3Life(HTTP2Requests):
         self.control_id, self.encoder_id, self.decoder_id = ids
 
     def turn_ended(self) -> None:
-        if self.lost:
+        if self.state == ENDED:
             return
         now = self.context.runtime.now()
         if self.rests:
@@ -213,13 +205,13 @@ class HTTP3Life(HTTP2Requests):
         """Gives QUIC what may leave now, the most urgent first, and has it sent."""
         if self.quic.opened:
             self.windows_opened()
-            if self.lost:
+            if self.state == ENDED:
                 return
-        if self.waiting:
+        if self.scheduler.waiting:
             self.make_room()
-            self.pump()
+            pump(self)
         self.endpoint.transmit(now)
-        if self.waiting or self.send_window <= 0 or len(self.feeding) > FED:
+        if self.scheduler.waiting or self.send_window <= 0 or len(self.feeding) > FED:
             self.make_room()
 
     def make_room(self) -> None:
@@ -235,11 +227,7 @@ class HTTP3Life(HTTP2Requests):
         self.send_window = max(0, room)
         for stream in list(self.streams.values()):
             if stream.pending:
-                stream.send_window = quic.stream_window(stream.id)
-                if stream.send_window <= 0:
-                    self.dequeue(stream)
-                else:
-                    self.enqueue(stream)
+                stream.widen(quic.stream_window(stream.id) - stream.send_window)
 
     def windows_opened(self) -> None:
         """The peer takes more of some streams: those that waited for it go on."""
@@ -252,10 +240,7 @@ class HTTP3Life(HTTP2Requests):
                 if stream.pending and stream.send_window > 0:
                     if stream.send_window < USEFUL:
                         self.spend(UPDATES)
-                    self.enqueue(stream)
-
-    def flush_frames(self) -> None:
-        """Nothing: QUIC has what was written."""
+                    stream.enqueue()
 
     def written(self) -> None:
         self.transport.end_turn_soon()
@@ -282,21 +267,19 @@ class HTTP3Life(HTTP2Requests):
 
     # -- ends of streams
 
-    def reset_stream(self, sender: Sender, code: int) -> None:
-        stream: Any = sender
-        if stream.over:
+    def reset_stream(self, stream: Connection, code: int) -> None:
+        one: Any = stream
+        if one.state == CLOSED:
             return
-        if code == NO_ERROR and stream.local_done and not stream.remote_done:
-            self.linger(stream)
-            self.drop(stream)
-            self.close_if_done()
-            return
-        self.cut_stream(stream.id, CODES.get(code, code), stream.local_done, stream.remote_done)
-        self.drop(stream)
+        if code == H3_NO_ERROR and one.state == HALF_CLOSED_LOCAL:
+            self.linger(one)
+        else:
+            self.cut_stream(one.id, code, one.state > OPEN, one.state < OPEN)
+        one.drop()
         self.close_if_done()
 
-    def keep_reading(self, sender: Sender) -> None:
-        self.reset_stream(sender, NO_ERROR)
+    def keep_reading(self, stream: Connection) -> None:
+        self.reset_stream(stream, H3_NO_ERROR)
 
     def linger(self, stream: Any) -> None:
         """Reads and drops the rest of a request whose response was sent (RFC 9114 section 4.1.2), as over HTTP/2:
@@ -343,29 +326,25 @@ class HTTP3Life(HTTP2Requests):
         """Ends the directions of a stream that have not ended."""
         if not remote_done:
             self.stop_reading(stream_id, code)
-        if not local_done and not self.lost:
+        if not local_done and self.state != ENDED:
             try:
                 self.quic.reset_stream(stream_id, code)
             except ValueError:
                 return
             self.transport.end_turn_soon()
 
-    def remember_cut(self, stream_id: int) -> None:
-        """Nothing: QUIC knows which streams are over."""
-
     # -- ends of the connection
 
     def fail(self, code: int, reason: str) -> None:
-        """The peer broke the protocol. `code` may be HTTP/2's, from code that is shared."""
-        if self.lost:
+        if self.state == ENDED:
             return
         self.context.refused(self, None, 400, reason)
-        self.finish(CODES.get(code, code), reason)
+        self.finish(code, reason)
 
     def drain(self) -> None:
-        if self.draining or self.lost:
+        if self.state != SERVING:
             return
-        self.draining = True
+        self.state = CONNECTION.change(self.state, DRAINING)
         if not self.established:
             self.finish_drain()
             return
@@ -375,23 +354,23 @@ class HTTP3Life(HTTP2Requests):
 
     def finish_drain(self) -> None:
         self.drain_at = 0.0
-        if not self.final:
-            self.final = True
+        if self.state < LEAVING:
+            self.state = CONNECTION.change(self.state, LEAVING)
             if self.established:
                 self.send(self.control_id, frame(F_GOAWAY, varint(self.next_id)), False)
         self.close_if_done()
 
     def close_if_done(self) -> None:
-        if not self.streams and not self.rests and (self.final or self.closing):
+        if not self.streams and not self.rests and (self.state >= LEAVING or self.closing):
             self.close()
 
     def close(self) -> None:
         """Closes politely: what was written is delivered first, as CONNECTION_CLOSE would cut it off."""
-        if self.lost:
+        if self.state == ENDED:
             return
         self.closing = True
-        if self.established and not self.final:
-            self.final = True
+        if self.established and self.state < LEAVING:
+            self.state = CONNECTION.change(self.state, LEAVING)
             self.send(self.control_id, frame(F_GOAWAY, varint(self.next_id)), False)
         if self.quic.delivered():
             self.endpoint.transmit(self.context.runtime.now())  # GOAWAY, which CONNECTION_CLOSE would cut off
@@ -402,11 +381,11 @@ class HTTP3Life(HTTP2Requests):
 
     def finish(self, code: int, reason: str) -> None:
         """Sends CONNECTION_CLOSE and forgets the streams."""
-        if self.lost:
+        if self.state == ENDED:
             return
         self.quic.close(error_code=code, reason_phrase=reason)
         self.endpoint.transmit(self.context.runtime.now())
-        self.lost = True
+        self.state = CONNECTION.change(self.state, ENDED)
         self.deadline = 0.0
         self.endpoint.ended()
 
@@ -415,8 +394,8 @@ class HTTP3Life(HTTP2Requests):
 
     def gone(self) -> None:
         """The peer closed the connection, or is not there any more."""
-        if not self.lost:
-            self.lost = True
+        if self.state != ENDED:
+            self.state = CONNECTION.change(self.state, ENDED)
             self.deadline = 0.0
             self.endpoint.ended()
 
@@ -424,17 +403,10 @@ class HTTP3Life(HTTP2Requests):
 
     def expired(self, now: float) -> None:
         self.deadline = 0.0
-        if self.lost:
+        if self.state == ENDED:
             return
         self.check_peer(now)
-        for stream in list(self.streams.values()):
-            waiting: Any = stream
-            waiting = getattr(waiting, "socket", None) or waiting
-            if waiting.deadline:
-                if waiting.deadline <= now:
-                    waiting.expired(now)
-                if waiting.deadline and not self.lost:
-                    self.wait_until(waiting.deadline)
+        self.check_streams(now)
         self.transport.end_turn_soon()
 
     def check_peer(self, now: float) -> None:
@@ -453,7 +425,7 @@ class HTTP3Life(HTTP2Requests):
             self.finish_drain()
         elif self.drain_at:
             self.wait_until(self.drain_at)
-        if self.lost:
+        if self.state == ENDED:
             return
         if self.close_at:
             if now >= self.close_at:
@@ -513,6 +485,4 @@ class HTTP3Life(HTTP2Requests):
             self.close()
             return
         self.drain()
-        for stream in list(self.streams.values()):
-            one: Any = stream
-            one.shutdown()
+        self.shut_streams()

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.protocol.budgets import PIECE
-from hypercorn.protocol.http2_stream import HTTP2Stream
+from hypercorn.protocol.mux.budgets import PIECE
+from hypercorn.protocol.mux.states import CLOSED, NO_HEAD, OPEN, STARTED
+from hypercorn.protocol.mux.stream import MuxStream
 from hypercorn.protocol.ports import Stream
 from hypercorn.wire.http3 import F_DATA, F_HEADERS, varint
 
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
     from hypercorn.protocol.http3_life import HTTP3Life
 
 
-class HTTP3Stream(HTTP2Stream):
+class HTTP3Stream(MuxStream):
     """The state of one stream. Its `lines` are pairs of name and value."""
 
-    __slots__ = ()
+    __slots__ = ("has_date", "has_server")
+
+    has_date: bool
+    has_server: bool
 
     @property
     def life(self) -> HTTP3Life:
@@ -31,23 +35,23 @@ class HTTP3Stream(HTTP2Stream):
 
     # -- from the exchange
 
-    def start(self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool) -> int:
+    def set_fields(self, headers: Iterable[tuple[bytes, bytes]], omit_length: bool) -> int:
         pairs = self.life.pairs
-        self.lines = self.check(headers, status == 204)
+        self.lines = pairs.check(headers, omit_length)
         self.has_date = pairs.has_date
         self.has_server = pairs.has_server
-        return self.keep_head(status, pairs.content_length, trailers)
+        return pairs.content_length
 
     def check(self, headers: Iterable[tuple[bytes, bytes]], omit_length: bool) -> list[Any]:
         return self.life.pairs.check(headers, omit_length)
 
     def body(self, stream: Stream, data: bytes, end: bool) -> bool:
-        if self.over or self.local_done:
+        if self.state > OPEN:
             return True
         last = end and not self.with_trailers
         if self.bodyless:
             data = b""
-        head = b"" if self.head_sent else self.head()
+        head = b"" if self.progress != NO_HEAD else self.head()
         size = len(data)
         life = self.life
         if not size and not self.pending:
@@ -61,7 +65,7 @@ class HTTP3Stream(HTTP2Stream):
             and size <= PIECE
             and size <= self.send_window
             and size <= life.send_window
-            and not life.waiting
+            and not life.scheduler.waiting
             and not life.writing_paused
         ):
             life.send(self.id, head + data_head(size) + data, last)
@@ -76,7 +80,7 @@ class HTTP3Stream(HTTP2Stream):
 
     def head(self) -> bytes:
         """The final head as a frame."""
-        self.head_sent = True
+        self.progress = STARTED
         life = self.life
         lines: Any = self.lines
         return life.head_frame(
@@ -95,7 +99,7 @@ class HTTP3Stream(HTTP2Stream):
         self.response_sent()
 
     def interim(self, status: int, lines: list[Any]) -> None:
-        if not self.head_sent and not self.over:
+        if self.progress == NO_HEAD and self.state != CLOSED:
             self.life.send(self.id, self.life.head_frame(self.id, [(b":status", b"%d" % status), *lines]), False)
 
     def credit(self, size: int) -> None:

@@ -30,9 +30,10 @@ from aioquic.quic.packet_builder import QuicPacketBuilder
 
 from hypercorn.net.forwarding import Place
 from hypercorn.net.quic_tls import ServerConfiguration
-from hypercorn.protocol.budgets import Budget
 from hypercorn.protocol.http3 import HTTP3Connection
 from hypercorn.protocol.http3_life import QUICTransport
+from hypercorn.protocol.mux.budgets import Budget
+from hypercorn.protocol.mux.states import ENDED
 from hypercorn.protocol.ports import Connection, Context
 from hypercorn.protocol.quic_flights import FirstFlights
 from hypercorn.protocol.quic_server import ID_LENGTH, PROBES, ConnectionIds, ServerConnection
@@ -143,7 +144,7 @@ class Peer:
         try:
             self.connection.finish(H3_INTERNAL_ERROR, "")
         except Exception:
-            self.connection.lost = True
+            self.connection.state = ENDED
             self.ended()
         if not self.open:
             self.forget()

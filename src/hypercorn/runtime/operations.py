@@ -16,7 +16,7 @@ from hypercorn.net.address import url
 from hypercorn.net.sockets import Sockets
 from hypercorn.options.option import LARGEST
 from hypercorn.protocol.http1.connection import HTTP1Connection
-from hypercorn.protocol.http2 import HTTP2Connection
+from hypercorn.protocol.http2.connection import HTTP2Connection
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.protocol.websocket.connection import WebSocketConnection
 from hypercorn.runtime.management import Management

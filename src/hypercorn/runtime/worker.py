@@ -24,7 +24,7 @@ from hypercorn.net.sockets import Sockets, listen
 from hypercorn.net.tls import LiveContext
 from hypercorn.options import grace_of, limits_of
 from hypercorn.protocol.http1.connection import HTTP1Connection
-from hypercorn.protocol.http2 import HTTP2Connection
+from hypercorn.protocol.http2.connection import HTTP2Connection
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.runtime.deadlines import Deadlines

@@ -37,7 +37,7 @@ from hypercorn.protocol.http1.states import (
     WRITE_PROGRESS,
 )
 from hypercorn.protocol.http1.upgrade import check_upgrade, switch
-from hypercorn.protocol.http2_upgrade import PRIOR, go_on_as_http2, upgrade
+from hypercorn.protocol.http2.upgrade import PRIOR, go_on_as_http2, upgrade
 from hypercorn.protocol.pace import Pace, pace_of_body, pace_of_output
 from hypercorn.protocol.ports import Connection, Context, Stream, Transport
 from hypercorn.protocol.websocket.handshake import GOING_DOWN

@@ -1,6 +1,6 @@
 """A WebSocket on one stream of an HTTP/2 connection (RFC 8441): DATA frames as the pipe that `websocket` needs.
 
-    HTTP2Stream -> Tunnel: the stream's exchange -> WebSocketOnStream -> StreamTransport -> HTTP2Stream
+    MuxStream -> Tunnel: the stream's exchange -> WebSocketOnStream -> StreamTransport -> MuxStream
 
 What comes before the handshake is answered, or while the application does not read, waits here; the peer gets credit
 for it when it is taken, so the stream's window bounds it.
@@ -11,12 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 from hypercorn.errors import ProtocolError
-from hypercorn.protocol.http2_stream import HTTP2Stream
+from hypercorn.protocol.mux.states import CLOSED, ENDING, HALF_CLOSED_LOCAL, OPEN, TUNNEL
+from hypercorn.protocol.mux.stream import MuxStream
 from hypercorn.protocol.ports import Stream, Transport
 from hypercorn.protocol.websocket.connection import WebSocketConnection
 from hypercorn.protocol.websocket.handshake import GOING_DOWN, read_handshake
 from hypercorn.wire.http2_head import HTTP2Head
-from hypercorn.wire.http2_tables import CANCEL, NO_ERROR
 
 # What the handshake has over HTTP/1.1, where many applications look for it (engine.io among them).
 UPGRADE = ((b"upgrade", b"websocket"), (b"connection", b"Upgrade"))
@@ -27,7 +27,7 @@ class StreamTransport(Transport):
 
     __slots__ = ("below", "ended", "held", "outer", "reading", "stream", "tunnel")
 
-    def __init__(self, stream: HTTP2Stream, tunnel: Stream) -> None:
+    def __init__(self, stream: MuxStream, tunnel: Stream) -> None:
         below = stream.transport
         super().__init__(below.runtime)
         self.below: Transport = below
@@ -67,7 +67,7 @@ class StreamTransport(Transport):
 
     def send_bytes(self, data: bytes) -> None:
         stream = self.stream
-        if stream.over or stream.local_done or stream.end_queued:
+        if stream.state > OPEN or stream.progress == ENDING:
             return
         stream.body(self.tunnel, data, False)
         if stream.blocked and self.connection is not None:
@@ -82,7 +82,7 @@ class StreamTransport(Transport):
         data = b"".join(self.out)
         self.out.clear()
         self.out_size = 0
-        if not stream.over and not stream.local_done and not stream.end_queued:
+        if stream.state <= OPEN and stream.progress != ENDING:
             stream.body(self.tunnel, data, True)
 
     def close(self) -> None:
@@ -90,8 +90,9 @@ class StreamTransport(Transport):
 
     def abort(self) -> None:
         stream = self.stream
-        if not stream.over:
-            stream.mux.reset_stream(stream, NO_ERROR if stream.local_done else CANCEL)
+        if stream.state != CLOSED:
+            codes = stream.mux.codes
+            stream.mux.reset_stream(stream, codes.none if stream.state == HALF_CLOSED_LOCAL else codes.cancelled)
 
     def pause_reading(self) -> None:
         self.reading = False
@@ -127,15 +128,8 @@ class StreamTransport(Transport):
         if self.ended and self.reading and not self.held:
             self.connection = None
             connection.eof_received()
-            self.end_of_stream()
         if began:
             self.end_turn()
-
-    def end_of_stream(self) -> None:
-        """Both sides have ended."""
-        stream = self.stream
-        if stream.local_done and not stream.over:
-            stream.mux.stream_ended(stream)
 
 
 class WebSocketOnStream(WebSocketConnection):
@@ -159,7 +153,7 @@ class Tunnel(Stream):
 
     __slots__ = ("exchange", "pipe", "socket", "stream")
 
-    def __init__(self, stream: HTTP2Stream, exchange: Stream) -> None:
+    def __init__(self, stream: MuxStream, exchange: Stream) -> None:
         super().__init__(stream)
         self.stream = stream
         self.exchange: Stream = exchange
@@ -225,7 +219,7 @@ def open_tunnel(connection: Any, stream_id: int, head: HTTP2Head) -> Any:
     head.headers = [*head.headers, *UPGRADE]
     stream = connection.open_stream(stream_id, head)
     stream.deadline = 0.0
-    stream.connect = True
+    stream.request = TUNNEL
     stream.deadline = connection.context.runtime.now() + connection.context.limits.websocket_handshake_timeout
     connection.wait_until(stream.deadline)
     stream.stream = Tunnel(stream, connection.context.open_websocket(stream, head, handshake))

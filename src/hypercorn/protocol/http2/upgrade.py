@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode
 from binascii import Error
-from typing import TYPE_CHECKING
 
-from hypercorn.protocol.http2 import HTTP2Connection
+from hypercorn.protocol.http2.connection import HTTP2Connection
+from hypercorn.protocol.ports import Connection
 from hypercorn.wire.http1 import RequestParser
 from hypercorn.wire.http2 import FrameParser
 from hypercorn.wire.http2_events import SETTINGS
 from hypercorn.wire.http2_head import HTTP2Head
-
-if TYPE_CHECKING:
-    from hypercorn.protocol.http1.connection import HTTP1Connection
 
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
 # Fields of the connection that was HTTP/1.1: they are no part of a request over HTTP/2 (RFC 9113 section 8.2.2).
@@ -26,13 +23,13 @@ HOP_BY_HOP = frozenset((b"connection", b"upgrade", b"http2-settings", b"keep-ali
 PRIOR = b"PRI "  # how the preface begins, and no request does
 
 
-def go_on_as_http2(connection: HTTP1Connection, data: bytes) -> None:
+def go_on_as_http2(connection: Connection, data: bytes) -> None:
     """Puts HTTP/2 in the place of the connection. `data`: what the peer has sent."""
     transport = connection.transport
     transport.hand_over(HTTP2Connection(transport, connection.context), data)
 
 
-def upgrade(connection: HTTP1Connection, parser: RequestParser) -> bool:
+def upgrade(connection: Connection, parser: RequestParser) -> bool:
     """Follows `Upgrade: h2c`: the request is answered on stream 1. False where the request does not allow it, which
     is then served as HTTP/1.1: over TLS, from a proxy, with a body, or without settings that can be read."""
     if connection.transport.trusted:
