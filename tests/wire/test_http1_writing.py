@@ -136,6 +136,13 @@ def test_large_headers(twin: ModuleType) -> None:
     assert encoder.encode(fields) == expected
 
 
+def test_the_first_field_that_is_wrong_is_named(twin: ModuleType) -> None:
+    with pytest.raises(ValueError, match="Invalid content-length: b''"):
+        twin.FieldEncoder().encode([(b"content-length", b""), (b"", b"")])
+    with pytest.raises(ValueError, match="name of header 0"):
+        twin.FieldEncoder().encode([(b"", b""), (b"content-length", b"")])
+
+
 @SETTINGS
 @given(
     st.lists(

@@ -42,11 +42,12 @@ class FieldEncoder:
         pseudo headers, control characters in values, a malformed Content-Length, and two that differ.
         """
         # First, as code of the application may run here that calls this once more.
-        fields = [checked_field(item, index) for index, item in enumerate(headers)]
+        items = [tuple(item) if isinstance(item, (tuple, list)) else item for item in headers]
         self.content_length = -1
         self.close = self.has_date = self.has_server = False
         lines = []
-        for name, value in fields:
+        for index, item in enumerate(items):
+            name, value = checked_field(item, index)
             if self._written(name.lower(), value, omit_length):
                 lines.append(b"%b: %b\r\n" % (name, value))
         return b"".join(lines)
