@@ -22,7 +22,7 @@ import trio
 import hypercorn.asyncio.worker
 import hypercorn.protocol.http2.stream
 import hypercorn.protocol.http2.upgrade
-import hypercorn.protocol.quic
+import hypercorn.protocol.quic.endpoint
 import hypercorn.protocol.upgrade
 import hypercorn.runtime.worker
 from hypercorn import build
@@ -258,7 +258,7 @@ def install(patch: pytest.MonkeyPatch) -> None:
     )
     socket_class = failing_connection(hypercorn.protocol.upgrade.WebSocketConnection, "websocket", *WEBSOCKET)
     patch.setattr(hypercorn.protocol.upgrade, "WebSocketConnection", socket_class)
-    quic = hypercorn.protocol.quic
+    quic = hypercorn.protocol.quic.endpoint
     patch.setattr(quic, "HTTP3Connection", failing(quic.HTTP3Connection, "http3", *LIFE[2:5], *HTTP3))
     patch.setattr(quic, "ServerConnection", failing_quic(quic.ServerConnection))
     transport = hypercorn.asyncio.worker.AsyncioTransport

@@ -16,7 +16,7 @@ from tests.http3 import Client, Server, certificate, request
 from tests.live import body_of, echo, hello, respond
 
 from hypercorn.net.forwarding import Place, pack, unpack
-from hypercorn.protocol.quic_server import ID_LENGTH, ConnectionIds
+from hypercorn.protocol.quic.connection import ID_LENGTH, ConnectionIds
 from hypercorn.runtime.udp import Inbox
 
 ADDRESS = ("10.9.9.9", 999)

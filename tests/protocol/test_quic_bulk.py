@@ -10,8 +10,8 @@ from aioquic.tls import Epoch
 from tests.http3 import Client, Server, request
 from tests.live import echo, hello
 
-import hypercorn.protocol.quic_server as quic_server
-from hypercorn.protocol.quic_bulk import KNOWN
+import hypercorn.protocol.quic.connection as quic_server
+from hypercorn.protocol.quic.bulk import KNOWN
 from hypercorn.wire.http3 import varint
 
 grown_up = pytest.mark.skipif(not KNOWN, reason="this aioquic writes every packet itself")

@@ -23,8 +23,9 @@ from aioquic.quic.stream import QuicStreamReceiver
 from tests.http3 import Client, Server, Stranger, request
 from tests.live import echo, hello
 
-from hypercorn.protocol.quic import UNFINISHED
-from hypercorn.protocol.quic_receive import (
+from hypercorn.protocol.quic.connection import ServerConnection
+from hypercorn.protocol.quic.endpoint import UNFINISHED
+from hypercorn.protocol.quic.receive import (
     ACKS,
     GAPS,
     HEADLESS,
@@ -35,7 +36,6 @@ from hypercorn.protocol.quic_receive import (
     Receiver,
     Unacknowledged,
 )
-from hypercorn.protocol.quic_server import ServerConnection
 from hypercorn.runtime.udp import UDPPort
 from hypercorn.wire.http3 import varint
 

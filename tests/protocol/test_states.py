@@ -12,7 +12,7 @@ import pytest
 from hypercorn.protocol import states
 from hypercorn.protocol.http2.connection import HTTP2Connection
 from hypercorn.protocol.http2.stream import HTTP2Stream
-from hypercorn.protocol.http3_stream import HTTP3Stream
+from hypercorn.protocol.http3.stream import HTTP3Stream
 from hypercorn.protocol.mux.states import (
     CLOSED,
     CONNECTION,

@@ -13,15 +13,15 @@ import pylsqpack
 from aioquic.quic import events
 
 from hypercorn.net.quic_tls import tls_extension
-from hypercorn.protocol.http3_control import HTTP3Control
-from hypercorn.protocol.http3_life import Endpoint, QUICTransport
-from hypercorn.protocol.http3_stream import HTTP3Stream
+from hypercorn.protocol.http3.control import HTTP3Control
+from hypercorn.protocol.http3.life import Endpoint, QUICTransport
+from hypercorn.protocol.http3.stream import HTTP3Stream
 from hypercorn.protocol.mux.budgets import GLITCHES, RESETS
 from hypercorn.protocol.mux.states import ENDED, LEAVING, NO_HEAD, OPEN, TUNNEL
 from hypercorn.protocol.mux.tunnel import open_tunnel
 from hypercorn.protocol.ports import Context
-from hypercorn.protocol.quic_receive import Arrived
-from hypercorn.protocol.quic_server import ServerConnection
+from hypercorn.protocol.quic.connection import ServerConnection
+from hypercorn.protocol.quic.receive import Arrived
 from hypercorn.wire import http3 as wire
 from hypercorn.wire.hpack import Field
 from hypercorn.wire.http2_head import HTTP2Head, judge_request, judge_trailers

@@ -31,8 +31,8 @@ from aioquic.quic.stream import QuicStream
 
 from hypercorn.net.quic_tls import ServerConfiguration
 from hypercorn.protocol.ports import Context
-from hypercorn.protocol.quic_bulk import bulk
-from hypercorn.protocol.quic_receive import Receiver, ReceivingConnection
+from hypercorn.protocol.quic.bulk import bulk
+from hypercorn.protocol.quic.receive import Receiver, ReceivingConnection
 
 ID_LENGTH = 10  # octets of a connection id: two for the worker, eight of chance
 UNI_STREAMS = 8  # unidirectional streams of the peer: control, two of QPACK, and some that are of no use

@@ -10,14 +10,14 @@ from typing import Any, Protocol
 
 import pylsqpack
 
-from hypercorn.protocol.http3_stream import headers_frame
+from hypercorn.protocol.http3.stream import headers_frame
 from hypercorn.protocol.mux.budgets import DRAIN_WAIT, UPDATES, USEFUL
 from hypercorn.protocol.mux.connection import ErrorCodes, Multiplexer
 from hypercorn.protocol.mux.states import CLOSED, CONNECTION, DRAINING, ENDED, HALF_CLOSED_LOCAL, LEAVING, OPEN, SERVING
 from hypercorn.protocol.mux.stream import pump
 from hypercorn.protocol.pace import Pace, pace_of_unread
 from hypercorn.protocol.ports import Connection, Context, Transport
-from hypercorn.protocol.quic_server import ServerConnection
+from hypercorn.protocol.quic.connection import ServerConnection
 from hypercorn.protocol.runtime import Runtime
 from hypercorn.wire.http3 import (
     F_GOAWAY,

@@ -30,13 +30,13 @@ from aioquic.quic.packet_builder import QuicPacketBuilder
 
 from hypercorn.net.forwarding import Place
 from hypercorn.net.quic_tls import ServerConfiguration
-from hypercorn.protocol.http3 import HTTP3Connection
-from hypercorn.protocol.http3_life import QUICTransport
+from hypercorn.protocol.http3.connection import HTTP3Connection
+from hypercorn.protocol.http3.life import QUICTransport
 from hypercorn.protocol.mux.budgets import Budget
 from hypercorn.protocol.mux.states import ENDED
 from hypercorn.protocol.ports import Connection, Context
-from hypercorn.protocol.quic_flights import FirstFlights
-from hypercorn.protocol.quic_server import ID_LENGTH, PROBES, ConnectionIds, ServerConnection
+from hypercorn.protocol.quic.connection import ID_LENGTH, PROBES, ConnectionIds, ServerConnection
+from hypercorn.protocol.quic.flights import FirstFlights
 from hypercorn.wire.http3 import H3_INTERNAL_ERROR, FieldPairs
 
 LONG = 0x80  # the header form bit

@@ -15,7 +15,7 @@ from hypercorn.protocol.ports import Stream
 from hypercorn.wire.http3 import F_DATA, F_HEADERS, varint
 
 if TYPE_CHECKING:
-    from hypercorn.protocol.http3_life import HTTP3Life
+    from hypercorn.protocol.http3.life import HTTP3Life
 
 
 class HTTP3Stream(MuxStream):

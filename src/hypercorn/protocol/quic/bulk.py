@@ -16,7 +16,7 @@ from aioquic.quic.packet_builder import QuicSentPacket
 from hypercorn.wire.http3 import varint
 
 if TYPE_CHECKING:
-    from hypercorn.protocol.quic_server import ServerConnection
+    from hypercorn.protocol.quic.connection import ServerConnection
 
 STREAM, WITH_FIN, WITH_LENGTH, WITH_OFFSET = 0x08, 0x01, 0x02, 0x04  # types of frames (RFC 9000 section 19.8)
 FIXED, SPIN, PHASE, TWO_OCTETS = 0x40, 5, 2, 0x01  # the first octet of a packet, with a number of two octets
