@@ -14,7 +14,6 @@ from aioquic.quic import events
 
 from hypercorn.net.quic_tls import tls_extension
 from hypercorn.protocol.http3.control import HTTP3Control
-from hypercorn.protocol.http3.life import Endpoint, QUICTransport
 from hypercorn.protocol.http3.stream import HTTP3Stream
 from hypercorn.protocol.mux.budgets import GLITCHES, RESETS
 from hypercorn.protocol.mux.states import ENDED, LEAVING, NO_HEAD, OPEN, TUNNEL
@@ -22,6 +21,7 @@ from hypercorn.protocol.mux.tunnel import open_tunnel
 from hypercorn.protocol.ports import Context
 from hypercorn.protocol.quic.connection import ServerConnection
 from hypercorn.protocol.quic.receive import Arrived
+from hypercorn.protocol.quic.transport import Endpoint, QUICTransport
 from hypercorn.wire import http3 as wire
 from hypercorn.wire.hpack import Field
 from hypercorn.wire.http2_head import HTTP2Head, judge_request, judge_trailers

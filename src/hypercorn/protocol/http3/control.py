@@ -9,11 +9,12 @@ from typing import Any
 
 import pylsqpack
 
-from hypercorn.protocol.http3.life import Endpoint, HTTP3Life, QUICTransport
+from hypercorn.protocol.http3.life import HTTP3Life
 from hypercorn.protocol.mux.budgets import DRAIN_WAIT, GLITCHES
 from hypercorn.protocol.mux.states import ENDED
 from hypercorn.protocol.ports import Context
 from hypercorn.protocol.quic.connection import UNI_WINDOW, ServerConnection
+from hypercorn.protocol.quic.transport import Endpoint, QUICTransport
 from hypercorn.wire import http3 as wire
 from hypercorn.wire.http3 import (
     H3_CLOSED_CRITICAL_STREAM,

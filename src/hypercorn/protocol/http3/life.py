@@ -6,7 +6,7 @@ what waits for a peer that does not read stays with the streams, behind which th
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import pylsqpack
 
@@ -16,9 +16,9 @@ from hypercorn.protocol.mux.connection import ErrorCodes, Multiplexer
 from hypercorn.protocol.mux.states import CLOSED, CONNECTION, DRAINING, ENDED, HALF_CLOSED_LOCAL, LEAVING, OPEN, SERVING
 from hypercorn.protocol.mux.stream import pump
 from hypercorn.protocol.pace import Pace, pace_of_unread
-from hypercorn.protocol.ports import Connection, Context, Transport
+from hypercorn.protocol.ports import Connection, Context
 from hypercorn.protocol.quic.connection import ServerConnection
-from hypercorn.protocol.runtime import Runtime
+from hypercorn.protocol.quic.transport import Endpoint, QUICTransport
 from hypercorn.wire.http3 import (
     F_GOAWAY,
     H3_EXCESSIVE_LOAD,
@@ -31,7 +31,6 @@ from hypercorn.wire.http3 import (
     S_CONTROL,
     S_DECODER,
     S_ENCODER,
-    FieldPairs,
     frame,
     varint,
 )
@@ -47,72 +46,6 @@ CODES = ErrorCodes(
     cancelled=H3_REQUEST_CANCELLED,
     excessive=H3_EXCESSIVE_LOAD,
 )
-
-
-class Endpoint(Protocol):
-    """What a connection tells whoever moves its datagrams."""
-
-    pairs: FieldPairs  # the response fields that the worker's connections have checked
-
-    def transmit(self, now: float) -> None:
-        """Sends what QUIC has to send, and sets its timer."""
-
-    def established(self) -> bool:
-        """The handshake is complete. False where there are too many connections."""
-
-    def moved(self) -> None:
-        """The peer has another address."""
-
-    def retired(self, connection_id: bytes) -> None:
-        """The peer does not use an id any more."""
-
-    def ended(self) -> None:
-        """The connection is over for its streams; its last datagrams may still be repeated."""
-
-    def broken(self, error: Exception) -> None:
-        """A fault of the server ends the connection."""
-
-
-class QUICTransport(Transport):
-    """A QUIC connection, as scopes and streams see it. Nothing is written to it: streams write to QUIC."""
-
-    __slots__ = ("quic",)
-
-    def __init__(self, runtime: Runtime, quic: ServerConnection, client: Any, server: Any) -> None:
-        super().__init__(runtime)
-        self.quic = quic
-        self.client = client
-        self.server = server
-        self.scheme = "https"
-
-    def send_bytes(self, data: bytes) -> None:
-        raise NotImplementedError
-
-    def unsent(self) -> int:
-        return 0
-
-    def close(self) -> None:
-        """Nothing: the connection closes itself."""
-
-    def abort(self) -> None:
-        """Nothing: the connection closes itself."""
-
-    def broken(self, error: Exception) -> None:
-        connection: Any = self.connection
-        if connection is not None:
-            connection.deadline = 0.0
-            connection.endpoint.broken(error)
-
-    def get_extra_info(self, name: str) -> Any:
-        if name == "peername":
-            return self.client
-        if name == "sockname":
-            return self.server
-        if name == "alpn":
-            return "h3"
-        if name == "quic":
-            return self.quic
-        return None
 
 
 class HTTP3Life(Multiplexer):
