@@ -16,6 +16,7 @@ from tests.http3 import Client, Server, certificate, request
 from tests.live import body_of, echo, hello, respond
 
 from hypercorn.net.forwarding import Place, pack, unpack
+from hypercorn.protocol.http3.states import HANDSHAKE
 from hypercorn.protocol.quic.ids import ID_LENGTH, ConnectionIds
 from hypercorn.runtime.udp import Inbox
 
@@ -297,7 +298,7 @@ def test_nothing_is_served_before_the_handshake() -> None:
     bodies: list[bytes] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        assert server.connection.established
+        assert server.connection.state != HANDSHAKE
         bodies.append(await body_of(receive))
         await respond(send)
 

@@ -1,21 +1,32 @@
-"""One request stream of an HTTP/3 connection (RFC 9114 section 4): to the exchange on it, it is the connection.
+"""One request stream of an HTTP/3 connection (RFC 9114 section 4): what comes in, and how the response is written.
 
-It waits, gives way and ends as a stream of HTTP/2 does; what it writes goes to QUIC, which has windows of its own.
+A response waits, takes turns and ends as one of HTTP/2 does (`mux.stream`); its octets go to QUIC, which has windows of
+its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hypercorn.protocol.http3.states import HEAD
 from hypercorn.protocol.mux.budgets import PIECE
 from hypercorn.protocol.mux.states import CLOSED, NO_HEAD, OPEN, STARTED
 from hypercorn.protocol.mux.stream import MuxStream
 from hypercorn.protocol.ports import Stream
-from hypercorn.wire.http3 import F_DATA, F_HEADERS, varint
+from hypercorn.wire.http3 import F_DATA, ON_REQUESTS, FrameReader, varint
 
-if TYPE_CHECKING:
-    from hypercorn.protocol.http3.life import HTTP3Life
+
+class RequestReader:
+    """What a client sends on a request stream. `states` has its states."""
+
+    __slots__ = ("frames", "overhead", "since", "state")
+
+    def __init__(self, limit: int, since: float) -> None:
+        self.frames = FrameReader(ON_REQUESTS, limit)
+        self.since = since  # when the stream began
+        self.state = HEAD
+        self.overhead = 0  # octets for which the peer has got no credit, as no application takes them
 
 
 class HTTP3Stream(MuxStream):
@@ -23,40 +34,24 @@ class HTTP3Stream(MuxStream):
 
     __slots__ = ("has_date", "has_server")
 
-    has_date: bool
+    mux: Any  # an HTTP3Connection
+    has_date: bool  # the application gave these fields itself
     has_server: bool
 
-    @property
-    def life(self) -> HTTP3Life:
-        """The connection."""
-        mux: Any = self.mux
-        life: HTTP3Life = mux
-        return life
-
     # -- from the exchange
-
-    def set_fields(self, headers: Iterable[tuple[bytes, bytes]], omit_length: bool) -> int:
-        pairs = self.life.pairs
-        self.lines = pairs.check(headers, omit_length)
-        self.has_date = pairs.has_date
-        self.has_server = pairs.has_server
-        return pairs.content_length
-
-    def check(self, headers: Iterable[tuple[bytes, bytes]], omit_length: bool) -> list[Any]:
-        return self.life.pairs.check(headers, omit_length)
 
     def body(self, stream: Stream, data: bytes, end: bool) -> bool:
         if self.state > OPEN:
             return True
+        mux = self.mux
         last = end and not self.with_trailers
         if self.bodyless:
             data = b""
-        head = b"" if self.progress != NO_HEAD else self.head()
+        head = self.head() if self.progress == NO_HEAD else b""
         size = len(data)
-        life = self.life
         if not size and not self.pending:
             if head or last:
-                life.send(self.id, head, last)
+                mux.send(self.id, head, last)
             if last:
                 self.response_sent()
             return True
@@ -64,53 +59,59 @@ class HTTP3Stream(MuxStream):
             not self.pending
             and size <= PIECE
             and size <= self.send_window
-            and size <= life.send_window
-            and not life.scheduler.waiting
-            and not life.writing_paused
+            and size <= mux.send_window
+            and not mux.scheduler.waiting
+            and not mux.writing_paused
         ):
-            life.send(self.id, head + data_head(size) + data, last)
+            mux.send(self.id, head + data_head(size) + data, last)
             self.send_window -= size
-            life.send_window -= size
+            mux.send_window -= size
             if last:
                 self.response_sent()
             return True
         if head:
-            life.send(self.id, head, False)
+            mux.send(self.id, head, False)
         return self.hold(stream, data, size, last)
+
+    # -- the frames
+
+    def set_fields(self, headers: Iterable[tuple[bytes, bytes]], omit_length: bool) -> int:
+        pairs = self.mux.pairs
+        self.lines = pairs.check(headers, omit_length)
+        self.has_date = pairs.has_date
+        self.has_server = pairs.has_server
+        return int(pairs.content_length)
+
+    def check(self, headers: Iterable[tuple[bytes, bytes]], omit_length: bool) -> list[Any]:
+        lines: list[Any] = self.mux.pairs.check(headers, omit_length)
+        return lines
 
     def head(self) -> bytes:
         """The final head as a frame."""
         self.progress = STARTED
-        life = self.life
-        lines: Any = self.lines
-        return life.head_frame(
-            self.id, [(b":status", b"%d" % self.status), *lines, *life.server_pairs(self.has_date, self.has_server)]
-        )
+        more = self.mux.server_pairs(self.has_date, self.has_server)
+        frame: bytes = self.mux.head_frame(self.id, [(b":status", b"%d" % self.status), *self.lines, *more])
+        return frame
 
     def send_head(self, end: bool) -> None:
-        self.life.send(self.id, self.head(), end)
+        self.mux.send(self.id, self.head(), end)
 
     def write_piece(self, data: bytes, end: bool) -> None:
-        self.life.send(self.id, data_head(len(data)) + data, end)
+        self.mux.send(self.id, data_head(len(data)) + data, end)
 
     def finish_queue(self) -> None:
-        lines: Any = self.trailer_lines
-        self.life.send(self.id, self.life.head_frame(self.id, lines) if lines else b"", True)
+        lines = self.trailer_lines
+        self.mux.send(self.id, self.mux.head_frame(self.id, lines) if lines else b"", True)
         self.response_sent()
 
     def interim(self, status: int, lines: list[Any]) -> None:
         if self.progress == NO_HEAD and self.state != CLOSED:
-            self.life.send(self.id, self.life.head_frame(self.id, [(b":status", b"%d" % status), *lines]), False)
+            self.mux.send(self.id, self.mux.head_frame(self.id, [(b":status", b"%d" % status), *lines]), False)
 
     def credit(self, size: int) -> None:
-        self.life.credit(self.id, size)
+        self.mux.credit(self.id, size)
 
 
 def data_head(size: int) -> bytes:
     """What is ahead of the octets of a DATA frame."""
     return bytes((F_DATA,)) + varint(size)
-
-
-def headers_frame(block: bytes) -> bytes:
-    """HEADERS with an encoded field section."""
-    return bytes((F_HEADERS,)) + varint(len(block)) + block

@@ -160,6 +160,14 @@ class ServerConnection(QuicConnection):
         stream = self._streams.get(stream_id)
         return stream is None or stream.receiver.is_finished
 
+    def written(self, stream_id: int) -> bool:
+        """True where the server has written all of a stream, or reset it."""
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            return True
+        sender = stream.sender
+        return sender._buffer_fin is not None or sender._reset_error_code is not None
+
     def exhausted(self, stream_id: int) -> bool:
         """True where the peer may not send any more on a stream, or has nothing left to send, and has the response."""
         stream = self._streams.get(stream_id)

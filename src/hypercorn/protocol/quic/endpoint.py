@@ -46,7 +46,6 @@ from hypercorn.net.forwarding import Place
 from hypercorn.net.quic_tls import ServerConfiguration
 from hypercorn.protocol.http3.connection import HTTP3Connection
 from hypercorn.protocol.mux.budgets import Budget
-from hypercorn.protocol.mux.states import ENDED
 from hypercorn.protocol.ports import Connection, Context
 from hypercorn.protocol.quic.connection import ServerConnection
 from hypercorn.protocol.quic.flights import FirstFlights
@@ -130,15 +129,18 @@ class Peer:
         self.endpoint.table[connection_id] = self
 
     def retired(self, connection_id: bytes) -> None:
+        """The peer does not use an id any more."""
         self.ids.discard(connection_id)
         self.endpoint.table.pop(connection_id, None)
 
     def established(self) -> bool:
+        """The handshake is complete. False where there are too many connections."""
         self.state = PEER.change(self.state, CONNECTED)
         self.endpoint.half_open.discard(self)
         return self.endpoint.established(self.connection)
 
     def moved(self) -> None:
+        """The peer has another address."""
         self.endpoint.moved(self.connection)
 
     def receive(self, data: bytes, address: Any, port: DatagramPort, now: float) -> None:
@@ -178,12 +180,12 @@ class Peer:
         try:
             self.connection.finish(H3_INTERNAL_ERROR, "")
         except Exception:
-            self.connection.state = ENDED
-            self.ended()
+            self.connection.gone()
         if not self.open:
             self.forget()
 
     def transmit(self, now: float) -> None:
+        """Sends what QUIC has to send, and sets its timer."""
         if self.port.blocked and not self.quic.closing:  # CONNECTION_CLOSE waits with the port, as nobody asks again
             self.endpoint.blocked[self] = None
             return
@@ -220,6 +222,7 @@ class Peer:
         self.turn(now)
 
     def ended(self) -> None:
+        """The connection is over for its streams; its last datagrams may still be repeated."""
         if self.open:
             self.state = PEER.change(self.state, CLOSING if self.close_datagrams else DRAINING)
             self.endpoint.ended(self)

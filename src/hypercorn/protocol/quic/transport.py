@@ -1,37 +1,12 @@
-"""A QUIC connection as scopes and streams see it, and what the connection on it tells whoever moves its datagrams."""
+"""A QUIC connection as scopes and streams see it."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from hypercorn.protocol.ports import Transport
 from hypercorn.protocol.quic.connection import ServerConnection
 from hypercorn.protocol.runtime import Runtime
-from hypercorn.wire.http3 import FieldPairs
-
-
-class Endpoint(Protocol):
-    """What a connection tells whoever moves its datagrams."""
-
-    pairs: FieldPairs  # the response fields that the worker's connections have checked
-
-    def transmit(self, now: float) -> None:
-        """Sends what QUIC has to send, and sets its timer."""
-
-    def established(self) -> bool:
-        """The handshake is complete. False where there are too many connections."""
-
-    def moved(self) -> None:
-        """The peer has another address."""
-
-    def retired(self, connection_id: bytes) -> None:
-        """The peer does not use an id any more."""
-
-    def ended(self) -> None:
-        """The connection is over for its streams; its last datagrams may still be repeated."""
-
-    def broken(self, error: Exception) -> None:
-        """A fault of the server ends the connection."""
 
 
 class QUICTransport(Transport):
