@@ -31,7 +31,7 @@ from hypercorn.config import Config
 from hypercorn.net.forwarding import Place
 from hypercorn.net.quic_tls import ServerConfiguration
 from hypercorn.protocol.ports import Connection
-from hypercorn.protocol.quic import DatagramPort, QUICEndpoint
+from hypercorn.protocol.quic.endpoint import DatagramPort, QUICEndpoint
 from hypercorn.runtime.deadlines import Deadlines
 from hypercorn.runtime.memory import MemoryRuntime
 

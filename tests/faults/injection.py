@@ -23,7 +23,7 @@ import hypercorn.asyncio.worker
 import hypercorn.protocol.http1.upgrade
 import hypercorn.protocol.http2.stream
 import hypercorn.protocol.http2.upgrade
-import hypercorn.protocol.quic
+import hypercorn.protocol.quic.endpoint
 import hypercorn.runtime.worker
 from hypercorn import build
 
@@ -258,7 +258,7 @@ def install(patch: pytest.MonkeyPatch) -> None:
     )
     socket_class = failing_connection(hypercorn.protocol.http1.upgrade.WebSocketConnection, "websocket", *WEBSOCKET)
     patch.setattr(hypercorn.protocol.http1.upgrade, "WebSocketConnection", socket_class)
-    quic = hypercorn.protocol.quic
+    quic = hypercorn.protocol.quic.endpoint
     patch.setattr(quic, "HTTP3Connection", failing(quic.HTTP3Connection, "http3", *LIFE[2:5], *HTTP3))
     patch.setattr(quic, "ServerConnection", failing_quic(quic.ServerConnection))
     transport = hypercorn.asyncio.worker.AsyncioTransport

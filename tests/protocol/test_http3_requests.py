@@ -383,9 +383,11 @@ def test_streams_that_have_to_stay(kind: int, how: str) -> None:
     server = Server(hello)
     client = server.client()
     if how == "stop":
-        stream = {0: server.connection.control_id, 2: server.connection.encoder_id, 3: server.connection.decoder_id}[
-            kind
-        ]
+        stream = {
+            0: server.connection.control.control_id,
+            2: server.connection.control.encoder_id,
+            3: server.connection.control.decoder_id,
+        }[kind]
         client.quic.stop_stream(stream, 0x100)
     else:
         http = client.http

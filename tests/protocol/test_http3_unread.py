@@ -42,7 +42,7 @@ def test_a_client_sends_all_and_sees_the_status(size: int, told: bool) -> None:
     assert client.answer(stream).over
     assert client.answer(stream).reset is None
     assert stopped(client, stream) is None
-    assert not server.connection.rests
+    assert not server.connection.streams
     assert client.ask().status == 413
     assert not server.log.errors
 

@@ -16,7 +16,8 @@ from tests.http3 import Client, Server, certificate, request
 from tests.live import body_of, echo, hello, respond
 
 from hypercorn.net.forwarding import Place, pack, unpack
-from hypercorn.protocol.quic_server import ID_LENGTH, ConnectionIds
+from hypercorn.protocol.http3.states import HANDSHAKE
+from hypercorn.protocol.quic.ids import ID_LENGTH, ConnectionIds
 from hypercorn.runtime.udp import Inbox
 
 ADDRESS = ("10.9.9.9", 999)
@@ -263,7 +264,7 @@ def test_a_client_that_takes_short_datagrams_gets_them() -> None:
     client = server.client(parameters=b"\x03\x02" + (limit | 0x4000).to_bytes(2, "big"))
     assert client.ask().body == b"hello"
     assert max(client.sizes) <= limit
-    assert server.connection.quic.peer_limit == limit
+    assert server.connection.quic.mtu.peer_limit == limit
 
 
 def ticket() -> Any:
@@ -297,7 +298,7 @@ def test_nothing_is_served_before_the_handshake() -> None:
     bodies: list[bytes] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        assert server.connection.established
+        assert server.connection.state != HANDSHAKE
         bodies.append(await body_of(receive))
         await respond(send)
 

@@ -10,8 +10,8 @@ from aioquic.tls import Epoch
 from tests.http3 import Client, Server, request
 from tests.live import echo, hello
 
-import hypercorn.protocol.quic_server as quic_server
-from hypercorn.protocol.quic_bulk import KNOWN
+import hypercorn.protocol.quic.connection as quic_server
+from hypercorn.protocol.quic.bulk import KNOWN
 from hypercorn.wire.http3 import varint
 
 grown_up = pytest.mark.skipif(not KNOWN, reason="this aioquic writes every packet itself")
@@ -53,7 +53,7 @@ def test_what_arrives_is_what_was_sent(monkeypatch: pytest.MonkeyPatch, aioquic_
     for size in (10, 3000, 100_001, 300_000):
         assert client.ask(request(b"/%d" % size)).body == body(size)
     sent = server.connection.quic._packet_number
-    assert server.connection.quic.streamed > sent / 2 or aioquic_alone or not KNOWN
+    assert server.connection.quic.mtu.streamed > sent / 2 or aioquic_alone or not KNOWN
     check_books(server)
 
 
@@ -87,7 +87,7 @@ def test_streams_take_turns() -> None:
     assert min(len(client.answer(stream).body) for stream in streams) > 120_000
     server.settle(5)
     assert all(client.answer(stream).body == body(200_000) for stream in streams)
-    assert server.connection.quic.streamed > 100 or not KNOWN
+    assert server.connection.quic.mtu.streamed > 100 or not KNOWN
     check_books(server)
 
 
@@ -239,7 +239,7 @@ def test_h3_12_a_congestion_window_below_a_datagram_stops_nothing() -> None:
     client.ask(request(b"/400000"))
     quic = server.connection.quic
     quic._loss._cc.congestion_window = 3000
-    quic.set_datagram_size(8952)
+    quic.mtu.resize(quic, 8952)
     assert quic._loss.congestion_window == 2 * 8952
     quic._loss._cc.congestion_window = 3000  # as an algorithm may have it that does not know of longer datagrams
     stream = client.send(request(b"/400000"))

@@ -23,19 +23,9 @@ from aioquic.quic.stream import QuicStreamReceiver
 from tests.http3 import Client, Server, Stranger, request
 from tests.live import echo, hello
 
-from hypercorn.protocol.quic import UNFINISHED
-from hypercorn.protocol.quic_receive import (
-    ACKS,
-    GAPS,
-    HEADLESS,
-    PACKETS,
-    TABLE,
-    Frames,
-    Octets,
-    Receiver,
-    Unacknowledged,
-)
-from hypercorn.protocol.quic_server import ServerConnection
+from hypercorn.protocol.quic.connection import ACKS, FRAME_HANDLERS, HEADLESS, ServerConnection
+from hypercorn.protocol.quic.endpoint import UNFINISHED
+from hypercorn.protocol.quic.receive import GAPS, PACKETS, Frames, Octets, Receiver, Unacknowledged
 from hypercorn.runtime.udp import UDPPort
 from hypercorn.wire.http3 import varint
 
@@ -57,7 +47,7 @@ def test_the_places_in_aioquic() -> None:
     client = server.client()
     client.ask()
     quic = server.connection.quic
-    assert type(getattr(quic, TABLE)) is Frames
+    assert type(getattr(quic, FRAME_HANDLERS)) is Frames
     assert all(type(stream.receiver) is Receiver for number, stream in quic._streams.items() if number & 3 in (0, 2))
     for name in ("_payload_received", "_handle_stream_frame", "_handle_crypto_frame", "_get_or_create_stream"):
         assert callable(getattr(QuicConnection, name)), name

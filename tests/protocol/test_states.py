@@ -12,7 +12,8 @@ import pytest
 from hypercorn.protocol import states
 from hypercorn.protocol.http2.connection import HTTP2Connection
 from hypercorn.protocol.http2.stream import HTTP2Stream
-from hypercorn.protocol.http3_stream import HTTP3Stream
+from hypercorn.protocol.http3.connection import HTTP3Connection
+from hypercorn.protocol.http3.stream import HTTP3Stream
 from hypercorn.protocol.mux.states import (
     CLOSED,
     CONNECTION,
@@ -61,7 +62,7 @@ def test_production_logs_an_impossible_transition_once(
     assert [record.getMessage() for record in caplog.records] == ["A door cannot go from OPEN to SHUT"]
 
 
-@pytest.mark.parametrize("kind", [HTTP2Connection, HTTP2Stream, HTTP3Stream])
+@pytest.mark.parametrize("kind", [HTTP2Connection, HTTP2Stream, HTTP3Connection, HTTP3Stream])
 def test_inheritance_splits_no_class_over_files(kind: type) -> None:
     assert [base.__name__ for base in kind.__mro__[2:]] == ["Connection", "object"]
 

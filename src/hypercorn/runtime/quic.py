@@ -32,7 +32,7 @@ class QUICServer:
         self.sockets = sockets
         self.place = new_place(worker)
         configuration = create_quic_configuration(self.config, self.worker.limits)
-        from hypercorn.protocol.quic import QUICEndpoint
+        from hypercorn.protocol.quic.endpoint import QUICEndpoint
 
         self.endpoint = QUICEndpoint(
             worker.context,

@@ -16,7 +16,7 @@ from typing import Any
 
 from hypercorn.net.address import server_address
 from hypercorn.net.forwarding import LARGEST, Place
-from hypercorn.protocol.quic import DatagramPort, QUICEndpoint
+from hypercorn.protocol.quic.endpoint import DatagramPort, QUICEndpoint
 
 BATCH = 64  # datagrams read before the loop gets its turn
 SLICE = 0.002  # seconds after which no other datagram is read before it

@@ -105,26 +105,20 @@ class FrameReader:
         "_left",
         "_skip",
         "allowed",
-        "blocked",
         "code",
         "ended",
         "limit",
-        "overhead",
         "payload",
         "reason",
-        "since",
     )
 
-    def __init__(self, allowed: frozenset[int], limit: int, since: float = 0.0) -> None:
+    def __init__(self, allowed: frozenset[int], limit: int) -> None:
         self.allowed = allowed
         self.limit = limit
-        self.since = since  # when the stream began
         self.payload = b""
         self.code = 0
         self.reason = ""
         self.ended = False  # nothing follows what was fed
-        self.blocked = False  # its field section waits for the encoder's stream
-        self.overhead = 0  # octets for which the peer has got no credit, as no application takes them
         self._buffer: bytes | bytearray = b""
         self._at = 0
         self._left = 0  # octets of the DATA frame, or the one that is skipped

@@ -4,6 +4,20 @@
                                      Peer -> port.send
 
 Nothing here opens a socket or knows the time of itself, and no datagram, however malformed, raises out of `received`.
+
+A `Peer` has the states that the server has to tell apart, which are fewer than QUIC's own:
+
+    HANDSHAKE -> CONNECTED -> CLOSING  -> DISCARDED
+        |            |------> DRAINING ------^
+        |-------------------> CLOSING, DRAINING
+
+A peer is in HANDSHAKE until TLS has proven that somebody is at its address. Until then it counts against
+`quic_retry_threshold`, and against no limit of clients, as anybody can fake its datagrams (RFC 9000 section 8.1).
+CONNECTED carries HTTP/3. The two ways out are those of section 10. In CLOSING (10.2.1) the server has ended the
+connection: whatever still arrives is answered by the same CONNECTION_CLOSE, more and more rarely. In DRAINING (10.2.2)
+the peer has ended it, has fallen silent (10.1) or was reset (10.3), and nothing may be sent at all: two endpoints that
+answered each other's ends would never stop. Both keep the connection ids for a while, so that late packets meet the
+connection and not a stateless reset. DISCARDED keeps nothing.
 """
 
 from __future__ import annotations
@@ -30,13 +44,14 @@ from aioquic.quic.packet_builder import QuicPacketBuilder
 
 from hypercorn.net.forwarding import Place
 from hypercorn.net.quic_tls import ServerConfiguration
-from hypercorn.protocol.http3 import HTTP3Connection
-from hypercorn.protocol.http3_life import QUICTransport
+from hypercorn.protocol.http3.connection import HTTP3Connection
 from hypercorn.protocol.mux.budgets import Budget
-from hypercorn.protocol.mux.states import ENDED
 from hypercorn.protocol.ports import Connection, Context
-from hypercorn.protocol.quic_flights import FirstFlights
-from hypercorn.protocol.quic_server import ID_LENGTH, PROBES, ConnectionIds, ServerConnection
+from hypercorn.protocol.quic.connection import ServerConnection
+from hypercorn.protocol.quic.flights import FirstFlights
+from hypercorn.protocol.quic.ids import ID_LENGTH, ConnectionIds
+from hypercorn.protocol.quic.transport import QUICTransport
+from hypercorn.protocol.states import Transitions
 from hypercorn.wire.http3 import H3_INTERNAL_ERROR, FieldPairs
 
 LONG = 0x80  # the header form bit
@@ -61,21 +76,33 @@ class DatagramPort:
         raise NotImplementedError
 
 
+HANDSHAKE, CONNECTED, CLOSING, DRAINING, DISCARDED = range(5)
+PEER = Transitions(
+    "QUIC connection",
+    ("HANDSHAKE", "CONNECTED", "CLOSING", "DRAINING", "DISCARDED"),
+    {
+        HANDSHAKE: (CONNECTED, CLOSING, DRAINING),
+        CONNECTED: (CLOSING, DRAINING),
+        CLOSING: (DISCARDED,),
+        DRAINING: (DISCARDED,),
+        DISCARDED: (),
+    },
+)
+
+
 class Peer:
     """One connection, its ids and its timer."""
 
     __slots__ = (
-        "address",
+        "close_datagrams",
         "connection",
         "endpoint",
         "ids",
-        "last_words",
-        "open",
         "pairs",
         "port",
         "quic",
-        "repeats",
         "scheduled",
+        "state",
         "strays",
     )
 
@@ -85,11 +112,16 @@ class Peer:
         self.pairs = endpoint.pairs
         self.ids: set[bytes] = set()
         self.scheduled = 0.0  # when its entry in the heap of timers is due; 0: it has none
-        self.open = True  # for its streams
-        self.last_words: list[Datagram] = []  # CONNECTION_CLOSE, to be repeated
+        self.state = HANDSHAKE
+        self.close_datagrams: list[Datagram] = []  # CONNECTION_CLOSE, to be repeated
         self.strays = 0  # datagrams that came after it
         self.quic: ServerConnection
         self.connection: HTTP3Connection
+
+    @property
+    def open(self) -> bool:
+        """True while the connection has streams, or may get some."""
+        return self.state < CLOSING
 
     def issued(self, connection_id: bytes) -> None:
         """Packets may come under this id from now on."""
@@ -97,22 +129,26 @@ class Peer:
         self.endpoint.table[connection_id] = self
 
     def retired(self, connection_id: bytes) -> None:
+        """The peer does not use an id any more."""
         self.ids.discard(connection_id)
         self.endpoint.table.pop(connection_id, None)
 
     def established(self) -> bool:
+        """The handshake is complete. False where there are too many connections."""
+        self.state = PEER.change(self.state, CONNECTED)
         self.endpoint.half_open.discard(self)
         return self.endpoint.established(self.connection)
 
     def moved(self) -> None:
+        """The peer has another address."""
         self.endpoint.moved(self.connection)
 
     def receive(self, data: bytes, address: Any, port: DatagramPort, now: float) -> None:
         """A datagram for this connection."""
         if not self.open:
             self.strays += 1
-            if self.last_words and self.strays <= 1 << REPEATS and not self.strays & (self.strays - 1):
-                self.send(self.last_words)
+            if self.close_datagrams and self.strays <= 1 << REPEATS and not self.strays & (self.strays - 1):
+                self.send(self.close_datagrams)
             return
         self.port = port
         try:
@@ -138,26 +174,26 @@ class Peer:
     def broken(self, error: Exception) -> None:
         """A fault of this server or its library: it ends this connection and no other."""
         self.endpoint.log.log_error("An HTTP/3 connection ended in an internal error", exc_info=error)
-        if self not in self.endpoint.peers:
+        if self.state == DISCARDED:
             return  # another fault has ended it
         self.connection.transport.corked = False
         try:
             self.connection.finish(H3_INTERNAL_ERROR, "")
         except Exception:
-            self.connection.state = ENDED
-            self.ended()
+            self.connection.gone()
         if not self.open:
             self.forget()
 
     def transmit(self, now: float) -> None:
-        if self.port.blocked:
-            self.endpoint.parked[self] = None
+        """Sends what QUIC has to send, and sets its timer."""
+        if self.port.blocked and not self.quic.closing:  # CONNECTION_CLOSE waits with the port, as nobody asks again
+            self.endpoint.blocked[self] = None
             return
         datagrams = self.quic.datagrams_to_send(now)
-        if self.quic.probes < PROBES or self.quic.stalled:
-            datagrams += self.quic.probe(now)
+        if self.quic.mtu.is_due(self.quic):
+            datagrams += self.quic.mtu.probe(self.quic, now)
         if self.quic.closing and datagrams:
-            self.last_words = datagrams
+            self.close_datagrams = datagrams
         self.send(datagrams)
         self.endpoint.schedule(self, self.quic.get_timer())
 
@@ -186,14 +222,16 @@ class Peer:
         self.turn(now)
 
     def ended(self) -> None:
+        """The connection is over for its streams; its last datagrams may still be repeated."""
         if self.open:
-            self.open = False
+            self.state = PEER.change(self.state, CLOSING if self.close_datagrams else DRAINING)
             self.endpoint.ended(self)
 
     def forget(self) -> None:
         """Nothing is repeated any more. No object of the connection refers to itself, so its memory is free at once."""
-        if self not in self.endpoint.peers:
+        if self.state == DISCARDED:
             return
+        self.state = PEER.change(self.state, DISCARDED)
         for connection_id in self.ids:
             self.endpoint.table.pop(connection_id, None)
         self.ids.clear()
@@ -201,7 +239,7 @@ class Peer:
         self.quic.release()
         self.connection.transport.connection = None
         del self.quic, self.connection
-        self.last_words = []
+        self.close_datagrams = []
 
 
 class QUICEndpoint:
@@ -234,7 +272,7 @@ class QUICEndpoint:
         self.peers: set[Peer] = set()
         self.half_open: set[Peer] = set()
         self.flights = FirstFlights(context.runtime)
-        self.parked: dict[Peer, None] = {}  # those that wait for a port to take more
+        self.blocked: dict[Peer, None] = {}  # those that wait for a port to take more
         now = context.runtime.now()
         self.strays = Budget(STRAY_BURST, STRAY_RATE, now)
         # The timers of all connections: one entry for each at the most, and one timer of the loop for the first.
@@ -416,12 +454,12 @@ class QUICEndpoint:
     def ended(self, peer: Peer) -> None:
         """A connection is over for its streams."""
         self.half_open.discard(peer)
-        self.parked.pop(peer, None)
+        self.blocked.pop(peer, None)
         self.schedule(peer, self.quic_end(peer))
         self.closed(peer.connection)
 
     def quic_end(self, peer: Peer) -> float:
-        """When the last words of a connection need no longer be repeated."""
+        """When CONNECTION_CLOSE need no longer be repeated."""
         end = peer.quic.get_timer()
         now = self.context.runtime.now()
         return now if end is None else min(end, now + 3.0)
@@ -429,7 +467,7 @@ class QUICEndpoint:
     def forgotten(self, peer: Peer) -> None:
         self.peers.discard(peer)
         self.half_open.discard(peer)
-        self.parked.pop(peer, None)
+        self.blocked.pop(peer, None)
         if not self.peers:
             self.stop_timer()
 
@@ -468,7 +506,7 @@ class QUICEndpoint:
         while heap and heap[0][0] <= now:
             due.append(heapq.heappop(heap))
         for when, _, peer in due:
-            if when != peer.scheduled or peer not in self.peers:
+            if when != peer.scheduled or peer.state == DISCARDED:
                 continue
             peer.scheduled = 0.0
             wanted = peer.quic.get_timer() if peer.open else now
@@ -480,10 +518,10 @@ class QUICEndpoint:
 
     def unblocked(self) -> None:
         """A port takes datagrams again."""
-        parked = list(self.parked)
-        self.parked.clear()
+        blocked = list(self.blocked)
+        self.blocked.clear()
         now = self.context.runtime.now()
-        for peer in parked:
+        for peer in blocked:
             if peer.open:
                 peer.turn(now)
 

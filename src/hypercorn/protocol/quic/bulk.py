@@ -7,16 +7,13 @@ else is due, aioquic writes: `quiet` says which it is. What is sent, and the boo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aioquic import __version__, tls
 from aioquic.quic.packet import QuicPacketType
 from aioquic.quic.packet_builder import QuicSentPacket
 
 from hypercorn.wire.http3 import varint
-
-if TYPE_CHECKING:
-    from hypercorn.protocol.quic_server import ServerConnection
 
 STREAM, WITH_FIN, WITH_LENGTH, WITH_OFFSET = 0x08, 0x01, 0x02, 0x04  # types of frames (RFC 9000 section 19.8)
 FIXED, SPIN, PHASE, TWO_OCTETS = 0x40, 5, 2, 0x01  # the first octet of a packet, with a number of two octets
@@ -29,7 +26,7 @@ EPOCH = tls.Epoch.ONE_RTT
 SHORT_HEADER = QuicPacketType.ONE_RTT
 
 
-def bulk(connection: ServerConnection, now: float) -> list[tuple[bytes, Any]] | None:
+def bulk(connection: Any, now: float) -> list[tuple[bytes, Any]] | None:
     """The datagrams of a run of full packets, as far as they may leave now; None where aioquic has to write."""
     ready = quiet(connection, now) if KNOWN else None
     if not ready or connection._loss.congestion_window < connection._max_datagram_size:
@@ -182,7 +179,7 @@ class Run:
         connection = self.connection
         if self.datagrams:
             connection._packet_number = self.number
-            connection.streamed += len(self.datagrams)
+            connection.mtu.streamed += len(self.datagrams)
             served = self.served
             connection._streams_queue = [one for one in connection._streams_queue if one not in served] + list(served)
             if not getattr(connection, "_ack_eliciting_sent_since_receipt", True):

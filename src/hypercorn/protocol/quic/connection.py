@@ -10,10 +10,7 @@ It relies on what aioquic does not promise to keep; the tests of `tests/protocol
 
 from __future__ import annotations
 
-import hmac
-import os
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Any
 
 from aioquic import tls
@@ -21,78 +18,49 @@ from aioquic._buffer import Buffer
 from aioquic.quic.connection import (
     CONNECTION_LIMIT_FRAME_CAPACITY,
     MAX_STREAM_DATA_FRAME_CAPACITY,
+    Limit,
+    QuicConnection,
+    QuicConnectionError,
     QuicConnectionId,
     QuicReceiveContext,
 )
-from aioquic.quic.packet import QuicErrorCode, QuicFrameType, QuicPacketType, pull_quic_transport_parameters
+from aioquic.quic.packet import QuicErrorCode, QuicFrameType, pull_quic_transport_parameters
 from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
-from aioquic.quic.stream import QuicStream
+from aioquic.quic.stream import FinalSizeError, QuicStream, QuicStreamReceiver
 
 from hypercorn.net.quic_tls import ServerConfiguration
 from hypercorn.protocol.ports import Context
-from hypercorn.protocol.quic_bulk import bulk
-from hypercorn.protocol.quic_receive import Receiver, ReceivingConnection
+from hypercorn.protocol.quic.bulk import bulk
+from hypercorn.protocol.quic.ids import ConnectionIds
+from hypercorn.protocol.quic.path import PathMTU
+from hypercorn.protocol.quic.receive import (
+    MESSAGES,
+    Frames,
+    Handshake,
+    LibraryLog,
+    Receiver,
+    Unacknowledged,
+    first_packets,
+)
+from hypercorn.wire.http3 import varint
 
-ID_LENGTH = 10  # octets of a connection id: two for the worker, eight of chance
 UNI_STREAMS = 8  # unidirectional streams of the peer: control, two of QPACK, and some that are of no use
 UNI_WINDOW = 65536
 HELLO = 1024  # octets of a ServerHello, or of a session ticket, at the most
-SEAL = 16  # octets of a token that prove it
-TOKEN_LIFE = 30.0  # seconds: clients send a token back at once
 HOST_IDS = 8  # connection ids that a peer gets at the most
-SHORT, LONG = 1200, 1452  # octets of a datagram: on every path, and on most (RFC 9000 section 14)
-PROBES = 3  # attempts to find out whether one of a certain size arrives
-MUCH = 64  # full datagrams after which longer ones than usual are worth a probe
-BLACK_HOLE = 3  # timeouts in a row after which long datagrams are taken for lost
 LONGEST_FLIGHT = 4194304  # octets that are kept for a peer that has not acknowledged them
-
-
-class ConnectionIds:
-    """Makes the connection ids of one worker, and tells whose an id is."""
-
-    def __init__(self, worker: int = 0, key: bytes | None = None) -> None:
-        self.worker = worker
-        self.prefix = worker.to_bytes(2, "big")
-        self.key = os.urandom(32) if key is None else key
-
-    def new(self) -> bytes:
-        """A fresh id."""
-        return self.prefix + os.urandom(ID_LENGTH - 2)
-
-    def owner(self, connection_id: bytes) -> int:
-        """The worker that an id names, or -1 where the id is not of this server's making."""
-        return int.from_bytes(connection_id[:2], "big") if len(connection_id) == ID_LENGTH else -1
-
-    def new_token(self, original_id: bytes, address: Any, retry_id: bytes, now: float) -> bytes:
-        """What a client sends back to prove its address (RFC 9000 section 8.1.4)."""
-        told = int(now * 1000).to_bytes(8, "big") + original_id
-        return told + self.seal(told, address, retry_id)
-
-    def read_token(self, token: bytes, address: Any, retry_id: bytes, now: float) -> bytes | None:
-        """The id that the client chose first; None where the token is not of this server, this client, or lately."""
-        told, seal = token[:-SEAL], token[-SEAL:]
-        if len(told) < 8 or not hmac.compare_digest(seal, self.seal(told, address, retry_id)):
-            return None
-        if abs(now - int.from_bytes(told[:8], "big") / 1000) > TOKEN_LIFE:
-            return None
-        return told[8:]
-
-    def seal(self, told: bytes, address: Any, retry_id: bytes) -> bytes:
-        """Binds what a token says to the address and the id that it was made for."""
-        where = f"{address[0]} {address[1]} ".encode()
-        return hmac.digest(self.key, b"retry" + where + bytes((len(retry_id),)) + retry_id + told, sha256)[:SEAL]
-
-    def reset_token(self, connection_id: bytes) -> bytes:
-        """What proves that a reset is of this server, also after its state is gone."""
-        return hmac.digest(self.key, connection_id, sha256)[:16]
+HEADLESS = 4  # streams that were opened by octets behind their first ones: packets overtake one another
+ACKS, RANGES = 4, 64  # ACK frames in a packet that are used, where one says everything, and ranges of one
+WITH_FIN, WITH_LENGTH, WITH_OFFSET = 1, 2, 4  # in the type of a STREAM frame (section 19.8)
+FRAME_HANDLERS = "_QuicConnection__frame_handlers"
 
 
 def ignore(*_: Any) -> None:
     """Takes the place of a callback of a connection that is over."""
 
 
-class ServerConnection(ReceivingConnection):
+class ServerConnection(QuicConnection):
     """A connection that a client has opened. `context` has the limits, `ids` names it, `log` is the error log."""
 
     def __init__(
@@ -106,11 +74,18 @@ class ServerConnection(ReceivingConnection):
         log: Any,
     ) -> None:
         super().__init__(
-            log,
             configuration=configuration,
             original_destination_connection_id=original_id,
             retry_source_connection_id=retry_id,
         )
+        logger: Any = LibraryLog(log, self.original_destination_connection_id)
+        self._logger = self._loss._logger = logger
+        self.frames = Frames(getattr(self, FRAME_HANDLERS))
+        setattr(self, FRAME_HANDLERS, self.frames)
+        self.handshake = {epoch: Handshake(limit) for epoch, limit in MESSAGES.items()}
+        self.told_ids = 0  # the highest number of an id that the peer was told
+        self.headless: list[int] = []  # streams that were opened by octets behind their first ones
+        self.skipped: set[int] = set()  # streams that a higher one has opened, of which no frame has come
         self.settings = configuration
         self.ids = ids
         self.host: str | None = None  # that the client has asked for
@@ -118,11 +93,7 @@ class ServerConnection(ReceivingConnection):
         self.read = 0  # octets that came in order and were not given back to the connection's window
         self.window = context.limits.h2_connection_window
         self.opened: set[int] = set()  # streams on which the peer takes more than it did
-        self.probes = 0
-        self.probing = False
-        self.streamed = 0  # datagrams that were full of stream data
-        self.measured: Any = None  # the address of the path that datagrams are sized for
-        self.peer_limit = 65527  # octets of a datagram that the peer takes
+        self.mtu = PathMTU()
         first = ids.new()
         self._host_cids[0] = QuicConnectionId(
             cid=first, sequence_number=0, stateless_reset_token=ids.reset_token(first), was_sent=True
@@ -189,6 +160,14 @@ class ServerConnection(ReceivingConnection):
         stream = self._streams.get(stream_id)
         return stream is None or stream.receiver.is_finished
 
+    def written(self, stream_id: int) -> bool:
+        """True where the server has written all of a stream, or reset it."""
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            return True
+        sender = stream.sender
+        return sender._buffer_fin is not None or sender._reset_error_code is not None
+
     def exhausted(self, stream_id: int) -> bool:
         """True where the peer may not send any more on a stream, or has nothing left to send, and has the response."""
         stream = self._streams.get(stream_id)
@@ -254,89 +233,19 @@ class ServerConnection(ReceivingConnection):
         tls.Context._server_handle_hello(self.tls, data, *outputs)
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
-        path = self.path
-        if path != self.measured and self.measured is not None:
-            self.measured = None  # the peer has moved: nothing is known of its new path (RFC 9000 section 9.4)
-            self.probes = 0
-            self.set_datagram_size(SHORT)
+        self.mtu.follow(self, self.path)
         datagrams = bulk(self, now)
         return super().datagrams_to_send(now) if datagrams is None else datagrams
 
-    # -- how long a datagram may be
-
-    @property
-    def stalled(self) -> bool:
-        """Nothing gets through, and it may be that datagrams are too long."""
-        return self._loss._pto_count >= BLACK_HOLE
-
-    def probe(self, now: float) -> list[tuple[bytes, Any]]:
-        """Finds out whether the path takes longer datagrams (RFC 9000 section 14.4, RFC 8899): what to send for it.
-        Goes back to what every path takes where they get lost later."""
-        loss = self._loss
-        if self._max_datagram_size > SHORT and loss._pto_count >= BLACK_HOLE:
-            self.set_datagram_size(SHORT)
-            self.probes = PROBES
-        path = self._network_paths[0]
-        if self.probes >= PROBES or self.probing or not self._handshake_confirmed or not path.is_validated:
-            return []
-        if self.closing or self.room() < 2 * LONG:
-            return []
-        size = self.next_size()
-        if size <= self._max_datagram_size:
-            self.probes = PROBES
-            return []
-        if size > LONG and self.streamed < MUCH:
-            return []
-        self.measured = path.addr
-        builder = QuicPacketBuilder(
-            host_cid=self.host_cid,
-            is_client=False,
-            max_datagram_size=size,
-            packet_number=self._packet_number,
-            peer_cid=self._peer_cid.cid,
-            peer_token=b"",
-            spin_bit=self._spin_bit,
-            version=self._version or 0,
-        )
-        builder.start_packet(QuicPacketType.ONE_RTT, self._cryptos[tls.Epoch.ONE_RTT])
-        buffer = builder.start_frame(QuicFrameType.PING, handler=self._probed, handler_args=(size,))
-        buffer.push_bytes(bytes(builder.remaining_flight_space))
-        self.probing = True
-        self.probes += 1
-        datagrams, packets = builder.flush()
-        self._packet_number = builder.packet_number
-        for packet in packets:
-            packet.sent_time = now
-            packet.in_flight = False  # that it was lost says nothing of how much the path takes (section 14.4)
-            self._loss.on_packet_sent(packet=packet, space=self._spaces[packet.epoch])
-        return [(datagram, path.addr) for datagram in datagrams]
-
-    def _probed(self, delivery: QuicDeliveryState, size: int) -> None:
-        """What became of a probe."""
-        self.probing = False
-        if delivery == QuicDeliveryState.ACKED and size > self._max_datagram_size:
-            self.probes = 0
-            self.set_datagram_size(size)
-
-    def next_size(self) -> int:
-        """Octets of a datagram that the next probe has: first as most paths take, then twice as many each time."""
-        size = self._max_datagram_size
-        return min(LONG if size < LONG else 2 * size, self.settings.largest, self.peer_limit)
-
-    def set_datagram_size(self, size: int) -> None:
-        """Datagrams have at most so many octets from now on."""
-        self._max_datagram_size = size
-        self._loss._pacer._max_datagram_size = size
-        control: Any = self._loss._cc  # not every algorithm declares the size
-        control._max_datagram_size = size
-        # Two datagrams may be on their way at any time (RFC 9002 section 7.2): with less, none would leave.
-        control.congestion_window = max(control.congestion_window, 2 * size)
+    def probed(self, delivery: QuicDeliveryState, size: int) -> None:
+        """What became of a datagram that was sent to find out whether the path takes it."""
+        self.mtu.probed(self, delivery, size)
 
     def _parse_transport_parameters(self, data: bytes, from_session_ticket: bool = False) -> None:
         super()._parse_transport_parameters(data, from_session_ticket)
         told = pull_quic_transport_parameters(Buffer(data=data)).max_udp_payload_size
         if told is not None:
-            self.peer_limit = told
+            self.mtu.peer_limit = told
 
     # -- where aioquic would do otherwise
 
@@ -413,3 +322,158 @@ class ServerConnection(ReceivingConnection):
         buffer.push_uint_var(stream.stream_id or 0)
         buffer.push_uint_var(limit)
         stream.max_stream_data_local_sent = limit
+
+    # -- what comes in
+
+    def receive_datagram(self, data: bytes, addr: Any, now: float) -> None:
+        data = first_packets(data, self._configuration.connection_id_length)
+        try:
+            super().receive_datagram(data, addr, now)
+        except Unacknowledged:
+            pass
+
+    def _payload_received(self, context: QuicReceiveContext, plain: bytes, *options: Any, **more: Any) -> Any:
+        self.frames.packet(len(plain))
+        return super()._payload_received(context, plain, *options, **more)
+
+    def _get_or_create_stream(self, frame_type: int, stream_id: int) -> QuicStream:
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            stream = self._open(frame_type, stream_id)
+        receiver = stream.receiver
+        if type(receiver) is QuicStreamReceiver and not receiver.is_finished:
+            stream.receiver = Receiver(receiver)
+        return stream
+
+    def _is_closed(self, stream_id: int) -> bool:
+        """Whether a stream that is not in the table was there before."""
+        return stream_id >> 2 < self._limit(stream_id).used and stream_id not in self.skipped
+
+    def _limit(self, stream_id: int) -> Limit:
+        """How many streams of this kind the peer may open, and has opened."""
+        return self._local_max_streams_uni if stream_id & 2 else self._local_max_streams_bidi
+
+    def _open(self, frame_type: int, stream_id: int) -> QuicStream:
+        """A new stream. It opens all lower ones, too (RFC 9000 section 2.1): aioquic makes them at once, here each is
+        made for its first frame."""
+        limit = self._limit(stream_id)
+        used, number = limit.used, stream_id >> 2
+        if stream_id & 1 or number >= limit.value or self._is_closed(stream_id):
+            return super()._get_or_create_stream(frame_type, stream_id)  # which says what is wrong
+        self.skipped.discard(stream_id)
+        self.skipped.update(range(4 * used + (stream_id & 3), stream_id, 4))
+        limit.used = number  # so that this is the next one
+        stream = super()._get_or_create_stream(frame_type, stream_id)
+        limit.used = max(used, limit.used)
+        return stream
+
+    def _overtake(self, stream_id: int) -> None:
+        """Octets of a new stream came before its first ones. Raises Unacknowledged where that is one too many: its
+        peer sends them again, behind the first ones."""
+        if stream_id & 1 or self._is_closed(stream_id):
+            return
+        if len(self.headless) >= HEADLESS:
+            self.headless = [one for one in self.headless if self._is_headless(one)]
+        if len(self.headless) >= HEADLESS:
+            raise Unacknowledged
+        self.headless.append(stream_id)
+
+    def _is_headless(self, stream_id: int) -> bool:
+        """Whether the first octets of a stream are still missing."""
+        stream = self._streams.get(stream_id)
+        return stream is not None and not stream.receiver.is_finished and not stream.receiver.starting_offset()
+
+    def _handle_stream_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
+        """The usual case at once: octets within the limits of a stream that is there. aioquic has the others."""
+        start = buf.tell()
+        stream_id = buf.pull_uint_var()
+        stream = self._streams.get(stream_id)
+        receiver: Any = None if stream is None else stream.receiver
+        if type(receiver) is Receiver and stream is not None:
+            offset = buf.pull_uint_var() if frame_type & WITH_OFFSET else 0
+            size = buf.pull_uint_var() if frame_type & WITH_LENGTH else buf.capacity - buf.tell()
+            stop = offset + size
+            fresh = max(0, stop - receiver.highest_offset)
+            window = self._local_max_data
+            if stop <= stream.max_stream_data_local and window.used + fresh <= window.value:
+                try:
+                    event = receiver.received(offset, buf.pull_bytes(size), bool(frame_type & WITH_FIN))
+                except FinalSizeError as error:
+                    raise QuicConnectionError(QuicErrorCode.FINAL_SIZE_ERROR, frame_type, str(error)) from error
+                if event is not None:
+                    self._events.append(event)
+                window.used += fresh
+                return
+        elif stream is None and frame_type & WITH_OFFSET and buf.pull_uint_var():
+            self._overtake(stream_id)
+        buf.seek(start)
+        super()._handle_stream_frame(context, frame_type, buf)
+
+    def _handle_stop_sending_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
+        """Once for each stream: what is said again changes nothing."""
+        start = buf.tell()
+        stream = self._streams.get(buf.pull_uint_var())
+        if stream is not None and stream.sender._reset_error_code is not None:
+            buf.pull_uint_var()
+            return
+        buf.seek(start)
+        super()._handle_stop_sending_frame(context, frame_type, buf)
+
+    def _handle_crypto_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
+        """aioquic gets whole messages, and of what came before so much that it knows of it."""
+        offset = buf.pull_uint_var()
+        data = buf.pull_bytes(buf.pull_uint_var())
+        handshake = self.handshake[context.epoch]
+        passed_on, stop = handshake.passed_on, offset + len(data)
+        messages = handshake.add(offset, data)
+        again = stop <= passed_on and context.epoch == tls.Epoch.INITIAL and not self._crypto_retransmitted
+        if messages or again:
+            frame = Buffer(data=varint(passed_on) + varint(len(messages)) + messages)
+            super()._handle_crypto_frame(context, frame_type, frame)
+
+    def _handle_ack_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
+        """The newest ranges of the first few frames. What lies below them was said before, or is not worth its time."""
+        start = buf.tell()
+        largest, delay, count = buf.pull_uint_var(), buf.pull_uint_var(), buf.pull_uint_var()
+        self.frames.acks += 1
+        used = self.frames.acks <= ACKS
+        if used and count <= RANGES:
+            buf.seek(start)
+            super()._handle_ack_frame(context, frame_type, buf)
+            return
+        if 2 * count > buf.capacity - buf.tell():
+            raise QuicConnectionError(QuicErrorCode.FRAME_ENCODING_ERROR, frame_type, "an ACK frame is cut off")
+        ranges = buf.tell()
+        for _ in range(1 + 2 * RANGES if used else 1 + 2 * count):
+            buf.pull_uint_var()
+        if used:
+            newest = buf.data_slice(ranges, buf.tell())
+            for _ in range(2 * (count - RANGES)):
+                buf.pull_uint_var()
+            frame = Buffer(data=varint(largest) + varint(delay) + varint(RANGES) + newest)
+            super()._handle_ack_frame(context, QuicFrameType.ACK, frame)
+        if frame_type == QuicFrameType.ACK_ECN:
+            for _ in range(3):
+                buf.pull_uint_var()
+
+    def _handle_new_connection_id_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
+        """What lies below all ids in use is of the past: aioquic would remember each."""
+        super()._handle_new_connection_id_frame(context, frame_type, buf)
+        # Older releases of aioquic, the last ones for Python 3.10 among them, keep no id for each path.
+        used = (getattr(path, "peer_cid", None) for path in self._network_paths)
+        ids = (self._peer_cid, *self._peer_cid_available, *(one for one in used if one is not None))
+        lowest = min(one.sequence_number for one in ids)
+        self._peer_retire_prior_to = max(self._peer_retire_prior_to, lowest)
+
+    def _handle_retire_connection_id_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
+        """An id that the peer was not told cannot be given back (RFC 9000 section 19.16)."""
+        start = buf.tell()
+        number = buf.pull_uint_var()
+        if number > self.told_ids:
+            raise QuicConnectionError(QuicErrorCode.PROTOCOL_VIOLATION, frame_type, "an id that was not issued")
+        buf.seek(start)
+        super()._handle_retire_connection_id_frame(context, frame_type, buf)
+
+    def _write_new_connection_id_frame(self, builder: QuicPacketBuilder, connection_id: Any) -> None:
+        super()._write_new_connection_id_frame(builder, connection_id)
+        self.told_ids = max(self.told_ids, connection_id.sequence_number)

@@ -22,24 +22,17 @@ from typing import Any
 from aioquic import tls
 from aioquic._buffer import Buffer
 from aioquic.quic import events
-from aioquic.quic.connection import Limit, QuicConnection, QuicConnectionError, QuicReceiveContext
+from aioquic.quic.connection import QuicConnectionError
 from aioquic.quic.packet import QuicErrorCode, QuicFrameType, QuicStreamFrame, pull_quic_header
-from aioquic.quic.packet_builder import QuicPacketBuilder
-from aioquic.quic.stream import FinalSizeError, QuicStream, QuicStreamReceiver
-
-from hypercorn.wire.http3 import varint
+from aioquic.quic.stream import FinalSizeError, QuicStreamReceiver
 
 LIST = 32  # pieces of a run that are moved rather than counted
 GAPS = 64  # runs of octets behind a gap, for each stream
-HEADLESS = 4  # streams that were opened by octets behind their first ones: packets overtake one another
 PACKETS = 8  # packets in one datagram: one of each type, and some more
 FRAMES, EACH, MOST_FRAMES = 32, 6, 512  # frames in a packet: so many, one more for each six octets, at the most
-ACKS, RANGES = 4, 64  # ACK frames in a packet that are used, where one says everything, and ranges of one
 LONG_HEADER = 0x80
-WITH_FIN, WITH_LENGTH, WITH_OFFSET = 1, 2, 4  # in the type of a STREAM frame (section 19.8)
 # Octets of a handshake message by epoch: a ClientHello, the certificates of a client, and then there is none.
 MESSAGES = {tls.Epoch.INITIAL: 16384, tls.Epoch.HANDSHAKE: 65536, tls.Epoch.ONE_RTT: 4096}
-TABLE = "_QuicConnection__frame_handlers"
 
 
 class Unacknowledged(Exception):
@@ -337,171 +330,3 @@ class LibraryLog:
         self.log.log_debug("QUIC connection %s: %s", self.connection_id, text)
 
     error = warning
-
-
-class ReceivingConnection(QuicConnection):
-    """aioquic's connection, where packets come in. `log` is told of its peer's faults at DEBUG."""
-
-    def __init__(self, log: Any, **options: Any) -> None:
-        super().__init__(**options)
-        logger: Any = LibraryLog(log, self.original_destination_connection_id)
-        self._logger = self._loss._logger = logger
-        self.frames = Frames(getattr(self, TABLE))
-        setattr(self, TABLE, self.frames)
-        self.handshake = {epoch: Handshake(limit) for epoch, limit in MESSAGES.items()}
-        self.told_ids = 0  # the highest number of an id that the peer was told
-        self.headless: list[int] = []  # streams that were opened by octets behind their first ones
-        self.skipped: set[int] = set()  # streams that a higher one has opened, of which no frame has come
-
-    def receive_datagram(self, data: bytes, addr: Any, now: float) -> None:
-        data = first_packets(data, self._configuration.connection_id_length)
-        try:
-            super().receive_datagram(data, addr, now)
-        except Unacknowledged:
-            pass
-
-    def _payload_received(self, context: QuicReceiveContext, plain: bytes, *options: Any, **more: Any) -> Any:
-        self.frames.packet(len(plain))
-        return super()._payload_received(context, plain, *options, **more)
-
-    def _get_or_create_stream(self, frame_type: int, stream_id: int) -> QuicStream:
-        stream = self._streams.get(stream_id)
-        if stream is None:
-            stream = self._open(frame_type, stream_id)
-        receiver = stream.receiver
-        if type(receiver) is QuicStreamReceiver and not receiver.is_finished:
-            stream.receiver = Receiver(receiver)
-        return stream
-
-    def _is_closed(self, stream_id: int) -> bool:
-        """Whether a stream that is not in the table was there before."""
-        return stream_id >> 2 < self._limit(stream_id).used and stream_id not in self.skipped
-
-    def _limit(self, stream_id: int) -> Limit:
-        """How many streams of this kind the peer may open, and has opened."""
-        return self._local_max_streams_uni if stream_id & 2 else self._local_max_streams_bidi
-
-    def _open(self, frame_type: int, stream_id: int) -> QuicStream:
-        """A new stream. It opens all lower ones, too (RFC 9000 section 2.1): aioquic makes them at once, here each is
-        made for its first frame."""
-        limit = self._limit(stream_id)
-        used, number = limit.used, stream_id >> 2
-        if stream_id & 1 or number >= limit.value or self._is_closed(stream_id):
-            return super()._get_or_create_stream(frame_type, stream_id)  # which says what is wrong
-        self.skipped.discard(stream_id)
-        self.skipped.update(range(4 * used + (stream_id & 3), stream_id, 4))
-        limit.used = number  # so that this is the next one
-        stream = super()._get_or_create_stream(frame_type, stream_id)
-        limit.used = max(used, limit.used)
-        return stream
-
-    def _overtake(self, stream_id: int) -> None:
-        """Octets of a new stream came before its first ones. Raises Unacknowledged where that is one too many: its
-        peer sends them again, behind the first ones."""
-        if stream_id & 1 or self._is_closed(stream_id):
-            return
-        if len(self.headless) >= HEADLESS:
-            self.headless = [one for one in self.headless if self._is_headless(one)]
-        if len(self.headless) >= HEADLESS:
-            raise Unacknowledged
-        self.headless.append(stream_id)
-
-    def _is_headless(self, stream_id: int) -> bool:
-        """Whether the first octets of a stream are still missing."""
-        stream = self._streams.get(stream_id)
-        return stream is not None and not stream.receiver.is_finished and not stream.receiver.starting_offset()
-
-    def _handle_stream_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
-        """The usual case at once: octets within the limits of a stream that is there. aioquic has the others."""
-        start = buf.tell()
-        stream_id = buf.pull_uint_var()
-        stream = self._streams.get(stream_id)
-        receiver: Any = None if stream is None else stream.receiver
-        if type(receiver) is Receiver and stream is not None:
-            offset = buf.pull_uint_var() if frame_type & WITH_OFFSET else 0
-            size = buf.pull_uint_var() if frame_type & WITH_LENGTH else buf.capacity - buf.tell()
-            stop = offset + size
-            fresh = max(0, stop - receiver.highest_offset)
-            window = self._local_max_data
-            if stop <= stream.max_stream_data_local and window.used + fresh <= window.value:
-                try:
-                    event = receiver.received(offset, buf.pull_bytes(size), bool(frame_type & WITH_FIN))
-                except FinalSizeError as error:
-                    raise QuicConnectionError(QuicErrorCode.FINAL_SIZE_ERROR, frame_type, str(error)) from error
-                if event is not None:
-                    self._events.append(event)
-                window.used += fresh
-                return
-        elif stream is None and frame_type & WITH_OFFSET and buf.pull_uint_var():
-            self._overtake(stream_id)
-        buf.seek(start)
-        super()._handle_stream_frame(context, frame_type, buf)
-
-    def _handle_stop_sending_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
-        """Once for each stream: what is said again changes nothing."""
-        start = buf.tell()
-        stream = self._streams.get(buf.pull_uint_var())
-        if stream is not None and stream.sender._reset_error_code is not None:
-            buf.pull_uint_var()
-            return
-        buf.seek(start)
-        super()._handle_stop_sending_frame(context, frame_type, buf)
-
-    def _handle_crypto_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
-        """aioquic gets whole messages, and of what came before so much that it knows of it."""
-        offset = buf.pull_uint_var()
-        data = buf.pull_bytes(buf.pull_uint_var())
-        handshake = self.handshake[context.epoch]
-        passed_on, stop = handshake.passed_on, offset + len(data)
-        messages = handshake.add(offset, data)
-        again = stop <= passed_on and context.epoch == tls.Epoch.INITIAL and not self._crypto_retransmitted
-        if messages or again:
-            frame = Buffer(data=varint(passed_on) + varint(len(messages)) + messages)
-            super()._handle_crypto_frame(context, frame_type, frame)
-
-    def _handle_ack_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
-        """The newest ranges of the first few frames. What lies below them was said before, or is not worth its time."""
-        start = buf.tell()
-        largest, delay, count = buf.pull_uint_var(), buf.pull_uint_var(), buf.pull_uint_var()
-        self.frames.acks += 1
-        used = self.frames.acks <= ACKS
-        if used and count <= RANGES:
-            buf.seek(start)
-            super()._handle_ack_frame(context, frame_type, buf)
-            return
-        if 2 * count > buf.capacity - buf.tell():
-            raise QuicConnectionError(QuicErrorCode.FRAME_ENCODING_ERROR, frame_type, "an ACK frame is cut off")
-        ranges = buf.tell()
-        for _ in range(1 + 2 * RANGES if used else 1 + 2 * count):
-            buf.pull_uint_var()
-        if used:
-            newest = buf.data_slice(ranges, buf.tell())
-            for _ in range(2 * (count - RANGES)):
-                buf.pull_uint_var()
-            frame = Buffer(data=varint(largest) + varint(delay) + varint(RANGES) + newest)
-            super()._handle_ack_frame(context, QuicFrameType.ACK, frame)
-        if frame_type == QuicFrameType.ACK_ECN:
-            for _ in range(3):
-                buf.pull_uint_var()
-
-    def _handle_new_connection_id_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
-        """What lies below all ids in use is of the past: aioquic would remember each."""
-        super()._handle_new_connection_id_frame(context, frame_type, buf)
-        # Older releases of aioquic, the last ones for Python 3.10 among them, keep no id for each path.
-        used = (getattr(path, "peer_cid", None) for path in self._network_paths)
-        ids = (self._peer_cid, *self._peer_cid_available, *(one for one in used if one is not None))
-        lowest = min(one.sequence_number for one in ids)
-        self._peer_retire_prior_to = max(self._peer_retire_prior_to, lowest)
-
-    def _handle_retire_connection_id_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
-        """An id that the peer was not told cannot be given back (RFC 9000 section 19.16)."""
-        start = buf.tell()
-        number = buf.pull_uint_var()
-        if number > self.told_ids:
-            raise QuicConnectionError(QuicErrorCode.PROTOCOL_VIOLATION, frame_type, "an id that was not issued")
-        buf.seek(start)
-        super()._handle_retire_connection_id_frame(context, frame_type, buf)
-
-    def _write_new_connection_id_frame(self, builder: QuicPacketBuilder, connection_id: Any) -> None:
-        super()._write_new_connection_id_frame(builder, connection_id)
-        self.told_ids = max(self.told_ids, connection_id.sequence_number)

@@ -15,7 +15,7 @@ from aioquic.quic.connection import QuicConnectionError
 from aioquic.quic.crypto import CryptoPair
 from aioquic.quic.packet import QuicFrameType, QuicHeader, QuicPacketType, pull_quic_header
 
-from hypercorn.protocol.quic_receive import EACH, FRAMES, PACKETS, Handshake, Unacknowledged
+from hypercorn.protocol.quic.receive import EACH, FRAMES, PACKETS, Handshake, Unacknowledged
 from hypercorn.protocol.runtime import Runtime
 
 MOST = 1024  # clients that are waited for; the one that came first gives way

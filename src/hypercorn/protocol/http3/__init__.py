@@ -1,0 +1,1 @@
+"""HTTP/3: the connection, its streams and what they carry (RFC 9114)."""

@@ -1,0 +1,1 @@
+"""QUIC for servers: the endpoint, its connections and their datagrams (RFC 9000)."""

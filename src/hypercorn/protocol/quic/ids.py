@@ -1,0 +1,56 @@
+"""Connection ids and address tokens of one worker (RFC 9000 sections 5.1, 8.1 and 10.3).
+
+An id names the worker that made it, and the token that resets its connection is derived from a key, so a worker can
+route and reset connections of which it keeps no state.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from hashlib import sha256
+from typing import Any
+
+ID_LENGTH = 10  # octets of a connection id: two for the worker, eight of chance
+SEAL = 16  # octets of a token that prove it
+TOKEN_LIFE = 30.0  # seconds: clients send a token back at once
+
+
+class ConnectionIds:
+    """Makes the connection ids of one worker, and tells whose an id is."""
+
+    def __init__(self, worker: int = 0, key: bytes | None = None) -> None:
+        self.worker = worker
+        self.prefix = worker.to_bytes(2, "big")
+        self.key = os.urandom(32) if key is None else key
+
+    def new(self) -> bytes:
+        """A fresh id."""
+        return self.prefix + os.urandom(ID_LENGTH - 2)
+
+    def owner(self, connection_id: bytes) -> int:
+        """The worker that an id names, or -1 where the id is not of this server's making."""
+        return int.from_bytes(connection_id[:2], "big") if len(connection_id) == ID_LENGTH else -1
+
+    def new_token(self, original_id: bytes, address: Any, retry_id: bytes, now: float) -> bytes:
+        """What a client sends back to prove its address (RFC 9000 section 8.1.4)."""
+        told = int(now * 1000).to_bytes(8, "big") + original_id
+        return told + self.seal(told, address, retry_id)
+
+    def read_token(self, token: bytes, address: Any, retry_id: bytes, now: float) -> bytes | None:
+        """The id that the client chose first; None where the token is not of this server, this client, or lately."""
+        told, seal = token[:-SEAL], token[-SEAL:]
+        if len(told) < 8 or not hmac.compare_digest(seal, self.seal(told, address, retry_id)):
+            return None
+        if abs(now - int.from_bytes(told[:8], "big") / 1000) > TOKEN_LIFE:
+            return None
+        return told[8:]
+
+    def seal(self, told: bytes, address: Any, retry_id: bytes) -> bytes:
+        """Binds what a token says to the address and the id that it was made for."""
+        where = f"{address[0]} {address[1]} ".encode()
+        return hmac.digest(self.key, b"retry" + where + bytes((len(retry_id),)) + retry_id + told, sha256)[:SEAL]
+
+    def reset_token(self, connection_id: bytes) -> bytes:
+        """What proves that a reset is of this server, also after its state is gone."""
+        return hmac.digest(self.key, connection_id, sha256)[:16]

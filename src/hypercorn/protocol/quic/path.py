@@ -1,0 +1,106 @@
+"""How long the datagrams of one connection may be (RFC 9000 section 14, RFC 8899).
+
+A connection begins with what every path takes. Probes of the next size follow while there is room for them, and the
+size goes up when one is acknowledged; it goes back where nothing gets through any more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aioquic import tls
+from aioquic.quic.packet import QuicFrameType, QuicPacketType
+from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder
+
+SHORT, LONG = 1200, 1452  # octets of a datagram: on every path, and on most (RFC 9000 section 14)
+PROBES = 3  # attempts to find out whether one of a certain size arrives
+MUCH = 64  # full datagrams after which longer ones than usual are worth a probe
+BLACK_HOLE = 3  # timeouts in a row after which long datagrams are taken for lost
+LARGEST = 65527  # octets of a datagram at the most (RFC 9000 section 18.2)
+
+
+class PathMTU:
+    """The search for the longest datagram of a path. Its connection is an argument: two objects that referred to each
+    other would outlive the connection."""
+
+    __slots__ = ("address", "peer_limit", "probes", "probing", "streamed")
+
+    def __init__(self) -> None:
+        self.address: Any = None  # of the path that was measured
+        self.probes = 0  # of the present size
+        self.probing = False  # one is on its way
+        self.peer_limit = LARGEST  # octets of a datagram that the peer takes
+        self.streamed = 0  # datagrams that were full of stream data
+
+    def follow(self, connection: Any, address: Any) -> None:
+        """Where the peer has moved, nothing is known of its new path (RFC 9000 section 9.4)."""
+        if address != self.address and self.address is not None:
+            self.address = None
+            self.probes = 0
+            self.resize(connection, SHORT)
+
+    def is_due(self, connection: Any) -> bool:
+        """True where `probe` has something to find out."""
+        return self.probes < PROBES or connection._loss._pto_count >= BLACK_HOLE
+
+    def probe(self, connection: Any, now: float) -> list[tuple[bytes, Any]]:
+        """The datagrams of a probe. Goes back to what every path takes where longer ones get lost."""
+        loss = connection._loss
+        if connection._max_datagram_size > SHORT and loss._pto_count >= BLACK_HOLE:
+            self.resize(connection, SHORT)
+            self.probes = PROBES
+        path = connection._network_paths[0]
+        if self.probes >= PROBES or self.probing or not connection._handshake_confirmed or not path.is_validated:
+            return []
+        if connection.closing or connection.room() < 2 * LONG:
+            return []
+        size = self.next_size(connection)
+        if size <= connection._max_datagram_size:
+            self.probes = PROBES
+            return []
+        if size > LONG and self.streamed < MUCH:
+            return []
+        self.address = path.addr
+        builder = QuicPacketBuilder(
+            host_cid=connection.host_cid,
+            is_client=False,
+            max_datagram_size=size,
+            packet_number=connection._packet_number,
+            peer_cid=connection._peer_cid.cid,
+            peer_token=b"",
+            spin_bit=connection._spin_bit,
+            version=connection._version or 0,
+        )
+        builder.start_packet(QuicPacketType.ONE_RTT, connection._cryptos[tls.Epoch.ONE_RTT])
+        buffer = builder.start_frame(QuicFrameType.PING, handler=connection.probed, handler_args=(size,))
+        buffer.push_bytes(bytes(builder.remaining_flight_space))
+        self.probing = True
+        self.probes += 1
+        datagrams, packets = builder.flush()
+        connection._packet_number = builder.packet_number
+        for packet in packets:
+            packet.sent_time = now
+            packet.in_flight = False  # that it was lost says nothing of how much the path takes (section 14.4)
+            loss.on_packet_sent(packet=packet, space=connection._spaces[packet.epoch])
+        return [(datagram, path.addr) for datagram in datagrams]
+
+    def probed(self, connection: Any, delivery: QuicDeliveryState, size: int) -> None:
+        """What became of a probe."""
+        self.probing = False
+        if delivery == QuicDeliveryState.ACKED and size > connection._max_datagram_size:
+            self.probes = 0
+            self.resize(connection, size)
+
+    def next_size(self, connection: Any) -> int:
+        """Octets of a datagram that the next probe has: first as most paths take, then twice as many each time."""
+        size = connection._max_datagram_size
+        return int(min(LONG if size < LONG else 2 * size, connection.settings.largest, self.peer_limit))
+
+    def resize(self, connection: Any, size: int) -> None:
+        """Datagrams have at most so many octets from now on."""
+        connection._max_datagram_size = size
+        connection._loss._pacer._max_datagram_size = size
+        control: Any = connection._loss._cc  # not every algorithm declares the size
+        control._max_datagram_size = size
+        # Two datagrams may be on their way at any time (RFC 9002 section 7.2): with less, none would leave.
+        control.congestion_window = max(control.congestion_window, 2 * size)
