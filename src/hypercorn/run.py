@@ -24,7 +24,7 @@ from hypercorn.errors import (
     NoAppError,
     SocketTypeError,
 )
-from hypercorn.logging import log_failure
+from hypercorn.logs.logger import log_failure
 
 EXIT_OK = 0
 EXIT_CRASH = 1

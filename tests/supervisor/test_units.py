@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hypercorn.config import Config
-from hypercorn.cpus import cpu_quota, usable_cpus
+from hypercorn.config.cpus import cpu_quota, usable_cpus
 from hypercorn.supervisor.arbiter import Arbiter
 from hypercorn.supervisor.backoff import LONGEST, BackOff
 from hypercorn.supervisor.child import Child, ending

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hypercorn.clock import unix_seconds
-from hypercorn.options import limits_of
+from hypercorn.config.options import limits_of
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.ports import Connection, Context
 from hypercorn.protocol.runtime import Runtime

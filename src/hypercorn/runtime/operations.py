@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from hypercorn.asgi.gate import Health, open_gate, trusted_proxies
 from hypercorn.asgi.overload import can_be_overloaded
+from hypercorn.config.options.option import LARGEST
 from hypercorn.errors import ProtocolError
 from hypercorn.metrics import Board, Counters, Slot, current_slot
 from hypercorn.net.address import url
 from hypercorn.net.sockets import Sockets
-from hypercorn.options.option import LARGEST
 from hypercorn.protocol.http1 import HTTP1Connection
 from hypercorn.protocol.http2 import HTTP2Connection
 from hypercorn.protocol.ports import Connection, Transport

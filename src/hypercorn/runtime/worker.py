@@ -12,17 +12,17 @@ from math import inf
 from random import randint
 from typing import Any
 
-from hypercorn.app_wrappers import WSGIWrapper
 from hypercorn.asgi.lifespan import Lifespan
 from hypercorn.asgi.loading import wrap_app
 from hypercorn.asgi.streams import StreamContext
+from hypercorn.asgi.wsgi import WSGIWrapper
 from hypercorn.asgi.wsgi_threads import ThreadedWSGI, wsgi_settings
 from hypercorn.config import Config
-from hypercorn.logging import access_writer
+from hypercorn.config.options import grace_of, limits_of
+from hypercorn.logs.logger import access_writer
 from hypercorn.net.address import url
 from hypercorn.net.sockets import Sockets, listen
 from hypercorn.net.tls import LiveContext
-from hypercorn.options import grace_of, limits_of
 from hypercorn.protocol.http1 import HTTP1Connection
 from hypercorn.protocol.http2 import HTTP2Connection
 from hypercorn.protocol.limits import Limits

@@ -16,11 +16,11 @@ from contextlib import suppress
 from typing import Any
 
 from hypercorn.config import Config
-from hypercorn.logging import log_failure
+from hypercorn.config.options import grace_of, number_of
+from hypercorn.config.sources import collected_warnings
+from hypercorn.logs.logger import log_failure
 from hypercorn.net.sockets import Sockets
-from hypercorn.options import grace_of, number_of
 from hypercorn.run import EXIT_CRASH, EXIT_OK, EXIT_STARTUP, complaint, explain, fill_standard_descriptors, say
-from hypercorn.sources import collected_warnings
 from hypercorn.supervisor.backoff import BackOff
 from hypercorn.supervisor.channel import Message
 from hypercorn.supervisor.child import LEAVING, NEVER, READY, STARTING, Child, ending

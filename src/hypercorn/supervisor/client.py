@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from hypercorn.sources import find_config, read_toml
+from hypercorn._toml import read_toml
+from hypercorn.config.sources import find_config
 from hypercorn.supervisor.control import check_folder, control_address, control_folder, is_trusted
 
 COMMANDS = {

@@ -18,8 +18,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hypercorn.config import Config
+from hypercorn.config.options import grace_of, number_of
 from hypercorn.net.sockets import Sockets
-from hypercorn.options import grace_of, number_of
 from hypercorn.run import EXIT_OK, explain, find_worker
 from hypercorn.runtime.ending import Ending
 from hypercorn.runtime.link import Link

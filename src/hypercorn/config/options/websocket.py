@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hypercorn.options.option import Option
-from hypercorn.values import COMPRESSION, COMPRESSION_DEFAULTS, SWITCH, TEXTS
+from hypercorn.config.options.option import Option
+from hypercorn.config.values import COMPRESSION, COMPRESSION_DEFAULTS, SWITCH, TEXTS
 
 OPTIONS: tuple[Option, ...] = (
     Option("websockets", SWITCH, True, "WebSocket", "off: an upgrade to WebSocket is an ordinary request"),

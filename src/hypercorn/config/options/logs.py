@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hypercorn.options.option import UNSET, Option
-from hypercorn.values import CLASS, LEVEL, LOGCONFIG, MAPPING, SWITCH, TARGET, TEXT, choice, optional
+from hypercorn.config.options.option import UNSET, Option
+from hypercorn.config.values import CLASS, LEVEL, LOGCONFIG, MAPPING, SWITCH, TARGET, TEXT, choice, optional
 
 _ACCESS_LOG_FORMAT = '%(h)s %(l)s %(l)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import importlib
 import os
 import re
-import sys
 import types
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from hypercorn._toml import PROJECT
+from hypercorn.config.options import BY_NAME, ENV_OTHERS, ENV_PREFIX, nearest
 from hypercorn.errors import ConfigError, ConfigWarning
-from hypercorn.options import BY_NAME, ENV_OTHERS, ENV_PREFIX, nearest
 
 # How alike a name must be to count as a misspelt option where other names are to be expected.
 LIKELY = 0.8
 UNKNOWN = "unknown option"
-PROJECT = "pyproject.toml"
 TABLE = re.compile(rb"^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*hypercorn[ \t]*[.\]]", re.MULTILINE)
 # Settings of gunicorn and uvicorn that have another name here, or none.
 ELSEWHERE: dict[str, str | None] = {
@@ -77,19 +76,6 @@ ELSEWHERE: dict[str, str | None] = {
 _KEY = re.compile(rb"^-----BEGIN (?:\w+ )*PRIVATE KEY-----", re.MULTILINE)
 _VARIABLE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
 _QUOTED = re.compile(r"""(?:'([^']*)'|"((?:[^"\\]|\\.)*)")\s*(?:\#.*)?""")
-
-
-def read_toml(path: str) -> dict[str, Any]:
-    """The top-level keys of a TOML file; of a pyproject.toml, those of [tool.hypercorn].
-
-    Raises OSError and tomllib.TOMLDecodeError (a ValueError).
-    """
-    toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    with open(path, "rb") as file:
-        values: dict[str, Any] = toml.load(file)
-    if os.path.basename(path) == PROJECT:
-        values = values.get("tool", {}).get("hypercorn", {})
-    return values
 
 
 def read_pyfile(path: str) -> dict[str, Any]:

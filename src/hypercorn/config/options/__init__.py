@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from hypercorn.options import (
+from hypercorn.config.options import (
     application,
     binding,
     limits,
@@ -18,7 +18,7 @@ from hypercorn.options import (
     websocket,
     workers,
 )
-from hypercorn.options.option import ENV_PREFIX, UNSET, Option
+from hypercorn.config.options.option import ENV_PREFIX, UNSET, Option
 
 __all__ = [
     "BY_NAME",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hypercorn.options.option import Option
-from hypercorn.values import SWITCH, TEXTS, seconds
+from hypercorn.config.options.option import Option
+from hypercorn.config.values import SWITCH, TEXTS, seconds
 
 OPTIONS: tuple[Option, ...] = (
     Option("include_date_header", SWITCH, True, "Responses", "add a date header"),

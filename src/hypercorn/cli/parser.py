@@ -1,21 +1,17 @@
-"""The command line: flags from the option table, and what `--version` says."""
+"""The command line: its flags come from the option table."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from hypercorn import __version__, build
-from hypercorn._cpython import PLAIN
-from hypercorn.completion import SHELLS
+from hypercorn.cli.completion import SHELLS
+from hypercorn.config.options import OPTIONS, UNSET, Option, nearest
 from hypercorn.errors import ConfigWarning
-from hypercorn.options import OPTIONS, UNSET, Option, nearest
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
@@ -25,11 +21,6 @@ Every option can also be set as the environment variable HYPERCORN_<NAME>, such 
 under its name in the configuration file. A flag wins over the environment, and that over the file. Sizes take
 units (64KiB, 16MiB), and so do times (500ms, 30s, 2m); "none" switches a limit off where that is possible.
 """
-_LOOPS = {
-    "asyncio": "asyncio.ProactorEventLoop" if sys.platform == "win32" else "asyncio.SelectorEventLoop",
-    "uvloop": "uvloop.Loop",
-    "trio": "trio",
-}
 
 
 class _DeprecatedAction(argparse.Action):
@@ -156,47 +147,6 @@ def apply_flags(config: Config, arguments: argparse.Namespace) -> None:
     for option in OPTIONS:
         if option.name in given:
             config.load({option.name: given[option.name]}, f"flag {_long(option)}")
-
-
-def version_text(config: Config) -> str:
-    """One line: version, build, Python, and the event loop that `worker_class` chooses."""
-    loop = _LOOPS.get(config.worker_class, config.worker_class)
-    if config.worker_class in ("uvloop", "trio"):
-        import importlib.metadata  # a tenth of the time that the command takes to start
-
-        try:
-            loop += " " + importlib.metadata.version(config.worker_class)
-        except importlib.metadata.PackageNotFoundError:
-            loop += " (not installed)"
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    plain = ", public parts of Python only" if PLAIN else ""
-    return f"hypercorn {__version__} ({build()} build{plain}), {python} on {platform.system()}, {loop}"
-
-
-def config_text(config: Config) -> str:
-    """Every option as a line of TOML, to be loaded again. Secrets, and what TOML cannot say, are comments."""
-    lines = []
-    for option in OPTIONS:
-        value = UNSET if option.alias_of else getattr(config, option.name, UNSET)
-        if value is UNSET:
-            continue
-        text: Any = value
-        if value is None:
-            text = "none" if option.default is not None else None
-        elif option.secret or not isinstance(value, (str, int, float, list)):
-            text = None
-        if text is None:
-            shown = "not set" if value is None else "***" if option.secret else repr(value)
-            lines.append(f"# {option.name}: {shown}  ({config.origin(option.name)})")
-        else:
-            lines.append(f"{option.name} = {_toml(text)}  # {config.origin(option.name)}")
-    return "\n".join(lines)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(int(value))  # an enumeration of ssl is a number
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 @contextmanager

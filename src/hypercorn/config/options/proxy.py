@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from hypercorn.config.options.option import Option
+from hypercorn.config.values import PROXIES, SWITCH, choice
 from hypercorn.net.proxies import FORWARDED, X_FORWARDED
-from hypercorn.options.option import Option
-from hypercorn.values import PROXIES, SWITCH, choice
 
 OPTIONS: tuple[Option, ...] = (
     Option(

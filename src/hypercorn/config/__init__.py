@@ -1,7 +1,7 @@
 """The configuration of a server: plain attributes, filled from files, flags or code.
 
 `Config` may be subclassed (`create_ssl_context`, `ssl_enabled`, `logger_class`), and a value set on the class
-is the default of every instance made afterwards. The options themselves are declared in `hypercorn.options`.
+is the default of every instance made afterwards. The options themselves are declared in `hypercorn.config.options`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from time import time
 from typing import TYPE_CHECKING, Any
 from wsgiref.handlers import format_date_time
 
-from hypercorn import sources
+from hypercorn._toml import read_toml
+from hypercorn.config import sources
+from hypercorn.config.options import BY_NAME, OPTIONS, STORED_AS, UNSET, nearest
 from hypercorn.errors import ConfigError, ConfigWarning
-from hypercorn.logging import Logger
+from hypercorn.logs.logger import Logger
 from hypercorn.net.address import client_address
 from hypercorn.net.sockets import (
     SocketOptions,
@@ -30,7 +32,6 @@ from hypercorn.net.sockets import (
     steers_datagrams,
     unix_path,
 )
-from hypercorn.options import BY_NAME, OPTIONS, STORED_AS, UNSET, nearest
 
 if TYPE_CHECKING:
     import logging
@@ -313,7 +314,7 @@ class Config:
         """The logger, made when first asked for."""
         if self._log is None:
             if self.statsd_host is not None and self.logger_class is Logger:
-                from hypercorn.statsd import StatsdLogger
+                from hypercorn.logs.statsd import StatsdLogger
 
                 self.set_statsd_logger_class(StatsdLogger)
             self._log = self.logger_class(self)
@@ -450,7 +451,7 @@ class Config:
         """
         path = os.fsdecode(filename)
         config = cls()
-        config.load(sources.read_toml(path), f"file {path}")
+        config.load(read_toml(path), f"file {path}")
         return config
 
     @classmethod

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hypercorn.options.option import UNSET, Option
-from hypercorn.values import (
+from hypercorn.config.options.option import UNSET, Option
+from hypercorn.config.values import (
     CERTIFICATES,
     PATH,
     SWITCH,

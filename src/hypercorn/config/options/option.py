@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+from hypercorn.config.values import BINDS, Kind
 from hypercorn.errors import ConfigError
-from hypercorn.values import BINDS, Kind
 
 ENV_PREFIX = "HYPERCORN_"
 LARGEST = 2**62  # "no limit" of a count or a size: the sum of two is still a C integer

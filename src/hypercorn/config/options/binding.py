@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hypercorn.options.option import Option
-from hypercorn.values import BINDS, SWITCH, TEXTS, UMASK, number, optional
+from hypercorn.config.options.option import Option
+from hypercorn.config.values import BINDS, SWITCH, TEXTS, UMASK, number, optional
 
 OPTIONS: tuple[Option, ...] = (
     Option("bind", BINDS, ["127.0.0.1:8000"], "Binding", "address to serve on; may be repeated", ("-b", "--bind")),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hypercorn.options.option import Option
-from hypercorn.values import SWITCH, optional, seconds
+from hypercorn.config.options.option import Option
+from hypercorn.config.values import SWITCH, optional, seconds
 
 _OFF_OR_TIME = optional(seconds(positive=True))
 

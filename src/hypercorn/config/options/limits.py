@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hypercorn.options.option import UNSET, Option
-from hypercorn.values import number, optional, size
+from hypercorn.config.options.option import UNSET, Option
+from hypercorn.config.values import number, optional, size
 
 OPTIONS: tuple[Option, ...] = (
     Option("max_request_line_size", size(), 8192, "Limits", "request line; more is answered by 414"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypercorn.cpus import usable_cpus
-from hypercorn.options.option import Option
-from hypercorn.values import CONTROL, PATH, SWITCH, TEXT, TEXTS, Kind, choice, number, optional, seconds, size
+from hypercorn.config.cpus import usable_cpus
+from hypercorn.config.options.option import Option
+from hypercorn.config.values import CONTROL, PATH, SWITCH, TEXT, TEXTS, Kind, choice, number, optional, seconds, size
 
 
 def _count(value: Any) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from os import cpu_count
 from typing import Any
 
-from hypercorn.options.option import UNSET, Option
-from hypercorn.values import PATH, SWITCH, TEXT, Kind, choice, number, optional, seconds, size
+from hypercorn.config.options.option import UNSET, Option
+from hypercorn.config.values import PATH, SWITCH, TEXT, Kind, choice, number, optional, seconds, size
 
 
 def _read_threads(value: Any) -> Any:
