@@ -13,7 +13,9 @@ from hypercorn.cli.printing import config_text, version_text
 from hypercorn.config import Config
 from hypercorn.config.sources import UNKNOWN, find_config, read_env_file
 from hypercorn.errors import ConfigError, ConfigWarning
-from hypercorn.run import EXIT_USAGE, check, enlist_frozen, fill_standard_descriptors, run
+from hypercorn.run import check, enlist_frozen, run
+from hypercorn.supervisor.descriptors import fill_standard_descriptors
+from hypercorn.supervisor.exit_codes import EXIT_USAGE
 
 
 def _load_config(source: str | None) -> Config:

@@ -13,7 +13,7 @@ from hypercorn.config import Config
 from hypercorn.config.cpus import cpu_quota, usable_cpus
 from hypercorn.supervisor.arbiter import Arbiter
 from hypercorn.supervisor.backoff import LONGEST, BackOff
-from hypercorn.supervisor.child import Child, ending
+from hypercorn.supervisor.process import Child, ending
 
 
 def test_back_off() -> None:

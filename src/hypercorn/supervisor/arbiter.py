@@ -20,14 +20,15 @@ from hypercorn.config.options import grace_of, number_of
 from hypercorn.config.sources import collected_warnings
 from hypercorn.logs.logger import log_failure
 from hypercorn.net.sockets import Sockets
-from hypercorn.run import EXIT_CRASH, EXIT_OK, EXIT_STARTUP, complaint, explain, fill_standard_descriptors, say
 from hypercorn.supervisor.backoff import BackOff
 from hypercorn.supervisor.channel import Message
-from hypercorn.supervisor.child import LEAVING, NEVER, READY, STARTING, Child, ending
-from hypercorn.supervisor.crew import Crew
+from hypercorn.supervisor.descriptors import fill_standard_descriptors
+from hypercorn.supervisor.exit_codes import EXIT_CRASH, EXIT_OK, EXIT_STARTUP, complaint, explain, say
 from hypercorn.supervisor.inherit import Handover, from_systemd
+from hypercorn.supervisor.monitor import Watch
+from hypercorn.supervisor.pool import Crew
+from hypercorn.supervisor.process import LEAVING, NEVER, READY, STARTING, Child, ending
 from hypercorn.supervisor.signals import Signals
-from hypercorn.supervisor.watch import Watch
 
 MOST_WORKERS = 256  # that SIGTTIN or `scale` can bring it to
 AFTER_DRAIN = 0.7  # seconds that a worker gets beyond `graceful_timeout` before it is killed

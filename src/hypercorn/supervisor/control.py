@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import hypercorn
 from hypercorn.net.address import parse_bind, unix_address
 from hypercorn.supervisor.channel import Message
-from hypercorn.supervisor.child import NEVER, Child, resident_memory
+from hypercorn.supervisor.process import NEVER, Child, resident_memory
 
 if TYPE_CHECKING:
     from hypercorn.supervisor.arbiter import Arbiter

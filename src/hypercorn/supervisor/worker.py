@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 from hypercorn.config import Config
 from hypercorn.config.options import grace_of, number_of
 from hypercorn.net.sockets import Sockets
-from hypercorn.run import EXIT_OK, explain, find_worker
 from hypercorn.runtime.ending import Ending
 from hypercorn.runtime.link import Link
 from hypercorn.supervisor.channel import Channel, Message
+from hypercorn.supervisor.exit_codes import EXIT_OK, explain
+from hypercorn.supervisor.worker_classes import find_worker
 
 if TYPE_CHECKING:
     from hypercorn.runtime.worker import Worker

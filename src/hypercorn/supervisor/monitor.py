@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hypercorn.supervisor.channel import Message
-from hypercorn.supervisor.child import NEVER, Child, resident_memory
 from hypercorn.supervisor.control import Control, control_path
 from hypercorn.supervisor.inherit import Upgrade
 from hypercorn.supervisor.notify import Notifier
+from hypercorn.supervisor.process import NEVER, Child, resident_memory
 from hypercorn.supervisor.reloader import Reloader
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import Any
 
 from hypercorn.config import Config
 from hypercorn.metrics import Board, use_slot
-from hypercorn.run import find_worker
 from hypercorn.supervisor.channel import channel_pair
-from hypercorn.supervisor.child import Child
 from hypercorn.supervisor.launch import LENGTH, fork, freeze, may_fork, one_thread, pickled, spawn
-from hypercorn.supervisor.places import Places
+from hypercorn.supervisor.listening import Places
+from hypercorn.supervisor.process import Child
+from hypercorn.supervisor.worker_classes import find_worker
 
 
 class Crew:
