@@ -13,7 +13,7 @@ from hypercorn.cli.printing import config_text, version_text
 from hypercorn.config import Config
 from hypercorn.config.sources import UNKNOWN, find_config, read_env_file
 from hypercorn.errors import ConfigError, ConfigWarning
-from hypercorn.run import check, enlist_frozen, run
+from hypercorn.run import check, run, serve_if_frozen_worker
 from hypercorn.supervisor.descriptors import fill_standard_descriptors
 from hypercorn.supervisor.exit_codes import EXIT_USAGE
 
@@ -64,7 +64,7 @@ def main(sys_args: list[str] | None = None) -> int:
     configuration raise SystemExit with code 2.
     """
     fill_standard_descriptors()
-    enlist_frozen()
+    serve_if_frozen_worker()
     given = sys.argv[1:] if sys_args is None else sys_args
     if given and given[0] in ("ctl", "top") and sys.platform != "win32":
         return _subcommand(given[0], given[1:])

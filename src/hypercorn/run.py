@@ -11,7 +11,15 @@ from functools import partial
 from hypercorn.config import Config
 from hypercorn.errors import BindError, ConfigError
 from hypercorn.supervisor.descriptors import fill_standard_descriptors
-from hypercorn.supervisor.exit_codes import EXIT_OK, EXIT_STARTUP, LOADING_MODULE, complain, explain, no_logging, report
+from hypercorn.supervisor.exit_codes import (
+    EXIT_OK,
+    EXIT_STARTUP,
+    LOADING_MODULE,
+    explain,
+    logging_error,
+    print_error,
+    report,
+)
 from hypercorn.supervisor.pid_file import PidFileError, pid_file, remove_pid_file
 from hypercorn.supervisor.worker_classes import find_worker, run_worker
 
@@ -34,7 +42,7 @@ def run(
     it. Raises ConfigError (a ValueError) for options that are wrong at once.
     """
     fill_standard_descriptors()
-    enlist_frozen()
+    serve_if_frozen_worker()
     if config.use_reloader and getattr(sys, "frozen", False):
         raise ConfigError("use_reloader: a frozen program has no source files that could change; leave --reload out")
     worker = find_worker(config.worker_class)
@@ -44,7 +52,7 @@ def run(
     try:
         log = config.log
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
-        return complain(no_logging(error), EXIT_STARTUP)
+        return print_error(logging_error(error), EXIT_STARTUP)
     alone = config.workers == 0 and not config.use_reloader
     if sys.platform == "win32":
         if config.workers > 1 or config.use_reloader:
@@ -56,13 +64,13 @@ def run(
         return report(error, config)
 
 
-def enlist_frozen() -> None:
+def serve_if_frozen_worker() -> None:
     """Serves as a worker, and does not return, where a frozen program was started as one. Its options come from the
     supervisor, so this is called before any are read."""
     if getattr(sys, "frozen", False) and sys.platform != "win32":
-        from hypercorn.supervisor.launch import enlist
+        from hypercorn.supervisor.launch import serve_if_worker
 
-        enlist()
+        serve_if_worker()
 
 
 def check(config: Config) -> int:
@@ -74,7 +82,7 @@ def check(config: Config) -> int:
         try:
             _ = config.log
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
-            return complain(no_logging(error), EXIT_STARTUP)
+            return print_error(logging_error(error), EXIT_STARTUP)
         if hasattr(config, "application_path"):
             loading = importlib.import_module(LOADING_MODULE)
             loading.load_configured(config)

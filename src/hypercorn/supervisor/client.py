@@ -24,7 +24,7 @@ COMMANDS = {
     "log-level": "change the level of the error log: debug, info, warning, error, critical",
     "stack": "where the threads [of one worker: PID] are",
 }
-PATIENCE = 10.0
+TIMEOUT_SECONDS = 10.0
 
 
 class ControlError(Exception):
@@ -81,7 +81,7 @@ def ask(path: str, question: dict[str, Any]) -> Any:
     """Asks, and gives the answer. Raises ControlError."""
     try:
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(PATIENCE)
+            sock.settimeout(TIMEOUT_SECONDS)
             sock.connect(control_address(path))
             if not is_trusted(sock):
                 raise ControlError(f"{path}: another user's process answers there")

@@ -32,12 +32,12 @@ _STARTUP_ERRORS = (NoAppError, LifespanFailureError, LifespanTimeoutError, BindE
 def report(error: BaseException, config: Config) -> int:
     """Says what went wrong in the error log; on stderr where there is none yet. Returns the exit code."""
     text, code = explain(error, config)
-    say(text, config)
+    log_or_print(text, config)
     return code
 
 
-def say(text: str, config: Config) -> None:
-    """Writes a complaint to the error log; to stderr where there is none yet."""
+def log_or_print(text: str, config: Config) -> None:
+    """Writes an error message to the error log; to stderr where there is none yet."""
     if not log_failure(config._log, text):
         print(text, end="", file=sys.stderr)
 
@@ -48,20 +48,23 @@ def explain(error: BaseException, config: Config) -> tuple[str, int]:
     leaves = list(_leaves(error))
     for leaf in leaves:
         if isinstance(leaf, _STARTUP_ERRORS):
-            return complaint(str(leaf)), EXIT_STARTUP
+            return error_line(str(leaf)), EXIT_STARTUP
         if isinstance(leaf, ConfigError):
-            return complaint(str(leaf)), EXIT_USAGE
+            return error_line(str(leaf)), EXIT_USAGE
     own = _after_loading(error)
     if own is not None:
-        last = complaint(f"the application {config.application_path!r} could not be loaded")
+        last = error_line(f"the application {config.application_path!r} could not be loaded")
         return "".join(own) + last, EXIT_STARTUP
     if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
         return "", EXIT_INTERRUPTED
-    return "".join(traceback.format_exception(error)) + complaint("the server failed"), EXIT_CRASH
+    return "".join(traceback.format_exception(error)) + error_line("the server failed"), EXIT_CRASH
 
 
-def no_logging(error: BaseException) -> str:
-    """Says why logging cannot be set up: dictConfig names the handler, and its cause what is wrong with that."""
+def logging_error(error: BaseException) -> str:
+    """Returns a message that says why logging cannot be set up.
+
+    The error of dictConfig names the handler, and its cause says what is wrong with that.
+    """
     reasons: list[str] = []
     one: BaseException | None = error
     while one is not None:
@@ -72,14 +75,14 @@ def no_logging(error: BaseException) -> str:
     return "logging cannot be set up: " + ": ".join(reasons)
 
 
-def complaint(message: str) -> str:
-    """A line for stderr."""
+def error_line(message: str) -> str:
+    """An error message as a line for stderr."""
     return f"hypercorn: error: {message}\n"
 
 
-def complain(message: str, code: int) -> int:
-    """One line on stderr."""
-    print(complaint(message), end="", file=sys.stderr)
+def print_error(message: str, code: int) -> int:
+    """Prints one line on stderr, and returns the exit code."""
+    print(error_line(message), end="", file=sys.stderr)
     return code
 
 

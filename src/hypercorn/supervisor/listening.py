@@ -1,8 +1,8 @@
 """The listening sockets of a server: who serves on which, and how a reload changes them.
 
-Each worker has a place. All places share the sockets, but with `reuse_port` each has a set of its own, and where the
-kernel shares out datagrams each has UDP sockets of its own. A worker inherits those of its place from the one that was
-there before, and with them what waits there.
+Each worker has a worker slot, a number from 0. All slots share the sockets, but with `reuse_port` each has a set of its
+own, and where the kernel distributes datagrams each has UDP sockets of its own. A worker gets the sockets of its slot
+from the worker that had the slot before, and with them the connections that wait there.
 """
 
 from __future__ import annotations
@@ -17,25 +17,27 @@ from hypercorn.config import Config
 from hypercorn.net.closing import hold_off
 from hypercorn.net.sockets import Sockets, steers_datagrams, unix_path
 
-STREAMS = ("secure_sockets", "insecure_sockets")
+STREAM_GROUPS = ("secure_sockets", "insecure_sockets")
 
 
-class Places:
-    """The sockets of all places."""
+class ListeningSockets:
+    """The sockets of all worker slots."""
 
     def __init__(self, config: Config) -> None:
-        self.sockets = Sockets([], [], [])  # of place 0, and where they are shared of all
+        self.sockets = Sockets([], [], [])  # of slot 0, and of all slots where they are shared
         self.before: Sockets | None = None  # in a reload: those of the workers that leave
-        self.dropping = False  # ... of which some are given up
-        self.twins: dict[int, dict[socket.socket, socket.socket]] = {}  # by place: its own in place of those of place 0
+        self.gives_up_sockets = False  # the reload gives up some of those
+        self.duplicates: dict[
+            int, dict[socket.socket, socket.socket]
+        ] = {}  # by slot: its own socket for each of slot 0
         own = config.reuse_port and hasattr(socket, "SO_REUSEPORT")
-        self.own = (*STREAMS, "quic_sockets") if own else ("quic_sockets",) if steers_datagrams() else ()
+        self.own = (*STREAM_GROUPS, "quic_sockets") if own else ("quic_sockets",) if steers_datagrams() else ()
 
     @property
-    def together(self) -> bool:
+    def replaces_together(self) -> bool:
         """True where the workers of before have to leave at the same time: each accepts on sockets of its own that are
         given up, on which nobody would serve what comes until the last one has left."""
-        return self.before is not None and self.dropping and STREAMS[0] in self.own
+        return self.before is not None and self.gives_up_sockets and STREAM_GROUPS[0] in self.own
 
     def open(self, config: Config, sockets: Sockets | None) -> None:
         """Opens what the configuration wants, where another process has not done so. Raises as `create_sockets`."""
@@ -45,29 +47,29 @@ class Places:
             self.sockets = sockets
         else:  # of the program before this one, whose configuration was perhaps another
             self.sockets = sockets
-            self.renew(config)
-            self.settle()
+            self.prepare(config)
+            self.commit()
 
-    def of(self, place: int) -> Sockets:
-        """The sockets of a place. Raises OSError."""
-        if place == 0:
+    def sockets_of(self, slot: int) -> Sockets:
+        """The sockets of a worker slot. Raises OSError."""
+        if slot == 0:
             return self.sockets
         own: dict[str, Any] = {
-            name: [self.twin_of(place, sock) for sock in getattr(self.sockets, name)] for name in self.own
+            name: [self.duplicate_of(slot, sock) for sock in getattr(self.sockets, name)] for name in self.own
         }
         return replace(self.sockets, **own)
 
-    def twin_of(self, place: int, sock: socket.socket) -> socket.socket:
-        """The socket of a place that stands for one of place 0."""
-        twins = self.twins.setdefault(place, {})
-        if sock not in twins:
-            twins[sock] = twin(sock)
-        return twins[sock]
+    def duplicate_of(self, slot: int, sock: socket.socket) -> socket.socket:
+        """The socket of a worker slot on the address of one of slot 0."""
+        duplicates = self.duplicates.setdefault(slot, {})
+        if sock not in duplicates:
+            duplicates[sock] = duplicate(sock)
+        return duplicates[sock]
 
-    def give_up(self, target: int, taken: Set[int]) -> None:
-        """Closes the sockets of places that nobody takes any more."""
-        for place in [place for place in self.twins if place >= target and place not in taken]:
-            for sock in self.twins.pop(place).values():
+    def close_unused(self, target: int, taken: Set[int]) -> None:
+        """Closes the sockets of worker slots that no worker has or gets any more."""
+        for slot in [slot for slot in self.duplicates if slot >= target and slot not in taken]:
+            for sock in self.duplicates.pop(slot).values():
                 sock.close()
 
     def close_others(self, kept: Sockets) -> None:
@@ -81,13 +83,13 @@ class Places:
     def all(self) -> set[socket.socket]:
         """Every socket that is open."""
         found = {*self.sockets, *(self.before or ())}
-        for twins in self.twins.values():
-            found.update(twins.values())
+        for duplicates in self.duplicates.values():
+            found.update(duplicates.values())
         return found
 
     # -- a reload
 
-    def renew(self, config: Config) -> None:
+    def prepare(self, config: Config) -> None:
         """Opens what another configuration wants and is not open yet. Raises as `create_sockets`: then nothing has
         changed."""
         if not self.sockets.fixed:
@@ -97,25 +99,28 @@ class Places:
             except BaseException:
                 self.before = None
                 raise
-            self.dropping = not set(self.before) <= set(self.sockets)
+            self.gives_up_sockets = not set(self.before) <= set(self.sockets)
 
-    def settle(self) -> None:
+    def commit(self) -> None:
         """The reload has succeeded: from here on only workers that leave accept on what is not wanted any more."""
         if self.before is not None:
             self.drop(self.before, self.sockets)
             self.before = None
 
-    def restore(self) -> None:
+    def roll_back(self) -> None:
         """The reload has failed."""
         if self.before is not None:
             self.drop(self.sockets, self.before)
-            self.sockets, self.before, self.dropping = self.before, None, False
+            self.sockets, self.before, self.gives_up_sockets = self.before, None, False
 
     def drop(self, those: Sockets, kept: Sockets) -> None:
         """Closes the sockets that are not among the others, and removes the files of unix sockets that are not."""
         keep = set(kept)
         for sock in [one for one in those if one not in keep]:
-            for dropped in (sock, *(twins.pop(sock) for twins in self.twins.values() if sock in twins)):
+            for dropped in (
+                sock,
+                *(duplicates.pop(sock) for duplicates in self.duplicates.values() if sock in duplicates),
+            ):
                 hold_off(dropped)
                 dropped.close()
         paths = {os.path.abspath(path) for sock in kept if (path := unix_path(sock)) is not None}
@@ -132,7 +137,7 @@ class Places:
         self.sockets.close()
 
 
-def twin(sock: socket.socket) -> socket.socket:
+def duplicate(sock: socket.socket) -> socket.socket:
     """Another socket on the same address; unix sockets have none, so they are shared."""
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return sock.dup()

@@ -1,4 +1,4 @@
-"""The processes of the workers: started, ended, reaped. What the arbiter decides is done here."""
+"""The process pool: starts, ends and reaps the worker processes, as the arbiter decides."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 from hypercorn.config import Config
 from hypercorn.metrics import Board, use_slot
 from hypercorn.supervisor.channel import channel_pair
-from hypercorn.supervisor.launch import LENGTH, fork, freeze, may_fork, one_thread, pickled, spawn
-from hypercorn.supervisor.listening import Places
-from hypercorn.supervisor.process import Child
+from hypercorn.supervisor.launch import LENGTH_PREFIX, fork, freeze, may_fork, one_thread, pickled, spawn
+from hypercorn.supervisor.listening import ListeningSockets
+from hypercorn.supervisor.process import WorkerProcess
 from hypercorn.supervisor.worker_classes import find_worker
 
 
-class Crew:
+class ProcessPool:
     """All worker processes, the sockets that they accept on and the board that they publish on."""
 
-    def __init__(self, config: Config, room: int, plain: bool) -> None:
+    def __init__(self, config: Config, board_slots: int, plain: bool) -> None:
         self.config = config
         self.plain = plain
-        self.board = Board.create(room)
-        self.places = Places(config)
-        self.children: dict[int, Child] = {}
+        self.board = Board.create(board_slots)
+        self.listening = ListeningSockets(config)
+        self.workers: dict[int, WorkerProcess] = {}
         self.app: Any = None
         self.tls: Any = None  # the context that forked workers share
 
@@ -48,7 +48,7 @@ class Crew:
             log.log_warning("`reuse_port` cannot change by a reload; restart for that")
             config.reuse_port = self.config.reuse_port
         changed = config.bind != self.config.bind or config.ssl_enabled != self.config.ssl_enabled
-        if changed and self.places.sockets.fixed:
+        if changed and self.listening.sockets.fixed:
             log.log_warning("The sockets are another process's: `bind` and whether TLS is on cannot change by a reload")
         if self.preloaded:
             log.log_warning("With `preload` a reload does not bring new code; restart for that")
@@ -68,11 +68,11 @@ class Crew:
         if not self.forks():
             pickled(config)
 
-    def start(self, config: Config, generation: int, now: float, in_worker: Callable[[], None]) -> Child:
-        """Starts a worker. `in_worker` lets go, in a forked one, of what is its parent's. Raises OSError."""
-        slot = self.free_slot()
-        place = self.free_place(generation)
-        sockets = self.places.of(place)
+    def start(self, config: Config, generation: int, now: float, close_in_worker: Callable[[], None]) -> WorkerProcess:
+        """Starts a worker. `close_in_worker` lets go, in a forked one, of what is its parent's. Raises OSError."""
+        board_slot = self.free_board_slot()
+        worker_slot = self.free_worker_slot(generation)
+        sockets = self.listening.sockets_of(worker_slot)
         mine, theirs = channel_pair()
         process: Any = None
         try:
@@ -80,35 +80,35 @@ class Crew:
                 tls = self.shared_context(config)
 
                 def work() -> int:
-                    use_slot(self.board.slot(slot))
+                    use_slot(self.board.slot(board_slot))
                     from hypercorn.supervisor.worker import serve
 
                     config.__dict__.pop("_log", None)
                     return serve(config, sockets, theirs, self.app, tls)
 
                 def close() -> None:
-                    in_worker()
+                    close_in_worker()
                     mine.close()
-                    for child in self.children.values():
-                        child.channel.close()
-                    self.places.close_others(sockets)
+                    for worker in self.workers.values():
+                        worker.channel.close()
+                    self.listening.close_others(sockets)
 
                 find_worker(config.worker_class)
                 pid = fork(work, close)
             else:
-                process, wanted = spawn(config, sockets, theirs, self.board, slot)
-                mine.sock.sendall(LENGTH.pack(len(wanted)) + wanted)
+                process, settings = spawn(config, sockets, theirs, self.board, board_slot)
+                mine.sock.sendall(LENGTH_PREFIX.pack(len(settings)) + settings)
                 pid = process.pid
         except BaseException:
             mine.close()
             raise
         finally:
             theirs.close()
-        child = Child(slot, generation, pid, mine, now)
-        child.process = process
-        child.place = place
-        self.children[pid] = child
-        return child
+        worker = WorkerProcess(board_slot, generation, pid, mine, now)
+        worker.process = process
+        worker.worker_slot = worker_slot
+        self.workers[pid] = worker
+        return worker
 
     def shared_context(self, config: Config) -> Any:
         """The TLS context for workers that are forked: made here, so that the keys of its session tickets are the same
@@ -123,69 +123,69 @@ class Crew:
             return None
         return self.tls
 
-    def free_slot(self) -> int:
-        """A slot that no worker has. Raises OSError where there is none."""
-        taken = {child.number for child in self.children.values()}
+    def free_board_slot(self) -> int:
+        """A slot of the board that no worker has. Raises OSError where there is none."""
+        taken = {worker.board_slot for worker in self.workers.values()}
         for number in range(self.board.size):
             if number not in taken:
                 return number
         raise OSError("there are too many workers")
 
-    def free_place(self, generation: int) -> int:
-        """The first place that no worker has that is going to stay."""
+    def free_worker_slot(self, generation: int) -> int:
+        """The first worker slot that none of the workers has that are going to stay."""
         staying = {
-            child.place
-            for child in self.children.values()
-            if child.active and not child.retire and child.generation == generation
+            worker.worker_slot
+            for worker in self.workers.values()
+            if worker.active and not worker.retire_reason and worker.generation == generation
         }
-        return next(place for place in range(len(staying) + 1) if place not in staying)
+        return next(slot for slot in range(len(staying) + 1) if slot not in staying)
 
-    def reap(self, in_charge: bool) -> Iterator[tuple[Child, int]]:
-        """The workers that have ended, and their exit codes (negative: a signal). In charge of the process, it buries
-        all other children too: as process 1 it is given everybody's orphans."""
+    def reap(self, orphans: bool) -> Iterator[tuple[WorkerProcess, int]]:
+        """The workers that have ended, and their exit codes (negative: a signal). With `orphans` it reaps all other
+        children too: process 1 becomes the parent of every orphan."""
         found: list[tuple[int, int]] = []
-        if in_charge:
+        if orphans:
             with suppress(ChildProcessError):
-                while (end := os.waitpid(-1, os.WNOHANG))[0]:
-                    found.append(end)
+                while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                    found.append(ended)
         else:
-            for pid in list(self.children):
+            for pid in list(self.workers):
                 with suppress(ChildProcessError):
-                    end = os.waitpid(pid, os.WNOHANG)
-                    if end[0]:
-                        found.append(end)
+                    ended = os.waitpid(pid, os.WNOHANG)
+                    if ended[0]:
+                        found.append(ended)
         for pid, status in found:
-            child = self.children.get(pid)
-            if child is not None:
+            worker = self.workers.get(pid)
+            if worker is not None:
                 code = os.waitstatus_to_exitcode(status)
-                if child.process is not None:
-                    child.process.returncode = code
-                yield child, code
+                if worker.process is not None:
+                    worker.process.returncode = code
+                yield worker, code
 
-    def forget(self, child: Child) -> None:
+    def remove(self, worker: WorkerProcess) -> None:
         """A worker is gone."""
-        child.channel.close()
-        self.children.pop(child.pid, None)
-        self.board.retire(child.number)
+        worker.channel.close()
+        self.workers.pop(worker.pid, None)
+        self.board.retire(worker.board_slot)
 
-    def kill(self, child: Child, number: int = signal.SIGKILL) -> None:
+    def kill(self, worker: WorkerProcess, number: int = signal.SIGKILL) -> None:
         """Sends a worker a signal."""
         with suppress(ProcessLookupError):
-            os.kill(child.pid, number)
+            os.kill(worker.pid, number)
 
-    def terminate(self, child: Child) -> None:
+    def terminate(self, worker: WorkerProcess) -> None:
         """Ends a worker that may not be listening to anything else yet."""
-        self.kill(child, signal.SIGTERM)
+        self.kill(worker, signal.SIGTERM)
 
     def kill_all(self) -> None:
         """Leaves no worker behind, whatever happened here."""
-        for child in list(self.children.values()):
-            self.kill(child)
+        for worker in list(self.workers.values()):
+            self.kill(worker)
             with suppress(ChildProcessError):
-                os.waitpid(child.pid, 0)
-            self.forget(child)
+                os.waitpid(worker.pid, 0)
+            self.remove(worker)
 
     def close(self) -> None:
         """Lets go of everything."""
-        self.places.close()
+        self.listening.close()
         self.board.close()

@@ -1,64 +1,72 @@
-"""A worker as the supervisor sees it."""
+"""A worker process as the supervisor sees it."""
 
 from __future__ import annotations
 
+import enum
 import signal
 from typing import Any
 
-from hypercorn.supervisor.channel import Channel, Message
+from hypercorn.supervisor.channel import Channel
+from hypercorn.supervisor.messages import Failed, WorkerMessage
 
 NEVER = float("inf")
-STARTING, READY, LEAVING = range(3)
-STATE_NAMES = ("starting", "ready", "leaving")
 
 
-class Child:
+class WorkerState(enum.Enum):
+    """What a worker does; the values are shown by `hypercorn ctl workers`."""
+
+    STARTING = "starting"  # until it accepts connections
+    READY = "ready"
+    LEAVING = "leaving"  # it drains, or is about to
+
+
+class WorkerProcess:
     """One worker process."""
 
-    def __init__(self, number: int, generation: int, pid: int, channel: Channel, now: float) -> None:
-        self.number = number  # of its slot
+    def __init__(self, board_slot: int, generation: int, pid: int, channel: Channel[WorkerMessage], now: float) -> None:
+        self.board_slot = board_slot  # where it publishes its counters
         self.generation = generation  # of the configuration that it was started with
         self.pid = pid
         self.channel = channel
-        self.place = 0  # among the workers, from 0
-        self.state = STARTING
-        self.began = now
+        self.worker_slot = 0  # which sockets it has; a successor takes its predecessor's
+        self.state = WorkerState.STARTING
+        self.started_at = now
         self.ready_at = 0.0
-        self.heard = NEVER  # its last sign of life; NEVER: none is expected
-        self.retire = ""  # why another is to take its place
-        self.surplus = False  # no other takes its place
+        self.last_heartbeat = NEVER  # NEVER: none is expected
+        self.retire_reason = ""  # why another is to replace it
+        self.surplus = False  # no other replaces it
         self.expected = False  # its end was asked for
         self.kill_at = NEVER
-        self.failure: Message | None = None  # what it said before it ended
+        self.failure: Failed | None = None  # what it said before it ended
         self.process: Any = None  # its Popen, where it was spawned
-        self.open = True  # its end of the channel
-        self.stuck = False  # it was killed because it gave no sign of life
-        self.over = False  # its application's shutdown has ended
-        self.forced = False  # it was killed because it did not end
+        self.channel_open = True
+        self.timed_out = False  # it was killed because its heartbeats stopped
+        self.app_shut_down = False  # its application's shutdown has ended
+        self.killed = False  # it was killed because it did not end
 
     @property
     def active(self) -> bool:
         """Serving, or about to."""
-        return self.state != LEAVING
+        return self.state != WorkerState.LEAVING
 
     @property
     def ready(self) -> bool:
         """Serving."""
-        return self.state == READY
+        return self.state == WorkerState.READY
 
     def describe(self, now: float) -> dict[str, Any]:
         """What `hypercorn ctl workers` tells."""
         return {
             "pid": self.pid,
-            "slot": self.number,
-            "state": STATE_NAMES[self.state],
+            "slot": self.board_slot,
+            "state": self.state.value,
             "generation": self.generation,
-            "age": round(now - self.began, 1),
-            "retire": self.retire,
+            "age": round(now - self.started_at, 1),
+            "retire": self.retire_reason,
         }
 
 
-def ending(code: int) -> str:
+def describe_exit(code: int) -> str:
     """How a process ended, in words: an exit code, or a signal and what it mostly means."""
     if code >= 0:
         return f"exited with code {code}"

@@ -17,9 +17,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-SHORTEST = 0.25  # seconds between two looks
-SHARE = 400  # a look may take up one part in so many of the time
-SETTLE = 0.05  # seconds in which changes that belong together come in
+MIN_POLL_SECONDS = 0.25  # between two scans
+POLL_SHARE = 400  # a scan may take up one part in so many of the time
+DEBOUNCE_SECONDS = 0.05  # in which changes that belong together come in
 # Sent to all processes of a group or a service, these are for the parent, whose end is this process's.
 FOR_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT) if sys.platform != "win32" else ()
 NOT_CODE = ("__pycache__", "node_modules", "site-packages")
@@ -96,15 +96,15 @@ class Rules:
 
 def polled(rules: Rules, alive: Callable[[], bool], before: Files) -> Iterator[list[str]]:
     """The files that changed, each time that some did. `before` is how they were at the start."""
-    pause = SHORTEST
+    pause = MIN_POLL_SECONDS
     while alive():
         time.sleep(pause)
         began = time.monotonic()
         now = rules.files()
-        pause = max(SHORTEST, SHARE * (time.monotonic() - began))
+        pause = max(MIN_POLL_SECONDS, POLL_SHARE * (time.monotonic() - began))
         pause = min(pause, 5.0)
         if now != before:
-            time.sleep(SETTLE)
+            time.sleep(DEBOUNCE_SECONDS)
             now = rules.files()
             yield differences(before, now)
             before = now
@@ -117,7 +117,7 @@ def differences(before: Files, now: Files) -> list[str]:
 
 def reported(rules: Rules, alive: Callable[[], bool], before: Files, watch: Any) -> Iterator[list[str]]:
     """The same, as the system tells of it."""
-    options = {"yield_on_timeout": True, "rust_timeout": 1000, "step": int(SETTLE * 1000), "debounce": 400}
+    options = {"yield_on_timeout": True, "rust_timeout": 1000, "step": int(DEBOUNCE_SECONDS * 1000), "debounce": 400}
     began = False
     for changes in watch(*rules.folders, watch_filter=None, ignore_permission_denied=True, **options):
         if not alive():
@@ -192,9 +192,9 @@ class Reloader:
         """Ends the process."""
         self.process.kill()
         self.process.wait()
-        self.let_go()
+        self.close_in_worker()
 
-    def let_go(self) -> None:
+    def close_in_worker(self) -> None:
         """Closes this end of the pipe."""
         if self.process.stdout is not None:
             self.process.stdout.close()

@@ -36,15 +36,15 @@ class SoloLink(Link):
             )
 
     def signals(self) -> dict[str, Callable[[], None]]:
-        return {"SIGUSR1": self.reopen, "SIGHUP": self.reload}
+        return {"SIGUSR1": self.reopen_logs, "SIGHUP": self.reload}
 
     def reload(self) -> None:
         """Without a supervisor only what can change under a running application: log files and certificates."""
-        self.reopen()
+        self.reopen_logs()
         if self.worker is not None:
             self.worker.reload_certificates()
 
-    def reopen(self) -> None:
+    def reopen_logs(self) -> None:
         """Opens the log files anew."""
         log = self.worker.log  # type: ignore[union-attr]
         reopen = getattr(log, "reopen", None)
@@ -54,15 +54,15 @@ class SoloLink(Link):
 
     def started(self, addresses: list[str]) -> None:
         self.notifier.ready()
-        self.notifier.tell(f"Serving on {', '.join(addresses)}")
-        self.beat()
+        self.notifier.send_status(f"Serving on {', '.join(addresses)}")
+        self.send_watchdog()
 
-    def beat(self) -> None:
-        """A sign of life, as often as systemd wants one."""
+    def send_watchdog(self) -> None:
+        """Sends a message to systemd's watchdog, as often as it expects one."""
         if self.notifier.period != NEVER and self.worker is not None:
             now = self.worker.runtime.now()
             self.notifier.send("WATCHDOG=1")
-            self.worker.runtime.call_at(now + self.notifier.period, self.beat)
+            self.worker.runtime.call_at(now + self.notifier.period, self.send_watchdog)
 
     def stopping(self) -> None:
         self.notifier.stopping()
