@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.asgi.gate import HEALTH, READY, respond
+from hypercorn.asgi.gate import HEALTH, READY, respond_in_text
+from hypercorn.asgi.responses import length_of, respond
 from hypercorn.asgi.streams import StreamContext
 from hypercorn.metrics.openmetrics import CONTENT_TYPE, render
 from hypercorn.net.sockets import listen
@@ -90,9 +91,9 @@ class Management:
         """The application."""
         app = self.apps.get(scope["path"])
         if app is None:
-            await respond(scope, send, 404, b"not found\n")
+            await respond_in_text(scope, send, 404, b"not found\n")
         elif scope["method"] not in ("GET", "HEAD"):
-            await respond(scope, send, 405, b"GET and HEAD only\n", (b"allow", b"GET, HEAD"))
+            await respond_in_text(scope, send, 405, b"GET and HEAD only\n", (b"allow", b"GET, HEAD"))
         else:
             await app(scope, receive, send)
 
@@ -100,13 +101,11 @@ class Management:
         """/metrics: the sums over all workers."""
         board = self.worker.operations.board
         if board is None:
-            await respond(scope, send, 404, b"not found\n")
+            await respond_in_text(scope, send, 404, b"not found\n")
             return
         self.worker.operations.publish()
         body = render(board)
-        headers = [(b"content-type", CONTENT_TYPE), (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await respond(send, 200, [(b"content-type", CONTENT_TYPE), length_of(body)], body)
 
     # -- from transports
 
