@@ -15,15 +15,13 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timezone
 from traceback import format_exception
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from hypercorn.logs.access import JSON, NAMED, AccessLogAtoms
 from hypercorn.logs.access_json import JSONLines, JSONRecords
 from hypercorn.logs.writer import LineWriter, descriptor_of
 
 if TYPE_CHECKING:
-    from hypercorn.config import Config
-
     Headers = Sequence[tuple[bytes, bytes]]
     AccessWriter = Callable[[Any, int | None, Headers, int, float], None]
 
@@ -32,6 +30,17 @@ __all__ = ("AccessLogAtoms", "Logger", "access_writer")
 _FORMAT = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
 UNTOUCHED = "none"  # the value of logconfig that leaves all logging to the program
 _DATE_FORMAT = "[%Y-%m-%d %H:%M:%S %z]"
+
+
+class LogSettings(Protocol):
+    """The options that a logger reads, as `Config` has them."""
+
+    accesslog: logging.Logger | str | None
+    access_log_format: str
+    errorlog: logging.Logger | str | None
+    loglevel: str
+    logconfig: str | None
+    logconfig_dict: dict[str, Any] | None
 
 
 class Logger:
@@ -43,7 +52,7 @@ class Logger:
     access_logger: logging.Logger | None
     error_logger: logging.Logger
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: LogSettings) -> None:
         self.json = getattr(config, "log_format", "text") == "json"
         self.access_log_format = NAMED.get(config.access_log_format, config.access_log_format)
         named = self.access_log_format != config.access_log_format

@@ -9,13 +9,10 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from hypercorn.errors import ConfigError
-from hypercorn.logs.logger import Logger
-
-if TYPE_CHECKING:
-    from hypercorn.config import Config
+from hypercorn.logs.logger import Logger, LogSettings
 
 METRIC_VAR = "metric"
 VALUE_VAR = "value"
@@ -31,6 +28,14 @@ _COUNTED = {
 }
 
 
+class StatsdSettings(LogSettings, Protocol):
+    """The options that the StatsD logger reads, as `Config` has them."""
+
+    statsd_host: str | None
+    statsd_prefix: str
+    dogstatsd_tags: str
+
+
 class StatsdLogger(Logger):
     """A logger that also counts requests, their durations (milliseconds) and statuses, and logged errors.
 
@@ -40,7 +45,7 @@ class StatsdLogger(Logger):
 
     _socket: socket.socket | None = None
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: StatsdSettings) -> None:
         super().__init__(config)
         self.dogstatsd_tags = config.dogstatsd_tags
         self.prefix = config.statsd_prefix

@@ -4,7 +4,7 @@ them at once, and finishes what it has begun."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypercorn.asgi.gate import HEALTH, READY, respond_in_text
 from hypercorn.asgi.responses import length_of, respond
@@ -13,11 +13,9 @@ from hypercorn.metrics.openmetrics import CONTENT_TYPE, render
 from hypercorn.net.sockets import listen
 from hypercorn.protocol.http1 import HTTP1Connection
 from hypercorn.protocol.ports import Connection, Transport
+from hypercorn.runtime.contract import WorkerBase
 from hypercorn.runtime.deadlines import Deadlines
 from hypercorn.runtime.ports import Listener
-
-if TYPE_CHECKING:
-    from hypercorn.runtime.worker import Worker
 
 CONNECTIONS = 64  # that are open at the same time at the most
 LAST = 0.1  # seconds in which those that were about to ask are answered, where nobody is left to answer them later
@@ -26,7 +24,7 @@ LAST = 0.1  # seconds in which those that were about to ask are answered, where 
 class Management:
     """The listeners of `metrics_bind`. To transports it is what a worker is."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: WorkerBase) -> None:
         self.worker = worker
         self.config = worker.config
         self.log = worker.log

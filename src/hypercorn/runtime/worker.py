@@ -27,8 +27,8 @@ from hypercorn.protocol.http1 import HTTP1Connection
 from hypercorn.protocol.http2 import HTTP2Connection
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.ports import Connection, Transport
+from hypercorn.runtime.contract import Link, WorkerBase
 from hypercorn.runtime.deadlines import Deadlines
-from hypercorn.runtime.link import Link
 from hypercorn.runtime.management import LAST
 from hypercorn.runtime.operations import Operations
 from hypercorn.runtime.ports import Listener, LoopRuntime
@@ -46,8 +46,10 @@ SILENCE = 1.0  # seconds after which the log says that the application's shutdow
 SETTLING = 4  # turns of a loop from the acceptance of a connection to its transport, and one more
 
 
-class Worker:
+class Worker(WorkerBase):
     """One application, its listeners and its connections."""
+
+    operations: Operations
 
     def __init__(
         self, app: Any, config: Config, runtime: LoopRuntime, mode: Any = None, link: Link | None = None

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hypercorn.runtime.contract import Link, WorkerBase
 from hypercorn.runtime.ending import Ending
-from hypercorn.runtime.link import Link
 from hypercorn.supervisor.notify import NEVER, Notifier
-
-if TYPE_CHECKING:
-    from hypercorn.runtime.worker import Worker
 
 
 class SoloLink(Link):
     """The link of a worker to nobody but the system."""
 
     def __init__(self, ending: Ending, report: Callable[[BaseException], int]) -> None:
-        """`report` says what went wrong and gives the exit code."""
+        """`report` logs what went wrong and gives the exit code."""
         self.ending = ending
         self.owns_process = ending.exits
         self.report = report
         self.notifier = Notifier()
-        self.worker: Worker | None = None
+        self.worker: WorkerBase | None = None
 
-    def attach(self, worker: Worker, call: Callable[[Callable[[], Any]], Any]) -> None:
+    def attach(self, worker: WorkerBase, call: Callable[[Callable[[], Any]], Any]) -> None:
         self.worker = worker
         if self.owns_process:
             self.ending.take_signals(
@@ -68,5 +65,5 @@ class SoloLink(Link):
         self.notifier.stopping()
 
     def over(self, failure: BaseException | None, seconds: float) -> None:
-        tell = None if failure is None else partial(self.report, failure)
-        self.ending.begin(self.worker.log, seconds, tell)  # type: ignore[union-attr]
+        report = None if failure is None else partial(self.report, failure)
+        self.ending.begin(self.worker.log, seconds, report)  # type: ignore[union-attr]

@@ -15,13 +15,13 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypercorn.config import Config
 from hypercorn.config.options import grace_of, number_of
 from hypercorn.net.sockets import Sockets
+from hypercorn.runtime.contract import Link, WorkerBase
 from hypercorn.runtime.ending import Ending
-from hypercorn.runtime.link import Link
 from hypercorn.supervisor.channel import Channel
 from hypercorn.supervisor.exit_codes import EXIT_OK, explain
 from hypercorn.supervisor.messages import (
@@ -46,9 +46,6 @@ from hypercorn.supervisor.messages import (
 )
 from hypercorn.supervisor.worker_classes import find_worker
 
-if TYPE_CHECKING:
-    from hypercorn.runtime.worker import Worker
-
 HEARTBEATS = 4  # in each `worker_timeout`
 LONGEST_SLEEP_SECONDS = 1e8  # `sleep` takes no infinite time
 MAX_CONNECTIONS = 1000  # that are listed
@@ -67,7 +64,7 @@ class WorkerLink(Link):
         self.config = config
         self.app = app
         self.tls = tls
-        self.worker: Worker | None = None
+        self.worker: WorkerBase | None = None
         self.call: Callable[[Callable[[], Any]], Any] | None = None
         self.shared = not config.reuse_port
         self.order: Stop | None = None  # to stop, before there was a loop
@@ -81,7 +78,7 @@ class WorkerLink(Link):
 
     # -- from the worker, on its loop
 
-    def attach(self, worker: Worker, call: Callable[[Callable[[], Any]], Any]) -> None:
+    def attach(self, worker: WorkerBase, call: Callable[[Callable[[], Any]], Any]) -> None:
         with self.lock:
             self.worker = worker
             self.call = call
@@ -124,7 +121,7 @@ class WorkerLink(Link):
     # -- from the supervisor, in the thread
 
     def read_messages(self) -> None:
-        """Does what the supervisor says, until it is gone; then ends the worker."""
+        """Follows the supervisor's messages until it is gone; then ends the worker."""
         for message in self.channel.messages():
             try:
                 self.take(message)
