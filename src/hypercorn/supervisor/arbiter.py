@@ -258,10 +258,10 @@ class Arbiter(ManagedServer):
         # What waits on a socket that is given up, and what is about to connect, is served by those who leave.
         last = self.pool.listening.gives_up_sockets and worker.generation != self.generation
         delay = HANDSHAKE_SECONDS if last else 0.0
-        self.tell_to_stop(worker, now, Stop(last, delay))
+        self.send_stop(worker, now, Stop(last, delay))
 
-    def tell_to_stop(self, worker: WorkerProcess, now: float, order: Stop) -> None:
-        """Tells a worker to stop, and notes when it has to be gone."""
+    def send_stop(self, worker: WorkerProcess, now: float, order: Stop) -> None:
+        """Orders a worker to stop, and notes when it has to be gone."""
         worker.expected = True
         worker.kill_at = now + order.delay + grace_of(self.config) + KILL_MARGIN_SECONDS
         if worker.state == WorkerState.STARTING and not self.pool.preloaded:
@@ -298,7 +298,7 @@ class Arbiter(ManagedServer):
                 self.worker_draining(worker, message.reason)
             case Drained():  # the application's shutdown has a time of its own
                 self.extend_time(worker, number_of(self.config, "shutdown_timeout"))
-            case ShutDown():  # threads of the application have a time that the worker itself looks after
+            case ShutDown():  # threads of the application have a time that the worker itself keeps to
                 worker.app_shut_down = True
                 self.extend_time(worker, message.thread_seconds + INTERPRETER_EXIT_SECONDS)
             case Failed():
@@ -532,7 +532,7 @@ class Arbiter(ManagedServer):
         self.monitor.stopping()
         order = Stop(not self.handed_over, delay)
         for worker in self.workers.values():
-            self.tell_to_stop(worker, now, order)
+            self.send_stop(worker, now, order)
         self.run_timers(now)
 
     def force_stop(self) -> None:

@@ -138,7 +138,7 @@ def listen_abstract(path: str, address: bytes) -> socket.socket:
 
 
 def is_allowed(sock: socket.socket) -> bool:
-    """True where the peer is the owner or root, as far as the system tells."""
+    """True where the peer is the owner or root, as far as the system provides its user id."""
     return peer_uid(sock) in (None, 0, os.geteuid())  # None: the file's mode has to do
 
 
@@ -148,7 +148,7 @@ def is_trusted(sock: socket.socket) -> bool:
 
 
 def peer_uid(sock: socket.socket) -> int | None:
-    """The user of the process at the other end, or None where the system does not tell."""
+    """The user id of the process at the other end, or None where the system does not provide it."""
     if not hasattr(socket, "SO_PEERCRED"):
         return None
     uid: int = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
@@ -285,7 +285,7 @@ class ControlServer:
     def workers(self, _: dict[str, Any], __: ControlClient) -> Any:
         """Every worker with its counts."""
         now = time.monotonic()
-        counts = {slot["slot"]: slot for slot in self.server.pool.board.slots()}
+        counts = {one["slot"]: one for one in self.server.pool.board.slots()}
         return [
             {
                 **worker.describe(now),

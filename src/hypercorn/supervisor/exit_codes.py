@@ -63,7 +63,7 @@ def explain(error: BaseException, config: Config) -> tuple[str, int]:
 def logging_error(error: BaseException) -> str:
     """Returns a message that says why logging cannot be set up.
 
-    The error of dictConfig names the handler, and its cause says what is wrong with that.
+    The error of dictConfig names the handler, and its cause explains what is wrong with that.
     """
     reasons: list[str] = []
     one: BaseException | None = error

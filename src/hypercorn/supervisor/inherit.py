@@ -78,7 +78,7 @@ class Handover:
 
     @classmethod
     def take(cls, environ: MutableMapping[str, str] = os.environ) -> Handover | None:
-        """What the environment tells of, or None."""
+        """The handover that the environment describes, or None."""
         text = environ.pop(HANDOVER, "")
         return cls(text) if text else None
 
@@ -113,7 +113,7 @@ class Upgrade:
             os.close(theirs)
 
     def fileno(self) -> int:
-        """What to watch."""
+        """The pipe's descriptor."""
         return self.ready_pipe
 
     def succeeded(self) -> bool:

@@ -50,26 +50,26 @@ class ListeningSockets:
             self.prepare(config)
             self.commit()
 
-    def sockets_of(self, slot: int) -> Sockets:
+    def sockets_of(self, worker_slot: int) -> Sockets:
         """The sockets of a worker slot. Raises OSError."""
-        if slot == 0:
+        if worker_slot == 0:
             return self.sockets
         own: dict[str, Any] = {
-            name: [self.duplicate_of(slot, sock) for sock in getattr(self.sockets, name)] for name in self.own
+            name: [self.duplicate_of(worker_slot, sock) for sock in getattr(self.sockets, name)] for name in self.own
         }
         return replace(self.sockets, **own)
 
-    def duplicate_of(self, slot: int, sock: socket.socket) -> socket.socket:
+    def duplicate_of(self, worker_slot: int, sock: socket.socket) -> socket.socket:
         """The socket of a worker slot on the address of one of slot 0."""
-        duplicates = self.duplicates.setdefault(slot, {})
+        duplicates = self.duplicates.setdefault(worker_slot, {})
         if sock not in duplicates:
             duplicates[sock] = duplicate(sock)
         return duplicates[sock]
 
     def close_unused(self, target: int, taken: Set[int]) -> None:
         """Closes the sockets of worker slots that no worker has or gets any more."""
-        for slot in [slot for slot in self.duplicates if slot >= target and slot not in taken]:
-            for sock in self.duplicates.pop(slot).values():
+        for unused in [one for one in self.duplicates if one >= target and one not in taken]:
+            for sock in self.duplicates.pop(unused).values():
                 sock.close()
 
     def close_others(self, kept: Sockets) -> None:

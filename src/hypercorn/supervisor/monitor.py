@@ -16,7 +16,7 @@ from hypercorn.supervisor.notify import Notifier
 from hypercorn.supervisor.process import NEVER, WorkerProcess, resident_memory
 from hypercorn.supervisor.reloader import Reloader
 
-MEMORY_CHECK_SECONDS = 2.0  # between two looks at the memory of workers
+MEMORY_CHECK_SECONDS = 2.0  # between two checks of the memory of workers
 FIRST_SCAN_SECONDS = 3.0  # that the reloader has to scan all files before a worker loads them
 TRACEBACK_SECONDS = 1.0  # that a worker has to print its stacks before it is killed
 
@@ -63,7 +63,7 @@ class Monitor:
         self.notifier.close()
 
     def read_reloader(self) -> None:
-        """The reloader says something."""
+        """Reads what the reloader reports."""
         reloader = self.reloader
         if reloader is not None and not reloader.read():
             self.server.selector.unregister(reloader)
@@ -91,7 +91,7 @@ class Monitor:
         return min(self.next_check, self.notifier.watchdog_at, control, first)
 
     def plan(self, now: float) -> None:
-        """When to look next."""
+        """Sets the time of the next check."""
         config = self.server.config
         periods = []
         if config.worker_timeout:

@@ -132,13 +132,13 @@ class ProcessPool:
         raise OSError("there are too many workers")
 
     def free_worker_slot(self, generation: int) -> int:
-        """The first worker slot that none of the workers has that are going to stay."""
+        """The first worker slot that no worker has that is going to stay."""
         staying = {
             worker.worker_slot
             for worker in self.workers.values()
             if worker.active and not worker.retire_reason and worker.generation == generation
         }
-        return next(slot for slot in range(len(staying) + 1) if slot not in staying)
+        return next(number for number in range(len(staying) + 1) if number not in staying)
 
     def reap(self, orphans: bool) -> Iterator[tuple[WorkerProcess, int]]:
         """The workers that have ended, and their exit codes (negative: a signal). With `orphans` it reaps all other

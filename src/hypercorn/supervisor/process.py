@@ -55,7 +55,7 @@ class WorkerProcess:
         return self.state == WorkerState.READY
 
     def describe(self, now: float) -> dict[str, Any]:
-        """What `hypercorn ctl workers` tells."""
+        """The worker's row in `hypercorn ctl workers`."""
         return {
             "pid": self.pid,
             "slot": self.board_slot,

@@ -1,4 +1,4 @@
-"""Watches source files in a process of its own, which never sees the application, and tells of changes through a pipe.
+"""Monitors source files in a process of its own, which never sees the application, and reports changes by a pipe.
 
 With `watchfiles` (the extra `reload`) the system reports changes; without it the files are looked at from time to time,
 as seldom as it takes to cost next to nothing.
@@ -115,11 +115,11 @@ def differences(before: Files, now: Files) -> list[str]:
     return sorted({path for path, _ in now.items() ^ before.items()})
 
 
-def reported(rules: Rules, alive: Callable[[], bool], before: Files, watch: Any) -> Iterator[list[str]]:
-    """The same, as the system tells of it."""
+def reported(rules: Rules, alive: Callable[[], bool], before: Files, watch_files: Any) -> Iterator[list[str]]:
+    """The same, as the system reports it."""
     options = {"yield_on_timeout": True, "rust_timeout": 1000, "step": int(DEBOUNCE_SECONDS * 1000), "debounce": 400}
     began = False
-    for changes in watch(*rules.folders, watch_filter=None, ignore_permission_denied=True, **options):
+    for changes in watch_files(*rules.folders, watch_filter=None, ignore_permission_denied=True, **options):
         if not alive():
             return
         changed = {path for _, path in changes if rules.takes(path)}
@@ -143,11 +143,11 @@ def main(include: list[str], exclude: list[str], parent: int) -> None:
     before = rules.files()
     print(json.dumps("watching"), flush=True)
     try:
-        watch = importlib.import_module("watchfiles").watch
+        watch_files = importlib.import_module("watchfiles").watch
     except ImportError:
         changes = polled(rules, alive, before)
     else:
-        changes = reported(rules, alive, before, watch)
+        changes = reported(rules, alive, before, watch_files)
     for changed in changes:
         print(json.dumps(changed), flush=True)
 
@@ -172,12 +172,12 @@ class Reloader:
         self.rest = b""
 
     def fileno(self) -> int:
-        """What to watch."""
+        """The pipe's descriptor."""
         assert self.process.stdout is not None
         return self.process.stdout.fileno()
 
     def read(self) -> bool:
-        """Tells of changes. False where the process has ended."""
+        """Reports the changes that came. False where the process has ended."""
         data = os.read(self.fileno(), 65536)
         *lines, self.rest = (self.rest + data).split(b"\n")
         for line in lines:

@@ -20,7 +20,7 @@ PERCENTILES = (50, 90, 99)
 
 
 class Numbers:
-    """What has happened between two looks at a server."""
+    """Rates and counts between two refreshes."""
 
     def __init__(self) -> None:
         self.before: dict[str, int] = {}
@@ -32,7 +32,7 @@ class Numbers:
         self.history: deque[float] = deque(maxlen=HISTORY_LENGTH)
 
     def take(self, status: dict[str, Any], now: float) -> None:
-        """Another look."""
+        """Takes the status of another refresh."""
         total = status["total"]
         passed = now - self.before_at
         if self.before and passed > 0:
