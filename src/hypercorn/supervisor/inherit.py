@@ -16,13 +16,12 @@ from typing import Any
 
 from hypercorn.config import Config
 from hypercorn.errors import BindError
-from hypercorn.net.sockets import Sockets, UnixPath
+from hypercorn.net.sockets import SOCKET_GROUPS, Sockets, UnixPath
 
 FIRST_DESCRIPTOR = 3  # systemd's first
 HANDOVER = "HYPERCORN_HANDOVER"
 # PyInstaller's one-file programs unpack for themselves: the files of the old program go with it.
 RESET_PYINSTALLER = {"PYINSTALLER_RESET_ENVIRONMENT": "1"} if getattr(sys, "frozen", False) else {}
-GROUPS = ("secure_sockets", "insecure_sockets", "quic_sockets", "metrics_sockets")
 
 
 def from_systemd(config: Config, environ: MutableMapping[str, str] = os.environ) -> Sockets | None:
@@ -71,7 +70,7 @@ class Handover:
         self.ready_pipe: int = left["ready_pipe"]
         os.set_inheritable(self.ready_pipe, False)
         self.sockets = Sockets([], [], [], fixed=left["fixed"])
-        for name in GROUPS:
+        for name in SOCKET_GROUPS:
             getattr(self.sockets, name).extend(adopt(fd) for fd in left[name])
         for path, inode in left["paths"]:
             self.sockets.unix_paths.append(UnixPath(path, os.getpid(), tuple(inode)))
@@ -96,7 +95,7 @@ class Upgrade:
 
     def __init__(self, sockets: Sockets, variables: dict[str, str]) -> None:
         self.ready_pipe, theirs = os.pipe()
-        fds = {name: [sock.fileno() for sock in getattr(sockets, name)] for name in GROUPS}
+        fds = sockets.descriptors()
         paths = [(path.path, path.inode) for path in sockets.unix_paths]
         left = json.dumps({"pid": os.getpid(), "ready_pipe": theirs, "paths": paths, "fixed": sockets.fixed, **fds})
         kept = [theirs, *(fd for group in fds.values() for fd in group)]

@@ -40,7 +40,6 @@ CODE = (
     "import sys; sys.path.insert(0, {root!r}); from hypercorn.supervisor.launch import worker_main; worker_main({fd})"
 )
 WORKER_FD = "HYPERCORN_WORKER_FD"  # the descriptor of the channel, for a frozen program
-GROUPS = ("secure_sockets", "insecure_sockets", "quic_sockets", "metrics_sockets")
 
 
 def one_thread() -> bool:
@@ -78,7 +77,7 @@ def pickled(config: Config) -> bytes:
 
 def spawn(config: Config, sockets: Sockets, channel: Channel[SupervisorMessage], board: Board, board_slot: int) -> Any:
     """Starts a fresh interpreter. Returns its `Popen`. Raises OSError."""
-    fds = {name: [sock.fileno() for sock in getattr(sockets, name)] for name in GROUPS}
+    fds = sockets.descriptors()
     settings = {
         "path": sys.path,
         "argv": sys.argv,
