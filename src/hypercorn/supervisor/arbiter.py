@@ -283,10 +283,10 @@ class Arbiter(ManagedServer):
             if not messages:
                 return
             for message in messages:
-                self.take(worker, message)
+                self.handle_message(worker, message)
 
-    def take(self, worker: WorkerProcess, message: WorkerMessage) -> None:
-        """Does what one message is for."""
+    def handle_message(self, worker: WorkerProcess, message: WorkerMessage) -> None:
+        """Handles one message."""
         match message:
             case Ready():
                 self.worker_ready(worker, message.addresses)

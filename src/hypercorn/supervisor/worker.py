@@ -124,7 +124,7 @@ class WorkerLink(Link):
         """Follows the supervisor's messages until it is gone; then ends the worker."""
         for message in self.channel.messages():
             try:
-                self.take(message)
+                self.handle_message(message)
             except Exception as error:  # whatever it is, the next message is read too
                 with suppress(Exception):
                     self.config.log.log_error("A message of the supervisor failed (%r): %r", message, error)
@@ -132,8 +132,8 @@ class WorkerLink(Link):
         time.sleep(min(grace_of(self.config) + number_of(self.config, "shutdown_timeout") + 2, LONGEST_SLEEP_SECONDS))
         os._exit(1)
 
-    def take(self, message: SupervisorMessage) -> None:
-        """Does what one message is for."""
+    def handle_message(self, message: SupervisorMessage) -> None:
+        """Handles one message."""
         match message:
             case Stop():
                 self.begin_stop(message)
