@@ -74,8 +74,8 @@ def serve_if_frozen_worker() -> None:
 
 
 def check(config: Config) -> int:
-    """Whether a server with this configuration could start, as an exit code: its certificates, its worker class, its
-    logging and, where one is named, its application. Nothing is bound. Says what is wrong on stderr."""
+    """Checks whether a server with this configuration could start: its certificates, its worker class, its logging
+    and, where one is named, its application. Returns an exit code. Nothing is bound. Says what is wrong on stderr."""
     try:
         find_worker(config.worker_class)
         config.create_ssl_context()

@@ -10,7 +10,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 class Flag(NamedTuple):
-    """One flag: its spellings, what it is for, what it takes."""
+    """A flag: its spellings, what it is for, what it takes."""
 
     names: list[str]
     help: str

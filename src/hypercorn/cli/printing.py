@@ -1,4 +1,4 @@
-"""What `--version` and `--print-config` print."""
+"""The texts that `--version` and `--print-config` print."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOOPS = {
 
 
 def version_text(config: Config) -> str:
-    """One line: version, build, Python, and the event loop that `worker_class` chooses."""
+    """Returns one line: version, build, Python, and the event loop that `worker_class` chooses."""
     loop = _LOOPS.get(config.worker_class, config.worker_class)
     if config.worker_class in ("uvloop", "trio"):
         import importlib.metadata  # a tenth of the time that the command takes to start

@@ -15,7 +15,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 def suppress_body(method: str, status: int) -> bool:
-    """Whether the response has no body (RFC 9110 section 6.4.1)."""
+    """Returns True if the response has no body (RFC 9110 section 6.4.1)."""
     return method == "HEAD" or 100 <= status < 200 or status in (204, 304)
 
 
@@ -44,7 +44,7 @@ def filter_pseudo_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 
 def valid_server_name(config: Config, request: Any) -> bool:
-    """Whether the request's Host is one of `server_names`; without any, every name is."""
+    """Returns True if the request's Host is one of `server_names`; without any, every name is."""
     if not config.server_names:
         return True
     host = next((value for name, value in request.headers if name.lower() == b"host"), b"")

@@ -30,7 +30,7 @@ class OperationsBase:
     limit: float  # ... and how many there may be
 
     def trusts(self, client: tuple[str, int] | None) -> bool:
-        """Whether forwarding fields of that peer count."""
+        """Returns True if forwarding headers of that peer count."""
         raise NotImplementedError
 
     def publish(self, state: str = "") -> None:
@@ -79,7 +79,7 @@ class WorkerBase:
         raise NotImplementedError
 
     async def settle(self, listeners: Sequence[Listener] = ()) -> None:
-        """What a loop's own listeners have accepted just now becomes connections."""
+        """Waits until what a loop's own listeners have accepted just now has become connections."""
         raise NotImplementedError
 
     def one_less(self) -> None:
@@ -97,11 +97,11 @@ class WorkerBase:
         raise NotImplementedError
 
     def on_interrupt(self, name: str) -> None:
-        """Somebody at a terminal asks for an end."""
+        """Takes a signal of somebody at a terminal."""
         raise NotImplementedError
 
     def on_terminate(self) -> None:
-        """SIGTERM asks for a graceful end."""
+        """Takes a SIGTERM, which asks for a graceful end."""
         raise NotImplementedError
 
     def reload_certificates(self) -> bool:

@@ -179,7 +179,7 @@ class Arbiter(ManagedServer):
         self.balance(now)
 
     def next_time(self, now: float) -> float:
-        """When something is due."""
+        """Returns the time at which something is due."""
         times = [worker.kill_at for worker in self.workers.values()]
         times += [self.close_listening_at, self.monitor.next_time()]
         if not self.stopping and self.backoff.until > now:

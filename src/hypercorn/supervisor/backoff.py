@@ -1,4 +1,4 @@
-"""How long to wait before a worker is started again that keeps crashing."""
+"""The delay before a worker that keeps crashing is started again."""
 
 from __future__ import annotations
 

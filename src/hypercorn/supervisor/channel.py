@@ -26,7 +26,7 @@ Received = TypeVar("Received")
 
 
 class Channel(Generic[Received]):
-    """One end, which receives messages of the types `known`."""
+    """An end of a channel, which receives messages of the types `known`."""
 
     def __init__(self, sock: socket.socket, known: Mapping[str, type[Received]]) -> None:
         self.sock = sock

@@ -165,7 +165,7 @@ WORKER_COLUMNS = ("PID", "STATE", "GENERATION", "AGE", "MEMORY", "CONNECTIONS", 
 
 
 def worker_row(worker: dict[str, Any]) -> tuple[str, ...]:
-    """One worker in a table."""
+    """Returns the row of a worker."""
     counts = worker["counts"]
     opened = sum(value for name, value in counts.items() if name.endswith("_opened"))
     closed = sum(value for name, value in counts.items() if name.endswith("_closed"))
@@ -184,7 +184,7 @@ def worker_row(worker: dict[str, Any]) -> tuple[str, ...]:
 
 
 def status_text(status: dict[str, Any]) -> str:
-    """How the server fares, for people."""
+    """Returns the status of the server as text for people."""
     head = [
         f"{status['application']} on hypercorn {status['version']} ({status['build']}, {status['worker_class']})",
         f"process {status['pid']}, {status['state']} for {duration(status['uptime'])}, "

@@ -37,7 +37,7 @@ class RequestRefused(Exception):
 
 
 def control_folder(environ: Any = os.environ) -> Path:
-    """Where control sockets lie when the configuration does not say."""
+    """Returns the folder of control sockets when the configuration names none."""
     for name in ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"):
         folder = environ.get(name, "").split(":")[0]
         if folder and os.path.isdir(folder):
@@ -65,8 +65,8 @@ def control_path(setting: str | None) -> str | None:
 
 
 def control_address(path: str) -> str | bytes:
-    """What the system takes for a control socket: `unix:@name` is an abstract one, without a file (Linux); `unix:path`
-    is the same as the path alone. Raises OSError for an abstract one that the system cannot have."""
+    """Returns the address of a control socket: `unix:@name` is an abstract one, without a file (Linux); `unix:path` is
+    the same as the path alone. Raises OSError for an abstract one that the system cannot have."""
     if not path.startswith("unix:"):
         return path
     try:
@@ -156,7 +156,7 @@ def peer_uid(sock: socket.socket) -> int | None:
 
 
 class ControlClient:
-    """One client of the control socket."""
+    """A client of the control socket."""
 
     def __init__(self, sock: socket.socket, now: float) -> None:
         self.sock = sock
@@ -193,11 +193,11 @@ class ControlServer:
         server.selector.register(self.sock, selectors.EVENT_READ, self.accept)
 
     def next_time(self) -> float:
-        """When somebody has waited long enough."""
+        """Returns the time at which a client has waited long enough."""
         return min((client.deadline for client in self.clients), default=NEVER)
 
     def accept(self) -> None:
-        """Somebody comes."""
+        """Accepts a client."""
         with suppress(OSError):
             sock, _ = self.sock.accept()
             if len(self.clients) >= MAX_CLIENTS or not is_allowed(sock):
@@ -258,11 +258,11 @@ class ControlServer:
     # -- requests
 
     def unknown(self, request: dict[str, Any], _: ControlClient) -> Any:
-        """Nothing that it knows."""
+        """Refuses a command that does not exist."""
         raise RequestRefused(f"there is no {request['do']}")
 
     def status(self, _: dict[str, Any], __: ControlClient) -> Any:
-        """How the server fares, with the counts of all workers."""
+        """Returns the status of the server, with the counts of all workers."""
         server = self.server
         state = "stopping" if server.stopping else "reloading" if server.previous is not None else "serving"
         return {
@@ -283,7 +283,7 @@ class ControlServer:
         }
 
     def workers(self, _: dict[str, Any], __: ControlClient) -> Any:
-        """Every worker with its counts."""
+        """Returns every worker with its counts."""
         now = time.monotonic()
         counts = {one["slot"]: one for one in self.server.pool.board.slots()}
         return [
@@ -300,12 +300,12 @@ class ControlServer:
         ]
 
     def reload(self, _: dict[str, Any], __: ControlClient) -> Any:
-        """As SIGHUP."""
+        """Replaces the workers, as SIGHUP does."""
         self.server.reload("hypercorn ctl")
         return {"ok": True}
 
     def scale(self, request: dict[str, Any], _: ControlClient) -> Any:
-        """Another number of workers: 4, +1, -1."""
+        """Changes the number of workers: 4, +1, -1."""
         text = str(request.get("value", ""))
         try:
             count = int(text) + (self.server.target if text[:1] in ("+", "-") else 0)
@@ -324,7 +324,7 @@ class ControlServer:
         return {"ok": True}
 
     def set_log_level(self, request: dict[str, Any], _: ControlClient) -> Any:
-        """Another level of the error log, everywhere."""
+        """Changes the level of the error log, here and in every worker."""
         level = str(request.get("value", "")).lower()
         if level not in LEVELS:
             raise RequestRefused(f"a level is one of {', '.join(LEVELS)}")
@@ -335,11 +335,11 @@ class ControlServer:
         return {"ok": True}
 
     def connections(self, request: dict[str, Any], client: ControlClient) -> Any:
-        """The open connections of every worker."""
+        """Returns the open connections of one worker, or of all."""
         return self.ask(ListConnections, request, client)
 
     def stacks(self, request: dict[str, Any], client: ControlClient) -> Any:
-        """Where every thread of a worker is, or of all workers."""
+        """Returns the stacks of the threads of one worker, or of all."""
         return self.ask(ShowStacks, request, client)
 
     def worker_of(self, request: dict[str, Any]) -> WorkerProcess:

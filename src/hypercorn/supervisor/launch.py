@@ -1,4 +1,4 @@
-"""How a worker's process comes to be: spawned, as a fresh interpreter, or forked.
+"""Starts the processes of workers: spawned, as a fresh interpreter, or forked.
 
 Forked where it is safe and asked for: a fork of a process that has one thread and has loaded nothing but the server
 starts in milliseconds and shares its memory. Otherwise spawned: a process that has run other people's code (a
@@ -111,7 +111,7 @@ def serve_if_worker() -> None:
 
 
 def worker_main(fd: int) -> None:
-    """What a fresh interpreter runs."""
+    """Serves as a worker in a fresh interpreter."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's is for the supervisor
     sock = socket.socket(fileno=fd)
     sock.set_inheritable(False)
@@ -137,7 +137,7 @@ def worker_main(fd: int) -> None:
 
 
 def read_exactly(stream: Any, size: int) -> bytes:
-    """That many bytes; ends the process where they do not come, as there is nobody to tell."""
+    """Reads that many bytes. Ends the process where they do not come, as there is nobody to tell."""
     data = b""
     while len(data) < size:
         piece = stream.read(size - len(data))
@@ -205,7 +205,7 @@ def end_forked(code: int) -> None:
 
 
 def flush() -> None:
-    """Nothing buffered is written twice."""
+    """Flushes the standard streams, so that nothing buffered is written twice."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -214,6 +214,6 @@ def flush() -> None:
 
 
 def freeze() -> None:
-    """What was loaded stays out of the collector's way, and so in memory that forks share."""
+    """Keeps what was loaded out of the garbage collector's way, and so in memory that forks share."""
     gc.collect()
     gc.freeze()

@@ -138,7 +138,7 @@ class ListeningSockets:
 
 
 def duplicate(sock: socket.socket) -> socket.socket:
-    """Another socket on the same address; unix sockets have none, so they are shared."""
+    """Opens another socket on the same address. A unix socket has no other, so it is shared."""
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return sock.dup()
     other = socket.socket(sock.family, sock.type)

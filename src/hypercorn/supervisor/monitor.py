@@ -85,7 +85,7 @@ class Monitor:
         self.server.reload("files have changed")
 
     def next_time(self) -> float:
-        """When something of this is due."""
+        """Returns the time at which something of this is due."""
         control = NEVER if self.control is None else self.control.next_time()
         first = self.reloader_until if self.waits_for_first_scan(0.0) and not self.server.ever_ready else NEVER
         return min(self.next_check, self.notifier.watchdog_at, control, first)

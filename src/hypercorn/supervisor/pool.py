@@ -43,7 +43,7 @@ class ProcessPool:
         freeze()
 
     def reloaded(self, config: Config, log: Any) -> None:
-        """Another configuration is in force."""
+        """Takes a configuration that is in force from now on."""
         if config.reuse_port != self.config.reuse_port:
             log.log_warning("`reuse_port` cannot change by a reload; restart for that")
             config.reuse_port = self.config.reuse_port
@@ -55,7 +55,7 @@ class ProcessPool:
         self.config = config
 
     def forks(self) -> bool:
-        """Whether the next worker is to be forked."""
+        """Returns True if the next worker is to be forked."""
         method = self.config.start_method
         if method == "spawn" and not self.preloaded:
             return False

@@ -13,7 +13,7 @@ NEVER = float("inf")
 
 
 class WorkerState(enum.Enum):
-    """What a worker does; the values are shown by `hypercorn ctl workers`."""
+    """The states of a worker; `hypercorn ctl workers` shows the values."""
 
     STARTING = "starting"  # until it accepts connections
     READY = "ready"
@@ -67,7 +67,7 @@ class WorkerProcess:
 
 
 def describe_exit(code: int) -> str:
-    """How a process ended, in words: an exit code, or a signal and what it mostly means."""
+    """Describes the end of a process in words: an exit code, or a signal and what it mostly means."""
     if code >= 0:
         return f"exited with code {code}"
     try:

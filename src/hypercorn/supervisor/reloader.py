@@ -95,7 +95,7 @@ class Rules:
 
 
 def polled(rules: Rules, alive: Callable[[], bool], before: Files) -> Iterator[list[str]]:
-    """The files that changed, each time that some did. `before` is how they were at the start."""
+    """Yields the files that changed, each time that some did. `before` is how they were at the start."""
     pause = MIN_POLL_SECONDS
     while alive():
         time.sleep(pause)
@@ -116,7 +116,7 @@ def differences(before: Files, now: Files) -> list[str]:
 
 
 def reported(rules: Rules, alive: Callable[[], bool], before: Files, watch_files: Any) -> Iterator[list[str]]:
-    """The same, as the system reports it."""
+    """Yields the files that changed, as the system reports them."""
     options = {"yield_on_timeout": True, "rust_timeout": 1000, "step": int(DEBOUNCE_SECONDS * 1000), "debounce": 400}
     began = False
     for changes in watch_files(*rules.folders, watch_filter=None, ignore_permission_denied=True, **options):

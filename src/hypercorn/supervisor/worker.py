@@ -186,7 +186,7 @@ class WorkerLink(Link):
             worker.interrupt()
 
     def stacks(self) -> list[dict[str, Any]]:
-        """Where every thread is; the loop's own first."""
+        """Returns the stack of every thread, the loop's own first."""
         frames = sys._current_frames()
         names = {thread.ident: thread.name for thread in threading.enumerate()}
         own = threading.get_ident()
