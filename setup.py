@@ -24,7 +24,7 @@ FREE_THREADED = os.environ.get("HYPERCORN_FREE_THREADED") == "1"
 
 # Twins: a .pyx beside a .py of the same name and contract, with the C files that it needs.
 TWINS = {
-    "accessjson": [],
+    "logs.access_json": [],
     "clock": [],
     "objects": [],
     "wire.http1": ["csrc/http1.c"],

@@ -26,6 +26,9 @@ _._write_stream_limits
 _.certificate_private_key
 _.in_flight
 
+# Only in the table of old names.
+FrameTooLargeError
+
 # Found by name: worker classes, applications that tests serve, Django's.
 asyncio_worker
 uvloop_worker

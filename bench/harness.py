@@ -20,7 +20,7 @@ from bench.cases import BROWSER
 from hypercorn.asgi.streams import StreamContext
 from hypercorn.asyncio.loop import AsyncioLoop
 from hypercorn.config import Config
-from hypercorn.options.option import LARGEST
+from hypercorn.config.options.option import LARGEST
 from hypercorn.protocol.http1.connection import HTTP1Connection
 from hypercorn.protocol.http1.states import IDLE
 from hypercorn.protocol.ports import Connection, Transport

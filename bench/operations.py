@@ -23,7 +23,7 @@ from bench.cases import CASES
 from bench.processes import ServerProcess, free_port
 from hypercorn.asgi.gate import Health, open_gate
 from hypercorn.config import Config
-from hypercorn.logging import access_writer
+from hypercorn.logs.logger import access_writer
 from hypercorn.metrics import Counters
 
 EXTRAS: dict[str, dict[str, Any]] = {

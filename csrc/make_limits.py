@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from hypercorn.options import OPTIONS
+from hypercorn.config.options import OPTIONS
 
 FOLDER = Path(__file__).resolve().parents[1] / "src" / "hypercorn" / "protocol"
-MADE = "Made from the option table by csrc/make_limits.py: change src/hypercorn/options/ and run that."
+MADE = "Made from the option table by csrc/make_limits.py: change src/hypercorn/config/options/ and run that."
 CLASS = '''\
 """The limits that every protocol keeps to, as numbers.
 
@@ -39,7 +39,7 @@ class Limits:
     __slots__ = NAMES
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        """Takes what `hypercorn.options.limits_of` gives. Raises KeyError where a limit is missing."""
+        """Takes what `hypercorn.config.options.limits_of` gives. Raises KeyError where a limit is missing."""
 {fields}
 
     def __setattr__(self, name: str, value: object) -> None:

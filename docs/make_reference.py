@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hypercorn.options import OPTIONS, UNSET, Option
+from hypercorn.config.options import OPTIONS, UNSET, Option
 
 PAGE = Path(__file__).with_name("reference") / "options.md"
 SECURITY = Path(__file__).resolve().parents[1] / "SECURITY.md"
@@ -22,7 +22,7 @@ NAMES = re.compile(r"backlog|max_(requests|worker_\w+)|wsgi_threads|limit_\w+|sh
 INTRODUCTION = """\
 # Options
 
-<!-- Made from the option table by docs/make_reference.py: change src/hypercorn/options/ and run that. -->
+<!-- Made from the option table by docs/make_reference.py: change src/hypercorn/config/options/ and run that. -->
 
 Each option is an attribute of `Config`, a key of the [configuration file](configuration.md), a flag of the
 [command](command.md) and an environment variable. A flag beats the environment, the environment beats the file.

@@ -7,12 +7,15 @@ import sys
 import traceback
 import warnings
 
-from hypercorn import cli
-from hypercorn.completion import script
+from hypercorn.cli.completion import script
+from hypercorn.cli.parser import apply_flags, brief_warnings, expand, make_parser
+from hypercorn.cli.printing import config_text, version_text
 from hypercorn.config import Config
+from hypercorn.config.sources import UNKNOWN, find_config, read_env_file
 from hypercorn.errors import ConfigError, ConfigWarning
-from hypercorn.run import EXIT_USAGE, check, enlist_frozen, fill_standard_descriptors, run
-from hypercorn.sources import UNKNOWN, find_config, read_env_file
+from hypercorn.run import check, run, serve_if_frozen_worker
+from hypercorn.supervisor.descriptors import fill_standard_descriptors
+from hypercorn.supervisor.exit_codes import EXIT_USAGE
 
 
 def _load_config(source: str | None) -> Config:
@@ -61,13 +64,13 @@ def main(sys_args: list[str] | None = None) -> int:
     configuration raise SystemExit with code 2.
     """
     fill_standard_descriptors()
-    enlist_frozen()
+    serve_if_frozen_worker()
     given = sys.argv[1:] if sys_args is None else sys_args
     if given and given[0] in ("ctl", "top") and sys.platform != "win32":
         return _subcommand(given[0], given[1:])
-    parser = cli.make_parser()
-    with cli.brief_warnings() as said:
-        arguments = parser.parse_args(cli.expand(given))
+    parser = make_parser()
+    with brief_warnings() as said:
+        arguments = parser.parse_args(expand(given))
         if arguments.completion:
             print(script(parser, arguments.completion))
             return 0
@@ -77,7 +80,7 @@ def main(sys_args: list[str] | None = None) -> int:
             config = _load_config(source)
             load_env_file(getattr(arguments, "env_file", None) or config.env_file)
             config.update_from_environ()
-            cli.apply_flags(config, arguments)
+            apply_flags(config, arguments)
             config.validate()
             return config
 
@@ -97,7 +100,7 @@ def main(sys_args: list[str] | None = None) -> int:
             # A configuration in Python failed: its author needs the traceback.
             parser.exit(EXIT_USAGE, f"{traceback.format_exc()}hypercorn: error: the configuration {source} failed\n")
         if arguments.version or arguments.print_config:
-            print(cli.version_text(config) if arguments.version else cli.config_text(config))
+            print(version_text(config) if arguments.version else config_text(config))
             return 0
         if arguments.check_config:
             return check(config)

@@ -1,8 +1,8 @@
-"""The earlier place of the application wrappers."""
+"""The application wrappers of earlier releases: old names, which warn and go in version 2.0."""
 
 from __future__ import annotations
 
-from hypercorn.asgi.loading import ASGIWrapper
-from hypercorn.asgi.wsgi import InvalidPathError, WSGIWrapper, _build_environ
+from hypercorn.compat import PLACES, old_module
 
-__all__ = ("ASGIWrapper", "InvalidPathError", "WSGIWrapper", "_build_environ")
+__all__ = tuple(PLACES[__name__])
+__getattr__ = old_module(__name__)

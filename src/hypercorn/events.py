@@ -1,30 +1,8 @@
-"""Events between a transport and a protocol, as earlier releases had them."""
+"""Events between a transport and a protocol of earlier releases: old names, which warn and go in version 2.0."""
 
 from __future__ import annotations
 
-from abc import ABC
-from dataclasses import dataclass
+from hypercorn.compat import PLACES, old_module
 
-
-class Event(ABC):  # noqa: B024  a common base, with nothing to override
-    """The base of all of them."""
-
-
-@dataclass(frozen=True)
-class RawData(Event):
-    """Bytes from or for the peer; `address` is that of a datagram."""
-
-    data: bytes
-    address: tuple[str, int] | None = None
-
-
-@dataclass(frozen=True)
-class Closed(Event):
-    """The connection is closed."""
-
-
-@dataclass(frozen=True)
-class Updated(Event):
-    """The connection became idle, or busy."""
-
-    idle: bool
+__all__ = tuple(PLACES[__name__])
+__getattr__ = old_module(__name__)

@@ -8,8 +8,8 @@ import pytest
 from tests.harness import config
 
 from hypercorn.asgi.lifespan import Lifespan
+from hypercorn.config.options import limits_of
 from hypercorn.errors import LifespanFailureError, LifespanTimeoutError, UnexpectedMessageError
-from hypercorn.options import limits_of
 from hypercorn.protocol.limits import Limits
 from hypercorn.testing import MemoryLog, MemoryRuntime, Task, sleep
 

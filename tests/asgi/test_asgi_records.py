@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.harness import GET, Answers, Reads, body, config, request, responses, serve, start
 
-from hypercorn.logging import access_writer
+from hypercorn.logs.logger import access_writer
 from hypercorn.testing import Client, sleep
 
 POST = request("/upload?x", "content-length: 10", method="POST")

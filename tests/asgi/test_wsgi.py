@@ -18,12 +18,12 @@ from wsgiref.validate import validator
 import pytest
 
 import hypercorn
-from hypercorn.app_wrappers import InvalidPathError, WSGIWrapper, _build_environ
+from hypercorn.asgi.wsgi import InvalidPathError, WSGIWrapper, _build_environ
 from hypercorn.asgi.wsgi_environ import build_environ
 from hypercorn.asgi.wsgi_response import FileWrapper
 from hypercorn.asgi.wsgi_threads import wsgi_settings
 from hypercorn.config import Config
-from hypercorn.options import limits_of
+from hypercorn.config.options import limits_of
 from hypercorn.protocol.limits import Limits
 
 SCOPE: dict[str, Any] = {

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 import hypercorn.__main__
-from hypercorn import cli
+from hypercorn._toml import read_toml
+from hypercorn.cli.parser import make_parser
 from hypercorn.config import Config
+from hypercorn.config.options import OPTIONS
+from hypercorn.config.sources import find_config, read_env_file
 from hypercorn.errors import ConfigError
-from hypercorn.options import OPTIONS
-from hypercorn.sources import find_config, read_env_file, read_toml
 
 APP = """
 async def app(scope, receive, send):
@@ -247,7 +248,7 @@ def test_bash_completes(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_flag_is_documented_and_in_a_group() -> None:
-    parser = cli.make_parser()
+    parser = make_parser()
     text = parser.format_help()
     groups = {option.group for option in OPTIONS}
     for group in groups:

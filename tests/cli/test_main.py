@@ -15,8 +15,8 @@ import pytest
 import hypercorn
 import hypercorn.__main__
 from hypercorn.config import Config
+from hypercorn.config.options import OPTIONS, UNSET
 from hypercorn.errors import ConfigError
-from hypercorn.options import OPTIONS, UNSET
 
 
 @pytest.fixture(name="run", autouse=True)

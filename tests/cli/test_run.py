@@ -23,7 +23,9 @@ from hypercorn.errors import (
     NoAppError,
     SocketTypeError,
 )
-from hypercorn.run import PidFileError, find_worker, pid_file, run
+from hypercorn.run import PidFileError, run
+from hypercorn.supervisor.pid_file import pid_file
+from hypercorn.supervisor.worker_classes import find_worker
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup

@@ -12,8 +12,8 @@ import pytest
 
 import hypercorn.config
 from hypercorn.config import BYTES, OCTETS, SECONDS, Config
+from hypercorn.config.options import BY_NAME, OPTIONS, STORED_AS, UNSET
 from hypercorn.logging import Logger
-from hypercorn.options import BY_NAME, OPTIONS, STORED_AS, UNSET
 
 # Earlier releases' attributes and defaults, which programs rely upon.
 DEFAULTS: dict[str, Any] = {

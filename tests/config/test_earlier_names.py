@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 import hypercorn
-from hypercorn import events, utils
+import hypercorn.utils
+from hypercorn.compat import PLACES, REMOVED_IN, events, utils
 from hypercorn.config import Config
+from hypercorn.errors import ShutdownError
 
 TYPING = """
 H11SendableEvent WorkerFunc LifespanState ConnectionState ASGIVersions HTTPScope WebsocketScope
@@ -50,9 +52,61 @@ LifespanFailureError UnexpectedMessageError FrameTooLargeError
         ("hypercorn.events", "Event RawData Closed Updated"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:hypercorn.(app_wrappers|events|utils).:DeprecationWarning")
 def test_importable(module: str, names: str) -> None:
     found = importlib.import_module(module)
     assert [name for name in names.split() if not hasattr(found, name)] == []
+
+
+# What release 0.18.0 has beside its private modules, which are no place to import from.
+PUBLIC = """
+hypercorn hypercorn.__main__ hypercorn.app_wrappers hypercorn.asyncio hypercorn.asyncio.run hypercorn.asyncio.statsd
+hypercorn.config hypercorn.events hypercorn.logging hypercorn.middleware hypercorn.middleware.dispatcher
+hypercorn.middleware.http_to_https hypercorn.middleware.proxy_fix hypercorn.middleware.wsgi hypercorn.protocol
+hypercorn.run hypercorn.statsd hypercorn.trio hypercorn.trio.run hypercorn.trio.statsd hypercorn.typing hypercorn.utils
+"""
+
+
+@pytest.mark.parametrize("module", PUBLIC.split())
+def test_no_module_warns_as_it_is_imported(module: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-W", "error", "-c", f"import {module}"], env=environment, check=True)
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("hypercorn", "Config"),
+        ("hypercorn.config", "Config Sockets SocketTypeError BYTES OCTETS SECONDS FilePath SocketKind"),
+        ("hypercorn.run", "run"),
+        ("hypercorn.logging", "Logger AccessLogAtoms"),
+        ("hypercorn.statsd", "StatsdLogger"),
+        ("hypercorn.asyncio", "serve"),
+        ("hypercorn.asyncio.run", "asyncio_worker uvloop_worker worker_serve"),
+        ("hypercorn.asyncio.statsd", "StatsdLogger"),
+        ("hypercorn.trio", "serve"),
+        ("hypercorn.trio.run", "trio_worker worker_serve"),
+        ("hypercorn.trio.statsd", "StatsdLogger"),
+        ("hypercorn.middleware", "DispatcherMiddleware HTTPToHTTPSRedirectMiddleware ProxyFixMiddleware"),
+        ("hypercorn.typing", TYPING),
+    ],
+)
+def test_names_for_applications_never_warn(module: str, names: str) -> None:
+    code = f"from {module} import {', '.join(names.split())}"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-W", "error", "-c", code], env=environment, check=True)
+
+
+@pytest.mark.parametrize("module", PLACES)
+def test_old_names_warn_and_work(module: str) -> None:
+    old = importlib.import_module(module)
+    for name, place in PLACES[module].items():
+        with pytest.warns(DeprecationWarning, match=rf"{module}.{name} goes in Hypercorn {REMOVED_IN}: ") as said:
+            found = getattr(old, name)
+        assert found is getattr(importlib.import_module(place), name)
+        assert len(said) == 1
+        assert said[0].filename == __file__
+        assert (place in str(said[0].message)) is not place.startswith("hypercorn.compat")
 
 
 def test_importing_types_and_config_costs_no_protocol_library() -> None:
@@ -66,7 +120,7 @@ def test_importing_types_and_config_costs_no_protocol_library() -> None:
 def test_lazy_names_and_others() -> None:
     assert hypercorn.Config is Config
     with pytest.raises(AttributeError):
-        utils.no_such_name  # noqa: B018
+        hypercorn.utils.no_such_name  # noqa: B018
 
 
 @pytest.mark.parametrize(
@@ -125,7 +179,7 @@ def test_write_pid_file(tmp_path: Path) -> None:
 def test_waiting_for_a_shutdown() -> None:
     async def event() -> None: ...
 
-    with pytest.raises(utils.ShutdownError):
+    with pytest.raises(ShutdownError):
         utils.raise_shutdown(event).send(None)
 
     answers = iter([False, False, True])

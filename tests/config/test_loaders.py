@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from hypercorn.config import Config
+from hypercorn.config.options import nearest
 from hypercorn.errors import ConfigError
-from hypercorn.options import nearest
 
 
 def write(path: Path, text: str) -> Path:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from hypercorn.config.options import BY_NAME
 from hypercorn.errors import ConfigError
-from hypercorn.options import BY_NAME
 
 GOOD: list[tuple[str, Any, Any]] = [
     ("workers", "4", 4),

@@ -15,9 +15,9 @@ from tests.harness import config
 
 from hypercorn.asgi.lifespan import Lifespan
 from hypercorn.config import Config
+from hypercorn.config.options import OPTIONS, limits_of
+from hypercorn.config.options.option import LARGEST, Option
 from hypercorn.errors import ConfigError, LifespanTimeoutError
-from hypercorn.options import OPTIONS, limits_of
-from hypercorn.options.option import LARGEST, Option
 from hypercorn.protocol.limits import NAMES, Limits
 from hypercorn.testing import MemoryRuntime, sleep
 

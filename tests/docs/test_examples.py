@@ -25,9 +25,9 @@ from tests.docs.pages import BLOCKS, ROOT, Block, blocks_of, calls_in, calls_of,
 
 import hypercorn.asyncio
 import hypercorn.trio
-from hypercorn import cli
+from hypercorn._toml import read_toml
+from hypercorn.cli.parser import apply_flags, expand, make_parser
 from hypercorn.config import Config
-from hypercorn.sources import read_toml
 from hypercorn.supervisor import client
 
 PYTHON_PAGES = sorted({block.page for block in of("python")})
@@ -170,8 +170,8 @@ def take_flags(arguments: list[str]) -> Config:
     if arguments and arguments[0] in ("ctl", "top"):
         return Config()
     config = Config()
-    parsed = cli.make_parser().parse_args(cli.expand(arguments))
-    cli.apply_flags(config, parsed)
+    parsed = make_parser().parse_args(expand(arguments))
+    apply_flags(config, parsed)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         config.validate()

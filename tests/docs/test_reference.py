@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from tests.docs.pages import PAGES, ROOT
 
-from hypercorn import cli
+from hypercorn.cli.parser import make_parser
+from hypercorn.config.options import BY_NAME, OPTIONS
 from hypercorn.metrics.board import Board
 from hypercorn.metrics.openmetrics import render
-from hypercorn.options import BY_NAME, OPTIONS
 
 MIGRATIONS = sorted((ROOT / "docs" / "migration").glob("*.md"))
 OUTSIDE = ["README.md", "SECURITY.md", "CHANGELOG.md", ".github/CONTRIBUTING.md", "bench/README.md"]
@@ -21,7 +21,7 @@ ROW = re.compile(r"^\|(.*)\|$", re.MULTILINE)
 SERIES = re.compile(r"^(hypercorn_\w+?)(?:_bucket|_sum|_count)?(?:\{.*\})? ", re.MULTILINE)
 FLAG = re.compile(r"`(--[\w-]+)[^`]*`")
 ANCHOR = re.compile(r"options\.md#(\w+)\)")
-FLAGS = {flag for action in cli.make_parser()._actions for flag in action.option_strings}
+FLAGS = {flag for action in make_parser()._actions for flag in action.option_strings}
 
 
 def load(path: Path) -> Any:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.wire.twins import both
 
-TWINS = both("hypercorn.accessjson")
+TWINS = both("hypercorn.logs.access_json")
 
 
 def scope(**changes: Any) -> dict[str, Any]:

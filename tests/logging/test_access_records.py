@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypercorn.accesslog import escape
 from hypercorn.config import Config
-from hypercorn.logging import AccessLogAtoms, Logger, access_writer
+from hypercorn.logs.access import escape
+from hypercorn.logs.logger import AccessLogAtoms, Logger, access_writer
 
 SCOPE: dict[str, Any] = {
     "type": "http",

@@ -10,7 +10,7 @@ import pytest
 
 from hypercorn.config import Config
 from hypercorn.errors import ConfigError
-from hypercorn.logging import Logger, access_writer
+from hypercorn.logs.logger import Logger, access_writer
 from hypercorn.statsd import StatsdLogger
 
 SCOPE = {"type": "http", "http_version": "1.1", "method": "GET", "path": "/", "headers": [], "client": None}

@@ -18,10 +18,9 @@ from tests.harness import Answers, config, request
 from tests.live import eventually
 from tests.process.command import environment
 
-from hypercorn import logwriter
 from hypercorn.config import Config
 from hypercorn.logging import Logger
-from hypercorn.logwriter import LineWriter
+from hypercorn.logs.writer import LineWriter
 from hypercorn.testing import MemoryServer
 
 SCOPE: dict[str, Any] = {
@@ -50,7 +49,7 @@ def lines_of(path: Path) -> list[str]:
 
 
 def test_a_pipe_that_nobody_reads_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logwriter, "QUEUE", 100_000)
+    monkeypatch.setattr("hypercorn.logs.writer.QUEUE", 100_000)
     reading, writing = os.pipe()
     writer = LineWriter(writing)
     line = "x" * 999 + "\n"

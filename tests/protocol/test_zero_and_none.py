@@ -17,8 +17,8 @@ from tests.live import echo, hello
 from tests.websocket import upgrade
 
 from hypercorn.config import Config
-from hypercorn.options import BY_NAME, OPTIONS, limits_of
-from hypercorn.options.option import LARGEST
+from hypercorn.config.options import BY_NAME, OPTIONS, limits_of
+from hypercorn.config.options.option import LARGEST
 from hypercorn.protocol.limits import NAMES, Limits
 from hypercorn.testing import sleep
 

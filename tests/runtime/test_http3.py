@@ -22,8 +22,8 @@ from tests.peer import PATIENCE
 from tests.runtime.test_tls import Certificates, certificates
 
 from hypercorn.config import Config
+from hypercorn.config.options import limits_of
 from hypercorn.errors import ConfigError
-from hypercorn.options import limits_of
 from hypercorn.protocol.limits import Limits
 from hypercorn.wire.http3 import H3_REQUEST_CANCELLED
 
@@ -494,7 +494,7 @@ def test_h3_11_without_aioquic_everything_else_works(tmp_path: Path, certificate
         "import hypercorn.asyncio, hypercorn.trio, hypercorn.testing, hypercorn.__main__\n"
         "from hypercorn.config import Config\n"
         "from hypercorn.net.quic import create_quic_configuration\n"
-        "from hypercorn.options import limits_of\n"
+        "from hypercorn.config.options import limits_of\n"
         "from hypercorn.protocol.limits import Limits\n"
         "config = Config()\n"
         f"config.certfile, config.keyfile = {certificates.certfile!r}, {certificates.keyfile!r}\n"

@@ -19,9 +19,9 @@ from tests.runtime.test_http3 import client_certificate, driver, serial, serve
 from tests.runtime.test_tls import Certificates, certificates
 
 from hypercorn.config import Config
+from hypercorn.config.options import limits_of
 from hypercorn.errors import ConfigError
 from hypercorn.net.quic import create_quic_configuration
-from hypercorn.options import limits_of
 from hypercorn.protocol.limits import Limits
 
 __all__ = ("certificates", "driver", "serve")  # fixtures

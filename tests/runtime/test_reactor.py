@@ -19,7 +19,7 @@ import pytest
 from tests.peer import readable
 
 from hypercorn.config import Config
-from hypercorn.options import limits_of
+from hypercorn.config.options import limits_of
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.ports import Connection, Context, Transport
 from hypercorn.protocol.runtime import Runtime

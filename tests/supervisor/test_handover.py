@@ -75,8 +75,8 @@ def test_nobody_is_told_without_a_socket() -> None:
     notifier = Notifier(variables)
     assert variables == {"OTHER": "kept"}  # no worker speaks for the service
     notifier.ready()
-    notifier.beat(time.monotonic())
-    assert notifier.beat_at == float("inf")
+    notifier.send_watchdog(time.monotonic())
+    assert notifier.watchdog_at == float("inf")
     notifier.close()
 
 

@@ -10,7 +10,7 @@ from tests.live import eventually
 from tests.peer import request
 from tests.supervisor.servers import WAIT, Server, is_alive
 
-from hypercorn.options import OPTIONS
+from hypercorn.config.options import OPTIONS
 
 OFF = [
     option

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from hypercorn.config import Config
-from hypercorn.cpus import cpu_quota, usable_cpus
+from hypercorn.config.cpus import cpu_quota, usable_cpus
 from hypercorn.supervisor.arbiter import Arbiter
-from hypercorn.supervisor.backoff import LONGEST, BackOff
-from hypercorn.supervisor.child import Child, ending
+from hypercorn.supervisor.backoff import MAX_DELAY_SECONDS, BackOff
+from hypercorn.supervisor.process import WorkerProcess, WorkerState, describe_exit
 
 
 def test_back_off() -> None:
@@ -25,7 +25,7 @@ def test_back_off() -> None:
         waits.append(backoff.crashed(now, 2))
         now += waits[-1] + 5
     assert waits[:6] == [0, 0, 0.1, 0.2, 0.4, 0.8]
-    assert waits[-1] == LONGEST
+    assert waits[-1] == MAX_DELAY_SECONDS
     assert backoff.crashed(now + 3600, 2) == 0
 
 
@@ -43,7 +43,7 @@ def test_the_alarm_rings_once() -> None:
     [(3, "exited with code 3"), (-9, "SIGKILL"), (-11, "SIGSEGV"), (-60, "signal 60")],
 )
 def test_how_a_process_ended(code: int, words: str) -> None:
-    assert words in ending(code)
+    assert words in describe_exit(code)
 
 
 @pytest.mark.parametrize(
@@ -91,16 +91,16 @@ def _arbiter() -> Any:
     yield arbiter
     arbiter.signals.close()
     arbiter.selector.close()
-    arbiter.crew.close()
+    arbiter.pool.close()
 
 
 def test_there_is_one_worker_at_least_and_256_at_most(arbiter: Any) -> None:
     """F-24: whatever is asked for, by signals or by `scale`."""
     for _ in range(300):
-        arbiter.handle_ttin()
+        arbiter.signal_actions["SIGTTIN"]()
     assert arbiter.target == 256
     for _ in range(300):
-        arbiter.handle_ttou()
+        arbiter.signal_actions["SIGTTOU"]()
     assert arbiter.target == 1
     assert (arbiter.scale(10_000, "a test"), arbiter.scale(-1, "a test")) == (256, 1)
 
@@ -108,10 +108,10 @@ def test_there_is_one_worker_at_least_and_256_at_most(arbiter: Any) -> None:
 def test_no_process_can_be_had(arbiter: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     """F-33: the others are kept, and it is tried again later rather than at once."""
 
-    def start(*_: Any) -> Child:
+    def start(*_: Any) -> WorkerProcess:
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(arbiter.crew, "start", start)
+    monkeypatch.setattr(arbiter.pool, "start", start)
     arbiter.balance(100.0)
     assert arbiter.backoff.until >= 101.0
     assert len(caplog.records) == 1
@@ -123,13 +123,13 @@ def test_a_long_pause_is_no_reason_to_kill(arbiter: Any, monkeypatch: pytest.Mon
     """F-39: when this process itself was held up, silence proves nothing."""
     killed = []
     arbiter.config.worker_timeout = 1.0
-    child = Child(0, 1, 999_999_999, None, 0.0)  # type: ignore[arg-type]
-    child.state, child.heard = 1, 10.0
-    arbiter.children[child.pid] = child
-    monkeypatch.setattr(arbiter.crew, "kill", lambda *_: killed.append(1))
-    arbiter.watch.plan(10.0)
-    arbiter.watch.look(100.0, late=True)
+    worker = WorkerProcess(0, 1, 999_999_999, None, 0.0)  # type: ignore[arg-type]
+    worker.state, worker.last_heartbeat = WorkerState.READY, 10.0
+    arbiter.workers[worker.pid] = worker
+    monkeypatch.setattr(arbiter.pool, "kill", lambda *_: killed.append(1))
+    arbiter.monitor.plan(10.0)
+    arbiter.monitor.check(100.0, late=True)
     assert killed == []
-    arbiter.watch.look(102.0, late=False)
+    arbiter.monitor.check(102.0, late=False)
     assert killed == [1]
-    arbiter.children.clear()
+    arbiter.workers.clear()

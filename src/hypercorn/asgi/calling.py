@@ -9,15 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from functools import partial
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from hypercorn._cpython.marks import mark_coroutine_function
 
-if TYPE_CHECKING:
-    from hypercorn.asgi.call import ASGIStream
+
+class ApplicationCall(Protocol):
+    """A stream as its call sees it."""
+
+    runtime: Any
+
+    def call(self) -> Any:
+        """Calls the application. Returns its awaitable."""
+
+    def end_call(self, error: BaseException | None) -> None:
+        """Takes how the call ended."""
 
 
-async def run_call(stream: ASGIStream) -> None:
+async def run_call(stream: ApplicationCall) -> None:
     """Calls a stream's application, and tells the stream how that ended.
 
     The stream is told outside of the `except` block: what the server does next, such as starting the next request of
@@ -38,15 +47,15 @@ async def run_call(stream: ASGIStream) -> None:
 
 
 def application_functions(
-    receiving: Callable[[ASGIStream], Any], sending: Callable[[ASGIStream, Any], Any]
+    receiving: Callable[[Any], Any], sending: Callable[[Any, Any], Any]
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Makes the methods `receive` and `send` of the streams, from the types of what they return."""
 
-    def receive(self: ASGIStream) -> Any:
+    def receive(self: Any) -> Any:
         """The ASGI `receive`: returns an awaitable of the next message."""
         return receiving(self)
 
-    def send(self: ASGIStream, message: dict[str, Any]) -> Any:
+    def send(self: Any, message: dict[str, Any]) -> Any:
         """The ASGI `send`. When awaited, it raises `ClientDisconnected` (an OSError) when the client is gone,
         `UnexpectedMessageError` for a message out of place, TypeError or ValueError for a malformed one."""
         return sending(self, message)
@@ -57,7 +66,7 @@ def application_functions(
     return receive, send
 
 
-async def run_call_in_turn(stream: ASGIStream) -> None:
+async def run_call_in_turn(stream: ApplicationCall) -> None:
     """`run_call` for a task that is no eager one: it begins when the runtime has time for it."""
     runtime = stream.runtime
     while not runtime.begins():
@@ -66,8 +75,8 @@ async def run_call_in_turn(stream: ASGIStream) -> None:
 
 
 def under_name_of(
-    app: Callable[..., Any], run_call: Callable[[ASGIStream], Coroutine[Any, Any, None]] = run_call
-) -> Callable[[ASGIStream], Coroutine[Any, Any, None]]:
+    app: Callable[..., Any], run_call: Callable[[Any], Coroutine[Any, Any, None]] = run_call
+) -> Callable[[Any], Coroutine[Any, Any, None]]:
     """`run_call`, or the other one, under another name: its coroutines have the one that the application's have. Tasks
     are known by it in the messages of cancellations, in asyncio's debug output and in monitoring tools."""
     while isinstance(app, partial):

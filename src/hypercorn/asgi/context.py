@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hypercorn.clock import unix_seconds
-from hypercorn.options import limits_of
+from hypercorn.config.options import limits_of
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.ports import Connection, Context
 from hypercorn.protocol.runtime import Runtime
@@ -17,7 +17,6 @@ from hypercorn.protocol.websocket.settings import WebSocketSettings
 from hypercorn.wire.deflate import Compression
 
 if TYPE_CHECKING:
-    from hypercorn.asgi.exchange import Exchange
     from hypercorn.config import Config
 
 PATH_CHARACTERS = "/:@!$&'()*+,;="  # what a path may have unescaped, beside letters and digits (RFC 3986 section 3.3)
@@ -143,7 +142,7 @@ class ASGIContext(Context):
         client = connection.transport.client
         self.logger.log_debug("Refused a request of %s: %d %s", client[0] if client else "-", status, reason)
 
-    def record(self, stream: Exchange, duration: float) -> None:
+    def record(self, stream: Any, duration: float) -> None:
         """One access record, of a request that an application saw. A status of 0 is one that was never sent."""
         if self.access is not None:
             self.access(stream.scope, stream.status or None, stream.headers, stream.sent, duration)

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hypercorn.asgi.call import Awaitable
+from hypercorn.asgi.call import ASGIStream, Awaitable
 from hypercorn.errors import ClientDisconnected
-
-if TYPE_CHECKING:
-    from hypercorn.asgi.http import HTTPStream
 
 PIECE = 65536  # bytes read at once
 STEP = 16  # pieces before the loop gets its turn
@@ -25,7 +22,7 @@ class SendFile(Awaitable):
 
     __slots__ = ("end", "fd", "left", "offset")
 
-    def __init__(self, stream: HTTPStream, fd: int, offset: int, count: int, end: bool) -> None:
+    def __init__(self, stream: ASGIStream, fd: int, offset: int, count: int, end: bool) -> None:
         self.stream = stream
         self.waiter = None
         self.inner = None

@@ -9,14 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 from hypercorn.asgi.overload import Overload, can_be_overloaded
+from hypercorn.asgi.responses import PLAIN_TEXT, RETRY_AFTER, length_of, respond
 from hypercorn.asgi.streams import StreamContext
 from hypercorn.config import Config
 from hypercorn.metrics.counters import Counters
 from hypercorn.net.proxies import ProxyHeaders, TrustedProxies
 
-RETRY_AFTER = (b"retry-after", b"1")  # seconds
 NO_STORE = (b"cache-control", b"no-store")
-PLAIN = (b"content-type", b"text/plain; charset=utf-8")
 HEALTH, READY = "/health", "/ready"  # where no other paths are named
 
 
@@ -29,32 +28,31 @@ class Health:
 
     async def alive(self, scope: Any, receive: Any, send: Any) -> None:
         """The application of the health path."""
-        await respond(scope, send, 200, b"ok\n", NO_STORE)
+        await respond_in_text(scope, send, 200, b"ok\n", NO_STORE)
 
     async def ready(self, scope: Any, receive: Any, send: Any) -> None:
         """The application of the readiness path."""
         if self.draining or not self.is_ready():
-            await respond(scope, send, 503, b"not ready\n", NO_STORE, RETRY_AFTER)
+            await respond_in_text(scope, send, 503, b"not ready\n", NO_STORE, RETRY_AFTER)
         else:
-            await respond(scope, send, 200, b"ready\n", NO_STORE)
+            await respond_in_text(scope, send, 200, b"ready\n", NO_STORE)
 
 
 async def refuse(scope: Any, receive: Any, send: Any) -> None:
     """The application of requests that are too many."""
-    await respond(scope, send, 503, b"too many requests at the moment\n", RETRY_AFTER)
+    await respond_in_text(scope, send, 503, b"too many requests at the moment\n", RETRY_AFTER)
 
 
 async def misdirect(scope: Any, receive: Any, send: Any) -> None:
     """The application of requests whose host, as the proxy names it, is none of `server_names`."""
-    await respond(scope, send, 404, b"no such host here\n")
+    await respond_in_text(scope, send, 404, b"no such host here\n")
 
 
-async def respond(scope: Any, send: Any, status: int, body: bytes, *fields: tuple[bytes, bytes]) -> None:
+async def respond_in_text(scope: Any, send: Any, status: int, body: bytes, *fields: tuple[bytes, bytes]) -> None:
     """A whole response, to a request or to a WebSocket's handshake."""
-    kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
-    headers = [PLAIN, (b"content-length", b"%d" % len(body)), *fields]
-    await send({"type": f"{kind}.start", "status": status, "headers": headers})
-    await send({"type": f"{kind}.body", "body": b"" if scope.get("method") == "HEAD" else body})
+    shown = b"" if scope.get("method") == "HEAD" else body
+    headers = (PLAIN_TEXT, length_of(body), *fields)
+    await respond(send, status, headers, shown, websocket=scope["type"] == "websocket")
 
 
 def trusted_proxies(config: Config) -> TrustedProxies | None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from hypercorn.asgi.kinds import find_kind, is_asgi
 from hypercorn.asgi.wsgi import WSGIWrapper
+from hypercorn.config.options import limits_of
 from hypercorn.errors import NoAppError
-from hypercorn.options import limits_of
 
 if TYPE_CHECKING:
     from hypercorn.config import Config

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from math import inf
 
+from hypercorn.config.options.option import LARGEST
 from hypercorn.metrics.counters import Counters
-from hypercorn.options.option import LARGEST
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.runtime import Runtime
 

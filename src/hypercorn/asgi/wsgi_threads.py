@@ -21,6 +21,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
 from hypercorn.asgi.call import Receive as OwnReceive
+from hypercorn.asgi.responses import RETRY_AFTER, length_of, respond
 from hypercorn.asgi.wsgi_body import Body, BodyTooLargeError, Spool, SpoolError, SpoolFullError
 from hypercorn.asgi.wsgi_environ import InvalidPathError, build_environ
 from hypercorn.asgi.wsgi_response import Message, Responder
@@ -465,8 +466,4 @@ class ThreadedWSGI:
 
 async def refuse(send: Send, status: int) -> None:
     """An answer of the server's own."""
-    headers = [(b"content-length", b"0")]
-    if status == 503:
-        headers.append((b"retry-after", b"1"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    await respond(send, status, [length_of(b""), *([RETRY_AFTER] if status == 503 else ())])

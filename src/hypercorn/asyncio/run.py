@@ -10,7 +10,7 @@ from hypercorn.asgi.loading import load_configured
 from hypercorn.asyncio.worker import AsyncioRuntime, run_worker
 from hypercorn.config import Config
 from hypercorn.net.sockets import Sockets
-from hypercorn.runtime.link import Link
+from hypercorn.runtime.contract import Link
 from hypercorn.runtime.worker import Worker
 
 LEFT_BEHIND = 1.0  # seconds that cancelled tasks of the application have

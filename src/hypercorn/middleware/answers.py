@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from hypercorn.asgi.responses import PLAIN_TEXT, length_of, respond
+
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -31,11 +33,7 @@ def listed(headers: Headers, name: bytes) -> list[str]:
 
 async def answer(send: Send, status: int, headers: Headers = (), body: bytes = b"") -> None:
     """A whole response to an HTTP request."""
-    fields = [*headers, (b"content-length", b"%d" % len(body))]
-    if body:
-        fields.append((b"content-type", b"text/plain; charset=utf-8"))
-    await send({"type": "http.response.start", "status": status, "headers": fields})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    await respond(send, status, [*headers, length_of(body), *([PLAIN_TEXT] if body else ())], body)
 
 
 async def deny(scope: Any, receive: Receive, send: Send, status: int, headers: Headers = ()) -> None:
@@ -43,9 +41,7 @@ async def deny(scope: Any, receive: Receive, send: Send, status: int, headers: H
     if (await receive())["type"] != "websocket.connect":
         return
     if "websocket.http.response" in (scope.get("extensions") or ()):
-        fields = [*headers, (b"content-length", b"0")]
-        await send({"type": "websocket.http.response.start", "status": status, "headers": fields})
-        await send({"type": "websocket.http.response.body", "body": b"", "more_body": False})
+        await respond(send, status, [*headers, length_of(b"")], websocket=True)
     else:
         await send({"type": "websocket.close"})
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from hypercorn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hypercorn.config import Config
+    from hypercorn.net.tls import TLSSettings
 
 
-def create_quic_configuration(config: Config, limits: Any) -> Any:
+def create_quic_configuration(config: TLSSettings, limits: Any) -> Any:
     """aioquic's configuration from the options of TLS, with certificates and keys as they are on disk now.
 
     `limits` are the worker's (`protocol.limits.Limits`). Raises ConfigError where aioquic is not installed, and for

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.tls import CipherSuite
@@ -20,10 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 
 from hypercorn.errors import ConfigError
-from hypercorn.net.tls import read_certificate
-
-if TYPE_CHECKING:
-    from hypercorn.config import Config
+from hypercorn.net.tls import TLSSettings, read_certificate
 
 # Alerts (RFC 8446 section 6), and which of OpenSSL's verdicts (X509_V_ERR_*) they tell; all others: unknown_ca.
 UNSUPPORTED, UNKNOWN_CA, REQUIRED = 43, 48, 116
@@ -43,7 +40,7 @@ class Identity(NamedTuple):
 class Clients:
     """Judges the certificates of clients, as `verify_mode`, `ca_certs`, `crl_file` and `verify_flags` say."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: TLSSettings) -> None:
         """Raises ConfigError."""
         self.required = config.verify_mode == ssl.CERT_REQUIRED
         self.store = crypto.X509Store()
@@ -124,7 +121,7 @@ class ServerConfiguration(QuicConfiguration):
         return self.named.get(name) or self.named.get("*." + name.partition(".")[2])
 
 
-def server_configuration(config: Config, limits: Any) -> ServerConfiguration:
+def server_configuration(config: TLSSettings, limits: Any) -> ServerConfiguration:
     """The configuration of a server. Raises ConfigError."""
     configuration = ServerConfiguration(
         is_client=False,

@@ -75,6 +75,9 @@ class UnixPath:
             pass
 
 
+SOCKET_GROUPS = ("secure_sockets", "insecure_sockets", "quic_sockets", "metrics_sockets")  # of `Sockets`
+
+
 @dataclass
 class Sockets:
     """The sockets of one server, by what is spoken on them."""
@@ -91,6 +94,10 @@ class Sockets:
         yield from self.insecure_sockets
         yield from self.quic_sockets
         yield from self.metrics_sockets
+
+    def descriptors(self) -> dict[str, list[int]]:
+        """The descriptors of the sockets, by group."""
+        return {name: [sock.fileno() for sock in getattr(self, name)] for name in SOCKET_GROUPS}
 
     def close(self) -> None:
         """Closes all sockets, and removes the unix socket files that this process made. Safe to repeat."""

@@ -7,14 +7,11 @@ import shlex
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from hypercorn._cpython.certificates import client_certificates
 from hypercorn.errors import ConfigError
-
-if TYPE_CHECKING:
-    from hypercorn.config import Config
 
 CHECK = 1.0  # seconds between two looks at the files, at the least
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -38,7 +35,28 @@ _certificates: WeakKeyDictionary[ssl.SSLContext, str] = WeakKeyDictionary()  # o
 _suites: WeakKeyDictionary[ssl.SSLContext, dict[str, int]] = WeakKeyDictionary()
 
 
-def create_ssl_context(config: Config) -> ssl.SSLContext:
+class TLSSettings(Protocol):
+    """The options of TLS, as `Config` has them."""
+
+    certfile: str | None
+    keyfile: str | None
+    keyfile_password: str | None
+    ca_certs: str | None
+    crl_file: str | None
+    certificates: list[str]
+    certificate_reload: bool
+    ciphers: str
+    tls13_ciphers: str | None
+    tls_min_version: str
+    verify_mode: ssl.VerifyMode | None
+    verify_flags: ssl.VerifyFlags | None
+    alpn_protocols: list[str]
+
+    def create_ssl_context(self) -> ssl.SSLContext | None:
+        """The context of TLS connections, or None without TLS."""
+
+
+def create_ssl_context(config: TLSSettings) -> ssl.SSLContext:
     """A server's context, with another for each of `certificates`, which a client chooses by SNI (RFC 6066).
 
     TLS 1.2 or later, no compression, ALPN as `alpn_protocols` says, and all that `ssl.create_default_context` sets.
@@ -57,7 +75,7 @@ def create_ssl_context(config: Config) -> ssl.SSLContext:
 
 
 def _create(
-    config: Config, certfile: str | None, keyfile: str | None, password: str | None, option: str = "certfile"
+    config: TLSSettings, certfile: str | None, keyfile: str | None, password: str | None, option: str = "certfile"
 ) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     with _blame("ciphers", config.ciphers):
@@ -149,7 +167,7 @@ class LiveContext:
     """The context of a listener. Its files are looked at when a client comes: a new certificate is served from the next
     handshake on. A pair that cannot be used is logged once, and the old one stays."""
 
-    def __init__(self, config: Config, log: Any, made: LiveContext | None = None) -> None:
+    def __init__(self, config: TLSSettings, log: Any, made: LiveContext | None = None) -> None:
         """Keeps the context of one that was `made` before, where it still fits. Raises ConfigError."""
         self.config = config
         self.log = log

@@ -1,4 +1,4 @@
-# Made from the option table by csrc/make_limits.py: change src/hypercorn/options/ and run that.
+# Made from the option table by csrc/make_limits.py: change src/hypercorn/config/options/ and run that.
 
 cdef class Limits:
     cdef readonly double body_timeout

@@ -1,6 +1,6 @@
 """The limits that every protocol keeps to, as numbers.
 
-Made from the option table by csrc/make_limits.py: change src/hypercorn/options/ and run that.
+Made from the option table by csrc/make_limits.py: change src/hypercorn/config/options/ and run that.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Limits:
     __slots__ = NAMES
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        """Takes what `hypercorn.options.limits_of` gives. Raises KeyError where a limit is missing."""
+        """Takes what `hypercorn.config.options.limits_of` gives. Raises KeyError where a limit is missing."""
         self.body_timeout: float = values["body_timeout"]
         self.h2_connection_window: int = values["h2_connection_window"]
         self.h2_max_concurrent_streams: int = values["h2_max_concurrent_streams"]

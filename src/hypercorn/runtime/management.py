@@ -4,19 +4,18 @@ them at once, and finishes what it has begun."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hypercorn.asgi.gate import HEALTH, READY, respond
+from hypercorn.asgi.gate import HEALTH, READY, respond_in_text
+from hypercorn.asgi.responses import length_of, respond
 from hypercorn.asgi.streams import StreamContext
 from hypercorn.metrics.openmetrics import CONTENT_TYPE, render
 from hypercorn.net.sockets import listen
 from hypercorn.protocol.http1.connection import HTTP1Connection
 from hypercorn.protocol.ports import Connection, Transport
+from hypercorn.runtime.contract import WorkerBase
 from hypercorn.runtime.deadlines import Deadlines
 from hypercorn.runtime.ports import Listener
-
-if TYPE_CHECKING:
-    from hypercorn.runtime.worker import Worker
 
 CONNECTIONS = 64  # that are open at the same time at the most
 LAST = 0.1  # seconds in which those that were about to ask are answered, where nobody is left to answer them later
@@ -25,7 +24,7 @@ LAST = 0.1  # seconds in which those that were about to ask are answered, where 
 class Management:
     """The listeners of `metrics_bind`. To transports it is what a worker is."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: WorkerBase) -> None:
         self.worker = worker
         self.config = worker.config
         self.log = worker.log
@@ -90,9 +89,9 @@ class Management:
         """The application."""
         app = self.apps.get(scope["path"])
         if app is None:
-            await respond(scope, send, 404, b"not found\n")
+            await respond_in_text(scope, send, 404, b"not found\n")
         elif scope["method"] not in ("GET", "HEAD"):
-            await respond(scope, send, 405, b"GET and HEAD only\n", (b"allow", b"GET, HEAD"))
+            await respond_in_text(scope, send, 405, b"GET and HEAD only\n", (b"allow", b"GET, HEAD"))
         else:
             await app(scope, receive, send)
 
@@ -100,13 +99,11 @@ class Management:
         """/metrics: the sums over all workers."""
         board = self.worker.operations.board
         if board is None:
-            await respond(scope, send, 404, b"not found\n")
+            await respond_in_text(scope, send, 404, b"not found\n")
             return
         self.worker.operations.publish()
         body = render(board)
-        headers = [(b"content-type", CONTENT_TYPE), (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await respond(send, 200, [(b"content-type", CONTENT_TYPE), length_of(body)], body)
 
     # -- from transports
 

@@ -6,35 +6,33 @@ Nothing of it costs a request anything where no option asks for it.
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypercorn.asgi.gate import Health, open_gate, trusted_proxies
 from hypercorn.asgi.overload import can_be_overloaded
+from hypercorn.config.options.option import LARGEST
 from hypercorn.errors import ProtocolError
 from hypercorn.metrics import Board, Counters, Slot, current_slot
 from hypercorn.net.address import url
 from hypercorn.net.sockets import Sockets
-from hypercorn.options.option import LARGEST
 from hypercorn.protocol.http1.connection import HTTP1Connection
 from hypercorn.protocol.http2.connection import HTTP2Connection
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.protocol.websocket.connection import WebSocketConnection
+from hypercorn.runtime.contract import OperationsBase, WorkerBase
 from hypercorn.runtime.management import Management
 from hypercorn.runtime.proxy import ProxyConnection
 from hypercorn.runtime.tls import TLSTransport
 from hypercorn.runtime.watchdog import Watchdog
 
-if TYPE_CHECKING:
-    from hypercorn.runtime.worker import Worker
-
 PUBLISH = 0.25  # seconds between two publications of counts that change
 _PROTOCOLS = {HTTP1Connection: "http1", HTTP2Connection: "http2", WebSocketConnection: "websocket"}
 
 
-class Operations:
+class Operations(OperationsBase):
     """The operator's side of one worker."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: WorkerBase) -> None:
         config, limits = worker.config, worker.context.limits
         self.worker = worker
         self.health = Health(lambda: worker.ready)

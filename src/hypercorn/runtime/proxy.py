@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, inet_ntop
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypercorn.protocol.ports import Connection, Context, Transport
-
-if TYPE_CHECKING:
-    from hypercorn.runtime.worker import Worker
+from hypercorn.runtime.contract import WorkerBase
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 LONGEST_TEXT = 107  # bytes of a header of version 1, its CRLF included
@@ -84,7 +82,7 @@ def read_binary(data: bytes) -> Found | None:
 class ProxyConnection(Connection):
     """The first connection of a transport whose peer has to send a PROXY header."""
 
-    def __init__(self, transport: Transport, context: Context, tls: Any, worker: Worker) -> None:
+    def __init__(self, transport: Transport, context: Context, tls: Any, worker: WorkerBase) -> None:
         super().__init__(transport, context)
         self.tls = tls
         self.worker = worker

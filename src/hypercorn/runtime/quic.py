@@ -10,13 +10,13 @@ from hypercorn.metrics import current_slot
 from hypercorn.net.address import address_text, client_address
 from hypercorn.net.forwarding import Place
 from hypercorn.net.quic import create_quic_configuration, is_self_signed
+from hypercorn.runtime.contract import WorkerBase
 
 LOOK = 0.2  # seconds between two looks at the board
 
 if TYPE_CHECKING:
     from hypercorn.protocol.ports import Connection
     from hypercorn.runtime.ports import Listener
-    from hypercorn.runtime.worker import Worker
 
 
 class QUICServer:
@@ -25,7 +25,7 @@ class QUICServer:
     Raises ConfigError where the extra `h3` is not installed, or certificate or key cannot be used.
     """
 
-    def __init__(self, worker: Worker, sockets: list[socket.socket]) -> None:
+    def __init__(self, worker: WorkerBase, sockets: list[socket.socket]) -> None:
         self.worker = worker
         self.config = worker.config
         self.listeners: list[Listener] = []
@@ -155,7 +155,7 @@ class QUICServer:
             sock.close()
 
 
-def new_place(worker: Worker) -> Place | None:
+def new_place(worker: WorkerBase) -> Place | None:
     """The worker's place among those of its supervisor; None where it has no siblings."""
     slot = current_slot()
     if slot is None or not worker.link.supervised:

@@ -7,16 +7,14 @@ connection writes to. A handshake that fails, a peer that closes without a word 
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypercorn.errors import ProtocolError
 from hypercorn.net.tls import tls_extension
 from hypercorn.protocol.http1.connection import HTTP1Connection
 from hypercorn.protocol.http1.states import ARRIVAL_SECONDS
 from hypercorn.protocol.ports import Connection, Context, Stream, Transport
-
-if TYPE_CHECKING:
-    from hypercorn.runtime.worker import Worker
+from hypercorn.runtime.contract import WorkerBase
 
 RECORD = 16384  # bytes in a TLS record at the most (RFC 8446 section 5.1)
 BATCH = 65536  # decrypted bytes that go up at once
@@ -101,7 +99,7 @@ class TLSConnection(Connection):
         "worker",
     )
 
-    def __init__(self, transport: Transport, context: Context, tls: ssl.SSLContext, worker: Worker) -> None:
+    def __init__(self, transport: Transport, context: Context, tls: ssl.SSLContext, worker: WorkerBase) -> None:
         super().__init__(transport, context)
         self.worker = worker
         # These are None once the connection is lost.

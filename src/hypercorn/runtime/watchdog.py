@@ -10,10 +10,9 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from hypercorn.runtime.worker import Worker
+from hypercorn.runtime.contract import WorkerBase
 
 FRAMES = 30  # of a stack that are shown, the innermost ones
 
@@ -21,7 +20,7 @@ FRAMES = 30  # of a stack that are shown, the innermost ones
 class Watchdog:
     """The thread. `blocked` is called on the loop after each time that it was blocked for more than `seconds`."""
 
-    def __init__(self, worker: Worker, seconds: float, blocked: Callable[[], None]) -> None:
+    def __init__(self, worker: WorkerBase, seconds: float, blocked: Callable[[], None]) -> None:
         self.worker = worker
         self.seconds = seconds
         self.blocked = blocked

@@ -12,23 +12,23 @@ from math import inf
 from random import randint
 from typing import Any
 
-from hypercorn.app_wrappers import WSGIWrapper
 from hypercorn.asgi.lifespan import Lifespan
 from hypercorn.asgi.loading import wrap_app
 from hypercorn.asgi.streams import StreamContext
+from hypercorn.asgi.wsgi import WSGIWrapper
 from hypercorn.asgi.wsgi_threads import ThreadedWSGI, wsgi_settings
 from hypercorn.config import Config
-from hypercorn.logging import access_writer
+from hypercorn.config.options import grace_of, limits_of
+from hypercorn.logs.logger import access_writer
 from hypercorn.net.address import url
 from hypercorn.net.sockets import Sockets, listen
 from hypercorn.net.tls import LiveContext
-from hypercorn.options import grace_of, limits_of
 from hypercorn.protocol.http1.connection import HTTP1Connection
 from hypercorn.protocol.http2.connection import HTTP2Connection
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.ports import Connection, Transport
+from hypercorn.runtime.contract import Link, WorkerBase
 from hypercorn.runtime.deadlines import Deadlines
-from hypercorn.runtime.link import Link
 from hypercorn.runtime.management import LAST
 from hypercorn.runtime.operations import Operations
 from hypercorn.runtime.ports import Listener, LoopRuntime
@@ -46,8 +46,10 @@ SILENCE = 1.0  # seconds after which the log says that the application's shutdow
 SETTLING = 4  # turns of a loop from the acceptance of a connection to its transport, and one more
 
 
-class Worker:
+class Worker(WorkerBase):
     """One application, its listeners and its connections."""
+
+    operations: Operations
 
     def __init__(
         self, app: Any, config: Config, runtime: LoopRuntime, mode: Any = None, link: Link | None = None

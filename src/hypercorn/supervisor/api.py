@@ -35,7 +35,7 @@ class Supervisor:
 
     def _run(self) -> None:
         arbiter = Arbiter(self.config)
-        arbiter.watch.on_serving.append(self._ready.set)
+        arbiter.monitor.serving_callbacks.append(self._ready.set)
         self._arbiter = arbiter
         try:
             self._code = arbiter.run()
@@ -58,7 +58,7 @@ class Supervisor:
     @property
     def workers(self) -> list[int]:
         """The process ids of the workers that serve."""
-        return [child.pid for child in list(self._running.children.values()) if child.ready]
+        return [worker.pid for worker in list(self._running.workers.values()) if worker.ready]
 
     def scale(self, count: int) -> None:
         """Changes the number of workers."""

@@ -16,30 +16,48 @@ from contextlib import suppress
 from typing import Any
 
 from hypercorn.config import Config
-from hypercorn.logging import log_failure
+from hypercorn.config.options import grace_of, number_of
+from hypercorn.config.sources import collected_warnings
+from hypercorn.logs import logger
 from hypercorn.net.sockets import Sockets
-from hypercorn.options import grace_of, number_of
-from hypercorn.run import EXIT_CRASH, EXIT_OK, EXIT_STARTUP, complaint, explain, fill_standard_descriptors, say
-from hypercorn.sources import collected_warnings
 from hypercorn.supervisor.backoff import BackOff
-from hypercorn.supervisor.channel import Message
-from hypercorn.supervisor.child import LEAVING, NEVER, READY, STARTING, Child, ending
-from hypercorn.supervisor.crew import Crew
+from hypercorn.supervisor.descriptors import fill_standard_descriptors
+from hypercorn.supervisor.exit_codes import EXIT_CRASH, EXIT_OK, EXIT_STARTUP, error_line, explain, log_or_print
 from hypercorn.supervisor.inherit import Handover, from_systemd
+from hypercorn.supervisor.managed import ManagedServer
+from hypercorn.supervisor.messages import (
+    Answer,
+    Drained,
+    Draining,
+    Failed,
+    Heartbeat,
+    Malformed,
+    Ready,
+    Recycle,
+    ReopenLogs,
+    ShutDown,
+    Stop,
+    StopNow,
+    Unknown,
+    WorkerMessage,
+    never,
+)
+from hypercorn.supervisor.monitor import Monitor
+from hypercorn.supervisor.pool import ProcessPool
+from hypercorn.supervisor.process import NEVER, WorkerProcess, WorkerState, describe_exit
 from hypercorn.supervisor.signals import Signals
-from hypercorn.supervisor.watch import Watch
 
-MOST_WORKERS = 256  # that SIGTTIN or `scale` can bring it to
-AFTER_DRAIN = 0.7  # seconds that a worker gets beyond `graceful_timeout` before it is killed
-RELOAD_GRACE = 0.5  # seconds of `graceful_timeout` at the most, with the reloader
-HANDSHAKES = 0.25  # seconds in which those that have begun on a socket complete, once it is given up
-LATE = 5.0  # seconds after its time at which something is done because this process itself was held up
-FORCED = 0.6  # seconds that it gets after a second signal
-AT_EXIT = 3.0  # seconds that an interpreter gets to end, once its threads have
-STOPS = ("SIGTERM", "SIGINT", "SIGQUIT")  # signals that go to all processes of a group or a service
+MAX_WORKERS = 256  # that SIGTTIN or `scale` can bring it to
+KILL_MARGIN_SECONDS = 0.7  # that a worker gets beyond `graceful_timeout` before it is killed
+RELOAD_GRACE_SECONDS = 0.5  # of `graceful_timeout` at the most, with the reloader
+HANDSHAKE_SECONDS = 0.25  # in which handshakes that have begun on a socket complete, once it is given up
+LATE_SECONDS = 5.0  # after which something that is done too late shows that this process itself was held up
+FORCED_STOP_SECONDS = 0.6  # that a worker gets after a second signal
+INTERPRETER_EXIT_SECONDS = 3.0  # that an interpreter gets to end, once its threads have
+STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGQUIT")  # signals that go to all processes of a group or a service
 
 
-class Arbiter:
+class Arbiter(ManagedServer):
     """Runs in one thread; `call` brings work to it from others."""
 
     def __init__(
@@ -55,74 +73,86 @@ class Arbiter:
         may fork. `quiet`: what goes wrong at the start is not printed. `owns_process`: the process ends with it."""
         fill_standard_descriptors()
         self.config = config
-        self.shorten(config)
+        self.shorten_grace(config)
         self.load = load
         self.log = config.log
         self.target = max(config.workers, 1)
         self.generation = 1
         self.previous: Config | None = None  # to go back to where the next generation fails
         self.quiet = quiet
-        self.crew = Crew(config, 2 * MOST_WORKERS, plain)
-        self.signals = Signals(last=owns_process)
+        self.pool = ProcessPool(config, 2 * MAX_WORKERS, plain)
+        self.signals = Signals(final=owns_process)
         self.selector = selectors.DefaultSelector()
         self.backoff = BackOff()
-        self.watch = Watch(self)
+        self.monitor = Monitor(self)
         self.handed_over = False  # another program has the sockets
-        self.calls: list[Callable[[], Any]] = []
+        self.pending_calls: list[Callable[[], Any]] = []
         self.addresses: list[str] = []
         self.ever_ready = False
         self.reload_wanted = False
-        self.reload_why = ""
+        self.reload_reason = ""
         self.stopping = False
-        self.why = ""  # what asked it to stop
-        self.hurried = False
-        self.close_at = NEVER  # when the listening sockets are closed
+        self.stop_reason = ""  # what asked it to stop
+        self.forced_stop = False
+        self.close_listening_at = NEVER  # when the listening sockets are closed
         self.code = EXIT_OK
-        self.first_failure: Message | None = None
+        self.first_failure: Failed | None = None
         self.finished = False
+        self.unknown_messages: set[str] = set()  # names that were logged
+        self.signal_actions: dict[str, Callable[[], Any]] = {
+            "SIGTERM": lambda: self.stop("SIGTERM"),  # however often it comes: many a platform sends it more than once
+            "SIGINT": self.interrupt,
+            "SIGQUIT": self.quit,
+            "SIGHUP": lambda: self.reload("SIGHUP"),
+            "SIGUSR1": self.reopen_logs,
+            "SIGUSR2": self.monitor.start_upgrade,
+            "SIGTTIN": lambda: self.scale(self.target + 1, "SIGTTIN"),
+            "SIGTTOU": lambda: self.scale(self.target - 1, "SIGTTOU"),
+            "SIGCHLD": lambda: None,  # `reap` finds out which child ended
+        }
 
-    def shorten(self, config: Config) -> None:
+    def shorten_grace(self, config: Config) -> None:
         """While somebody develops, open streams do not hold up a reload."""
         if config.use_reloader:
-            config.graceful_timeout = min(grace_of(config), RELOAD_GRACE)
+            config.graceful_timeout = min(grace_of(config), RELOAD_GRACE_SECONDS)
 
     @property
-    def children(self) -> dict[int, Child]:
+    def workers(self) -> dict[int, WorkerProcess]:
         """The workers by process id."""
-        return self.crew.children
+        return self.pool.workers
 
     # -- the loop
 
     def run(self, sockets: Sockets | None = None) -> int:
         """Serves until it is told to stop. Returns the exit code of the process."""
         try:
-            self.crew.check(self.config)
-            self.crew.places.open(self.config, sockets)
+            self.pool.check(self.config)
+            self.pool.listening.open(self.config, sockets)
             if self.config.preload:
-                self.crew.preload()
+                self.pool.preload()
         except Exception as error:
             self.signals.close()
             text, code = explain(error, self.config)
-            self.fail(text)
-            self.crew.close()
+            self.log_failure(text)
+            self.pool.close()
             return code
         with self.signals:
-            self.watch.open()
-            self.selector.register(self.signals.waker, selectors.EVENT_READ, self.signals.clear)
+            self.monitor.open()
+            self.selector.register(self.signals.wake_reader, selectors.EVENT_READ, self.signals.clear)
             try:
                 self.balance(time.monotonic())
                 while not self.finished:
-                    self.turn()
+                    self.run_once()
             finally:
-                self.crew.kill_all()
-                self.watch.close()
+                self.pool.kill_all()
+                self.monitor.close()
                 self.selector.close()
-                self.crew.close()
-        if self.why:
+                self.pool.close()
+        if self.stop_reason:
             self.log.log_info("Stopped")
         return self.code
 
-    def turn(self) -> None:
+    def run_once(self) -> None:
         """Waits for something to happen, and deals with it."""
         now = time.monotonic()
         planned = self.next_time(now)
@@ -130,35 +160,37 @@ class Arbiter:
         for key, _ in self.selector.select(wait):
             key.data()
         now = time.monotonic()
-        for child, code in self.crew.reap(self.signals.in_charge):
+        for worker, code in self.pool.reap(self.signals.owns_signals):
             # What has ended did so before the signals that follow, but for a signal that was sent to all processes.
-            self.hear(child)
-            if any(name in self.signals.noted and code == -getattr(signal, name) for name in STOPS):
-                child.expected = True
-                child.state = LEAVING
-            self.ended(child, code, now)
-        while self.signals.noted:
-            name = self.signals.noted.popleft()
-            getattr(self, "handle_" + name[3:].lower())()
-        while self.calls:
-            self.calls.pop(0)()
-        self.watch.look(now, late=now - planned > min(LATE, (self.config.worker_timeout or LATE) / 2))
-        self.pass_times(now)
+            self.read_messages(worker)
+            if any(name in self.signals.received and code == -getattr(signal, name) for name in STOP_SIGNALS):
+                worker.expected = True
+                worker.state = WorkerState.LEAVING
+            self.worker_ended(worker, code, now)
+        while self.signals.received:
+            name = self.signals.received.popleft()
+            self.signal_actions[name]()
+        while self.pending_calls:
+            self.pending_calls.pop(0)()
+        self.monitor.check(
+            now, late=now - planned > min(LATE_SECONDS, (self.config.worker_timeout or LATE_SECONDS) / 2)
+        )
+        self.run_timers(now)
         self.balance(now)
 
     def next_time(self, now: float) -> float:
-        """When something is due."""
-        times = [child.kill_at for child in self.children.values()]
-        times += [self.close_at, self.watch.next_time()]
+        """Returns the time at which something is due."""
+        times = [worker.kill_at for worker in self.workers.values()]
+        times += [self.close_listening_at, self.monitor.next_time()]
         if not self.stopping and self.backoff.until > now:
             times.append(self.backoff.until)
-        if any(not child.open for child in self.children.values()):
+        if any(not worker.channel_open for worker in self.workers.values()):
             times.append(now + 0.02)  # it is about to end
         return min(times)
 
     def call(self, function: Callable[[], Any]) -> None:
         """Runs a function in the arbiter's loop; from any thread."""
-        self.calls.append(function)
+        self.pending_calls.append(function)
         self.signals.wake()
 
     # -- what there should be
@@ -166,17 +198,17 @@ class Arbiter:
     def balance(self, now: float) -> None:
         """Starts and retires workers, one step towards what should be."""
         if self.stopping:
-            self.finished = not self.children
+            self.finished = not self.workers
             return
-        if self.watch.loading_waits(now):
+        if self.monitor.waits_for_first_scan(now):
             return
         self.begin_reload()
-        active = [child for child in self.children.values() if child.active]
-        stale = [child for child in active if child.retire or child.generation != self.generation]
-        ready = [child for child in active if child.ready]
+        active = [worker for worker in self.workers.values() if worker.active]
+        stale = [worker for worker in active if worker.retire_reason or worker.generation != self.generation]
+        ready = [worker for worker in active if worker.ready]
         surplus = len(ready) - self.target
         missing = self.target - len(active)
-        if self.crew.places.together and stale:
+        if self.pool.listening.replaces_together and stale:
             missing += len(stale)
             if surplus < len(stale):
                 surplus = 0  # none leaves before all can
@@ -187,279 +219,264 @@ class Arbiter:
                 if not self.start_worker(now):
                     break
         if surplus > 0:
-            taken = {child.place for child in ready if child not in stale}
-            order = sorted(ready, key=lambda one: (one not in stale, one.place not in taken, -one.place))
+            taken = {worker.worker_slot for worker in ready if worker not in stale}
+            order = sorted(ready, key=lambda one: (one not in stale, one.worker_slot not in taken, -one.worker_slot))
             if set(stale) <= set(order[:surplus]):
-                self.crew.places.settle()
-            for child in order[:surplus]:
-                child.surplus = child not in stale
-                self.retire(child, now)
+                self.pool.listening.commit()
+            for worker in order[:surplus]:
+                worker.surplus = worker not in stale
+                self.retire(worker, now)
         elif not stale and self.previous is not None and len(ready) == self.target == len(active):
             self.previous = None
-            self.crew.places.settle()
+            self.pool.listening.commit()
             self.log.log_info("All workers are new")
-            self.watch.reloaded()
+            self.monitor.reloaded()
 
     def start_worker(self, now: float) -> bool:
         """Starts one. False where that is impossible for now."""
         try:
-            child = self.crew.start(self.config, self.generation, now, self.in_worker)
+            worker = self.pool.start(self.config, self.generation, now, self.close_in_worker)
         except OSError as error:  # no process or no memory to be had
             wait = max(1.0, self.backoff.crashed(now, self.target))
             self.backoff.until = now + wait
             self.log.log_error("Cannot start a worker, trying again in %.1f seconds: %s", wait, error)
             return False
-        self.selector.register(child.channel, selectors.EVENT_READ, lambda: self.hear(child))
-        self.log.log_debug("Started worker %d", child.pid)
+        self.selector.register(worker.channel, selectors.EVENT_READ, lambda: self.read_messages(worker))
+        self.log.log_debug("Started worker %d", worker.pid)
         return True
 
-    def in_worker(self) -> None:
+    def close_in_worker(self) -> None:
         """In a forked worker: lets go of what is the arbiter's."""
         self.selector.close()
         self.signals.close()
-        self.watch.forget()
+        self.monitor.close_in_worker()
 
-    def retire(self, child: Child, now: float) -> None:
+    def retire(self, worker: WorkerProcess, now: float) -> None:
         """Lets a worker drain and end; others go on."""
-        reason = child.retire or ("fewer are wanted" if child.surplus else "a new one has taken its place")
-        self.log.log_info("Stopping worker %d: %s", child.pid, reason)
+        reason = worker.retire_reason or ("fewer are wanted" if worker.surplus else "a new one has taken its place")
+        self.log.log_info("Stopping worker %d: %s", worker.pid, reason)
         # What waits on a socket that is given up, and what is about to connect, is served by those who leave.
-        last = self.crew.places.dropping and child.generation != self.generation
-        delay = HANDSHAKES if last else 0.0
-        self.leave(child, now, {"stop": True, "last": last, "delay": delay}, delay)
+        last = self.pool.listening.gives_up_sockets and worker.generation != self.generation
+        delay = HANDSHAKE_SECONDS if last else 0.0
+        self.send_stop(worker, now, Stop(last, delay))
 
-    def leave(self, child: Child, now: float, order: Message, delay: float) -> None:
-        """Tells a worker to stop, and notes when it has to be gone."""
-        child.expected = True
-        child.kill_at = now + delay + grace_of(self.config) + AFTER_DRAIN
-        if child.state == STARTING and not self.crew.preloaded:
-            self.crew.terminate(child)  # ends it inside of an import, and as a stop where it runs already
-        child.state = LEAVING
-        child.channel.send(order)
+    def send_stop(self, worker: WorkerProcess, now: float, order: Stop) -> None:
+        """Orders a worker to stop, and notes when it has to be gone."""
+        worker.expected = True
+        worker.kill_at = now + order.delay + grace_of(self.config) + KILL_MARGIN_SECONDS
+        if worker.state == WorkerState.STARTING and not self.pool.preloaded:
+            self.pool.terminate(worker)  # ends it inside of an import, and as a stop where it runs already
+        worker.state = WorkerState.LEAVING
+        worker.channel.send(order)
 
-    # -- what workers say, and how they end
+    # -- what workers send, and how they end
 
-    def hear(self, child: Child) -> None:
+    def read_messages(self, worker: WorkerProcess) -> None:
         """Takes a worker's messages."""
-        while child.open:
-            messages = child.channel.receive()
+        while worker.channel_open:
+            messages = worker.channel.receive()
             if messages is None:
-                child.open = False
-                self.selector.unregister(child.channel)
+                worker.channel_open = False
+                self.selector.unregister(worker.channel)
+                worker.channel.close()
                 return
             if not messages:
                 return
             for message in messages:
-                getattr(self, "on_" + next(iter(message)))(child, message)
+                self.handle_message(worker, message)
 
-    def on_ready(self, child: Child, message: Message) -> None:
-        """It serves."""
+    def handle_message(self, worker: WorkerProcess, message: WorkerMessage) -> None:
+        """Handles one message."""
+        match message:
+            case Ready():
+                self.worker_ready(worker, message.addresses)
+            case Heartbeat():
+                worker.last_heartbeat = time.monotonic()
+            case Recycle():
+                worker.retire_reason = worker.retire_reason or message.reason
+            case Draining():
+                self.worker_draining(worker, message.reason)
+            case Drained():  # the application's shutdown has a time of its own
+                self.extend_time(worker, number_of(self.config, "shutdown_timeout"))
+            case ShutDown():  # threads of the application have a time that the worker itself keeps to
+                worker.app_shut_down = True
+                self.extend_time(worker, message.thread_seconds + INTERPRETER_EXIT_SECONDS)
+            case Failed():
+                worker.failure = message
+            case Answer():
+                self.monitor.answered(worker, message)
+            case Unknown():
+                if message.name not in self.unknown_messages:
+                    self.unknown_messages.add(message.name)
+                    self.log.log_warning("Worker %d sent an unknown message: %s", worker.pid, message.name)
+            case Malformed():
+                self.log.log_error("Worker %d sent a malformed message: %s", worker.pid, message.reason)
+                worker.retire_reason = worker.retire_reason or "it sent a malformed message"
+            case _:
+                never(message)
+
+    def worker_ready(self, worker: WorkerProcess, addresses: list[str]) -> None:
+        """A worker serves."""
         now = time.monotonic()
-        if child.state != STARTING:
+        if worker.state != WorkerState.STARTING:
             return
-        child.state = READY
-        child.ready_at = now
+        worker.state = WorkerState.READY
+        worker.ready_at = now
         if self.config.worker_timeout:
-            child.heard = now
+            worker.last_heartbeat = now
         if not self.ever_ready:
             self.ever_ready = True
             if self.first_failure is not None:  # some of the first workers failed, so it is not the code
-                self.fail(self.first_failure["text"])
+                self.log_failure(self.first_failure.text)
                 self.backoff.until = 0.0
                 self.backoff.crashed(now, 0)
-        if child.generation == self.generation:
-            before, self.addresses = self.addresses, message["ready"]
+        if worker.generation == self.generation:
+            before, self.addresses = self.addresses, addresses
             if not before:
-                self.watch.serving()
+                self.monitor.serving()
             for address in self.addresses:
                 if address not in before:
                     self.log.log_info("Running on %s (CTRL + C to quit)", address)
-        self.log.log_info("Worker %d is ready", child.pid)
+        self.log.log_info("Worker %d is ready", worker.pid)
 
-    def on_alive(self, child: Child, _: Message) -> None:
-        """A sign of life."""
-        child.heard = time.monotonic()
+    def worker_draining(self, worker: WorkerProcess, reason: str) -> None:
+        """A worker drains: because it was told to, or because somebody sent it a signal."""
+        if worker.active:
+            self.log.log_info("Worker %d stops: %s", worker.pid, reason)
+            worker.state = WorkerState.LEAVING
+            worker.expected = True
+            worker.last_heartbeat = NEVER
+            worker.kill_at = time.monotonic() + grace_of(self.config) + KILL_MARGIN_SECONDS
 
-    def on_recycle(self, child: Child, message: Message) -> None:
-        """It has served enough."""
-        child.retire = child.retire or message["recycle"]
+    def extend_time(self, worker: WorkerProcess, seconds: float) -> None:
+        """Gives a worker that stops so many seconds more, unless the server has to end at once."""
+        if not self.forced_stop:
+            worker.kill_at = time.monotonic() + seconds + KILL_MARGIN_SECONDS
 
-    def on_stopping(self, child: Child, message: Message) -> None:
-        """It drains: because it was told to, or because somebody sent it a signal."""
-        if child.active:
-            self.log.log_info("Worker %d stops: %s", child.pid, message["stopping"])
-            child.state = LEAVING
-            child.expected = True
-            child.heard = NEVER
-            child.kill_at = time.monotonic() + grace_of(self.config) + AFTER_DRAIN
-
-    def on_drained(self, child: Child, _: Message) -> None:
-        """Its connections have ended; the application's shutdown has a time of its own."""
-        if not self.hurried:
-            child.kill_at = time.monotonic() + number_of(self.config, "shutdown_timeout") + AFTER_DRAIN
-
-    def on_over(self, child: Child, message: Message) -> None:
-        """The application's shutdown has ended; threads of its own have a time that the worker itself looks after."""
-        child.over = True
-        if not self.hurried:
-            child.kill_at = time.monotonic() + message["over"] + AT_EXIT + AFTER_DRAIN
-
-    def on_failed(self, child: Child, message: Message) -> None:
-        """It ends for a reason that it knows."""
-        child.failure = message
-
-    def on_answer(self, child: Child, message: Message) -> None:
-        """It answers a question of the control socket."""
-        self.watch.answered(child, message)
-
-    def ended(self, child: Child, code: int, now: float) -> None:
+    def worker_ended(self, worker: WorkerProcess, code: int, now: float) -> None:
         """A worker's process is no more."""
-        if child.open:
-            self.selector.unregister(child.channel)
-        self.crew.forget(child)
-        self.crew.places.give_up(self.target, {one.place for one in self.children.values()})
-        if child.ready_at and not child.surplus and not self.stopping:
-            self.crew.board.restarts += 1
-        if child.failure is not None and child.state != STARTING:
-            self.fail(child.failure["text"])
-        if child.state == STARTING and not self.stopping:
-            self.failed_start(child, code, now)
-        elif not child.expected:
-            self.crashed(child, code, now)
-        elif code == -signal.SIGTERM and (child.over or not child.ready_at):
+        if worker.channel_open:
+            self.selector.unregister(worker.channel)
+        self.pool.remove(worker)
+        self.pool.listening.close_unused(self.target, {one.worker_slot for one in self.workers.values()})
+        if worker.ready_at and not worker.surplus and not self.stopping:
+            self.pool.board.restarts += 1
+        if worker.failure is not None and worker.state != WorkerState.STARTING:
+            self.log_failure(worker.failure.text)
+        if worker.state == WorkerState.STARTING and not self.stopping:
+            self.failed_start(worker, code, now)
+        elif not worker.expected:
+            self.worker_crashed(worker, code, now)
+        elif code == -signal.SIGTERM and (worker.app_shut_down or not worker.ready_at):
             pass  # it had not begun to serve, or was done
-        elif code and child.forced:
-            if self.stopping and not self.hurried:
+        elif code and worker.killed:
+            if self.stopping and not self.forced_stop:
                 self.code = self.code or EXIT_CRASH
-            if not self.hurried:
-                self.log.log_error("Worker %d did not end in time and was killed", child.pid)
-        elif code and self.stopping and not self.hurried:
+            if not self.forced_stop:
+                self.log.log_error("Worker %d did not end in time and was killed", worker.pid)
+        elif code and self.stopping and not self.forced_stop:
             self.code = self.code or (code if code > 0 else EXIT_CRASH)
-            if child.failure is None:
-                self.log.log_error("Worker %d %s while it stopped", child.pid, ending(code))
+            if worker.failure is None:
+                self.log.log_error("Worker %d %s while it stopped", worker.pid, describe_exit(code))
 
-    def failed_start(self, child: Child, code: int, now: float) -> None:
+    def failed_start(self, worker: WorkerProcess, code: int, now: float) -> None:
         """A worker ended before it served."""
-        failure = child.failure or {
-            "failed": EXIT_STARTUP,
-            "text": f"hypercorn: error: a worker {ending(code)} before it was ready\n",
-        }
+        failure = worker.failure or Failed(
+            EXIT_STARTUP, error_line(f"a worker {describe_exit(code)} before it was ready")
+        )
         if not self.ever_ready:
             self.first_failure = self.first_failure or failure
-            if self.watch.waits_for_changes:
-                self.fail(failure["text"])
+            if self.monitor.waits_for_changes:
+                self.log_failure(failure.text)
                 self.backoff.until = NEVER
-            elif not any(one.active for one in self.children.values()):
-                self.fail(self.first_failure["text"])
-                self.code = self.first_failure["failed"]
+            elif not any(one.active for one in self.workers.values()):
+                self.log_failure(self.first_failure.text)
+                self.code = self.first_failure.exit_code
                 self.stop()
             else:
                 self.backoff.until = NEVER  # wait and see how the others fare
             return
-        self.fail(failure["text"])
+        self.log_failure(failure.text)
         if self.previous is not None and not any(
-            one.generation == self.generation and one.active for one in self.children.values()
+            one.generation == self.generation and one.active for one in self.workers.values()
         ):
-            self.go_back()
+            self.roll_back()
             return
-        if self.watch.waits_for_changes:
+        if self.monitor.waits_for_changes:
             self.backoff.until = NEVER
             return
         wait = self.backoff.crashed(now, 0)
         self.log.log_error("A worker failed to start, trying again in %.1f seconds", wait)
 
-    def go_back(self) -> None:
+    def roll_back(self) -> None:
         """The new code or configuration does not work: the workers of before stay."""
         self.log.log_error("The reload failed; the workers of before go on")
-        for child in self.children.values():
-            if child.generation == self.generation - 1:
-                child.generation = self.generation
+        for worker in self.workers.values():
+            if worker.generation == self.generation - 1:
+                worker.generation = self.generation
         self.config = self.previous or self.config
         self.previous = None
-        self.crew.places.restore()
-        self.watch.reloaded()
+        self.pool.listening.roll_back()
+        self.monitor.reloaded()
 
-    def crashed(self, child: Child, code: int, now: float) -> None:
+    def worker_crashed(self, worker: WorkerProcess, code: int, now: float) -> None:
         """A worker ended that nobody wanted to end."""
-        how = "gave no sign of life and was killed" if child.stuck else ending(code)
+        how = "gave no sign of life and was killed" if worker.timed_out else describe_exit(code)
         wait = self.backoff.crashed(now, self.target)
         when = f"in {wait:.1f} seconds" if wait else "now"
         if not self.stopping:
-            self.log.log_error("Worker %d %s; another takes its place %s", child.pid, how, when)
+            self.log.log_error("Worker %d %s; another takes its place %s", worker.pid, how, when)
             if self.backoff.alarming(self.target):
                 self.log.error_logger.critical("Workers crash again and again: %d times", self.backoff.crashes)
 
-    def fail(self, text: str) -> None:
+    def log_failure(self, text: str) -> None:
         """Logs what went wrong, as a worker or this process would have printed it."""
-        if text and not self.quiet and not log_failure(self.log, text):
+        if text and not self.quiet and not logger.log_failure(self.log, text):
             with suppress(OSError, ValueError, AttributeError):
                 os.write(2, text.encode(errors="replace"))
 
     # -- times
 
-    def pass_times(self, now: float) -> None:
+    def run_timers(self, now: float) -> None:
         """Does what is due."""
-        if now >= self.close_at:
-            self.close_at = NEVER
-            self.crew.places.close()
-        for child in list(self.children.values()):
-            if now >= child.kill_at:
-                child.kill_at = NEVER
-                child.forced = True
-                self.crew.kill(child)
+        if now >= self.close_listening_at:
+            self.close_listening_at = NEVER
+            self.pool.listening.close()
+        for worker in list(self.workers.values()):
+            if now >= worker.kill_at:
+                worker.kill_at = NEVER
+                worker.killed = True
+                self.pool.kill(worker)
 
-    # -- signals: one method for each
+    # -- what signals ask for
 
-    def handle_term(self) -> None:
-        """Graceful stop, however often it comes: many a platform sends it more than once."""
-        self.stop("SIGTERM")
-
-    def handle_int(self) -> None:
+    def interrupt(self) -> None:
         """Graceful stop; the second one forces it."""
         if self.stopping:
-            self.force()
+            self.force_stop()
         else:
             self.stop("SIGINT")
 
-    def handle_quit(self) -> None:
+    def quit(self) -> None:
         """Stop at once."""
         self.stop("SIGQUIT")
-        self.force()
+        self.force_stop()
 
-    def handle_hup(self) -> None:
-        """New configuration, logs, certificates and code, without a pause."""
-        self.reload("SIGHUP")
-
-    def handle_usr1(self) -> None:
-        """Log files are opened anew."""
+    def reopen_logs(self) -> None:
+        """Opens the log files anew, here and in every worker."""
         reopen = getattr(self.log, "reopen", None)
         if reopen is not None:
             reopen()
-        for child in self.children.values():
-            child.channel.send({"reopen": True})
+        for worker in self.workers.values():
+            worker.channel.send(ReopenLogs())
         self.log.log_info("Log files opened anew (SIGUSR1)")
-
-    def handle_usr2(self) -> None:
-        """A new program takes over the sockets."""
-        self.watch.upgrade()
-
-    def handle_ttin(self) -> None:
-        """One worker more."""
-        self.scale(self.target + 1, "SIGTTIN")
-
-    def handle_ttou(self) -> None:
-        """One worker fewer."""
-        self.scale(self.target - 1, "SIGTTOU")
-
-    def handle_chld(self) -> None:
-        """A child ended; `reap` finds out which."""
 
     # -- what can be asked of it, in its own thread
 
     def reload(self, why: str) -> None:
         """Rolls the workers as soon as a roll that goes on has ended."""
         self.reload_wanted = True
-        self.reload_why = why
+        self.reload_reason = why
         if self.backoff.until == NEVER:
             self.backoff.until = 0.0
 
@@ -472,29 +489,29 @@ class Arbiter:
             with collected_warnings() as said:
                 config = self.config if self.load is None else self.load()
                 config.validate()
-            self.shorten(config)
-            self.crew.check(config)
+            self.shorten_grace(config)
+            self.pool.check(config)
             log = config.log
-            self.crew.places.renew(config)
+            self.pool.listening.prepare(config)
         except (Exception, SystemExit) as error:
             self.log.log_error("The new configuration cannot be used; the one of before stays: %s", error)
             return
         self.log = log
         for message in said:
             self.log.log_warning("%s", message)
-        self.log.log_info("Reloading (%s)", self.reload_why)
-        self.watch.reloading()
+        self.log.log_info("Reloading (%s)", self.reload_reason)
+        self.monitor.reloading()
         if config.workers != self.config.workers:
-            self.target = min(max(config.workers, 1), MOST_WORKERS)
+            self.target = min(max(config.workers, 1), MAX_WORKERS)
         self.previous = self.config
         self.config = config
         self.generation += 1
         self.backoff = BackOff()
-        self.crew.reloaded(config, self.log)
+        self.pool.reloaded(config, self.log)
 
     def scale(self, count: int, why: str) -> int:
         """Changes the number of workers. Returns what it is now."""
-        before, self.target = self.target, min(max(count, 1), MOST_WORKERS)
+        before, self.target = self.target, min(max(count, 1), MAX_WORKERS)
         if self.target != before:
             self.log.log_info("Scaling from %d to %d workers (%s)", before, self.target, why)
         return self.target
@@ -504,30 +521,30 @@ class Arbiter:
         if self.stopping:
             return
         self.stopping = True
-        self.why = why
+        self.stop_reason = why
         if why:
             hint = "; CTRL + C again ends at once" if why == "SIGINT" else ""
-            workers = "a worker" if len(self.children) == 1 else f"{len(self.children)} workers"
-            self.log.log_info("Stopping %s (%s)%s", workers, why, hint)
+            count = "a worker" if len(self.workers) == 1 else f"{len(self.workers)} workers"
+            self.log.log_info("Stopping %s (%s)%s", count, why, hint)
         now = time.monotonic()
         delay = self.config.shutdown_delay if self.ever_ready and not self.handed_over else 0.0
-        self.close_at = now + delay
-        self.watch.stopping()
-        order = {"stop": True, "last": not self.handed_over, "delay": delay}
-        for child in self.children.values():
-            self.leave(child, now, order, delay)
-        self.pass_times(now)
+        self.close_listening_at = now + delay
+        self.monitor.stopping()
+        order = Stop(not self.handed_over, delay)
+        for worker in self.workers.values():
+            self.send_stop(worker, now, order)
+        self.run_timers(now)
 
-    def force(self) -> None:
+    def force_stop(self) -> None:
         """Stop at once."""
-        if not self.hurried:
+        if not self.forced_stop:
             self.log.log_info("Ending at once; what is open is cut")
-        self.hurried = True
+        self.forced_stop = True
         now = time.monotonic()
-        self.close_at = min(self.close_at, now)
-        for child in self.children.values():
-            child.channel.send({"hurry": True})
-            child.kill_at = min(child.kill_at, now + FORCED)
+        self.close_listening_at = min(self.close_listening_at, now)
+        for worker in self.workers.values():
+            worker.channel.send(StopNow())
+            worker.kill_at = min(worker.kill_at, now + FORCED_STOP_SECONDS)
 
 
 def supervise(
@@ -547,8 +564,8 @@ def supervise(
         arbiter = Arbiter(config, load=load, plain=plain, owns_process=owns_process)
         sockets = from_systemd(config) if handover is None else handover.sockets
     except OSError as error:
-        say(complaint(f"cannot start: {error}"), config)
+        log_or_print(error_line(f"cannot start: {error}"), config)
         return EXIT_STARTUP
     if handover is not None:
-        arbiter.watch.on_serving += [claim, handover.done]
+        arbiter.monitor.serving_callbacks += [claim, handover.finish]
     return arbiter.run(sockets)

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from hypercorn.sources import find_config, read_toml
+from hypercorn._toml import read_toml
+from hypercorn.config.sources import find_config
 from hypercorn.supervisor.control import check_folder, control_address, control_folder, is_trusted
 
 COMMANDS = {
@@ -23,7 +24,7 @@ COMMANDS = {
     "log-level": "change the level of the error log: debug, info, warning, error, critical",
     "stack": "where the threads [of one worker: PID] are",
 }
-PATIENCE = 10.0
+TIMEOUT_SECONDS = 10.0
 
 
 class ControlError(Exception):
@@ -80,7 +81,7 @@ def ask(path: str, question: dict[str, Any]) -> Any:
     """Asks, and gives the answer. Raises ControlError."""
     try:
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(PATIENCE)
+            sock.settimeout(TIMEOUT_SECONDS)
             sock.connect(control_address(path))
             if not is_trusted(sock):
                 raise ControlError(f"{path}: another user's process answers there")
@@ -164,7 +165,7 @@ WORKER_COLUMNS = ("PID", "STATE", "GENERATION", "AGE", "MEMORY", "CONNECTIONS", 
 
 
 def worker_row(worker: dict[str, Any]) -> tuple[str, ...]:
-    """One worker in a table."""
+    """Returns the row of a worker."""
     counts = worker["counts"]
     opened = sum(value for name, value in counts.items() if name.endswith("_opened"))
     closed = sum(value for name, value in counts.items() if name.endswith("_closed"))
@@ -183,7 +184,7 @@ def worker_row(worker: dict[str, Any]) -> tuple[str, ...]:
 
 
 def status_text(status: dict[str, Any]) -> str:
-    """How the server fares, for people."""
+    """Returns the status of the server as text for people."""
     head = [
         f"{status['application']} on hypercorn {status['version']} ({status['build']}, {status['worker_class']})",
         f"process {status['pid']}, {status['state']} for {duration(status['uptime'])}, "

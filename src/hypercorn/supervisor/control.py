@@ -14,31 +14,30 @@ import stat
 import struct
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import hypercorn
 from hypercorn.net.address import parse_bind, unix_address
-from hypercorn.supervisor.channel import Message
-from hypercorn.supervisor.child import NEVER, Child, resident_memory
+from hypercorn.supervisor.managed import ManagedServer
+from hypercorn.supervisor.messages import Answer, ListConnections, SetLogLevel, ShowStacks
+from hypercorn.supervisor.process import NEVER, WorkerProcess, resident_memory
 
-if TYPE_CHECKING:
-    from hypercorn.supervisor.arbiter import Arbiter
-
-CLIENTS = 32  # at once
-LONGEST = 65536  # bytes of a question
-PATIENCE = 5.0  # seconds for a question to arrive, and for the answer to be taken
-ANSWER_WAIT = 2.0  # seconds that workers have to answer
+MAX_CLIENTS = 32  # at once
+MAX_REQUEST_BYTES = 65536
+REQUEST_SECONDS = 5.0  # for a request to arrive, and for the answer to be taken
+ANSWER_SECONDS = 2.0  # that workers have to answer
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
-class Refused(Exception):
-    """A question that cannot be answered, and why."""
+class RequestRefused(Exception):
+    """A request that cannot be answered, and why."""
 
 
 def control_folder(environ: Any = os.environ) -> Path:
-    """Where control sockets lie when the configuration does not say."""
+    """Returns the folder of control sockets when the configuration names none."""
     for name in ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"):
         folder = environ.get(name, "").split(":")[0]
         if folder and os.path.isdir(folder):
@@ -66,8 +65,8 @@ def control_path(setting: str | None) -> str | None:
 
 
 def control_address(path: str) -> str | bytes:
-    """What the system takes for a control socket: `unix:@name` is an abstract one, without a file (Linux); `unix:path`
-    is the same as the path alone. Raises OSError for an abstract one that the system cannot have."""
+    """Returns the address of a control socket: `unix:@name` is an abstract one, without a file (Linux); `unix:path` is
+    the same as the path alone. Raises OSError for an abstract one that the system cannot have."""
     if not path.startswith("unix:"):
         return path
     try:
@@ -115,7 +114,7 @@ def listen(path: str) -> socket.socket:
             sock.bind(path)
         finally:
             os.umask(before)
-        sock.listen(CLIENTS)
+        sock.listen(MAX_CLIENTS)
         sock.setblocking(False)
     except BaseException:
         sock.close()
@@ -128,7 +127,7 @@ def listen_abstract(path: str, address: bytes) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX)
     try:
         sock.bind(address)
-        sock.listen(CLIENTS)
+        sock.listen(MAX_CLIENTS)
         sock.setblocking(False)
     except OSError as error:
         sock.close()
@@ -139,7 +138,7 @@ def listen_abstract(path: str, address: bytes) -> socket.socket:
 
 
 def is_allowed(sock: socket.socket) -> bool:
-    """True where the peer is the owner or root, as far as the system tells."""
+    """True where the peer is the owner or root, as far as the system provides its user id."""
     return peer_uid(sock) in (None, 0, os.geteuid())  # None: the file's mode has to do
 
 
@@ -149,228 +148,239 @@ def is_trusted(sock: socket.socket) -> bool:
 
 
 def peer_uid(sock: socket.socket) -> int | None:
-    """The user of the process at the other end, or None where the system does not tell."""
+    """The user id of the process at the other end, or None where the system does not provide it."""
     if not hasattr(socket, "SO_PEERCRED"):
         return None
     uid: int = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
     return uid
 
 
-class Asker:
-    """One client."""
+class ControlClient:
+    """A client of the control socket."""
 
     def __init__(self, sock: socket.socket, now: float) -> None:
         self.sock = sock
-        self.until = now + PATIENCE
+        self.deadline = now + REQUEST_SECONDS
         self.data = b""
-        self.waiting: dict[int, int] = {}  # workers by the number of the question
-        self.found: list[Message] = []
+        self.waiting: dict[int, int] = {}  # process ids of workers, by the number of the request
+        self.answers: list[dict[str, Any]] = []
 
     def fileno(self) -> int:
         """The socket's descriptor."""
         return self.sock.fileno()
 
 
-class Control:
-    """The supervisor's side."""
+class ControlServer:
+    """The supervisor's side of the control socket."""
 
-    def __init__(self, arbiter: Arbiter, path: str) -> None:
-        self.arbiter = arbiter
+    def __init__(self, server: ManagedServer, path: str) -> None:
+        self.server = server
         self.path = path
         self.sock = listen(path)
-        self.began = time.time()
-        self.askers: set[Asker] = set()
+        self.started_at = time.time()
+        self.clients: set[ControlClient] = set()
         self.number = 0
-        arbiter.selector.register(self.sock, selectors.EVENT_READ, self.accept)
+        self.commands: dict[str, Callable[[dict[str, Any], ControlClient], Any]] = {
+            "status": self.status,
+            "workers": self.workers,
+            "reload": self.reload,
+            "scale": self.scale,
+            "drain": self.drain,
+            "log-level": self.set_log_level,
+            "connections": self.connections,
+            "stack": self.stacks,
+        }
+        server.selector.register(self.sock, selectors.EVENT_READ, self.accept)
 
     def next_time(self) -> float:
-        """When somebody has waited long enough."""
-        return min((asker.until for asker in self.askers), default=NEVER)
+        """Returns the time at which a client has waited long enough."""
+        return min((client.deadline for client in self.clients), default=NEVER)
 
     def accept(self) -> None:
-        """Somebody comes."""
+        """Accepts a client."""
         with suppress(OSError):
             sock, _ = self.sock.accept()
-            if len(self.askers) >= CLIENTS or not is_allowed(sock):
+            if len(self.clients) >= MAX_CLIENTS or not is_allowed(sock):
                 sock.close()
                 return
             sock.setblocking(False)
-            asker = Asker(sock, time.monotonic())
-            self.askers.add(asker)
-            self.arbiter.selector.register(asker, selectors.EVENT_READ, lambda: self.read(asker))
+            client = ControlClient(sock, time.monotonic())
+            self.clients.add(client)
+            self.server.selector.register(client, selectors.EVENT_READ, lambda: self.read(client))
 
-    def read(self, asker: Asker) -> None:
-        """Takes a question."""
+    def read(self, client: ControlClient) -> None:
+        """Takes a request."""
         try:
-            data = asker.sock.recv(LONGEST)
+            data = client.sock.recv(MAX_REQUEST_BYTES)
         except BlockingIOError:
             return
         except OSError:
             data = b""
-        asker.data += data
-        if not data or len(asker.data) > LONGEST:
-            self.drop(asker)
-        elif b"\n" in asker.data:
-            asker.until = time.monotonic() + ANSWER_WAIT
+        client.data += data
+        if not data or len(client.data) > MAX_REQUEST_BYTES:
+            self.drop(client)
+        elif b"\n" in client.data:
+            client.deadline = time.monotonic() + ANSWER_SECONDS
             try:
-                question = json.loads(asker.data)
-                answer = getattr(self, "do_" + str(question["do"]).replace("-", "_"), self.unknown)(question, asker)
-            except Refused as error:
+                request = json.loads(client.data)
+                command = self.commands.get(str(request["do"]).replace("_", "-"), self.unknown)
+                answer = command(request, client)
+            except RequestRefused as error:
                 answer = {"error": str(error)}
             except Exception as error:  # such as the RecursionError of a thousand brackets
                 answer = {"error": f"not a question: {error!r}"}
             if answer is not None:
-                self.answer(asker, answer)
+                self.answer(client, answer)
 
-    def answer(self, asker: Asker, answer: Any) -> None:
+    def answer(self, client: ControlClient, answer: Any) -> None:
         """Answers and hangs up. A client takes it at once, or does without."""
         with suppress(OSError):
-            asker.sock.settimeout(0.5)
-            asker.sock.sendall(json.dumps(answer).encode() + b"\n")
-        self.drop(asker)
+            client.sock.settimeout(0.5)
+            client.sock.sendall(json.dumps(answer).encode() + b"\n")
+        self.drop(client)
 
-    def drop(self, asker: Asker) -> None:
+    def drop(self, client: ControlClient) -> None:
         """Hangs up."""
-        if asker in self.askers:
-            self.askers.discard(asker)
-            self.arbiter.selector.unregister(asker)
-            asker.sock.close()
+        if client in self.clients:
+            self.clients.discard(client)
+            self.server.selector.unregister(client)
+            client.sock.close()
 
-    def pass_times(self, now: float) -> None:
+    def run_timers(self, now: float) -> None:
         """Answers those who have waited long enough with what there is."""
-        for asker in [one for one in self.askers if now >= one.until]:
-            if asker.waiting:
-                silent = [{"pid": pid, "error": "it does not answer"} for pid in asker.waiting.values()]
-                self.answer(asker, asker.found + silent)
+        for client in [one for one in self.clients if now >= one.deadline]:
+            if client.waiting:
+                silent = [{"pid": pid, "error": "it does not answer"} for pid in client.waiting.values()]
+                self.answer(client, client.answers + silent)
             else:
-                self.drop(asker)
+                self.drop(client)
 
-    # -- questions
+    # -- requests
 
-    def unknown(self, question: Message, _: Asker) -> Any:
-        """Nothing that it knows."""
-        raise Refused(f"there is no {question['do']}")
+    def unknown(self, request: dict[str, Any], _: ControlClient) -> Any:
+        """Refuses a command that does not exist."""
+        raise RequestRefused(f"there is no {request['do']}")
 
-    def do_status(self, _: Message, __: Asker) -> Any:
-        """How the server fares, with the counts of all workers."""
-        arbiter = self.arbiter
-        state = "stopping" if arbiter.stopping else "reloading" if arbiter.previous is not None else "serving"
+    def status(self, _: dict[str, Any], __: ControlClient) -> Any:
+        """Returns the status of the server, with the counts of all workers."""
+        server = self.server
+        state = "stopping" if server.stopping else "reloading" if server.previous is not None else "serving"
         return {
             "pid": os.getpid(),
             "version": hypercorn.__version__,
             "build": hypercorn.build(),
-            "application": getattr(arbiter.config, "application_path", ""),
-            "worker_class": arbiter.config.worker_class,
+            "application": getattr(server.config, "application_path", ""),
+            "worker_class": server.config.worker_class,
             "state": state,
-            "uptime": round(time.time() - self.began, 1),
-            "addresses": arbiter.addresses,
-            "target": arbiter.target,
-            "ready": sum(child.ready for child in arbiter.children.values()),
-            "generation": arbiter.generation,
-            "restarts": arbiter.crew.board.restarts,
-            "total": arbiter.crew.board.total(),
-            "workers": self.do_workers(_, __),
+            "uptime": round(time.time() - self.started_at, 1),
+            "addresses": server.addresses,
+            "target": server.target,
+            "ready": sum(worker.ready for worker in server.workers.values()),
+            "generation": server.generation,
+            "restarts": server.pool.board.restarts,
+            "total": server.pool.board.total(),
+            "workers": self.workers(_, __),
         }
 
-    def do_workers(self, _: Message, __: Asker) -> Any:
-        """Every worker with its counts."""
+    def workers(self, _: dict[str, Any], __: ControlClient) -> Any:
+        """Returns every worker with its counts."""
         now = time.monotonic()
-        counts = {slot["slot"]: slot for slot in self.arbiter.crew.board.slots()}
+        counts = {one["slot"]: one for one in self.server.pool.board.slots()}
         return [
             {
-                **child.describe(now),
-                "memory": resident_memory(child.pid),
+                **worker.describe(now),
+                "memory": resident_memory(worker.pid),
                 "counts": {
                     name: value
-                    for name, value in counts.get(child.number, {}).items()
+                    for name, value in counts.get(worker.board_slot, {}).items()
                     if name not in ("slot", "pid", "state")
                 },
             }
-            for child in sorted(self.arbiter.children.values(), key=lambda one: one.number)
+            for worker in sorted(self.server.workers.values(), key=lambda one: one.board_slot)
         ]
 
-    def do_reload(self, _: Message, __: Asker) -> Any:
-        """As SIGHUP."""
-        self.arbiter.reload("hypercorn ctl")
+    def reload(self, _: dict[str, Any], __: ControlClient) -> Any:
+        """Replaces the workers, as SIGHUP does."""
+        self.server.reload("hypercorn ctl")
         return {"ok": True}
 
-    def do_scale(self, question: Message, _: Asker) -> Any:
-        """Another number of workers: 4, +1, -1."""
-        text = str(question.get("value", ""))
+    def scale(self, request: dict[str, Any], _: ControlClient) -> Any:
+        """Changes the number of workers: 4, +1, -1."""
+        text = str(request.get("value", ""))
         try:
-            count = int(text) + (self.arbiter.target if text[:1] in ("+", "-") else 0)
+            count = int(text) + (self.server.target if text[:1] in ("+", "-") else 0)
         except ValueError:
-            raise Refused("scale needs a number, such as 4, +1 or -1") from None
+            raise RequestRefused("scale needs a number, such as 4, +1 or -1") from None
         if count < 1:
-            raise Refused("there has to be a worker")
-        return {"target": self.arbiter.scale(count, "hypercorn ctl")}
+            raise RequestRefused("there has to be a worker")
+        return {"target": self.server.scale(count, "hypercorn ctl")}
 
-    def do_drain(self, question: Message, _: Asker) -> Any:
+    def drain(self, request: dict[str, Any], _: ControlClient) -> Any:
         """Ends the server gracefully; or one worker, for which another comes."""
-        if question.get("value"):
-            self.worker_of(question).retire = "drained by hand"
+        if request.get("value"):
+            self.worker_of(request).retire_reason = "drained by hand"
         else:
-            self.arbiter.call(lambda: self.arbiter.stop("hypercorn ctl"))
+            self.server.call(lambda: self.server.stop("hypercorn ctl"))
         return {"ok": True}
 
-    def do_log_level(self, question: Message, _: Asker) -> Any:
-        """Another level of the error log, everywhere."""
-        level = str(question.get("value", "")).lower()
+    def set_log_level(self, request: dict[str, Any], _: ControlClient) -> Any:
+        """Changes the level of the error log, here and in every worker."""
+        level = str(request.get("value", "")).lower()
         if level not in LEVELS:
-            raise Refused(f"a level is one of {', '.join(LEVELS)}")
-        self.arbiter.log.error_logger.setLevel(level.upper())
-        for child in self.arbiter.children.values():
-            child.channel.send({"level": level.upper()})
-        self.arbiter.log.log_info("The level of the error log is %s (hypercorn ctl)", level)
+            raise RequestRefused(f"a level is one of {', '.join(LEVELS)}")
+        self.server.log.error_logger.setLevel(level.upper())
+        for worker in self.server.workers.values():
+            worker.channel.send(SetLogLevel(level.upper()))
+        self.server.log.log_info("The level of the error log is %s (hypercorn ctl)", level)
         return {"ok": True}
 
-    def do_connections(self, question: Message, asker: Asker) -> Any:
-        """The open connections of every worker."""
-        return self.ask("connections", question, asker)
+    def connections(self, request: dict[str, Any], client: ControlClient) -> Any:
+        """Returns the open connections of one worker, or of all."""
+        return self.ask(ListConnections, request, client)
 
-    def do_stack(self, question: Message, asker: Asker) -> Any:
-        """Where every thread of a worker is, or of all workers."""
-        return self.ask("stack", question, asker)
+    def stacks(self, request: dict[str, Any], client: ControlClient) -> Any:
+        """Returns the stacks of the threads of one worker, or of all."""
+        return self.ask(ShowStacks, request, client)
 
-    def worker_of(self, question: Message) -> Child:
-        """The worker that a question names."""
-        text = str(question.get("value"))
-        child = self.arbiter.children.get(int(text) if text.isdigit() else 0)
-        if child is None:
-            raise Refused(f"there is no worker {text}")
-        return child
+    def worker_of(self, request: dict[str, Any]) -> WorkerProcess:
+        """The worker that a request names."""
+        text = str(request.get("value"))
+        worker = self.server.workers.get(int(text) if text.isdigit() else 0)
+        if worker is None:
+            raise RequestRefused(f"there is no worker {text}")
+        return worker
 
-    def ask(self, what: str, question: Message, asker: Asker) -> Any:
-        """Passes a question on; `answered` gets the answers."""
-        children = list(self.arbiter.children.values())
-        if question.get("value"):
-            children = [self.worker_of(question)]
-        for child in children:
+    def ask(self, query: type[ListConnections | ShowStacks], request: dict[str, Any], client: ControlClient) -> Any:
+        """Passes a request on; `answered` gets the answers."""
+        workers = list(self.server.workers.values())
+        if request.get("value"):
+            workers = [self.worker_of(request)]
+        for worker in workers:
             self.number += 1
-            if child.channel.send({"ask": what, "id": self.number}):
-                asker.waiting[self.number] = child.pid
-        return None if asker.waiting else []
+            if worker.channel.send(query(self.number)):
+                client.waiting[self.number] = worker.pid
+        return None if client.waiting else []
 
-    def answered(self, child: Child, message: Message) -> None:
+    def answered(self, worker: WorkerProcess, answer: Answer) -> None:
         """A worker's answer to one of them."""
-        for asker in list(self.askers):
-            if asker.waiting.pop(message["answer"], None) is not None:
-                asker.found.append({"pid": child.pid, "value": message["value"]})
-                if not asker.waiting:
-                    self.answer(asker, asker.found)
+        for client in list(self.clients):
+            if client.waiting.pop(answer.number, None) is not None:
+                client.answers.append({"pid": worker.pid, "value": answer.value})
+                if not client.waiting:
+                    self.answer(client, client.answers)
 
     def close(self) -> None:
         """Hangs up on everybody and removes the socket."""
-        for asker in list(self.askers):
-            self.drop(asker)
+        for client in list(self.clients):
+            self.drop(client)
         with suppress(OSError):
             address = control_address(self.path)
             if isinstance(address, str):
                 os.unlink(address)
-        self.let_go()
+        self.close_in_worker()
 
-    def let_go(self) -> None:
+    def close_in_worker(self) -> None:
         """Closes this process's descriptors; the socket stays."""
-        for asker in self.askers:
-            asker.sock.close()
+        for client in self.clients:
+            client.sock.close()
         self.sock.close()

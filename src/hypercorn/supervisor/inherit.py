@@ -16,13 +16,12 @@ from typing import Any
 
 from hypercorn.config import Config
 from hypercorn.errors import BindError
-from hypercorn.net.sockets import Sockets, UnixPath
+from hypercorn.net.sockets import SOCKET_GROUPS, Sockets, UnixPath
 
-FIRST = 3  # systemd's first descriptor
+FIRST_DESCRIPTOR = 3  # systemd's first
 HANDOVER = "HYPERCORN_HANDOVER"
 # PyInstaller's one-file programs unpack for themselves: the files of the old program go with it.
-ALONE = {"PYINSTALLER_RESET_ENVIRONMENT": "1"} if getattr(sys, "frozen", False) else {}
-GROUPS = ("secure_sockets", "insecure_sockets", "quic_sockets", "metrics_sockets")
+RESET_PYINSTALLER = {"PYINSTALLER_RESET_ENVIRONMENT": "1"} if getattr(sys, "frozen", False) else {}
 
 
 def from_systemd(config: Config, environ: MutableMapping[str, str] = os.environ) -> Sockets | None:
@@ -36,9 +35,9 @@ def from_systemd(config: Config, environ: MutableMapping[str, str] = os.environ)
         return None
     sockets = Sockets([], [], [], fixed=True)
     named = names.split(":")
-    for place in range(int(count)):
-        sock = adopt(FIRST + place)
-        name = named[place] if place < len(named) else ""
+    for index in range(int(count)):
+        sock = adopt(FIRST_DESCRIPTOR + index)
+        name = named[index] if index < len(named) else ""
         if sock.type == socket.SOCK_DGRAM:
             sockets.quic_sockets.append(sock)
         elif config.ssl_enabled and name != "insecure":
@@ -68,56 +67,56 @@ class Handover:
     def __init__(self, text: str) -> None:
         left: dict[str, Any] = json.loads(text)
         self.old_pid: int = left["pid"]
-        self.bell: int = left["bell"]
-        os.set_inheritable(self.bell, False)
+        self.ready_pipe: int = left["ready_pipe"]
+        os.set_inheritable(self.ready_pipe, False)
         self.sockets = Sockets([], [], [], fixed=left["fixed"])
-        for name in GROUPS:
+        for name in SOCKET_GROUPS:
             getattr(self.sockets, name).extend(adopt(fd) for fd in left[name])
         for path, inode in left["paths"]:
             self.sockets.unix_paths.append(UnixPath(path, os.getpid(), tuple(inode)))
 
     @classmethod
     def take(cls, environ: MutableMapping[str, str] = os.environ) -> Handover | None:
-        """What the environment tells of, or None."""
+        """The handover that the environment describes, or None."""
         text = environ.pop(HANDOVER, "")
         return cls(text) if text else None
 
-    def done(self) -> None:
+    def finish(self) -> None:
         """This program serves: the old one may leave."""
         try:
-            os.write(self.bell, b"1")
+            os.write(self.ready_pipe, b"1")
         except OSError:
             pass  # it is gone already
-        os.close(self.bell)
+        os.close(self.ready_pipe)
 
 
 class Upgrade:
-    """In the old program: the new one, until it serves or fails. `bell` is readable then."""
+    """In the old program: the new one, until it serves or fails. `ready_pipe` is readable then."""
 
     def __init__(self, sockets: Sockets, variables: dict[str, str]) -> None:
-        self.bell, theirs = os.pipe()
-        fds = {name: [sock.fileno() for sock in getattr(sockets, name)] for name in GROUPS}
+        self.ready_pipe, theirs = os.pipe()
+        fds = sockets.descriptors()
         paths = [(path.path, path.inode) for path in sockets.unix_paths]
-        left = json.dumps({"pid": os.getpid(), "bell": theirs, "paths": paths, "fixed": sockets.fixed, **fds})
+        left = json.dumps({"pid": os.getpid(), "ready_pipe": theirs, "paths": paths, "fixed": sockets.fixed, **fds})
         kept = [theirs, *(fd for group in fds.values() for fd in group)]
         try:
             self.process = subprocess.Popen(
                 [sys.executable, *sys.orig_argv[1:]],
                 pass_fds=kept,
-                env={**os.environ, **variables, HANDOVER: left, **ALONE},
+                env={**os.environ, **variables, HANDOVER: left, **RESET_PYINSTALLER},
             )
         except BaseException:
-            os.close(self.bell)
+            os.close(self.ready_pipe)
             raise
         finally:
             os.close(theirs)
 
     def fileno(self) -> int:
-        """What to watch."""
-        return self.bell
+        """The pipe's descriptor."""
+        return self.ready_pipe
 
     def succeeded(self) -> bool:
-        """Once `bell` is readable: whether the new program serves."""
-        data = os.read(self.bell, 1)
-        os.close(self.bell)
+        """Once `ready_pipe` is readable: whether the new program serves."""
+        data = os.read(self.ready_pipe, 1)
+        os.close(self.ready_pipe)
         return data == b"1"

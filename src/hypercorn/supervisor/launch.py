@@ -1,11 +1,11 @@
-"""How a worker's process comes to be: spawned, as a fresh interpreter, or forked.
+"""Starts the processes of workers: spawned, as a fresh interpreter, or forked.
 
 Forked where it is safe and asked for: a fork of a process that has one thread and has loaded nothing but the server
 starts in milliseconds and shares its memory. Otherwise spawned: a process that has run other people's code (a
 configuration in Python, a program that calls `run()`) may have threads, locks and stale modules.
 
 A frozen program (PyInstaller, cx_Freeze) is its own interpreter and takes no `-c`. It is started again as it is, with a
-variable that makes its call of `run()` or `main()` serve as a worker (`enlist`).
+variable that makes its call of `run()` or `main()` serve as a worker (`serve_if_worker`).
 """
 
 from __future__ import annotations
@@ -32,12 +32,14 @@ from hypercorn.metrics import Board, use_slot
 from hypercorn.net.sockets import Sockets
 from hypercorn.runtime.ending import flush_logs
 from hypercorn.supervisor.channel import Channel
+from hypercorn.supervisor.messages import FROM_SUPERVISOR, SupervisorMessage
 
 ROOT = str(Path(__file__).resolve().parents[2])
-LENGTH = struct.Struct("!Q")
-CODE = "import sys; sys.path.insert(0, {root!r}); from hypercorn.supervisor.launch import spawned; spawned({fd})"
-ENLISTED = "HYPERCORN_WORKER_FD"  # the descriptor of the channel, for a frozen program
-GROUPS = ("secure_sockets", "insecure_sockets", "quic_sockets", "metrics_sockets")
+LENGTH_PREFIX = struct.Struct("!Q")
+CODE = (
+    "import sys; sys.path.insert(0, {root!r}); from hypercorn.supervisor.launch import worker_main; worker_main({fd})"
+)
+WORKER_FD = "HYPERCORN_WORKER_FD"  # the descriptor of the channel, for a frozen program
 
 
 def one_thread() -> bool:
@@ -73,27 +75,27 @@ def pickled(config: Config) -> bytes:
         ) from error
 
 
-def spawn(config: Config, sockets: Sockets, channel: Channel, board: Board, slot: int) -> Any:
+def spawn(config: Config, sockets: Sockets, channel: Channel[SupervisorMessage], board: Board, board_slot: int) -> Any:
     """Starts a fresh interpreter. Returns its `Popen`. Raises OSError."""
-    fds = {name: [sock.fileno() for sock in getattr(sockets, name)] for name in GROUPS}
-    wanted = {
+    fds = sockets.descriptors()
+    settings = {
         "path": sys.path,
         "argv": sys.argv,
-        "main": None if is_frozen() else main_path(),  # a frozen program has run by itself before it enlists
+        "main": None if is_frozen() else main_path(),  # a frozen program has run by itself before it becomes a worker
         "config": pickled(config),
         "sockets": fds,
         "board": board.descriptor,
-        "slot": slot,
+        "board_slot": board_slot,
     }
     kept = [channel.fileno(), board.descriptor, *(fd for group in fds.values() for fd in group)]
     if is_frozen():
-        environ = {**os.environ, ENLISTED: str(channel.fileno())}
+        environ = {**os.environ, WORKER_FD: str(channel.fileno())}
         process = subprocess.Popen([sys.executable, *sys.argv[1:]], pass_fds=kept, env=environ)
     else:
         flags: list[str] = getattr(subprocess, "_args_from_interpreter_flags", list)()
         code = CODE.format(root=ROOT, fd=channel.fileno())
         process = subprocess.Popen([sys.executable, *flags, "-c", code], pass_fds=kept)
-    return process, pickle.dumps(wanted)
+    return process, pickle.dumps(settings)
 
 
 def is_frozen() -> bool:
@@ -101,41 +103,41 @@ def is_frozen() -> bool:
     return bool(getattr(sys, "frozen", False))
 
 
-def enlist() -> None:
+def serve_if_worker() -> None:
     """Serves as a worker, and does not return, in a frozen program that a supervisor has started for that."""
-    number = os.environ.pop(ENLISTED, "")  # not for the processes that this one starts
+    number = os.environ.pop(WORKER_FD, "")  # not for the processes that this one starts
     if number and is_frozen():
-        spawned(int(number))
+        worker_main(int(number))
 
 
-def spawned(fd: int) -> None:
-    """What a fresh interpreter runs."""
+def worker_main(fd: int) -> None:
+    """Serves as a worker in a fresh interpreter."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's is for the supervisor
     sock = socket.socket(fileno=fd)
     sock.set_inheritable(False)
     with sock.makefile("rb", buffering=0) as stream:
-        size = LENGTH.unpack(read_exactly(stream, LENGTH.size))[0]
-        wanted = pickle.loads(read_exactly(stream, size))
-    sys.path[:] = wanted["path"]
-    sys.argv[:] = wanted["argv"]
-    if b"__main__" in wanted["config"] and wanted["main"]:
-        load_main(wanted["main"])
-    config: Config = pickle.loads(wanted["config"])
+        size = LENGTH_PREFIX.unpack(read_exactly(stream, LENGTH_PREFIX.size))[0]
+        settings = pickle.loads(read_exactly(stream, size))
+    sys.path[:] = settings["path"]
+    sys.argv[:] = settings["argv"]
+    if b"__main__" in settings["config"] and settings["main"]:
+        load_main(settings["main"])
+    config: Config = pickle.loads(settings["config"])
     sockets = Sockets([], [], [])
-    for name, fds in wanted["sockets"].items():
+    for name, fds in settings["sockets"].items():
         for number in fds:
             inherited = socket.socket(fileno=number)
             inherited.set_inheritable(False)
             getattr(sockets, name).append(inherited)
-    os.set_inheritable(wanted["board"], False)
-    use_slot(Board.attach(wanted["board"]).slot(wanted["slot"]))
+    os.set_inheritable(settings["board"], False)
+    use_slot(Board.attach(settings["board"]).slot(settings["board_slot"]))
     from hypercorn.supervisor.worker import serve
 
-    sys.exit(serve(config, sockets, Channel(sock)))
+    sys.exit(serve(config, sockets, Channel(sock, FROM_SUPERVISOR)))
 
 
 def read_exactly(stream: Any, size: int) -> bytes:
-    """That many bytes; ends the process where they do not come, as there is nobody to tell."""
+    """Reads that many bytes. Ends the process where they do not come, as there is nobody to tell."""
     data = b""
     while len(data) < size:
         piece = stream.read(size - len(data))
@@ -203,7 +205,7 @@ def end_forked(code: int) -> None:
 
 
 def flush() -> None:
-    """Nothing buffered is written twice."""
+    """Flushes the standard streams, so that nothing buffered is written twice."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -212,6 +214,6 @@ def flush() -> None:
 
 
 def freeze() -> None:
-    """What was loaded stays out of the collector's way, and so in memory that forks share."""
+    """Keeps what was loaded out of the garbage collector's way, and so in memory that forks share."""
     gc.collect()
     gc.freeze()

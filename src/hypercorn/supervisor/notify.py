@@ -21,8 +21,8 @@ class Notifier:
         self.variables = {name: environ.pop(name) for name in NAMES if name in environ}
         self.sock: socket.socket | None = None
         self.status = ""
-        self.period = NEVER  # seconds between two signs of life
-        self.beat_at = NEVER
+        self.period = NEVER  # seconds between two messages to the watchdog
+        self.watchdog_at = NEVER
         address = self.variables.get("NOTIFY_SOCKET", "")
         if address[:1] in ("/", "@") and hasattr(socket, "AF_UNIX"):
             self.address = "\0" + address[1:] if address[0] == "@" else address
@@ -31,7 +31,7 @@ class Notifier:
             self.read_period()
 
     def read_period(self) -> None:
-        """How often the watchdog wants to hear from this process."""
+        """Reads how often systemd's watchdog expects a message from this process."""
         try:
             microseconds = int(self.variables.get("WATCHDOG_USEC", "0"))
             meant = int(self.variables.get("WATCHDOG_PID", os.getpid()))
@@ -39,7 +39,7 @@ class Notifier:
             return
         if microseconds > 0 and meant == os.getpid():
             self.period = microseconds / 2_000_000
-            self.beat_at = time.monotonic()
+            self.watchdog_at = time.monotonic()
 
     def send(self, *lines: str) -> None:
         """Sends lines such as "READY=1"."""
@@ -61,16 +61,16 @@ class Notifier:
         """The service goes down."""
         self.send("STOPPING=1", "STATUS=Stopping")
 
-    def tell(self, status: str) -> None:
+    def send_status(self, status: str) -> None:
         """A line for `systemctl status`, when it has changed."""
         if self.sock is not None and status != self.status:
             self.status = status
             self.send(f"STATUS={status}")
 
-    def beat(self, now: float) -> None:
-        """A sign of life, if one is due."""
-        if now >= self.beat_at:
-            self.beat_at = now + self.period
+    def send_watchdog(self, now: float) -> None:
+        """The watchdog's message, if it is due."""
+        if now >= self.watchdog_at:
+            self.watchdog_at = now + self.period
             self.send("WATCHDOG=1")
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Watches source files in a process of its own, which never sees the application, and tells of changes through a pipe.
+"""Monitors source files in a process of its own, which never sees the application, and reports changes by a pipe.
 
 With `watchfiles` (the extra `reload`) the system reports changes; without it the files are looked at from time to time,
 as seldom as it takes to cost next to nothing.
@@ -17,9 +17,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-SHORTEST = 0.25  # seconds between two looks
-SHARE = 400  # a look may take up one part in so many of the time
-SETTLE = 0.05  # seconds in which changes that belong together come in
+MIN_POLL_SECONDS = 0.25  # between two scans
+POLL_SHARE = 400  # a scan may take up one part in so many of the time
+DEBOUNCE_SECONDS = 0.05  # in which changes that belong together come in
 # Sent to all processes of a group or a service, these are for the parent, whose end is this process's.
 FOR_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT) if sys.platform != "win32" else ()
 NOT_CODE = ("__pycache__", "node_modules", "site-packages")
@@ -95,16 +95,16 @@ class Rules:
 
 
 def polled(rules: Rules, alive: Callable[[], bool], before: Files) -> Iterator[list[str]]:
-    """The files that changed, each time that some did. `before` is how they were at the start."""
-    pause = SHORTEST
+    """Yields the files that changed, each time that some did. `before` is how they were at the start."""
+    pause = MIN_POLL_SECONDS
     while alive():
         time.sleep(pause)
         began = time.monotonic()
         now = rules.files()
-        pause = max(SHORTEST, SHARE * (time.monotonic() - began))
+        pause = max(MIN_POLL_SECONDS, POLL_SHARE * (time.monotonic() - began))
         pause = min(pause, 5.0)
         if now != before:
-            time.sleep(SETTLE)
+            time.sleep(DEBOUNCE_SECONDS)
             now = rules.files()
             yield differences(before, now)
             before = now
@@ -115,11 +115,11 @@ def differences(before: Files, now: Files) -> list[str]:
     return sorted({path for path, _ in now.items() ^ before.items()})
 
 
-def reported(rules: Rules, alive: Callable[[], bool], before: Files, watch: Any) -> Iterator[list[str]]:
-    """The same, as the system tells of it."""
-    options = {"yield_on_timeout": True, "rust_timeout": 1000, "step": int(SETTLE * 1000), "debounce": 400}
+def reported(rules: Rules, alive: Callable[[], bool], before: Files, watch_files: Any) -> Iterator[list[str]]:
+    """Yields the files that changed, as the system reports them."""
+    options = {"yield_on_timeout": True, "rust_timeout": 1000, "step": int(DEBOUNCE_SECONDS * 1000), "debounce": 400}
     began = False
-    for changes in watch(*rules.folders, watch_filter=None, ignore_permission_denied=True, **options):
+    for changes in watch_files(*rules.folders, watch_filter=None, ignore_permission_denied=True, **options):
         if not alive():
             return
         changed = {path for _, path in changes if rules.takes(path)}
@@ -143,11 +143,11 @@ def main(include: list[str], exclude: list[str], parent: int) -> None:
     before = rules.files()
     print(json.dumps("watching"), flush=True)
     try:
-        watch = importlib.import_module("watchfiles").watch
+        watch_files = importlib.import_module("watchfiles").watch
     except ImportError:
         changes = polled(rules, alive, before)
     else:
-        changes = reported(rules, alive, before, watch)
+        changes = reported(rules, alive, before, watch_files)
     for changed in changes:
         print(json.dumps(changed), flush=True)
 
@@ -172,12 +172,12 @@ class Reloader:
         self.rest = b""
 
     def fileno(self) -> int:
-        """What to watch."""
+        """The pipe's descriptor."""
         assert self.process.stdout is not None
         return self.process.stdout.fileno()
 
     def read(self) -> bool:
-        """Tells of changes. False where the process has ended."""
+        """Reports the changes that came. False where the process has ended."""
         data = os.read(self.fileno(), 65536)
         *lines, self.rest = (self.rest + data).split(b"\n")
         for line in lines:
@@ -192,9 +192,9 @@ class Reloader:
         """Ends the process."""
         self.process.kill()
         self.process.wait()
-        self.let_go()
+        self.close_in_worker()
 
-    def let_go(self) -> None:
+    def close_in_worker(self) -> None:
         """Closes this end of the pipe."""
         if self.process.stdout is not None:
             self.process.stdout.close()

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hypercorn.runtime.contract import Link, WorkerBase
 from hypercorn.runtime.ending import Ending
-from hypercorn.runtime.link import Link
 from hypercorn.supervisor.notify import NEVER, Notifier
-
-if TYPE_CHECKING:
-    from hypercorn.runtime.worker import Worker
 
 
 class SoloLink(Link):
     """The link of a worker to nobody but the system."""
 
     def __init__(self, ending: Ending, report: Callable[[BaseException], int]) -> None:
-        """`report` says what went wrong and gives the exit code."""
+        """`report` logs what went wrong and gives the exit code."""
         self.ending = ending
         self.owns_process = ending.exits
         self.report = report
         self.notifier = Notifier()
-        self.worker: Worker | None = None
+        self.worker: WorkerBase | None = None
 
-    def attach(self, worker: Worker, call: Callable[[Callable[[], Any]], Any]) -> None:
+    def attach(self, worker: WorkerBase, call: Callable[[Callable[[], Any]], Any]) -> None:
         self.worker = worker
         if self.owns_process:
             self.ending.take_signals(
@@ -36,15 +33,15 @@ class SoloLink(Link):
             )
 
     def signals(self) -> dict[str, Callable[[], None]]:
-        return {"SIGUSR1": self.reopen, "SIGHUP": self.reload}
+        return {"SIGUSR1": self.reopen_logs, "SIGHUP": self.reload}
 
     def reload(self) -> None:
         """Without a supervisor only what can change under a running application: log files and certificates."""
-        self.reopen()
+        self.reopen_logs()
         if self.worker is not None:
             self.worker.reload_certificates()
 
-    def reopen(self) -> None:
+    def reopen_logs(self) -> None:
         """Opens the log files anew."""
         log = self.worker.log  # type: ignore[union-attr]
         reopen = getattr(log, "reopen", None)
@@ -54,19 +51,19 @@ class SoloLink(Link):
 
     def started(self, addresses: list[str]) -> None:
         self.notifier.ready()
-        self.notifier.tell(f"Serving on {', '.join(addresses)}")
-        self.beat()
+        self.notifier.send_status(f"Serving on {', '.join(addresses)}")
+        self.send_watchdog()
 
-    def beat(self) -> None:
-        """A sign of life, as often as systemd wants one."""
+    def send_watchdog(self) -> None:
+        """Sends a message to systemd's watchdog, as often as it expects one."""
         if self.notifier.period != NEVER and self.worker is not None:
             now = self.worker.runtime.now()
             self.notifier.send("WATCHDOG=1")
-            self.worker.runtime.call_at(now + self.notifier.period, self.beat)
+            self.worker.runtime.call_at(now + self.notifier.period, self.send_watchdog)
 
     def stopping(self) -> None:
         self.notifier.stopping()
 
     def over(self, failure: BaseException | None, seconds: float) -> None:
-        tell = None if failure is None else partial(self.report, failure)
-        self.ending.begin(self.worker.log, seconds, tell)  # type: ignore[union-attr]
+        report = None if failure is None else partial(self.report, failure)
+        self.ending.begin(self.worker.log, seconds, report)  # type: ignore[union-attr]

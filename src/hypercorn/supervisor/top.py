@@ -12,15 +12,15 @@ from typing import Any
 from hypercorn.metrics.counters import BOUNDS, BUCKETS, PROTOCOLS
 from hypercorn.supervisor.client import ControlError, add_socket_arguments, ask, duration, find_socket
 
-PERIOD = 1.0  # seconds between two looks
-HISTORY = 60  # looks that are shown
+REFRESH_SECONDS = 1.0
+HISTORY_LENGTH = 60  # refreshes that are shown
 BARS = " ▁▂▃▄▅▆▇█"
 CLASSES = ("2xx", "3xx", "4xx", "5xx")
 PERCENTILES = (50, 90, 99)
 
 
 class Numbers:
-    """What has happened between two looks at a server."""
+    """Rates and counts between two refreshes."""
 
     def __init__(self) -> None:
         self.before: dict[str, int] = {}
@@ -29,10 +29,10 @@ class Numbers:
         self.worker_rates: dict[int, float] = {}
         self.worker_before: dict[int, int] = {}
         self.new: dict[str, int] = {}
-        self.history: deque[float] = deque(maxlen=HISTORY)
+        self.history: deque[float] = deque(maxlen=HISTORY_LENGTH)
 
     def take(self, status: dict[str, Any], now: float) -> None:
-        """Another look."""
+        """Takes the status of another refresh."""
         total = status["total"]
         passed = now - self.before_at
         if self.before and passed > 0:
@@ -143,7 +143,7 @@ def top(arguments: Sequence[str]) -> int:
         path = find_socket(options.socket, options.pid)
         numbers.take(ask(path, {"do": "status"}), time.monotonic())
         if options.once:
-            time.sleep(PERIOD)
+            time.sleep(REFRESH_SECONDS)
             status = ask(path, {"do": "status"})
             numbers.take(status, time.monotonic())
             Console().print(view(status, numbers))
@@ -153,7 +153,7 @@ def top(arguments: Sequence[str]) -> int:
                 status = ask(path, {"do": "status"})
                 numbers.take(status, time.monotonic())
                 live.update(view(status, numbers), refresh=True)
-                time.sleep(PERIOD)
+                time.sleep(REFRESH_SECONDS)
     except KeyboardInterrupt:
         return 0
     except ControlError as error:

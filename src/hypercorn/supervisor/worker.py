@@ -1,6 +1,6 @@
-"""The worker's side: a process that serves, and a thread in it that hears its supervisor.
+"""The worker's side: a process that serves, and a thread in it that reads its supervisor's messages.
 
-A thread, so that it is heard on every kind of loop, and also while the loop stands still.
+A thread, so that messages are read on every kind of loop, and also while the loop stands still.
 """
 
 from __future__ import annotations
@@ -15,22 +15,40 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypercorn.config import Config
+from hypercorn.config.options import grace_of, number_of
 from hypercorn.net.sockets import Sockets
-from hypercorn.options import grace_of, number_of
-from hypercorn.run import EXIT_OK, explain, find_worker
+from hypercorn.runtime.contract import Link, WorkerBase
 from hypercorn.runtime.ending import Ending
-from hypercorn.runtime.link import Link
-from hypercorn.supervisor.channel import Channel, Message
+from hypercorn.supervisor.channel import Channel
+from hypercorn.supervisor.exit_codes import EXIT_OK, explain
+from hypercorn.supervisor.messages import (
+    Answer,
+    Drained,
+    Draining,
+    Failed,
+    Heartbeat,
+    ListConnections,
+    Malformed,
+    Ready,
+    Recycle,
+    ReopenLogs,
+    SetLogLevel,
+    ShowStacks,
+    ShutDown,
+    Stop,
+    StopNow,
+    SupervisorMessage,
+    Unknown,
+    never,
+)
+from hypercorn.supervisor.worker_classes import find_worker
 
-if TYPE_CHECKING:
-    from hypercorn.runtime.worker import Worker
-
-BEATS = 4  # signs of life in each `worker_timeout`
-FOR_EVER = 1e8  # seconds, for a sleep that takes no infinite ones
-MOST_CONNECTIONS = 1000  # connections that are told of
+HEARTBEATS = 4  # in each `worker_timeout`
+LONGEST_SLEEP_SECONDS = 1e8  # `sleep` takes no infinite time
+MAX_CONNECTIONS = 1000  # that are listed
 
 
 class WorkerLink(Link):
@@ -41,25 +59,26 @@ class WorkerLink(Link):
     speaks = False
     owns_process = True
 
-    def __init__(self, channel: Channel, config: Config, app: Any = None, tls: Any = None) -> None:
+    def __init__(self, channel: Channel[SupervisorMessage], config: Config, app: Any = None, tls: Any = None) -> None:
         self.channel = channel
         self.config = config
         self.app = app
         self.tls = tls
-        self.worker: Worker | None = None
+        self.worker: WorkerBase | None = None
         self.call: Callable[[Callable[[], Any]], Any] | None = None
         self.shared = not config.reuse_port
-        self.order: Message | None = None  # to stop, before there was a loop
+        self.order: Stop | None = None  # to stop, before there was a loop
+        self.unknown_messages: set[str] = set()  # names that were logged
         self.lock = threading.Lock()
         self.ending = Ending(exits=True)
 
     def listen(self) -> None:
-        """Begins to hear the supervisor."""
-        threading.Thread(target=self.hear, name="hypercorn-supervisor", daemon=True).start()
+        """Starts the thread that reads the supervisor's messages."""
+        threading.Thread(target=self.read_messages, name="hypercorn-supervisor", daemon=True).start()
 
     # -- from the worker, on its loop
 
-    def attach(self, worker: Worker, call: Callable[[Callable[[], Any]], Any]) -> None:
+    def attach(self, worker: WorkerBase, call: Callable[[Callable[[], Any]], Any]) -> None:
         with self.lock:
             self.worker = worker
             self.call = call
@@ -69,56 +88,87 @@ class WorkerLink(Link):
             self.stop(order)
 
     def started(self, addresses: list[str]) -> None:
-        self.channel.send({"ready": addresses})
+        self.channel.send(Ready(addresses))
         if self.config.worker_timeout:
-            self.beat()
+            self.send_heartbeat()
 
-    def beat(self) -> None:
-        """A sign of life, from the loop itself."""
+    def send_heartbeat(self) -> None:
+        """Sends a heartbeat, from the loop itself."""
         runtime = self.worker.runtime  # type: ignore[union-attr]
-        self.channel.send({"alive": True})
-        runtime.call_at(runtime.now() + (self.config.worker_timeout or 0) / BEATS, self.beat)
+        self.channel.send(Heartbeat())
+        runtime.call_at(runtime.now() + (self.config.worker_timeout or 0) / HEARTBEATS, self.send_heartbeat)
 
     def recycle(self, reason: str) -> bool:
-        self.channel.send({"recycle": reason})
+        self.channel.send(Recycle(reason))
         return True
 
     def stopping(self) -> None:
-        self.channel.send({"stopping": self.worker.why or True})  # type: ignore[union-attr]
+        self.channel.send(Draining(self.worker.why))  # type: ignore[union-attr]
 
     def drained(self) -> None:
-        self.channel.send({"drained": True})
+        self.channel.send(Drained())
 
     def over(self, failure: BaseException | None, seconds: float) -> None:
-        self.channel.send({"over": seconds})
+        self.channel.send(ShutDown(seconds))
         self.ending.begin(self.config.log, seconds, None if failure is None else partial(self.fail, failure))
 
     def fail(self, error: BaseException) -> int:
         """Tells the supervisor what went wrong. Returns the exit code."""
         text, code = explain(error, self.config)
-        self.channel.send({"failed": code, "text": text})
+        self.channel.send(Failed(code, text))
         return code
 
     # -- from the supervisor, in the thread
 
-    def hear(self) -> None:
-        """Does what the supervisor says, until it is gone; then ends the worker."""
+    def read_messages(self) -> None:
+        """Follows the supervisor's messages until it is gone; then ends the worker."""
         for message in self.channel.messages():
-            name = next(iter(message))
-            with suppress(Exception):  # whatever it is, the next message is heard too
-                getattr(self, "on_" + name)(message)
-        self.on_stop({"stop": True, "last": True, "delay": 0})
-        time.sleep(min(grace_of(self.config) + number_of(self.config, "shutdown_timeout") + 2, FOR_EVER))
+            try:
+                self.handle_message(message)
+            except Exception as error:  # whatever it is, the next message is read too
+                with suppress(Exception):
+                    self.config.log.log_error("A message of the supervisor failed (%r): %r", message, error)
+        self.begin_stop(Stop(last_owner=True, delay=0.0))
+        time.sleep(min(grace_of(self.config) + number_of(self.config, "shutdown_timeout") + 2, LONGEST_SLEEP_SECONDS))
         os._exit(1)
 
-    def on_stop(self, message: Message) -> None:
+    def handle_message(self, message: SupervisorMessage) -> None:
+        """Handles one message."""
+        match message:
+            case Stop():
+                self.begin_stop(message)
+            case StopNow():
+                if self.worker is not None:
+                    self.on_loop(self.worker.hurry)
+            case ReopenLogs():
+                reopen = getattr(self.config.log, "reopen", None)
+                if reopen is not None:
+                    reopen()
+            case SetLogLevel():
+                self.config.log.error_logger.setLevel(message.level)
+            case ListConnections():
+                number = message.number
+                if self.call is not None:
+                    self.on_loop(lambda: self.channel.send(Answer(number, self.connections())))
+            case ShowStacks():  # from this thread, as the loop perhaps stands still
+                self.channel.send(Answer(message.number, self.stacks()))
+            case Unknown():
+                if message.name not in self.unknown_messages:
+                    self.unknown_messages.add(message.name)
+                    self.config.log.log_warning("The supervisor sent an unknown message: %s", message.name)
+            case Malformed():  # the last: the worker ends as if the supervisor were gone
+                self.config.log.log_error("The supervisor sent a malformed message: %s", message.reason)
+            case _:
+                never(message)
+
+    def begin_stop(self, order: Stop) -> None:
         """Drains and ends."""
         with self.lock:
             call = self.call
             if call is None:
-                self.order = message
+                self.order = order
         if call is not None:
-            self.on_loop(lambda: self.stop(message))
+            self.on_loop(lambda: self.stop(order))
         elif self.app is None:
             os.kill(os.getpid(), signal.SIGTERM)  # inside of an import
 
@@ -127,40 +177,16 @@ class WorkerLink(Link):
         with suppress(Exception):
             self.call(function)  # type: ignore[misc]
 
-    def stop(self, message: Message) -> None:
+    def stop(self, order: Stop) -> None:
         """On the loop: the worker's end."""
         worker = self.worker
         if worker is not None:
-            worker.last_owner = bool(message.get("last")) or not self.shared
-            worker.shutdown_delay = message.get("delay", 0)
+            worker.last_owner = order.last_owner or not self.shared
+            worker.shutdown_delay = order.delay
             worker.interrupt()
 
-    def on_hurry(self, _: Message) -> None:
-        """Ends at once."""
-        if self.worker is not None:
-            self.on_loop(self.worker.hurry)
-
-    def on_reopen(self, _: Message) -> None:
-        """Opens the log files anew."""
-        reopen = getattr(self.config.log, "reopen", None)
-        if reopen is not None:
-            reopen()
-
-    def on_level(self, message: Message) -> None:
-        """Another level of the error log."""
-        self.config.log.error_logger.setLevel(message["level"])
-
-    def on_ask(self, message: Message) -> None:
-        """A question of the control socket."""
-        answer = getattr(self, "tell_" + message["ask"])
-        number = message["id"]
-        if message["ask"] == "stack":
-            self.channel.send({"answer": number, "value": answer()})
-        elif self.call is not None:
-            self.on_loop(lambda: self.channel.send({"answer": number, "value": answer()}))
-
-    def tell_stack(self) -> list[Message]:
-        """Where every thread is; the loop's own first."""
+    def stacks(self) -> list[dict[str, Any]]:
+        """Returns the stack of every thread, the loop's own first."""
         frames = sys._current_frames()
         names = {thread.ident: thread.name for thread in threading.enumerate()}
         own = threading.get_ident()
@@ -170,17 +196,17 @@ class WorkerLink(Link):
             if ident != own
         ]
 
-    def tell_connections(self) -> list[Message]:
+    def connections(self) -> list[dict[str, Any]]:
         """The open connections, up to a bound."""
         if self.worker is None:
             return []
         from hypercorn.runtime.tls import TLSConnection
 
-        found: list[Message] = []
+        found: list[dict[str, Any]] = []
         for connection in list(self.worker.deadlines.connections):
             if isinstance(connection, TLSConnection) and connection.plain.connection is not None:
                 continue  # the connection inside of it is in the list too
-            if len(found) == MOST_CONNECTIONS:
+            if len(found) == MAX_CONNECTIONS:
                 break
             streams = getattr(connection, "streams", None)
             busy = len(streams) if streams is not None else int(getattr(connection, "stream", None) is not None)
@@ -195,7 +221,9 @@ class WorkerLink(Link):
         return found
 
 
-def serve(config: Config, sockets: Sockets, channel: Channel, app: Any = None, tls: Any = None) -> int:
+def serve(
+    config: Config, sockets: Sockets, channel: Channel[SupervisorMessage], app: Any = None, tls: Any = None
+) -> int:
     """Serves in this process until the supervisor has had enough, with the application and the TLS context that it has
     made already. Returns the exit code."""
     link = WorkerLink(channel, config, app, tls)
@@ -205,7 +233,7 @@ def serve(config: Config, sockets: Sockets, channel: Channel, app: Any = None, t
             faulthandler.enable()
     except (OSError, ValueError, RuntimeError):  # stderr is no file
         pass
-    os.register_at_fork(after_in_child=lambda: forget(sockets, channel))
+    os.register_at_fork(after_in_child=lambda: close_in_fork(sockets, channel))
     try:
         find_worker(config.worker_class)(config, sockets, link=link)
     except Exception as error:
@@ -215,7 +243,7 @@ def serve(config: Config, sockets: Sockets, channel: Channel, app: Any = None, t
     return link.ending.settle(EXIT_OK)
 
 
-def forget(sockets: Sockets, channel: Channel) -> None:
+def close_in_fork(sockets: Sockets, channel: Channel[SupervisorMessage]) -> None:
     """In a process that the application forked: it is no worker."""
     channel.close()
     for sock in sockets:

@@ -10,7 +10,7 @@ import trio
 from hypercorn.asgi.loading import load_configured
 from hypercorn.config import Config
 from hypercorn.net.sockets import Sockets
-from hypercorn.runtime.link import Link
+from hypercorn.runtime.contract import Link
 from hypercorn.runtime.worker import Worker
 from hypercorn.trio.worker import TrioRuntime, run_worker
 

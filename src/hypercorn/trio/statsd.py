@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from hypercorn.statsd import StatsdLogger
+from hypercorn.logs.statsd import StatsdLogger
 
 __all__ = ("StatsdLogger",)

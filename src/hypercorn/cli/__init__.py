@@ -1,0 +1,1 @@
+"""The command line: parsing, help, completion scripts and printed reports."""

@@ -1,0 +1,165 @@
+"""The command line: its flags come from the option table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from hypercorn.cli.completion import SHELLS
+from hypercorn.config.options import OPTIONS, UNSET, Option, nearest
+from hypercorn.errors import ConfigWarning
+
+if TYPE_CHECKING:
+    from hypercorn.config import Config
+
+_EPILOG = """\
+Every option can also be set as the environment variable HYPERCORN_<NAME>, such as HYPERCORN_BACKLOG, and
+under its name in the configuration file. A flag wins over the environment, and that over the file. Sizes take
+units (64KiB, 16MiB), and so do times (500ms, 30s, 2m); "none" switches a limit off where that is possible.
+"""
+
+
+class _DeprecatedAction(argparse.Action):
+    """An earlier name of a flag: works, and says what it is called now."""
+
+    def __init__(self, *args: Any, instead: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.instead = instead
+
+    def __call__(
+        self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None
+    ) -> None:
+        message = f"The {option_string} argument is deprecated, use {self.instead} instead"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        setattr(namespace, self.dest, values)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says which flag was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = "unrecognized arguments: "
+        if message.startswith(unknown):
+            name = message[len(unknown) :].split()[0].partition("=")[0]
+            if name.startswith("-"):
+                meant = nearest(name, [flag for action in self._actions for flag in action.option_strings])
+                message = f"unknown option {name}" + (f"; did you mean {meant}?" if meant else "")
+        super().error(message)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command line. Values stay text, and flags that are not given are absent."""
+    parser = _Parser(
+        prog="hypercorn",
+        usage="hypercorn [options] module:app",
+        description="Serves an ASGI or WSGI application over HTTP.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument(
+        "application",
+        nargs="?",
+        help="where the application is: module:app, file.py:app, asgi: or wsgi: before it",
+    )
+    parser.add_argument("--version", action="store_true", help="say version, build, Python and event loop")
+    parser.add_argument(
+        "--print-config", action="store_true", help="say the value of every option and where it comes from, as TOML"
+    )
+    parser.add_argument(
+        "--check-config",
+        action="store_true",
+        help="say whether configuration, certificates and application are in order",
+    )
+    parser.add_argument("--completion", choices=SHELLS, help="write a script that completes this command in a shell")
+    parser.add_argument(
+        "-c",
+        "--config",
+        help="configuration: a TOML file, file:PATH of a Python file, python:MODULE, or none; without it,"
+        " ./hypercorn.toml or [tool.hypercorn] of ./pyproject.toml",
+    )
+    groups: dict[str, Any] = {}
+    for option in OPTIONS:
+        if option.flagless:
+            continue
+        if option.group not in groups:
+            groups[option.group] = parser.add_argument_group(option.group)
+        _add(groups[option.group], option)
+    return parser
+
+
+def _add(group: Any, option: Option) -> None:
+    common = {"dest": option.name, "default": argparse.SUPPRESS}
+    flags = option.all_flags
+    if option.kind.switch:
+        group.add_argument(*flags, action=argparse.BooleanOptionalAction, help=_help(option), **common)
+        return
+    action = "append" if option.kind.many else "store"
+    group.add_argument(*flags, action=action, metavar=option.kind.metavar, help=_help(option), **common)
+    for flag in option.deprecated_flags:
+        instead = _long(option)
+        group.add_argument(
+            flag, action=_DeprecatedAction, instead=instead, help=argparse.SUPPRESS, metavar="PATH", **common
+        )
+
+
+def _help(option: Option) -> str:
+    default = option.default
+    if default is UNSET or default is None or default == [] or default == "":
+        return option.help
+    shown = ", ".join(default) if isinstance(default, list) else default
+    return f"{option.help} (default: {shown})".replace("%", "%%")
+
+
+def _long(option: Option) -> str:
+    return next(flag for flag in option.all_flags if flag.startswith("--"))
+
+
+def expand(arguments: Sequence[str]) -> list[str]:
+    """The arguments with abbreviated flags spelt out.
+
+    New flags must not make an abbreviation of earlier releases ambiguous.
+    """
+    old = {flag for option in OPTIONS for flag in (*option.flags, *option.deprecated_flags)}
+    own = {"--config", "--version", "--print-config", "--check-config", "--completion"}
+    known = old | {flag for option in OPTIONS for flag in option.all_flags} | own
+    old.add("--config")
+    result: list[str] = []
+    for position, argument in enumerate(arguments):
+        if argument == "--":
+            return result + list(arguments[position:])
+        name, equals, value = argument.partition("=")
+        if name.startswith("--") and name not in known:
+            meant = [flag for flag in old if flag.startswith(name)]
+            if len(meant) == 1:
+                argument = meant[0] + equals + value
+        result.append(argument)
+    return result
+
+
+def apply_flags(config: Config, arguments: argparse.Namespace) -> None:
+    """Sets what the flags say. Raises ConfigError, which names the flag."""
+    given = vars(arguments)
+    if arguments.application is not None:
+        config.load({"application_path": arguments.application}, "argument application")
+    for option in OPTIONS:
+        if option.name in given:
+            config.load({option.name: given[option.name]}, f"flag {_long(option)}")
+
+
+@contextmanager
+def brief_warnings() -> Iterator[list[str]]:
+    """Warnings about the configuration in one line each, without a place in the code. Gives what they said."""
+    said: list[str] = []
+
+    def show(message: Warning | str, *args: Any, **kwargs: Any) -> None:
+        said.append(str(message))
+        print(f"hypercorn: warning: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", r"The --\S+ argument is deprecated", DeprecationWarning)
+        warnings.filterwarnings("always", category=ConfigWarning)
+        warnings.showwarning = show
+        yield said

@@ -1,0 +1,575 @@
+"""The configuration of a server: plain attributes, filled from files, flags or code.
+
+`Config` may be subclassed (`create_ssl_context`, `ssl_enabled`, `logger_class`), and a value set on the class
+is the default of every instance made afterwards. The options themselves are declared in `hypercorn.config.options`.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from socket import SOCK_DGRAM, SOCK_STREAM
+from socket import SocketKind as _SocketKind
+from time import time
+from typing import TYPE_CHECKING, Any
+from wsgiref.handlers import format_date_time
+
+from hypercorn._toml import read_toml
+from hypercorn.config import sources
+from hypercorn.config.options import BY_NAME, OPTIONS, STORED_AS, UNSET, nearest
+from hypercorn.errors import ConfigError, ConfigWarning
+from hypercorn.logs.logger import Logger
+from hypercorn.net.address import client_address
+from hypercorn.net.sockets import (
+    SocketOptions,
+    Sockets,
+    SocketTypeError,
+    UnixPath,
+    bind_text,
+    create_sockets,
+    steers_datagrams,
+    unix_path,
+)
+
+if TYPE_CHECKING:
+    import logging
+    from socket import socket
+    from ssl import SSLContext, VerifyFlags, VerifyMode
+
+    from typing_extensions import Self
+
+__all__ = ("BYTES", "OCTETS", "SECONDS", "Config", "FilePath", "SocketKind", "SocketTypeError", "Sockets")
+
+BYTES = 1
+OCTETS = 1
+SECONDS = 1.0
+FilePath = bytes | os.PathLike[str] | str
+SocketKind = int | _SocketKind
+
+H3_ALPN = ("h3",)
+_LISTS = tuple(STORED_AS.get(o.name, o.name) for o in OPTIONS if isinstance(o.default, list))
+_FROM_CODE = "Config"
+
+
+class Config:
+    """All options of one server.
+
+    Times are seconds, sizes bytes; None means "no limit" where it is allowed.
+    """
+
+    application_path: str
+    factory: bool
+    app_dir: str | None
+    env_file: str | None
+    strict: bool
+    add_root_path: bool
+    lifespan: str
+    startup_timeout: float | None
+    shutdown_timeout: float | None
+    wsgi_max_body_size: int | None
+    wsgi_buffer_size: int
+    wsgi_spool_size: int | None
+    wsgi_threads: int | str
+    wsgi_queue_size: int
+    wsgi_queue_timeout: float | None
+    backlog: int
+    reuse_port: bool
+    user: int | None
+    group: int | None
+    umask: int | None
+    server_names: list[str]
+    http3: bool
+    workers: int
+    worker_class: str
+    runtime: str
+    max_requests: int | None
+    max_requests_jitter: int
+    max_worker_age: float | None
+    max_worker_memory: int | None
+    worker_timeout: float | None
+    preload: bool
+    start_method: str
+    graceful_timeout: float | None
+    shutdown_delay: float
+    shutdown_notify_delay: float | None
+    control: str | None
+    daemon: bool
+    use_reloader: bool
+    reload_include: list[str]
+    reload_exclude: list[str]
+    debug: bool
+    pid_path: str | None
+    max_request_line_size: int
+    max_header_size: int
+    max_header_count: int
+    max_body_size: int | None
+    max_unread_body: int
+    write_buffer_size: int
+    max_app_queue_size: int
+    keep_alive_max_requests: int | None
+    h2_max_concurrent_streams: int
+    h2_max_header_list_size: int
+    h2_max_inbound_frame_size: int
+    h2_stream_window: int
+    h2_max_stream_window: int
+    h2_connection_window: int
+    h2_max_resets: int
+    quic_max_connections: int
+    quic_retry_threshold: int
+    quic_max_datagram_size: int
+    websocket_max_message_size: int | None
+    websocket_max_frame_size: int | None
+    websocket_max_queue: int
+    header_timeout: float | None
+    body_timeout: float | None
+    write_timeout: float | None
+    min_receive_rate: int | None
+    min_send_rate: int | None
+    min_rate_grace: float
+    read_timeout: float | None
+    keep_alive_header: bool
+    keep_alive_timeout: float | None
+    idle_grace: float
+    h2_ping_interval: float | None
+    h2_ping_timeout: float | None
+    quic_idle_timeout: float
+    linger_timeout: float | None
+    ssl_handshake_timeout: float
+    websocket_ping_interval: float | None
+    websocket_ping_timeout: float | None
+    websocket_close_timeout: float | None
+    websocket_handshake_timeout: float | None
+    websocket_idle_timeout: float | None
+    websocket_lifetime: float | None
+    websockets: bool
+    websocket_extended_connect: bool
+    websocket_origins: list[str]
+    websocket_compression: dict[str, Any] | None
+    trusted_proxies: list[str]
+    proxy_headers: str
+    proxy_protocol: bool
+    forwarded_host: bool
+    forwarded_port: bool
+    forwarded_prefix: bool
+    h2c_upgrade: bool
+    health_path: str | None
+    ready_path: str | None
+    metrics_bind: list[str]
+    limit_connections: int | None
+    limit_concurrency: int | None
+    shed_delay: float | None
+    slow_callback: float | None
+    certfile: str | None
+    keyfile: str | None
+    keyfile_password: str | None
+    ca_certs: str | None
+    ciphers: str
+    verify_mode: VerifyMode | None
+    verify_flags: VerifyFlags | None
+    alpn_protocols: list[str]
+    certificates: list[str]
+    certificate_reload: bool
+    tls_min_version: str
+    tls13_ciphers: str | None
+    crl_file: str | None
+    include_date_header: bool
+    include_server_header: bool
+    pathsend: bool
+    alt_svc_headers: list[str]
+    alt_svc_max_age: float
+    h11_pass_raw_headers: bool
+    accesslog: logging.Logger | str | None
+    access_log_format: str
+    log_format: str
+    access_log_client_port: bool
+    errorlog: logging.Logger | str | None
+    loglevel: str
+    logconfig: str | None
+    logconfig_dict: dict[str, Any] | None
+    logger_class: type[Logger] = Logger
+    statsd_host: str | None
+    statsd_prefix: str
+    dogstatsd_tags: str
+
+    _bind: list[str]
+    _insecure_bind: list[str]
+    _quic_bind: list[str]
+    _root_path: str
+    _log: Logger | None = None
+    _origins: dict[str, str]
+    _unknown: list[str]
+    _quic_addresses: list[tuple[Any, ...]] = []
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        # Here, not in __init__, for subclasses that have an __init__ of their own, and for unpickling.
+        self = super().__new__(cls)
+        for name in (*_LISTS, *STORED_AS, "_quic_addresses"):
+            value = getattr(cls, name)
+            if isinstance(value, list):
+                self.__dict__[name] = list(value)
+        self._origins = {}
+        self._unknown = []
+        older = getattr(cls, "h11_max_incomplete_size")  # noqa: B009  a property, or a default set on the class
+        if not isinstance(older, property):
+            self.max_header_size = older
+        return self
+
+    def __init__(self, **options: Any) -> None:
+        """A configuration with these options.
+
+        Raises TypeError for a name that is no option, and ConfigError for a wrong value.
+        """
+        for name in options:
+            if not self._knows(name):
+                raise TypeError(f"{type(self).__name__}() got {sources.unknown_text(name)}")
+        self.load(options, _FROM_CODE)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_") and not self._knows(name) and name not in self.__dict__:
+            own = type(self) is not Config  # a subclass may have attributes that its body does not name
+            if not own or nearest(name, cutoff=sources.LIKELY):
+                self._unknown.append(sources.warn_unknown(name, _FROM_CODE, stacklevel=4))
+        object.__setattr__(self, name, value)
+
+    def _knows(self, name: str) -> bool:
+        """True for an option, and for what the class or a subclass declares."""
+        if name in BY_NAME or hasattr(type(self), name):
+            return True
+        return any(name in getattr(one, "__annotations__", ()) for one in type(self).__mro__)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Defaults set on the class belong to this process alone, so they travel with the instance; the logger
+        # does not.
+        state: dict[str, Any] = {}
+        for option in OPTIONS:
+            name = STORED_AS.get(option.name, option.name)
+            value = getattr(type(self), name, UNSET)
+            if not isinstance(value, property) and value is not UNSET and value != _DEFAULTS.get(name, UNSET):
+                state[name] = value
+        state.update(self.__dict__)
+        state.pop("_log", None)
+        return state
+
+    # --- options behind properties
+
+    @property
+    def bind(self) -> list[str]:
+        """Addresses to serve on: `host:port`, `host`, `[ipv6]:port`, `unix:path`, `unix:@name` (abstract), `fd://number`."""
+        return self._bind
+
+    @bind.setter
+    def bind(self, value: list[str] | str) -> None:
+        self._bind = _as_list(value)
+
+    @property
+    def insecure_bind(self) -> list[str]:
+        """Addresses for plain HTTP, used only when TLS is on (then `bind` is TLS)."""
+        return self._insecure_bind
+
+    @insecure_bind.setter
+    def insecure_bind(self, value: list[str] | str) -> None:
+        self._insecure_bind = _as_list(value)
+
+    @property
+    def quic_bind(self) -> list[str]:
+        """Addresses for HTTP/3 over UDP, used only when TLS is on."""
+        return self._quic_bind
+
+    @quic_bind.setter
+    def quic_bind(self, value: list[str] | str) -> None:
+        self._quic_bind = _as_list(value)
+
+    @property
+    def root_path(self) -> str:
+        """`root_path` of every scope; a slash at its end is dropped."""
+        return self._root_path
+
+    @root_path.setter
+    def root_path(self, value: str) -> None:
+        self._root_path = value.rstrip("/")
+
+    @property
+    def h11_max_incomplete_size(self) -> int:
+        """The earlier name of `max_header_size`."""
+        return self.max_header_size
+
+    @h11_max_incomplete_size.setter
+    def h11_max_incomplete_size(self, value: int) -> None:
+        self.max_header_size = value
+
+    def _set_cert_reqs(self, value: int) -> None:
+        from ssl import VerifyMode
+
+        warnings.warn("Please use verify_mode instead", ConfigWarning, stacklevel=2)
+        self.verify_mode = VerifyMode(value)
+
+    cert_reqs = property(None, _set_cert_reqs, doc="Deprecated, write-only: sets `verify_mode`.")
+
+    # --- what follows from the options
+
+    @property
+    def log(self) -> Logger:
+        """The logger, made when first asked for."""
+        if self._log is None:
+            if self.statsd_host is not None and self.logger_class is Logger:
+                from hypercorn.logs.statsd import StatsdLogger
+
+                self.set_statsd_logger_class(StatsdLogger)
+            self._log = self.logger_class(self)
+        return self._log
+
+    def set_statsd_logger_class(self, statsd_logger: type[Logger]) -> None:
+        """Uses that class for `log` if `statsd_host` is set and `logger_class` was left alone."""
+        if self.logger_class is Logger and self.statsd_host is not None:
+            self.logger_class = statsd_logger
+
+    @property
+    def ssl_enabled(self) -> bool:
+        """TLS is on if both `certfile` and `keyfile` are set."""
+        return self.certfile is not None and self.keyfile is not None
+
+    def create_ssl_context(self) -> SSLContext | None:
+        """The context of TLS connections, or None without TLS.
+
+        Raises ConfigError for files that cannot be used.
+        """
+        if not self.ssl_enabled:
+            return None
+        from hypercorn.net.tls import create_ssl_context
+
+        return create_ssl_context(self)
+
+    def create_sockets(self) -> Sockets:
+        """Binds every address.
+
+        Raises BindError (an OSError), SocketTypeError or ValueError; nothing is left open then.
+
+        The sockets do not listen yet.
+        """
+        return self._create_sockets([])
+
+    def renew_sockets(self, known: Sockets) -> Sockets:
+        """As `create_sockets`, but where one of the `known` sockets has an address already, that one is taken. Nothing
+        happens to those that are known, also where this raises what `create_sockets` raises."""
+        renewed = self._create_sockets(list(known))
+        paths = {os.path.abspath(path) for sock in renewed if (path := unix_path(sock)) is not None}
+        renewed.unix_paths += [path for path in known.unix_paths if path.path in paths]
+        return renewed
+
+    def _create_sockets(self, known: list[socket]) -> Sockets:
+        options = SocketOptions(self.reuse_port, self.umask, self.user, self.group, known[:])
+        paths: list[UnixPath] = []
+        sockets = Sockets([], [], [], paths)
+        bind = _as_list(self.bind)
+        try:
+            if self.ssl_enabled:
+                sockets.secure_sockets = create_sockets(bind, SOCK_STREAM, options, paths)
+                sockets.insecure_sockets = create_sockets(_as_list(self.insecure_bind), SOCK_STREAM, options, paths)
+                sockets.quic_sockets = self._quic_sockets(sockets.secure_sockets, options, paths)
+                self._set_quic_addresses(sockets)
+            else:
+                sockets.insecure_sockets = create_sockets(bind, SOCK_STREAM, options, paths)
+            sockets.metrics_sockets = self.create_metrics_sockets(paths, options.known)
+        except BaseException:
+            for name in ("secure_sockets", "insecure_sockets", "quic_sockets"):
+                setattr(sockets, name, [sock for sock in getattr(sockets, name) if sock not in known])
+            sockets.close()
+            raise
+        return sockets
+
+    def _quic_sockets(self, tcp: list[socket], options: SocketOptions, paths: list[UnixPath]) -> list[socket]:
+        """The UDP sockets of `quic_bind`, and with `http3` those beside the TCP ones, one for each worker."""
+        known = list(options.known or ())
+        binds = list(_as_list(self.quic_bind))
+        if self.http3:
+            binds += [bind for sock in tcp if (bind := bind_text(sock)) is not None]
+        found: list[socket] = []
+        try:
+            for bind in dict.fromkeys(binds):
+                found += create_sockets([bind], SOCK_DGRAM, replace(options, reuse_port=steers_datagrams()), paths)
+        except BaseException:
+            for sock in found:
+                if sock not in (known or ()):
+                    sock.close()
+            raise
+        return found
+
+    def create_metrics_sockets(self, paths: list[UnixPath], known: list[socket] | None = None) -> list[socket]:
+        """Binds `metrics_bind`. Raises as `create_sockets`."""
+        options = SocketOptions(False, self.umask, self.user, self.group, known)
+        return create_sockets(_as_list(self.metrics_bind), SOCK_STREAM, options, paths)
+
+    def _set_quic_addresses(self, sockets: Sockets) -> None:
+        self._quic_addresses = []
+        for sock in sockets.quic_sockets:
+            name = sock.getsockname()
+            if client_address(name) is not None:
+                if name not in self._quic_addresses:
+                    self._quic_addresses.append(name)
+            else:
+                warnings.warn(
+                    f'Cannot create a alt-svc header for the QUIC socket with address "{name}"',
+                    ConfigWarning,
+                    stacklevel=3,
+                )
+
+    def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
+        """The headers that the server adds to a response: date, server, alt-svc."""
+        headers = []
+        if self.include_date_header:
+            headers.append((b"date", format_date_time(time()).encode("ascii")))
+        if self.include_server_header:
+            headers.append((b"server", f"hypercorn-{protocol}".encode("ascii")))
+        for value in self.alt_svc_headers:
+            headers.append((b"alt-svc", value.encode()))
+        if not self.alt_svc_headers:
+            for version in H3_ALPN:
+                for address in self._quic_addresses:
+                    age = int(self.alt_svc_max_age)
+                    headers.append((b"alt-svc", f'{version}=":{address[1]}"; ma={age}'.encode("ascii")))
+        return headers
+
+    # --- loading
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any] | None = None, **kwargs: Any) -> Self:
+        """A configuration from a mapping; keyword arguments win.
+
+        Raises ConfigError, warns about unknown names.
+        """
+        config = cls()
+        config.load({**(mapping or {}), **kwargs}, _FROM_CODE)
+        return config
+
+    @classmethod
+    def from_toml(cls, filename: FilePath) -> Self:
+        """A configuration from the top-level keys of a TOML file.
+
+        Raises OSError, TOMLDecodeError and ConfigError.
+        """
+        path = os.fsdecode(filename)
+        config = cls()
+        config.load(read_toml(path), f"file {path}")
+        return config
+
+    @classmethod
+    def from_pyfile(cls, filename: FilePath) -> Self:
+        """A configuration from the names that a Python file defines.
+
+        Raises OSError, ConfigError and what it raises.
+        """
+        path = os.fsdecode(filename)
+        config = cls()
+        config.load(sources.read_pyfile(path), f"file {path}", strict=False)
+        return config
+
+    @classmethod
+    def from_object(cls, instance: object | str) -> Self:
+        """A configuration from an object, a mapping, or a `module` or `module.attribute` by name.
+
+        Raises ConfigError, also if there is no such module or attribute.
+        """
+        source = _FROM_CODE
+        if isinstance(instance, str):
+            source = f"object {instance}"
+            instance = sources.import_object(instance)
+        config = cls()
+        if isinstance(instance, Mapping):
+            config.load(instance, source)
+        else:
+            config.load(sources.read_object(instance), source, strict=False)
+        return config
+
+    def update_from_environ(self, environ: Mapping[str, str] | None = None) -> None:
+        """Takes the variables `HYPERCORN_<OPTION>`; lists are separated by commas. Raises ConfigError."""
+        for name, value, source in sources.read_environ(os.environ if environ is None else environ):
+            self.load({name: value}, source)
+
+    def load(self, values: Mapping[str, Any], source: str, *, strict: bool = True) -> None:
+        """Sets every value, converted.
+
+        `source` is named in errors: "file x.toml", "flag --workers", "Config".
+
+        An unknown name warns and is set as it is. Without `strict` only one that resembles an option warns (a
+        Python file has variables of its own).
+        """
+        for name, value in values.items():
+            option = BY_NAME.get(name)
+            if option is not None:
+                value = option.convert(value, source)
+            elif not self._knows(name) and (strict or sources.is_meant(name)):
+                self._unknown.append(sources.warn_unknown(name, source))
+            self._origins[name] = source
+            try:
+                object.__setattr__(self, name, value)
+            except AttributeError:
+                pass  # a property that only reads: log, ssl_enabled
+
+    def origin(self, name: str) -> str:
+        """The source of an option's value: "file x.toml", "flag --workers", "default", "Config" (code)."""
+        stored = STORED_AS.get(name, name)
+        if name in self._origins:
+            return self._origins[name]
+        if stored in self.__dict__ and self.__dict__[stored] != _DEFAULTS.get(stored, UNSET):
+            return _FROM_CODE
+        return "default" if getattr(type(self), stored, UNSET) == _DEFAULTS.get(stored, UNSET) else _FROM_CODE
+
+    def validate(self) -> None:
+        """Checks and converts every option, and warns about settings that have no effect.
+
+        Raises ConfigError.
+        """
+        for option in OPTIONS:
+            value = UNSET if option.alias_of else getattr(self, option.name, UNSET)
+            if value is UNSET:
+                continue
+            converted = option.convert(value, _FROM_CODE)
+            if converted != value or type(converted) is not type(value):
+                setattr(self, option.name, converted)
+        if self.strict and self._unknown:
+            raise ConfigError(self._unknown[0])
+        if self.proxy_protocol and not self.trusted_proxies:
+            raise ConfigError(
+                "proxy_protocol without trusted_proxies: name the proxies whose connections begin with a PROXY header, "
+                'such as trusted_proxies = ["10.0.0.0/8"], or ["*"] where nobody else can connect'
+            )
+        if self.add_root_path and self.root_path[:1] not in ("", "/"):
+            raise ConfigError(f"add_root_path with root_path = {self.root_path!r}: a path begins with a slash")
+        self._complete_tls()
+        if not self.ssl_enabled:
+            for name in ("insecure_bind", "ca_certs", "crl_file", "verify_mode"):
+                if getattr(self, name):
+                    warnings.warn(f"{name} has no effect without certfile and keyfile", ConfigWarning, stacklevel=2)
+
+    def _complete_tls(self) -> None:
+        """Takes the key from the certificate's file where no other is named. Raises ConfigError where TLS is asked for
+        and cannot be served: never plain text in its place."""
+        if self.ssl_enabled:
+            return
+        if self.certfile is not None:
+            where = f"certfile = {self.certfile!r} ({self.origin('certfile')})"
+            try:
+                with open(self.certfile, "rb") as file:
+                    has_key = sources.has_private_key(file.read())
+            except OSError as error:
+                raise ConfigError(f"{where} cannot be read: {error.strerror or error}") from None
+            if not has_key:
+                raise ConfigError(f"{where} holds no private key: set keyfile")
+            self.keyfile = self.certfile
+            return
+        for name in ("keyfile", "certificates", "http3", "quic_bind"):
+            value = getattr(self, name)
+            if value:
+                raise ConfigError(f"{name} = {value!r} ({self.origin(name)}) needs a certificate: set certfile")
+
+
+_DEFAULTS = {STORED_AS.get(o.name, o.name): o.default for o in OPTIONS if o.default is not UNSET}
+_DEFAULTS["logger_class"] = Logger
+for _name, _default in _DEFAULTS.items():
+    setattr(Config, _name, list(_default) if isinstance(_default, list) else _default)
+
+
+def _as_list(value: list[str] | str) -> list[str]:
+    return [value] if isinstance(value, str) else value

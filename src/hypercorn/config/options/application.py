@@ -1,0 +1,64 @@
+"""Options for the application to serve."""
+
+from __future__ import annotations
+
+from os import cpu_count
+from typing import Any
+
+from hypercorn.config.options.option import UNSET, Option
+from hypercorn.config.values import PATH, SWITCH, TEXT, Kind, choice, number, optional, seconds, size
+
+
+def _read_threads(value: Any) -> Any:
+    """`auto` stays as it is: the number depends on the machine."""
+    if isinstance(value, str) and value.strip().lower() == "auto":
+        return "auto"
+    return number(1).read(value)
+
+
+def _threads() -> int:
+    return min(32, (cpu_count() or 1) + 4)
+
+
+_THREADS = Kind(f"{number(1).expected}, or auto", _read_threads, "N|auto")
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "application_path",
+        TEXT,
+        UNSET,
+        "Application",
+        "module:app, as the command line has it",
+        flagless=True,
+    ),
+    Option("factory", SWITCH, False, "Application", "what module:app names is called, without arguments, for the app"),
+    Option("app_dir", PATH, None, "Application", "folder to import from, in place of the working directory"),
+    Option("env_file", PATH, None, "Application", "file of KEY=VALUE lines, for variables that are not set"),
+    Option("strict", SWITCH, False, "Application", "an unknown option is an error, not a warning"),
+    Option("root_path", TEXT, "", "Application", "path under which the application is mounted", ("--root-path",)),
+    Option(
+        "add_root_path",
+        SWITCH,
+        False,
+        "Application",
+        "put root_path in front of each request's path, for a proxy that takes it off",
+    ),
+    Option("lifespan", choice("auto", "on", "off"), "auto", "Application", "ASGI lifespan: on makes it mandatory"),
+    Option("startup_timeout", optional(seconds()), 60.0, "Application", "time for lifespan startup"),
+    Option("shutdown_timeout", optional(seconds()), 60.0, "Application", "time for lifespan shutdown"),
+    Option(
+        "wsgi_max_body_size", optional(size(0)), 16 * 1024 * 1024, "Application", "request body of a WSGI application"
+    ),
+    Option("wsgi_buffer_size", size(0), 65536, "Application", "part of that body kept in memory; the rest is on disk"),
+    Option("wsgi_spool_size", optional(size(0)), 1 << 30, "Application", "all WSGI bodies on disk, then 503"),
+    Option(
+        "wsgi_threads",
+        _THREADS,
+        "auto",
+        "Application",
+        "threads that run a WSGI application; auto: one for each CPU and 4, up to 32",
+        automatic=_threads,
+    ),
+    Option("wsgi_queue_size", number(0), 1000, "Application", "requests that wait for a thread, then 503"),
+    Option("wsgi_queue_timeout", optional(seconds(True)), 30.0, "Application", "time they wait at most, then 503"),
+)

@@ -1,0 +1,35 @@
+"""Options for the addresses to serve on."""
+
+from __future__ import annotations
+
+from hypercorn.config.options.option import Option
+from hypercorn.config.values import BINDS, SWITCH, TEXTS, UMASK, number, optional
+
+OPTIONS: tuple[Option, ...] = (
+    Option("bind", BINDS, ["127.0.0.1:8000"], "Binding", "address to serve on; may be repeated", ("-b", "--bind")),
+    Option("insecure_bind", BINDS, [], "Binding", "address for plain HTTP beside TLS", ("--insecure-bind",)),
+    Option("quic_bind", BINDS, [], "Binding", "address for HTTP/3 (UDP); needs TLS", ("--quic-bind",)),
+    Option("http3", SWITCH, False, "Binding", "HTTP/3 on the ports of bind, over UDP; needs TLS"),
+    Option(
+        "h2c_upgrade",
+        SWITCH,
+        False,
+        "Binding",
+        "HTTP/2 without TLS by Upgrade: h2c too, except for trusted proxies; RFC 9113 withdrew this way to ask for it",
+    ),
+    Option("backlog", number(0), 100, "Binding", "connections that may wait to be accepted", ("--backlog",)),
+    Option(
+        "reuse_port", SWITCH, False, "Binding", "a socket of its own for each worker (SO_REUSEPORT), not one for all"
+    ),
+    Option("user", optional(number(0)), None, "Binding", "owner (uid) of unix sockets", ("-u", "--user")),
+    Option("group", optional(number(0)), None, "Binding", "group (gid) of unix sockets", ("-g", "--group")),
+    Option(
+        "umask",
+        UMASK,
+        None,
+        "Binding",
+        "file mode mask of unix sockets; octal with 0 ahead",
+        ("-m", "--umask"),
+    ),
+    Option("server_names", TEXTS, [], "Binding", "host name to answer to; may be repeated", ("--server-name",)),
+)

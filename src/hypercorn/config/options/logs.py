@@ -1,0 +1,53 @@
+"""Logs and metrics."""
+
+from __future__ import annotations
+
+from hypercorn.config.options.option import UNSET, Option
+from hypercorn.config.values import CLASS, LEVEL, LOGCONFIG, MAPPING, SWITCH, TARGET, TEXT, choice, optional
+
+_ACCESS_LOG_FORMAT = '%(h)s %(l)s %(l)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "accesslog",
+        TARGET,
+        None,
+        "Logging",
+        'file of the access log; "-" is stdout',
+        ("--access-logfile",),
+        ("--access-log",),
+    ),
+    Option(
+        "access_log_format",
+        TEXT,
+        _ACCESS_LOG_FORMAT,
+        "Logging",
+        "form of an access record: atoms, or one of common, combined and json",
+        ("--access-logformat",),
+    ),
+    Option("log_format", choice("text", "json"), "text", "Logging", "both logs as lines of JSON"),
+    Option("access_log_client_port", SWITCH, True, "Logging", "the atom h is host:port, not the host alone"),
+    Option(
+        "errorlog",
+        TARGET,
+        "-",
+        "Logging",
+        'file of the error log; "-" is stderr',
+        ("--error-logfile", "--log-file"),
+        ("--error-log",),
+    ),
+    Option("loglevel", LEVEL, "INFO", "Logging", "level of the error log", ("--log-level",)),
+    Option(
+        "logconfig",
+        LOGCONFIG,
+        None,
+        "Logging",
+        "logging configuration: PATH, json:PATH or toml:PATH; none: the loggers are left as the program set them up",
+        ("--log-config",),
+    ),
+    Option("logconfig_dict", MAPPING, None, "Logging", "the same as a mapping", flagless=True),
+    Option("logger_class", CLASS, UNSET, "Logging", "the class of Config.log", flagless=True),
+    Option("statsd_host", optional(TEXT), None, "Logging", "host:port of a StatsD server", ("--statsd-host",)),
+    Option("statsd_prefix", TEXT, "", "Logging", "prefix of all StatsD names", ("--statsd-prefix",)),
+    Option("dogstatsd_tags", TEXT, "", "Logging", "tags of all StatsD metrics (DogStatsD)"),
+)

@@ -1,0 +1,21 @@
+"""Options for the fields of responses and for what is kept of requests."""
+
+from __future__ import annotations
+
+from hypercorn.config.options.option import Option
+from hypercorn.config.values import SWITCH, TEXTS, seconds
+
+OPTIONS: tuple[Option, ...] = (
+    Option("include_date_header", SWITCH, True, "Responses", "add a date header"),
+    Option("include_server_header", SWITCH, True, "Responses", "add a server header"),
+    Option("alt_svc_headers", TEXTS, [], "Responses", "value of an alt-svc header; may be repeated"),
+    Option("alt_svc_max_age", seconds(), 3600.0, "Responses", "how long clients remember that there is HTTP/3"),
+    Option(
+        "pathsend",
+        SWITCH,
+        False,
+        "Responses",
+        "offer applications http.response.pathsend and zerocopysend; not with middleware that changes bodies",
+    ),
+    Option("h11_pass_raw_headers", SWITCH, False, "Responses", "keep the case of request header names (HTTP/1)"),
+)

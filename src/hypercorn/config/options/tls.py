@@ -1,0 +1,64 @@
+"""TLS."""
+
+from __future__ import annotations
+
+from hypercorn.config.options.option import UNSET, Option
+from hypercorn.config.values import (
+    CERTIFICATES,
+    PATH,
+    SWITCH,
+    TEXT,
+    TEXTS,
+    VERIFY_FLAGS,
+    VERIFY_MODE,
+    choice,
+    number,
+    optional,
+)
+
+OPTIONS: tuple[Option, ...] = (
+    Option("certfile", PATH, None, "TLS", "certificate chain (PEM)", ("--certfile",)),
+    Option("keyfile", PATH, None, "TLS", "private key (PEM)", ("--keyfile",)),
+    Option(
+        "keyfile_password",
+        optional(TEXT),
+        None,
+        "TLS",
+        "password of the key",
+        ("--keyfile-password",),
+        secret=True,
+    ),
+    Option("ca_certs", PATH, None, "TLS", "authorities that sign client certificates (PEM)", ("--ca-certs",)),
+    Option("ciphers", TEXT, "ECDHE+AESGCM", "TLS", "ciphers of TLS 1.2, as OpenSSL names them", ("--ciphers",)),
+    Option(
+        "verify_mode",
+        VERIFY_MODE,
+        None,
+        "TLS",
+        "client certificates: asked for, or required",
+        ("--verify-mode",),
+    ),
+    Option("verify_flags", VERIFY_FLAGS, None, "TLS", "flags of ssl.SSLContext.verify_flags"),
+    Option("alpn_protocols", TEXTS, ["h2", "http/1.1"], "TLS", "protocol to offer; may be repeated"),
+    Option(
+        "certificates",
+        CERTIFICATES,
+        [],
+        "TLS",
+        "another certificate, for clients that name this host (SNI): HOST CERTFILE KEYFILE; may be repeated",
+        ("--certificate",),
+    ),
+    Option("certificate_reload", SWITCH, True, "TLS", "serve a certificate that was replaced on disk"),
+    Option("tls_min_version", choice("1.2", "1.3"), "1.2", "TLS", "oldest version of TLS"),
+    Option("tls13_ciphers", optional(TEXT), None, "TLS", "cipher suites of TLS 1.3, where Python can set them"),
+    Option("crl_file", PATH, None, "TLS", "revoked client certificates (PEM)"),
+    Option(
+        "cert_reqs",
+        number(0, 2),
+        UNSET,
+        "TLS",
+        "deprecated: use --verify-mode",
+        ("--cert-reqs",),
+        alias_of="verify_mode",
+    ),
+)

@@ -1,0 +1,25 @@
+"""WebSockets."""
+
+from __future__ import annotations
+
+from hypercorn.config.options.option import Option
+from hypercorn.config.values import COMPRESSION, COMPRESSION_DEFAULTS, SWITCH, TEXTS
+
+OPTIONS: tuple[Option, ...] = (
+    Option("websockets", SWITCH, True, "WebSocket", "off: an upgrade to WebSocket is an ordinary request"),
+    Option(
+        "websocket_extended_connect",
+        SWITCH,
+        True,
+        "WebSocket",
+        "off: no WebSocket over HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220), so that clients use HTTP/1.1 for them",
+    ),
+    Option("websocket_origins", TEXTS, [], "WebSocket", "allowed Origin (none: any); may be repeated; else 403"),
+    Option(
+        "websocket_compression",
+        COMPRESSION,
+        dict(COMPRESSION_DEFAULTS),
+        "WebSocket",
+        "on, off, or settings such as level=6,window_bits=12,no_context_takeover=off,threshold=256",
+    ),
+)

@@ -1,0 +1,243 @@
+"""The sources of options besides code: TOML files, Python files, objects, the environment."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import types
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from hypercorn._toml import PROJECT
+from hypercorn.config.options import BY_NAME, ENV_OTHERS, ENV_PREFIX, nearest
+from hypercorn.errors import ConfigError, ConfigWarning
+
+# How alike a name must be to count as a misspelt option where other names are to be expected.
+LIKELY = 0.8
+UNKNOWN = "unknown option"
+TABLE = re.compile(rb"^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*hypercorn[ \t]*[.\]]", re.MULTILINE)
+# Settings of gunicorn and uvicorn that have another name here, or none.
+ELSEWHERE: dict[str, str | None] = {
+    "access_log": "accesslog",
+    "address": "bind",
+    "ca_certs_file": "ca_certs",
+    "chdir": "app_dir",
+    "child_exit": None,
+    "disable_redirect_access_to_syslog": None,
+    "do_handshake_on_connect": None,
+    "forwarded_allow_ips": "trusted_proxies",
+    "host": "bind",
+    "keepalive": "keep_alive_timeout",
+    "limit_max_requests": "max_requests",
+    "limit_request_field_size": "max_header_size",
+    "limit_request_fields": "max_header_count",
+    "limit_request_line": "max_request_line_size",
+    "log_config": "logconfig",
+    "log_level": "loglevel",
+    "nworkers_changed": None,
+    "on_exit": None,
+    "on_reload": None,
+    "on_starting": None,
+    "pidfile": "pid_path",
+    "port": "bind",
+    "post_fork": None,
+    "post_request": None,
+    "post_worker_init": None,
+    "pre_exec": None,
+    "pre_fork": None,
+    "pre_request": None,
+    "preload_app": "preload",
+    "proc_name": None,
+    "proxy_allow_ips": "trusted_proxies",
+    "raw_env": "env_file",
+    "reload": "use_reloader",
+    "reload_engine": None,
+    "reload_extra_files": "reload_include",
+    "secure_scheme_headers": "proxy_headers",
+    "ssl_certfile": "certfile",
+    "ssl_keyfile": "keyfile",
+    "ssl_keyfile_password": "keyfile_password",
+    "sendfile": None,
+    "threads": "wsgi_threads",
+    "timeout": "worker_timeout",
+    "timeout_graceful_shutdown": "graceful_timeout",
+    "timeout_keep_alive": "keep_alive_timeout",
+    "when_ready": None,
+    "worker_abort": None,
+    "worker_connections": "limit_connections",
+    "worker_exit": None,
+    "worker_int": None,
+    "worker_tmp_dir": None,
+    "wsgi_app": "application_path",
+}
+_KEY = re.compile(rb"^-----BEGIN (?:\w+ )*PRIVATE KEY-----", re.MULTILINE)
+_VARIABLE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
+_QUOTED = re.compile(r"""(?:'([^']*)'|"((?:[^"\\]|\\.)*)")\s*(?:\#.*)?""")
+
+
+def read_pyfile(path: str) -> dict[str, Any]:
+    """Runs a Python file and returns the names that it defines.
+
+    Raises OSError, SyntaxError and what it raises.
+    """
+    with open(path, "rb") as file:
+        code = compile(file.read(), path, "exec")
+    module = types.ModuleType("module.name")
+    module.__file__ = os.path.abspath(path)
+    exec(code, module.__dict__)
+    return read_object(module)
+
+
+def read_object(instance: object) -> dict[str, Any]:
+    """The names of an object or a module that count as options: no private names, modules or functions."""
+    values: dict[str, Any] = {}
+    for name in dir(instance):
+        if name.startswith("_") or (name in BY_NAME and BY_NAME[name].alias_of and not _is_own(instance, name)):
+            continue
+        try:
+            value = getattr(instance, name)
+        except AttributeError:  # write-only, or never set
+            continue
+        if name in BY_NAME or name in ELSEWHERE or not (isinstance(value, types.ModuleType) or callable(value)):
+            values[name] = value
+    return values
+
+
+def _is_own(instance: object, name: str) -> bool:
+    """False for a property: an alias that `Config` offers repeats the option it stands for."""
+    return not isinstance(getattr(type(instance), name, None), property)
+
+
+def import_object(path: str) -> object:
+    """The module `path`, or else the attribute after its last dot. Raises ConfigError if there is neither."""
+    parent, _, attribute = path.rpartition(".")
+    try:
+        module = _import_or_none(path)
+        if module is not None:
+            return module
+        return getattr(_import_or_none(parent), attribute)
+    except (ValueError, AttributeError):
+        problem = "no such module or attribute"
+        raise ConfigError(f"the configuration object {path!r} cannot be imported: {problem}") from None
+
+
+def _import_or_none(path: str) -> types.ModuleType | None:
+    try:
+        return importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        # Only the absence of this very module: an import that fails inside it is the user's to see.
+        if not f"{path}.".startswith(f"{error.name}."):
+            raise
+        return None
+
+
+def read_environ(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
+    """Name, value and source of each `HYPERCORN_<OPTION>` variable; lists are separated by commas.
+
+    A variable that resembles an option warns. Others are not ours: container platforms invent HYPERCORN_PORT.
+    """
+    for variable, text in environ.items():
+        suffix = variable[len(ENV_PREFIX) :]
+        if not variable.startswith(ENV_PREFIX) or suffix in ENV_OTHERS:
+            continue
+        option = BY_NAME.get(suffix.lower())
+        if option is None:
+            near = nearest(suffix.lower(), cutoff=LIKELY)
+            if near is not None:
+                warn(f"unknown option {variable} (env); did you mean {ENV_PREFIX}{near.upper()}?")
+        elif option.kind.many:
+            yield option.name, [item.strip() for item in text.split(",") if item.strip()], f"env {variable}"
+        else:
+            yield option.name, text, f"env {variable}"
+
+
+def is_meant(name: str) -> bool:
+    """True where a name in a Python file is hardly a variable of its own: it resembles an option, or it is one of
+    another server."""
+    return name in ELSEWHERE or nearest(name, cutoff=LIKELY) is not None
+
+
+def unknown_text(name: str, source: str = "") -> str:
+    """Says that an option does not exist, and which one may be meant."""
+    near = ELSEWHERE[name] if name in ELSEWHERE else nearest(name)
+    where = f" ({source})" if source else ""
+    return f"{UNKNOWN} {name}{where}" + (f"; did you mean {near}?" if near else "")
+
+
+def warn_unknown(name: str, source: str, stacklevel: int = 5) -> str:
+    """Warns about an option that does not exist, and names the nearest that does. Returns what it said."""
+    message = unknown_text(name, source)
+    warn(message, stacklevel)
+    return message
+
+
+def has_private_key(pem: bytes) -> bool:
+    """True where a file in PEM holds a private key beside its certificates."""
+    return _KEY.search(pem) is not None
+
+
+def find_config(folder: str = "") -> str | None:
+    """The configuration that a folder has: its hypercorn.toml, or its pyproject.toml with a table [tool.hypercorn].
+
+    Raises OSError.
+    """
+    own = os.path.join(folder, "hypercorn.toml")
+    if os.path.isfile(own):
+        return own
+    project = os.path.join(folder, PROJECT)
+    if os.path.isfile(project):
+        with open(project, "rb") as file:
+            if TABLE.search(file.read()):  # other people's files are not to be parsed, let alone complained of
+                return project
+    return None
+
+
+def read_env_file(path: str) -> dict[str, str]:
+    """Variables of a file: `NAME=value` lines, with `export` before them or not, quotes, and # comments.
+
+    Raises OSError, ValueError for a line that is none of these.
+    """
+    values = {}
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            text = line.strip()
+            if not text or text.startswith("#"):
+                continue
+            match = _VARIABLE.fullmatch(text)
+            if match is None:
+                raise ValueError(f"line {number} is not NAME=value")
+            name, value = match.groups()
+            if value[:1] in ("'", '"'):
+                quoted = _QUOTED.fullmatch(value)
+                if quoted is None:
+                    raise ValueError(f"line {number} has a quote without an end")
+                value = quoted[1]
+                if value is None:
+                    value = re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t"}.get(found[1], found[1]), quoted[2])
+            else:
+                value = re.split(r"\s#", value)[0].strip()
+            values[name] = value
+    return values
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """Warnings about the configuration as texts, for who logs them: each once, and shown nowhere else."""
+    said: list[str] = []
+
+    def keep(message: Warning | str, *args: Any, **kwargs: Any) -> None:
+        if str(message) not in said:
+            said.append(str(message))
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=ConfigWarning)
+        warnings.showwarning = keep
+        yield said
+
+
+def warn(message: str, stacklevel: int = 5) -> None:
+    """A `ConfigWarning`, shown as coming from the caller of the configuration."""
+    warnings.warn(message, ConfigWarning, stacklevel=stacklevel)

@@ -1,0 +1,144 @@
+"""The contracts of a worker: as its own parts see it, and as its link to whoever started it sees it.
+
+The parts (TLS, QUIC, operations, management, the watchdog) know only `WorkerBase`, and the worker knows the parts. A
+`Link` is the supervisor's process, or the command in this one. Nothing here knows of processes; `supervisor/` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hypercorn.asgi.gate import Health
+    from hypercorn.asgi.streams import StreamContext
+    from hypercorn.config import Config
+    from hypercorn.metrics import Board
+    from hypercorn.net.tls import LiveContext
+    from hypercorn.protocol.limits import Limits
+    from hypercorn.protocol.ports import Connection, Transport
+    from hypercorn.runtime.deadlines import Deadlines
+    from hypercorn.runtime.ports import Listener, LoopRuntime
+
+
+class OperationsBase:
+    """The operator's side of a worker, as the worker's other parts see it."""
+
+    health: Health
+    board: Board | None
+    open: int  # connections, where they are counted
+    limit: float  # ... and how many there may be
+
+    def trusts(self, client: tuple[str, int] | None) -> bool:
+        """Returns True if forwarding headers of that peer count."""
+        raise NotImplementedError
+
+    def publish(self, state: str = "") -> None:
+        """Makes the counts seen by others."""
+        raise NotImplementedError
+
+
+class WorkerBase:
+    """A worker as its parts and its link see it."""
+
+    config: Config
+    log: Any
+    link: Link
+    limits: Limits
+    context: StreamContext
+    runtime: LoopRuntime
+    deadlines: Deadlines
+    tls: LiveContext | None
+    operations: OperationsBase
+    ready: bool  # it serves, and nothing has asked it to stop
+    why: str  # what asked it to stop
+    last_owner: bool  # nobody else will accept what waits on its sockets
+    shutdown_delay: float
+    emptied: Any  # waiter for the end of the last connection and call
+
+    # -- for its parts
+
+    def begin(self, transport: Transport, tls: Any, rest: bytes = b"") -> None:
+        """Puts a connection on a transport. `rest`: what the transport has received already."""
+        raise NotImplementedError
+
+    def open_connection(self, transport: Transport) -> Connection:
+        """The connection of the protocol that the peer chose."""
+        raise NotImplementedError
+
+    def handshake_failed(self, error: BaseException, transport: Transport) -> None:
+        """A TLS handshake came to nothing."""
+        raise NotImplementedError
+
+    def disconnected(self, connection: Connection) -> None:
+        """A transport is gone."""
+        raise NotImplementedError
+
+    async def accept_waiting(self, listeners: Sequence[Listener]) -> None:
+        """Accepts what waits on sockets that nobody else is left to accept on."""
+        raise NotImplementedError
+
+    async def settle(self, listeners: Sequence[Listener] = ()) -> None:
+        """Waits until what a loop's own listeners have accepted just now has become connections."""
+        raise NotImplementedError
+
+    def one_less(self) -> None:
+        """A connection or a call has ended."""
+        raise NotImplementedError
+
+    # -- for its link
+
+    def interrupt(self, why: str = "") -> None:
+        """Asks the worker to stop, even inside of the application's startup."""
+        raise NotImplementedError
+
+    def hurry(self, why: str = "") -> None:
+        """Asks the worker to end at once."""
+        raise NotImplementedError
+
+    def on_interrupt(self, name: str) -> None:
+        """Takes a signal of somebody at a terminal."""
+        raise NotImplementedError
+
+    def on_terminate(self) -> None:
+        """Takes a SIGTERM, which asks for a graceful end."""
+        raise NotImplementedError
+
+    def reload_certificates(self) -> bool:
+        """Reads the files of TLS again. False where they cannot be used."""
+        raise NotImplementedError
+
+
+class Link:
+    """A worker that belongs to nobody: `serve()` in somebody's program."""
+
+    shared = False  # other processes accept on the same sockets
+    supervised = False  # a terminal's SIGINT is not for this process
+    speaks = True  # the worker logs where it runs
+    owns_process = False  # the process serves and does nothing else
+    app: Any = None  # the application, where it was loaded ahead
+    tls: Any = None  # the `LiveContext`, where one was made ahead
+
+    def attach(self, worker: WorkerBase, call: Callable[[Callable[[], Any]], Any]) -> None:
+        """The worker's loop runs. `call` runs a function on it, from any thread."""
+
+    def signals(self) -> dict[str, Callable[[], None]]:
+        """Signals to handle beside those that end the worker: what to do on the loop, by name."""
+        return {}
+
+    def started(self, addresses: list[str]) -> None:
+        """The worker accepts connections."""
+
+    def recycle(self, reason: str) -> bool:
+        """The worker has done as much as it should. True where it goes on until it is told to stop."""
+        return False
+
+    def stopping(self) -> None:
+        """The worker was asked to stop, and begins to drain."""
+
+    def drained(self) -> None:
+        """The worker's last connection has ended; the application's shutdown comes next."""
+
+    def over(self, failure: BaseException | None, seconds: float) -> None:
+        """The application's shutdown has ended, and `failure` is what went wrong with the server. Threads of the
+        application that still run have so many seconds."""

@@ -1,0 +1,48 @@
+"""The supervisor as its monitor and its control socket see it. The arbiter fills this contract."""
+
+from __future__ import annotations
+
+import selectors
+from collections.abc import Callable
+from typing import Any
+
+from hypercorn.config import Config
+from hypercorn.supervisor.pool import ProcessPool
+from hypercorn.supervisor.process import WorkerProcess
+
+
+class ManagedServer:
+    """A server with worker processes."""
+
+    config: Config
+    log: Any
+    selector: selectors.BaseSelector  # each key's data is called when its file is readable
+    pool: ProcessPool
+    target: int  # the number of workers that there should be
+    generation: int  # of the configuration
+    previous: Config | None  # the configuration before, while workers are replaced
+    addresses: list[str]
+    ever_ready: bool
+    stopping: bool
+    handed_over: bool  # another program has the sockets
+
+    @property
+    def workers(self) -> dict[int, WorkerProcess]:
+        """The workers by process id."""
+        raise NotImplementedError
+
+    def call(self, function: Callable[[], Any]) -> None:
+        """Runs a function in the supervisor's loop; from any thread."""
+        raise NotImplementedError
+
+    def reload(self, why: str) -> None:
+        """Replaces every worker, with a configuration that is read anew."""
+        raise NotImplementedError
+
+    def scale(self, count: int, why: str) -> int:
+        """Changes the number of workers. Returns what it is now."""
+        raise NotImplementedError
+
+    def stop(self, why: str = "") -> None:
+        """Begins a graceful stop."""
+        raise NotImplementedError
