@@ -50,7 +50,6 @@ FLOORS = {
     "run": PROCESS,
     "supervisor": PROCESS,
 }
-STILL_IN_CIRCLES = ("protocol.",)  # modules that may import each other until they are untangled
 LOOPS = ("asyncio", "trio", "uvloop", "sniffio", "anyio")
 CIMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+cimport\s+([\w, ()]+)|cimport\s+([\w.]+))", re.MULTILINE)
 IMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+import\s+|import\s+([\w.]+))", re.MULTILINE)
@@ -176,8 +175,7 @@ def circles_of(graph: dict[str, set[str]]) -> list[list[str]]:
 def test_no_modules_import_each_other() -> None:
     """No circle, those of type checkers and of imports inside of functions included. The package itself is left out:
     every module lies in it, and it loads `Config` when asked."""
-    circles = circles_of(import_graph([*SOURCES, *CYTHON]))
-    assert [group for group in circles if not all(name.startswith(STILL_IN_CIRCLES) for name in group)] == []
+    assert circles_of(import_graph([*SOURCES, *CYTHON])) == []
 
 
 def test_circles_are_found() -> None:

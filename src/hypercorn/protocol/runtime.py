@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from hypercorn.protocol.turns import TOGETHER, TURN, WOKEN
 
-if TYPE_CHECKING:
-    from hypercorn.protocol.ports import Transport
+
+class TakesTurns(Protocol):
+    """A transport, whose turn may be cut short."""
+
+    def next_turn(self) -> object:
+        """Goes on with what the turn before left."""
 
 
 class Runtime:
@@ -20,7 +24,7 @@ class Runtime:
     def __init__(self) -> None:
         self.brisk = 0  # application steps in a row, each shorter than TOGETHER
         self.stepped_at = 0.0  # when the last application step that the server itself began had ended
-        self.turns: deque[Transport] = deque()  # transports whose turn was cut short
+        self.turns: deque[TakesTurns] = deque()  # transports whose turn was cut short
         self.promised = False  # `take_turns` is going to be called
         self.pending = 0  # calls whose tasks were started, and have not begun
         self.since = 0.0  # when the first of these began
@@ -52,7 +56,7 @@ class Runtime:
         else:
             self.brisk = 0
 
-    def turn_soon(self, transport: Transport) -> None:
+    def turn_soon(self, transport: TakesTurns) -> None:
         """Gives a transport another turn in the loop's next round."""
         self.turns.append(transport)
         self.promise_turns()
