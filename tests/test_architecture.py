@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -264,3 +265,24 @@ def test_the_checks_see_what_they_look_for(tmp_path: Path) -> None:
     source = tmp_path / "x.pxd"
     source.write_text("from hypercorn.protocol.ports cimport Connection\ncimport cython\n")
     assert set(imports_of(source)) == {"hypercorn.protocol.ports", "cython"}
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("protocol.http1.connection", "HTTP1Connection"),
+        ("protocol.http2.connection", "HTTP2Connection"),
+        ("protocol.http2.stream", "HTTP2Stream"),
+        ("protocol.http3.connection", "HTTP3Connection"),
+        ("protocol.http3.stream", "HTTP3Stream"),
+        ("protocol.websocket.connection", "WebSocketConnection"),
+    ],
+)
+def test_a_connection_is_read_in_three_classes_at_most(module: str, name: str) -> None:
+    found = getattr(importlib.import_module(f"hypercorn.{module}"), name)
+    assert len(found.__mro__) - 1 <= 3  # object is none
+
+
+def test_http3_is_no_http2() -> None:
+    for path in (PACKAGE / "protocol" / "http3").glob("*.py"):
+        assert "protocol.http2" not in path.read_text(), path

@@ -49,9 +49,9 @@ from hypercorn.protocol.mux.states import (
     TUNNEL,
 )
 from hypercorn.protocol.mux.stream import pump
-from hypercorn.protocol.mux.tunnel import open_tunnel
 from hypercorn.protocol.pace import Pace, pace_of_output
 from hypercorn.protocol.ports import Connection, Context, Transport
+from hypercorn.protocol.websocket.over_stream import open_tunnel
 from hypercorn.wire import http2_events as frames
 from hypercorn.wire.http2 import FrameParser
 from hypercorn.wire.http2_events import (

@@ -38,11 +38,11 @@ from hypercorn.protocol.mux.budgets import DRAIN_WAIT, GLITCHES, RESETS, UPDATES
 from hypercorn.protocol.mux.connection import ErrorCodes, Multiplexer
 from hypercorn.protocol.mux.states import CLOSED, DISCARDING, NO_HEAD, TUNNEL
 from hypercorn.protocol.mux.stream import pump
-from hypercorn.protocol.mux.tunnel import open_tunnel
 from hypercorn.protocol.ports import Connection, Context
 from hypercorn.protocol.quic.connection import ServerConnection
 from hypercorn.protocol.quic.receive import Arrived
 from hypercorn.protocol.quic.transport import QUICTransport
+from hypercorn.protocol.websocket.over_stream import open_tunnel
 from hypercorn.wire import http3 as wire
 from hypercorn.wire.hpack import Field
 from hypercorn.wire.http2_head import HTTP2Head, judge_request, judge_trailers

@@ -1,4 +1,4 @@
-"""A WebSocket on one stream of an HTTP/2 connection (RFC 8441): DATA frames as the pipe that `websocket` needs.
+"""A WebSocket on one stream of HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220): DATA frames as the pipe that it needs.
 
     MuxStream -> Tunnel: the stream's exchange -> WebSocketOnStream -> StreamTransport -> MuxStream
 
