@@ -131,7 +131,7 @@ ROWS: list[Row] = [
         "wsgi",
         left(),
         requests=100 * ROUNDS,
-        floor=Floor("connections with a request of 27 bytes, for less than half of what an answer takes", 10, 30),
+        floor=Floor("requests of 27 bytes, for less than half of what an answer takes; memory ends at 26 MiB", 10, 100),
     ),
     Row(
         "wsgi-resets",
