@@ -47,6 +47,7 @@ FLOORS = {
     "runtime": RUNTIME,
     "testing": RUNTIME,
     "__main__": PROCESS,
+    "api": PROCESS,
     "cli": PROCESS,
     "run": PROCESS,
     "supervisor": PROCESS,

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from hypercorn._build import choose
 
-__all__ = ("Config", "__version__", "build")
+if TYPE_CHECKING:
+    from hypercorn.api import run as run
+    from hypercorn.api import serve as serve
+    from hypercorn.api import server as server
+    from hypercorn.config import Config as Config
+
+__all__ = ("Config", "__version__", "build", "run", "serve", "server")
 
 __version__ = "1.0.0"
 _BUILD = choose()
@@ -18,9 +25,13 @@ def build() -> str:
 
 
 def __getattr__(name: str) -> Any:
-    # Config is loaded when first asked for, so that importing one module of the package stays cheap.
+    # Loaded when first asked for, so that importing one module of the package stays cheap.
     if name == "Config":
         from hypercorn.config import Config
 
         return Config
+    if name == "run":
+        return importlib.import_module("hypercorn.run")  # the module of earlier releases, which can be called
+    if name in ("serve", "server"):
+        return getattr(importlib.import_module("hypercorn.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

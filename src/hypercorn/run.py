@@ -1,4 +1,7 @@
-"""Running a server as a process, with or without worker processes."""
+"""Running a server as a process, with or without worker processes.
+
+The module can be called: `hypercorn.run("main:app", port=8000)` is `hypercorn.api.run`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import os
 import sys
 from collections.abc import Callable
 from functools import partial
+from types import ModuleType
+from typing import Any
 
 from hypercorn.config import Config
 from hypercorn.errors import BindError, ConfigError
@@ -123,3 +128,13 @@ def run_supervised(config: Config, load: Callable[[], Config] | None, plain: boo
     handover = Handover.take()
     with pid_file(config.pid_path, replaces=None if handover is None else handover.old_pid) as claim:
         return supervise(config, load, plain, handover, claim, owns_process)
+
+
+class _CallableModule(ModuleType):
+    """This module, which earlier releases had under the name of the function that users look for."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        importlib.import_module("hypercorn.api").run(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallableModule

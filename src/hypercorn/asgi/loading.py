@@ -47,8 +47,19 @@ class ASGIWrapper:
 
 def load_configured(config: Config) -> ASGIWrapper | WSGIWrapper:
     """The application of a configuration. Raises as `load_application`."""
+    wrapped: ASGIWrapper | WSGIWrapper = resolve(config.application_path, config)
+    return wrapped
+
+
+def resolve(app: Any, config: Config) -> Any:
+    """The application that `serve()` was given, which may be named as on the command line ("module:app").
+
+    Raises as `load_application` does.
+    """
+    if not isinstance(app, str):
+        return app
     most = int(limits_of(config)["wsgi_max_body_size"])
-    return load_application(config.application_path, most, factory=config.factory, app_dir=config.app_dir)
+    return load_application(app, most, factory=config.factory, app_dir=config.app_dir)
 
 
 def load_application(

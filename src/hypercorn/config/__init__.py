@@ -6,6 +6,7 @@ is the default of every instance made afterwards. The options themselves are dec
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from collections.abc import Mapping
@@ -221,10 +222,13 @@ class Config:
 
         Raises TypeError for a name that is no option, and ConfigError for a wrong value.
         """
+        self._load_known(options, _FROM_CODE, f"{type(self).__name__}()")
+
+    def _load_known(self, options: Mapping[str, Any], source: str, taker: str) -> None:
         for name in options:
             if not self._knows(name):
-                raise TypeError(f"{type(self).__name__}() got {sources.unknown_text(name)}")
-        self.load(options, _FROM_CODE)
+                raise TypeError(f"{taker} got {sources.unknown_text(name)}")
+        self.load(options, source)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_") and not self._knows(name) and name not in self.__dict__:
@@ -506,6 +510,15 @@ class Config:
                 object.__setattr__(self, name, value)
             except AttributeError:
                 pass  # a property that only reads: log, ssl_enabled
+
+    def with_options(self, options: Mapping[str, Any], source: str) -> Self:
+        """A copy with these options on top. `source` is named in errors, and as their origin.
+
+        Raises TypeError for a name that is no option, and ConfigError for a wrong value.
+        """
+        made = copy.copy(self)
+        made._load_known(options, source, source)
+        return made
 
     def origin(self, name: str) -> str:
         """The source of an option's value: "file x.toml", "flag --workers", "default", "Config" (code)."""
