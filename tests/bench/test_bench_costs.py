@@ -16,7 +16,7 @@ def test_every_row_names_a_server() -> None:
 def test_a_row_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     cost = measure(rows()["h1-chunks"], "asyncio")
     assert cost.sent > 1_000_000
-    assert 0 < cost.cpu < 10
+    assert 0 <= cost.cpu < 10  # counted in hundredths of a second, which this may be less than
     assert cost.cpu_per_kb < costs.MOST_CPU
     assert cost.kept_per_kb < costs.MOST_KEPT
 

@@ -3,10 +3,13 @@ RFC 9000 section 3)."""
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
+from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import StopSendingReceived, StreamDataReceived
+from pylsqpack import Decoder
 from tests.http3 import Client, Server, request
 from tests.live import body_of, respond
 from tests.protocol.test_http3_websocket import Socket
@@ -59,6 +62,11 @@ async def at_once(scope: Any, receive: Any, send: Any) -> None:
     await respond(send, b"done")
 
 
+# Earlier releases of aioquic reset a stream that the peer stops by themselves, with the code NO_ERROR.
+STOPPED_IS_TOLD = "NO_ERROR" not in inspect.getsource(QuicConnection._handle_stop_sending_frame)
+RESET_WHEN_STOPPED = H3_REQUEST_CANCELLED if STOPPED_IS_TOLD else 0
+
+
 def stops(client: Client) -> list[tuple[int, int]]:
     """The STOP_SENDING frames of the server."""
     return [(event.stream_id, event.error_code) for event in client.events if isinstance(event, StopSendingReceived)]
@@ -108,12 +116,13 @@ def test_a_request_is_taken_back(start: str, how: str) -> None:
     if how != "reset":
         client.quic.stop_stream(stream, H3_REQUEST_CANCELLED)
     server.settle()
-    assert client.answer(stream).reset == H3_REQUEST_CANCELLED
+    assert client.answer(stream).reset == (H3_REQUEST_CANCELLED if how == "reset" else RESET_WHEN_STOPPED)
     assert started == ([] if "head" in start and start != "a head" else ["POST"])
     assert app.messages == ["http.disconnect"] * len(started)
     asked = {code for number, code in stops(client) if number == stream}
     assert asked == ({H3_REQUEST_CANCELLED} if how == "stop" else set()), "nothing was to come any more"
-    assert cancellations(client) == bytes((0x40 | stream,)), "its sections are not going to be read"
+    expected = bytes((0x40 | stream,)) if hasattr(Decoder, "cancel_stream") else b""
+    assert cancellations(client) == expected, "its sections are not going to be read"
     app.gate.set()
     server.settle()
     is_clean(server, client, stream)
@@ -188,7 +197,7 @@ def test_what_follows_an_answer_that_did_not_wait(start: str, how: str) -> None:
     else:
         client.raw(TRAILERS + POST + frame(0, b"x"), stream=stream, end=True)
     server.settle()
-    assert client.answer(stream).reset is None
+    assert client.answer(stream).reset == (None if how != "stop" or STOPPED_IS_TOLD else 0)
     assert len(server.records) == 1
     assert [budget and budget.left for budget in server.connection.allowance.budgets[:1]] == budgets
     if how == "stop":

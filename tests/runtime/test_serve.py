@@ -105,6 +105,47 @@ def test_cancelling_is_graceful(backend: str) -> None:
         Peer(("127.0.0.1", port))
 
 
+def test_cancelling_in_each_round_of_the_loop(backend: str, driver: str) -> None:
+    """As anyio does, with the same message each time: that is one cancellation, which lets a request finish. Nothing is
+    left behind."""
+    if backend == "trio":
+        pytest.skip("trio cancels a scope once; test_cancelling_lets_a_request_finish is the same there")
+    inside = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        inside.set()
+        await pause(0.3)
+        await respond(send, b"finished")
+
+    descriptor, port = bound_socket()
+    config, _ = config_for(bind=[f"fd://{descriptor}"], lifespan="off", runtime=driver)
+    bodies: list[bytes] = []
+
+    def client() -> None:
+        with eventually(lambda: try_connect(port)) as peer:
+            bodies.append(peer.get().body)
+
+    async def main() -> None:
+        serve = library(backend).serve
+        trigger = sleep_forever(backend)
+        task = asyncio.ensure_future(serve(app, config, shutdown_trigger=trigger))
+        while not inside.is_set():
+            await asyncio.sleep(0.01)
+        while not task.done():
+            task.cancel("a scope")
+            await asyncio.sleep(0)
+        assert task.cancelled()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    thread = threading.Thread(target=client)
+    thread.start()
+    run(backend, main)
+    thread.join()
+    assert bodies == [b"finished"]
+    with pytest.raises(ConnectionRefusedError):
+        Peer(("127.0.0.1", port))
+
+
 def test_cancelling_lets_a_request_finish(backend: str) -> None:
     inside = threading.Event()
 

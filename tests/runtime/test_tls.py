@@ -411,7 +411,7 @@ def test_a_flood_that_is_here_at_once_is_not_worked_through(serve_tls: Any) -> N
     live = serve_tls(app, lifespan="off")
     with OpenSSLClient("127.0.0.1", live.port) as client:
         assert client.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        sessions = [one for one in gc.get_objects() if isinstance(one, TLSConnection)]
+        sessions = [one for one in gc.get_objects() if type(one) is TLSConnection]
         (session,) = [one for one in sessions if one.handshaken and one.ssl_object is not None]
         for _ in range(5000):
             if not client.update_keys():
@@ -440,10 +440,10 @@ def test_a_connection_that_is_over_keeps_no_session(serve_tls: Any, certificates
     gc.collect()
     gc.disable()
     try:
-        before = sum(isinstance(one, ssl.SSLObject) for one in gc.get_objects())
+        before = sum(type(one) is ssl.SSLObject for one in gc.get_objects())
         for _ in range(20):
             with live.connect(tls=certificates.client) as peer:
                 assert peer.get().status == 200
-        eventually(lambda: sum(isinstance(one, ssl.SSLObject) for one in gc.get_objects()) <= before)
+        eventually(lambda: sum(type(one) is ssl.SSLObject for one in gc.get_objects()) <= before)
     finally:
         gc.enable()

@@ -237,6 +237,9 @@ async def end_worker(worker: Worker, runtime: AsyncioRuntime) -> None:
     """Drains the connections, then runs the application's shutdown."""
     try:
         await worker.end()
+    except asyncio.CancelledError:  # cut short: nobody waits for the calls any more
+        runtime.cancel_calls()
+        raise
     finally:
         await runtime.stop_background()
         runtime.close()
@@ -244,16 +247,27 @@ async def end_worker(worker: Worker, runtime: AsyncioRuntime) -> None:
 
 
 async def uninterrupted(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Awaits a coroutine to its end even where the task is cancelled meanwhile; a second cancellation ends it."""
+    """Awaits a coroutine to its end even where the task is cancelled meanwhile; a second cancellation ends it.
+
+    One that has the same message as the first is that one again: anyio cancels a task in each round of the loop until
+    it has left its scope, and a server in a task group of anyio ends gracefully all the same.
+    """
     task = asyncio.ensure_future(coroutine)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        if task.done():
-            raise
+    first: tuple[Any, ...] | None = None
+    while True:
         try:
-            await task
-        finally:
-            if not task.done():
+            await asyncio.shield(task)
+            return
+        except asyncio.CancelledError as error:
+            if task.done():
+                raise
+            if first is None:
+                first = error.args
+            elif not first or error.args != first:
                 task.cancel()
-        raise
+                while not task.done():
+                    try:
+                        await asyncio.wait([task])
+                    except asyncio.CancelledError:
+                        task.cancel()
+                raise
