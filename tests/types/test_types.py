@@ -35,7 +35,7 @@ def test_mypy_strict(folder: Path) -> None:
     )
     assert check("mypy", "--cache-dir", "cache", FILE.name, folder=folder).startswith("Success: no issues found")
     with (folder / FILE.name).open("a") as file:
-        file.write("\nhypercorn.asyncio.serve('app', Config())\n")
+        file.write("\nhypercorn.asyncio.serve(1, Config())\n")
     assert "incompatible type" in check("mypy", "--cache-dir", "cache", FILE.name, folder=folder)
 
 
@@ -46,6 +46,6 @@ def test_pyright(folder: Path) -> None:
     said = check("pyright", "--pythonpath", sys.executable, folder=folder)
     assert "0 errors" in said, said
     with (folder / FILE.name).open("a") as file:
-        file.write("\nwrong = hypercorn.asyncio.serve('app', Config())\n")
+        file.write("\nwrong = hypercorn.asyncio.serve(1, Config())\n")
     said = check("pyright", "--pythonpath", sys.executable, folder=folder)
     assert "1 error" in said, said
