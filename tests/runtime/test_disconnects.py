@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gc
-import sys
 import threading
 import time
 import weakref
 from typing import Any
 
 import pytest
+from tests.asgi.test_websocket_departures import as_a_cause, as_a_context, as_it_is, in_a_group
 from tests.live import Gate, Live, eventually, pause, respond
 from tests.peer import Peer, request
 from tests.runtime.test_sockets import connections_of
@@ -280,29 +280,6 @@ class Departure:
         except Exception as error:
             self.raised.append(error)
             self.translate(error)
-
-
-def as_it_is(error: Exception) -> None:
-    raise error
-
-
-def as_a_cause(error: Exception) -> None:
-    raise RuntimeError("a framework's own word") from error
-
-
-def as_a_context(error: Exception) -> None:
-    try:
-        raise KeyError("on the way")
-    except KeyError:
-        raise RuntimeError("a framework's own word") from None
-
-
-def in_a_group(error: Exception) -> None:
-    groups = pytest.importorskip("exceptiongroup" if sys.version_info < (3, 11) else "builtins")
-    try:
-        raise groups.ExceptionGroup("unhandled errors", [RuntimeError("another"), groups.ExceptionGroup("", [error])])
-    except Exception as group:
-        raise ValueError("over a group") from group
 
 
 @pytest.mark.parametrize("translate", [as_it_is, as_a_cause, as_a_context, in_a_group])

@@ -146,6 +146,48 @@ def test_cancelling_in_each_round_of_the_loop(backend: str, driver: str) -> None
         Peer(("127.0.0.1", port))
 
 
+@pytest.mark.parametrize("messages", [(None,), ("one", "another")], ids=["bare", "others"])
+def test_a_second_cancellation_ends_at_once(backend: str, driver: str, messages: tuple[str | None, ...]) -> None:
+    """In each round of the loop until it has: no socket, task or request is left behind."""
+    if backend == "trio":
+        pytest.skip("trio cancels a scope once")
+    inside = threading.Event()
+    ended: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        inside.set()
+        try:
+            await pause(30)
+        finally:
+            ended.append("call")
+
+    descriptor, port = bound_socket()
+    config, _ = config_for(bind=[f"fd://{descriptor}"], lifespan="off", runtime=driver)
+
+    async def main() -> None:
+        serve = library(backend).serve
+        task = asyncio.ensure_future(serve(app, config, shutdown_trigger=sleep_forever(backend)))
+        peer = await asyncio.to_thread(eventually, lambda: try_connect(port))
+        peer.send(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        while not inside.is_set():
+            await asyncio.sleep(0.01)
+        for number in range(1000):
+            if task.done():
+                break
+            task.cancel(messages[number % len(messages)])
+            await asyncio.sleep(0)
+        assert task.cancelled()
+        for _ in range(10):  # calls that were cut end in the next rounds
+            await asyncio.sleep(0)
+        assert ended == ["call"]
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        peer.close()
+
+    run(backend, main)
+    with pytest.raises(ConnectionRefusedError):
+        Peer(("127.0.0.1", port))
+
+
 def test_cancelling_lets_a_request_finish(backend: str) -> None:
     inside = threading.Event()
 

@@ -237,8 +237,8 @@ async def end_worker(worker: Worker, runtime: AsyncioRuntime) -> None:
     """Drains the connections, then runs the application's shutdown."""
     try:
         await worker.end()
-    except asyncio.CancelledError:  # cut short: nobody waits for the calls any more
-        runtime.cancel_calls()
+    except asyncio.CancelledError:
+        worker.cut()
         raise
     finally:
         await runtime.stop_background()
@@ -265,9 +265,3 @@ async def uninterrupted(coroutine: Coroutine[Any, Any, None]) -> None:
                 first = error.args
             elif not first or error.args != first:
                 task.cancel()
-                while not task.done():
-                    try:
-                        await asyncio.wait([task])
-                    except asyncio.CancelledError:
-                        task.cancel()
-                raise

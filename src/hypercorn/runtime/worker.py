@@ -301,6 +301,12 @@ class Worker(WorkerBase):
         self.operations.stop()
         self.link.drained()
 
+    def cut(self) -> None:
+        """Ends at once what `drain` was cancelled in the middle of, and waits for nothing."""
+        self.close_listeners()
+        self.runtime.cancel_calls()
+        self.tell_all(lambda connection: connection.abort())
+
     async def end(self) -> None:
         """Ends the connections, then runs the application's shutdown. Raises as `Lifespan.shutdown`."""
         timer: Any = None
