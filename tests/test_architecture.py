@@ -256,12 +256,12 @@ def test_the_checks_see_what_they_look_for(tmp_path: Path) -> None:
     """They can fail."""
     source = tmp_path / "x.py"
     source.write_text(
-        "def f():\n    import trio\nfrom hypercorn.asgi.http import HTTPStream\nfrom hypercorn import cli\n"
+        "def f():\n    import trio\nfrom hypercorn.asgi.http import HTTPExchange\nfrom hypercorn import cli\n"
         "if TYPE_CHECKING:\n    from hypercorn.config import Config\n"
     )
     assert "hypercorn.config.Config" in set(imports_of(source, for_checkers=True))
     found = set(imports_of(source))
-    assert found == {"trio", "hypercorn.asgi.http.HTTPStream", "hypercorn.cli"}
+    assert found == {"trio", "hypercorn.asgi.http.HTTPExchange", "hypercorn.cli"}
     assert {ours(name) for name in found} == {None, "asgi.http", "cli"}
     source = tmp_path / "x.pxd"
     source.write_text("from hypercorn.protocol.ports cimport Connection\ncimport cython\n")

@@ -17,26 +17,26 @@ from tests.harness import GET, body, serve, start
 
 from hypercorn._cpython import PLAIN
 from hypercorn.asgi.calling import run_call, under_name_of
-from hypercorn.asgi.http import HTTPStream
-from hypercorn.asgi.websocket import WebSocketStream
+from hypercorn.asgi.http import HTTPExchange
+from hypercorn.asgi.websocket import WebSocketExchange
 
 MESSAGE = {"type": "http.response.start", "status": 200, "headers": []}
 
 
-@pytest.fixture(params=[HTTPStream, WebSocketStream])
-def stream(request: pytest.FixtureRequest) -> Any:
+@pytest.fixture(params=[HTTPExchange, WebSocketExchange])
+def exchange(request: pytest.FixtureRequest) -> Any:
     return request.param.__new__(request.param)
 
 
-def test_they_look_like_methods(stream: Any) -> None:
-    receive, send = stream.receive, stream.send
+def test_they_look_like_methods(exchange: Any) -> None:
+    receive, send = exchange.receive, exchange.send
     assert (receive.__name__, send.__name__) == ("receive", "send")
-    assert receive.__self__ is send.__self__ is stream
-    assert receive == stream.receive
-    assert send == stream.send
+    assert receive.__self__ is send.__self__ is exchange
+    assert receive == exchange.receive
+    assert send == exchange.send
     assert receive != send
-    assert hash(send) == hash(stream.send)
-    assert send != type(stream).__new__(type(stream)).send
+    assert hash(send) == hash(exchange.send)
+    assert send != type(exchange).__new__(type(exchange)).send
     assert list(inspect.signature(receive).parameters) == []
     assert list(inspect.signature(send).parameters) == ["message"]
     assert weakref.ref(send)() is send
@@ -50,23 +50,23 @@ def test_they_look_like_methods(stream: Any) -> None:
 
 
 @pytest.mark.skipif(PLAIN and sys.version_info < (3, 12), reason="the mark is a private part of asyncio's")
-def test_they_are_coroutine_functions(stream: Any) -> None:
+def test_they_are_coroutine_functions(exchange: Any) -> None:
     is_coroutine_function: Any = (
         inspect.iscoroutinefunction if sys.version_info >= (3, 12) else asyncio.iscoroutinefunction
     )
-    assert is_coroutine_function(stream.receive)
-    assert is_coroutine_function(stream.send)
+    assert is_coroutine_function(exchange.receive)
+    assert is_coroutine_function(exchange.send)
     if sys.version_info >= (3, 12):  # before, a mark is not looked for below a partial
-        assert is_coroutine_function(functools.partial(stream.send, MESSAGE))
-    for returned in (stream.receive(), stream.send(MESSAGE)):
+        assert is_coroutine_function(functools.partial(exchange.send, MESSAGE))
+    for returned in (exchange.receive(), exchange.send(MESSAGE)):
         assert inspect.isawaitable(returned)
         assert asyncio.iscoroutine(returned)
         assert isinstance(returned, Coroutine)
         returned.close()
 
 
-def test_they_take_the_arguments_of_asgi(stream: Any) -> None:
-    send, receive = stream.send, stream.receive
+def test_they_take_the_arguments_of_asgi(exchange: Any) -> None:
+    send, receive = exchange.send, exchange.receive
     for call in (
         lambda: send(MESSAGE),
         lambda: send(message=MESSAGE),

@@ -124,7 +124,7 @@ def test_a_client_waits_for_an_application_that_does_not_read() -> None:
     client = server.client()
     stream = client.send(request(b"/", b"POST"), b"x" * 1000000)
     server.settle(3)
-    kept = server.connection.streams[stream].stream.queued
+    kept = server.connection.streams[stream].exchange.queued
     assert 30000 < kept <= 65536
     gate.set()
     server.settle(3)
@@ -148,9 +148,9 @@ def test_credit_follows_what_was_taken() -> None:
     for _ in range(200):
         server.settle(0.05)
         record = server.connection.streams.get(stream)
-        if record is None or record.stream is None:
+        if record is None or record.exchange is None:
             break
-        most = max(most, record.stream.queued)
+        most = max(most, record.exchange.queued)
     assert client.answer(stream).over
     assert most <= 20000
 

@@ -1,4 +1,4 @@
-"""Streams of one turn of the reactor begin together, after its reads, and their answers leave after that."""
+"""Exchanges of one turn of the reactor begin together, after its reads, and their answers leave after that."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 from tests.peer import readable
 from tests.runtime.test_reactor import Stand, Told, read, stand
 
-from hypercorn.protocol.ports import Stream
+from hypercorn.protocol.ports import Exchange
 from hypercorn.protocol.turns import TRUSTED
 
 __all__ = ["stand"]
 
 
-class Beginning(Stream):
-    """A stream that does what the test says when it begins."""
+class Beginning(Exchange):
+    """An exchange that does what the test says when it begins."""
 
     def __init__(self, begin: Callable[[], object]) -> None:
         self.on_begin = begin
@@ -29,7 +29,7 @@ class Beginning(Stream):
 
 
 def connect(stand: Stand, *actions: Callable[[], object]) -> list[tuple[socket.socket, Told]]:
-    """As many connections; each begins a stream for its bytes, which does its action and then answers."""
+    """As many connections; each begins an exchange for its bytes, which does its action and then answers."""
     pairs = [stand.connect() for _ in actions]
     for action, (_, connection) in zip(actions, pairs, strict=True):
 
@@ -120,7 +120,7 @@ def test_a_turn_is_bounded_in_time(stand: Stand) -> None:
 
 
 def test_a_turn_inside_of_a_step(stand: Stand) -> None:
-    """A loop that an application runs inside of its step serves the other sockets, those whose streams were to begin
+    """A loop that an application runs inside of its step serves the other sockets, those whose exchanges were to begin
     together with it included, and nothing that was closed meanwhile is touched."""
     order: list[str] = []
 
@@ -211,7 +211,7 @@ def test_more_than_begin_together(stand: Stand) -> None:
 
 
 class Relay:
-    """Connections each of whose streams has the next one's client send: `served` of them were begun."""
+    """Connections each of whose exchanges has the next one's client send: `served` of them were begun."""
 
     def __init__(self, stand: Stand, count: int, data: bytes = b"q") -> None:
         self.served = 0

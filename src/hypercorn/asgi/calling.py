@@ -15,7 +15,7 @@ from hypercorn._cpython.marks import mark_coroutine_function
 
 
 class ApplicationCall(Protocol):
-    """A stream as its call sees it."""
+    """An exchange as its call sees it."""
 
     runtime: Any
 
@@ -26,20 +26,20 @@ class ApplicationCall(Protocol):
         """Takes how the call ended."""
 
 
-async def run_call(stream: ApplicationCall) -> None:
-    """Calls a stream's application, and tells the stream how that ended.
+async def run_call(exchange: ApplicationCall) -> None:
+    """Calls an exchange's application, and tells the exchange how that ended.
 
-    The stream is told outside of the `except` block: what the server does next, such as starting the next request of
+    The exchange is told outside of the `except` block: what the server does next, such as starting the next request of
     the connection, must not have this call's exception as its context. Raises what the application raised, so that
     the task ends as the application did; SystemExit alone is not passed on, as it would end the event loop.
     """
     failure = None
     try:
-        await stream.call()
+        await exchange.call()
     except BaseException as error:
         failure = error
     try:
-        stream.end_call(failure)
+        exchange.end_call(failure)
         if failure is not None and not isinstance(failure, SystemExit):
             raise failure
     finally:
@@ -49,7 +49,7 @@ async def run_call(stream: ApplicationCall) -> None:
 def application_functions(
     receiving: Callable[[Any], Any], sending: Callable[[Any, Any], Any]
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Makes the methods `receive` and `send` of the streams, from the types of what they return."""
+    """Makes the methods `receive` and `send` of exchanges, from the types of what they return."""
 
     def receive(self: Any) -> Any:
         """The ASGI `receive`: returns an awaitable of the next message."""
@@ -61,17 +61,17 @@ def application_functions(
         return sending(self, message)
 
     for function in (receive, send):
-        function.__qualname__ = f"ASGIStream.{function.__name__}"
+        function.__qualname__ = f"ASGIExchange.{function.__name__}"
         mark_coroutine_function(function)
     return receive, send
 
 
-async def run_call_in_turn(stream: ApplicationCall) -> None:
+async def run_call_in_turn(exchange: ApplicationCall) -> None:
     """`run_call` for a task that is no eager one: it begins when the runtime has time for it."""
-    runtime = stream.runtime
+    runtime = exchange.runtime
     while not runtime.begins():
         await runtime.later_round()
-    await run_call(stream)
+    await run_call(exchange)
 
 
 def under_name_of(

@@ -1,5 +1,5 @@
 from hypercorn.clock cimport unix_seconds
-from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
+from hypercorn.protocol.ports cimport Connection, Context, Exchange, Transport
 from hypercorn.protocol.runtime cimport Runtime
 from hypercorn.wire.head cimport RequestHead
 
@@ -31,5 +31,5 @@ cdef class ASGIContext(Context):
     cdef public bytes plain_fields
     cdef public list plain_pairs
     cdef public list alt_svc_pairs
-    cpdef record(self, stream, double duration)
+    cpdef record(self, exchange, double duration)
     cpdef renew_date(self, long long now)

@@ -23,7 +23,7 @@ PATH_CHARACTERS = "/:@!$&'()*+,;="  # what a path may have unescaped, beside let
 
 
 class ASGIContext(Context):
-    """The `Context` of connections whose streams are ASGI applications' calls."""
+    """The `Context` of connections whose exchanges are calls of an ASGI application."""
 
     __slots__ = (
         "access",
@@ -142,10 +142,10 @@ class ASGIContext(Context):
         client = connection.transport.client
         self.logger.log_debug("Refused a request of %s: %d %s", client[0] if client else "-", status, reason)
 
-    def record(self, stream: Any, duration: float) -> None:
+    def record(self, exchange: Any, duration: float) -> None:
         """One access record, of a request that an application saw. A status of 0 is one that was never sent."""
         if self.access is not None:
-            self.access(stream.scope, stream.status or None, stream.headers, stream.sent, duration)
+            self.access(exchange.scope, exchange.status or None, exchange.headers, exchange.sent, duration)
 
     def log_fault(self, error: Exception) -> None:
         self.logger.log_error("A connection ended in an internal error", exc_info=error)

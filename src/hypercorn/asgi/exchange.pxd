@@ -1,11 +1,15 @@
 cimport cython
 
-from hypercorn.asgi.call cimport ASGIStream
 from hypercorn.asgi.context cimport ASGIContext
-from hypercorn.protocol.ports cimport Transport
+from hypercorn.protocol.ports cimport Connection, Exchange, Transport
 from hypercorn.protocol.runtime cimport Runtime
 
-cdef class Exchange(ASGIStream):
+cdef int CREATED, BEGUN, ENDED
+
+cdef class ASGIExchange(Exchange):
+    cdef public Runtime runtime
+    cdef public bint gone, over, dismissed
+    cdef public list parked  # or None: no waiter
     cdef public ASGIContext context
     cdef public dict scope
     cdef public int status
@@ -19,8 +23,46 @@ cdef class Exchange(ASGIStream):
     cdef public str method
     cdef public bytes raw_path
     cdef public double started_at
+    cpdef dict take(self)
+    cpdef perform(self, message)
+    cpdef bint must_wait(self) except -1
+    cpdef call(self)
+    cpdef call_ended(self, error)
+    @cython.locals(transport=Transport, began=bint)
+    cpdef end_call(self, error)
+    cpdef bint must_give_way(self) except -1
+    @cython.locals(transport=Transport)
+    cpdef park(self)
+    @cython.locals(parked=list)
+    cpdef wake(self)
     @cython.locals(runtime=Runtime, transport=Transport, began=bint, since=double)
     cpdef begin(self)
     cpdef record(self)
     cpdef count(self, double duration)
     cpdef leave_call(self)
+
+cdef class Awaitable:
+    cdef public ASGIExchange exchange
+    cdef public object waiter
+    cdef public object inner
+    cpdef bint ready(self) except -1
+    cpdef result(self)
+    cpdef close(self)
+
+cdef class Drain(Awaitable):
+    pass
+
+cdef class Receive(Awaitable):
+    cdef object __weakref__
+    cdef public dict message
+    cdef public int state
+
+@cython.final
+cdef class Send:
+    cdef object __weakref__
+    cdef public ASGIExchange exchange
+    cdef public object message
+    cdef public object rest
+    cdef public int state
+    @cython.locals(exchange=ASGIExchange, transport=Transport, began=bint)
+    cdef begin(self)

@@ -1,21 +1,246 @@
-"""The parts that an HTTP exchange and a WebSocket share: the application's call, and the one access record."""
+"""What an HTTP exchange and a WebSocket share: `receive` and `send`, the application's call, the one access record.
+
+To an application both are coroutine functions. A call does nothing until it is awaited; what is never awaited never
+happens. Neither is written as `async def`, because compiled coroutines are slower than these awaitables, and because
+an awaitable that is ready ends without suspending.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.asgi.call import APP_ERRORS, ASGIStream
+from hypercorn.asgi.calling import application_functions
+from hypercorn.asgi.failures import APP_ERRORS, log_failure, tells_of_cancellation
 from hypercorn.asgi.scope import connection_scope
 from hypercorn.errors import ClientDisconnected
+from hypercorn.protocol.ports import Connection, Exchange
+from hypercorn.protocol.runtime import Runtime
 
 if TYPE_CHECKING:
     from hypercorn.asgi.context import ASGIContext
 
+DONE = None  # what `perform` returns where nothing has to be waited for
 
-class Exchange(ASGIStream):
-    """A stream of either kind.
 
+class Awaitable:
+    """An awaitable that ends when it is `ready`, and waits for its exchange until then."""
+
+    __slots__ = ("exchange", "inner", "waiter")
+
+    def __init__(self, exchange: ASGIExchange) -> None:
+        self.exchange = exchange
+        self.waiter: Any = None
+        self.inner: Any = None
+
+    def ready(self) -> bool:
+        """True when it can end; `result` then gives the value."""
+        raise NotImplementedError
+
+    def result(self) -> Any:
+        """The result of the await. Raises the error that the wait ended with."""
+        return None
+
+    def __await__(self) -> Iterator[Any]:
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        while True:
+            if self.inner is None:
+                if self.ready():
+                    break
+                self.waiter = self.exchange.park()
+                self.inner = self.waiter.__await__()
+            try:
+                return next(self.inner)
+            except StopIteration:
+                self.inner = None
+        value = self.result()
+        if value is None:
+            raise StopIteration
+        raise StopIteration(value)
+
+    def send(self, value: Any) -> Any:
+        """One step, as a coroutine's. `value` is what the loop has for what was waited for."""
+        if value is not None and self.inner is not None:
+            try:
+                return self.inner.send(value)
+            except StopIteration:
+                self.inner = None
+        return self.__next__()
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
+        """Raises an exception in it, as in a coroutine."""
+        error = value if value is not None else kind
+        if isinstance(error, type):
+            error = error()
+        inner = self.inner
+        if inner is None:
+            self.close()
+            raise error
+        try:
+            return inner.throw(error)
+        except StopIteration:
+            self.inner = None
+            return self.send(None)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Ends the wait."""
+        waiter = self.waiter
+        self.waiter = self.inner = None
+        if waiter is not None and self.exchange.parked and waiter in self.exchange.parked:
+            self.exchange.parked.remove(waiter)
+
+
+class Drain(Awaitable):
+    """Past the high-water mark: ends when the peer has read, raises when it is gone."""
+
+    __slots__ = ()
+
+    def ready(self) -> bool:
+        return self.exchange.gone or not self.exchange.must_wait()
+
+    def result(self) -> Any:
+        if self.exchange.gone:
+            raise ClientDisconnected("the client is gone")
+        return None
+
+
+# The steps of what an application awaits.
+CREATED, BEGUN, ENDED = range(3)
+
+
+class Receive(Awaitable):
+    """`receive()`: ends with the next message."""
+
+    __slots__ = ("__weakref__", "message", "state")
+
+    __name__ = "receive"
+
+    def __init__(self, exchange: ASGIExchange) -> None:
+        self.exchange = exchange
+        self.waiter = None
+        self.inner = None
+        self.message: dict[str, Any] | None = None
+        self.state = CREATED
+
+    def ready(self) -> bool:
+        if self.state == ENDED:
+            raise RuntimeError("cannot reuse already awaited coroutine")
+        self.state = BEGUN
+        exchange = self.exchange
+        if exchange.must_give_way():
+            exchange.runtime.call_soon(exchange.wake)
+            return False
+        self.message = exchange.take()
+        if self.message is None:
+            exchange.connection.wanted(exchange)
+            # What was waited for may have come along while asking.
+            self.message = exchange.take()
+        return self.message is not None
+
+    def result(self) -> Any:
+        self.state = ENDED
+        message = self.message
+        self.message = None
+        return message
+
+    def close(self) -> None:
+        Awaitable.close(self)  # super() fails in a compiled method that overrides a C one
+        self.state = ENDED
+
+    def __del__(self) -> None:
+        if self.state == CREATED:
+            warnings.warn("coroutine 'receive' was never awaited", RuntimeWarning, stacklevel=2)
+
+
+class Send:
+    """`send(message)`: acts in its first step, then waits for what that came to."""
+
+    __slots__ = ("__weakref__", "exchange", "message", "rest", "state")
+
+    __name__ = "send"
+
+    def __init__(self, exchange: ASGIExchange, message: Any) -> None:
+        self.exchange = exchange
+        self.message = message
+        self.rest: Any = None  # what is waited for
+        self.state = CREATED
+
+    def begin(self) -> Any:
+        """Acts. Returns what is to be waited for, or None."""
+        if self.state != CREATED:
+            raise RuntimeError("cannot reuse already awaited coroutine")
+        self.state = ENDED
+        exchange = self.exchange
+        message = self.message
+        self.message = None
+        transport = exchange.connection.transport
+        began = transport.cork()
+        try:
+            rest = exchange.perform(message)
+        finally:
+            transport.wrote(began, exchange.over)
+        return rest
+
+    def __await__(self) -> Iterator[Any]:
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self.rest is None:
+            self.rest = self.begin()
+            if self.rest is None:
+                raise StopIteration
+        return next(self.rest)
+
+    def send(self, value: Any) -> Any:
+        """One step, as a coroutine's."""
+        if value is None or self.rest is None:
+            return self.__next__()
+        return self.rest.send(value)
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
+        """Raises an exception in it, as in a coroutine."""
+        self.state = ENDED
+        if self.rest is not None:
+            return self.rest.throw(kind, value, traceback)
+        error = value if value is not None else kind
+        raise error() if isinstance(error, type) else error
+
+    def close(self) -> None:
+        """Ends it, begun or not."""
+        self.state = ENDED
+        if self.rest is not None:
+            self.rest.close()
+
+    def __del__(self) -> None:
+        if self.state == CREATED:
+            warnings.warn("coroutine 'send' was never awaited", RuntimeWarning, stacklevel=2)
+
+
+for _class in (Receive, Send):
+    Coroutine.register(_class)
+
+_receive, _send = application_functions(Receive, Send)
+
+
+class ASGIExchange(Exchange):
+    """An exchange with an application's call: what `Receive` and `Send` work on.
+
+    gone: nothing can reach the peer any more
+    over: the exchange was completed
+    dismissed: the server has cancelled the call
+    parked: waiters of the application's tasks
     method, raw_path: of the request, whatever the application makes of its scope
     status, headers, sent: of the response, or of the answer to the handshake, for the record
     expected: bytes of body that the response announced, or -1
@@ -27,12 +252,17 @@ class Exchange(ASGIStream):
         "calling",
         "context",
         "counted",
+        "dismissed",
         "expected",
+        "gone",
         "headers",
         "logged",
         "method",
+        "over",
+        "parked",
         "raw_path",
         "received",
+        "runtime",
         "scope",
         "sent",
         "started_at",
@@ -53,6 +283,74 @@ class Exchange(ASGIStream):
     started_at: float
     status: int
 
+    def __init__(self, connection: Connection, runtime: Runtime) -> None:
+        self.connection = connection
+        self.runtime = runtime
+        self.gone = False
+        self.over = False
+        self.dismissed = False
+        self.parked: list[Any] | None = None
+
+    # The ASGI `receive` and `send`.
+    receive = _receive
+    send = _send
+
+    def take(self) -> dict[str, Any] | None:
+        """The next message for the application, or None when it has to wait."""
+        raise NotImplementedError
+
+    def perform(self, message: dict[str, Any]) -> Any:
+        """Does what a message of the application asks for. Returns None, or the awaitable to wait for."""
+        raise NotImplementedError
+
+    def must_wait(self) -> bool:
+        """True while the peer does not read fast enough to send more."""
+        return self.connection.writing_blocked(self)
+
+    def call_ended(self, error: BaseException | None) -> None:
+        """The application returned, or raised `error`."""
+        raise NotImplementedError
+
+    def end_call(self, error: BaseException | None) -> None:
+        """The last step of the call: the exchange must be over, and what was written leaves."""
+        transport = self.connection.transport
+        began = transport.cork()
+        try:
+            self.call_ended(error)
+        except Exception as fault:
+            transport.broken(fault)
+        self.runtime.call_over(self, error)
+        transport.wrote(began, True)
+
+    def must_give_way(self) -> bool:
+        """True where the application takes one message after the other, and the loop should have its turn."""
+        return False
+
+    def park(self) -> Any:
+        """A waiter that ends when the exchange's state has changed. What was written leaves before the wait."""
+        waiter = self.runtime.waiter()
+        if self.parked is None:
+            self.parked = []
+        self.parked.append(waiter)
+        transport = self.connection.transport
+        if not transport.corked:
+            transport.leave()  # which may end the wait
+        return waiter
+
+    def wake(self) -> None:
+        """Lets every waiting task look again."""
+        parked = self.parked
+        if parked:
+            self.parked = None
+            for waiter in parked:
+                self.runtime.wake(waiter)
+
+    def writable(self) -> None:
+        self.wake()
+
+    def resume(self) -> None:
+        self.wake()
+
     def begin(self) -> Any:
         runtime = self.runtime
         transport = self.connection.transport
@@ -65,17 +363,12 @@ class Exchange(ASGIStream):
         return call
 
     def call(self) -> Any:
+        """Calls the application: what is to be awaited."""
         self.calling = True
         try:
             return self.context.app(self.scope, self.receive, self.send)
         except StopIteration as error:  # it would pass for the end of a coroutine (PEP 479)
             raise RuntimeError("the application raised StopIteration") from error
-
-    def writable(self) -> None:
-        self.wake()
-
-    def must_wait(self) -> bool:
-        return self.connection.writing_blocked(self)
 
     def record(self) -> None:
         """Writes the one access record of this exchange. A call that its peer has left counts until it ends."""
@@ -145,40 +438,6 @@ def as_dict(message: Any) -> dict[str, Any]:
     if isinstance(message, Mapping):
         return dict(message)
     raise TypeError(f"an ASGI message must be a dict, not {type(message).__name__}")
-
-
-def log_failure(context: ASGIContext, name: str, error: BaseException, departed: bool) -> None:
-    """Writes the record of a call that raised. `departed`: the client is gone, or has closed its side."""
-    if departed and tells_of_disconnect(error):
-        context.logger.log_debug("The client left before the application was done (%s)", name, exc_info=error)
-    else:
-        context.log_exception("Error in the application (%s)", name, error)
-
-
-def tells_of_disconnect(error: BaseException) -> bool:
-    """True where a `ClientDisconnected` is the error, one of its causes or contexts, or in a group among these:
-    frameworks raise errors of their own in its place, and task groups wrap it."""
-    waiting: list[BaseException] = [error]
-    seen: set[int] = set()
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, ClientDisconnected):
-            return True
-        if id(one) in seen:  # chains of exceptions may go round in a circle
-            continue
-        seen.add(id(one))
-        members = getattr(one, "exceptions", None)  # those of a group, also of a backport's
-        inner = (one.__cause__, one.__context__, *(members if isinstance(members, (list, tuple)) else ()))
-        waiting.extend(item for item in inner if isinstance(item, BaseException))
-    return False
-
-
-def tells_of_cancellation(error: BaseException) -> bool:
-    """True for a loop's exception that cancels a task, and for a group of nothing else."""
-    members = getattr(error, "exceptions", None)
-    if isinstance(members, tuple) and members:
-        return all(map(tells_of_cancellation, members))
-    return type(error).__name__ in ("CancelledError", "Cancelled")
 
 
 def to_bytes(data: Any) -> bytes:

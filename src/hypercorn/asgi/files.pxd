@@ -1,4 +1,4 @@
-from hypercorn.asgi.call cimport Awaitable
+from hypercorn.asgi.exchange cimport Awaitable
 
 cdef class SendFile(Awaitable):
     cdef public int fd

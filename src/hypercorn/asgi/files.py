@@ -10,7 +10,7 @@ import os
 import stat
 from typing import Any
 
-from hypercorn.asgi.call import ASGIStream, Awaitable
+from hypercorn.asgi.exchange import ASGIExchange, Awaitable
 from hypercorn.errors import ClientDisconnected
 
 PIECE = 65536  # bytes read at once
@@ -22,8 +22,8 @@ class SendFile(Awaitable):
 
     __slots__ = ("end", "fd", "left", "offset")
 
-    def __init__(self, stream: ASGIStream, fd: int, offset: int, count: int, end: bool) -> None:
-        self.stream = stream
+    def __init__(self, exchange: ASGIExchange, fd: int, offset: int, count: int, end: bool) -> None:
+        self.exchange = exchange
         self.waiter = None
         self.inner = None
         self.fd = fd  # this object's own
@@ -32,43 +32,43 @@ class SendFile(Awaitable):
         self.end = end
 
     def ready(self) -> bool:
-        stream: Any = self.stream
-        if stream.gone:
+        exchange: Any = self.exchange
+        if exchange.gone:
             return True
-        connection = stream.connection
-        if self.left and connection.send_file(stream, self.fd, self.offset, self.left, self.end):
-            stream.sent += self.left
+        connection = exchange.connection
+        if self.left and connection.send_file(exchange, self.fd, self.offset, self.left, self.end):
+            exchange.sent += self.left
             self.left = 0
             if self.end:
-                stream.ended()
+                exchange.ended()
                 return True
         pieces = 0
         while self.left:
-            if stream.must_wait():
+            if exchange.must_wait():
                 return False
             pieces += 1
             if pieces > STEP:  # others want to run too, and a peer that is gone wants to be heard
-                stream.runtime.call_soon(self.again)
+                exchange.runtime.call_soon(self.again)
                 return False
             data = os.pread(self.fd, min(PIECE, self.left), self.offset)
             if not data:
                 raise OSError(f"the file ended {self.left} bytes early")
             self.offset += len(data)
             self.left -= len(data)
-            stream.sent += len(data)
+            exchange.sent += len(data)
             last = self.end and not self.left
-            connection.body(stream, data, last)
+            connection.body(exchange, data, last)
             if last:
-                stream.ended()
-        return self.end or not stream.must_wait()
+                exchange.ended()
+        return self.end or not exchange.must_wait()
 
     def again(self) -> None:
         """Has the application's task look again."""
-        self.stream.wake()
+        self.exchange.wake()
 
     def result(self) -> Any:
         self.release()
-        if self.stream.gone:
+        if self.exchange.gone:
             raise ClientDisconnected("the client is gone")
         return None
 

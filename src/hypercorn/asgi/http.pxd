@@ -1,8 +1,7 @@
 cimport cython
 
-from hypercorn.asgi.call cimport Drain
 from hypercorn.asgi.context cimport ASGIContext
-from hypercorn.asgi.exchange cimport Exchange
+from hypercorn.asgi.exchange cimport ASGIExchange, Drain
 from hypercorn.objects cimport same_text
 from hypercorn.protocol.ports cimport Connection
 from hypercorn.wire.head cimport RequestHead
@@ -12,7 +11,7 @@ cdef int REQUEST, STARTED, BODY, TRAILERS, COMPLETE
 cdef Py_ssize_t QUEUE_BYTES, MANY_PIECES
 cdef object DONE
 
-cdef class HTTPStream(Exchange):
+cdef class HTTPExchange(ASGIExchange):
     cdef public list fields  # of the request
     cdef public str http_version
     cdef public bint may_push
@@ -39,5 +38,5 @@ cdef class HTTPStream(Exchange):
     cpdef ended(self)
     cpdef response_sent(self)
 
-@cython.locals(stream=HTTPStream)
-cpdef HTTPStream open_stream(Connection connection, ASGIContext context, dict scope, RequestHead head)
+@cython.locals(exchange=HTTPExchange)
+cpdef HTTPExchange open_exchange(Connection connection, ASGIContext context, dict scope, RequestHead head)

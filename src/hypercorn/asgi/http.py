@@ -1,6 +1,6 @@
 """One HTTP request and its response (ASGI HTTP specification 2.5), for every HTTP version.
 
-Towards the application: `receive` and `send`. Towards the connection: a stream. The rules of the messages are here;
+Towards the application: `receive` and `send`. Towards the connection: an exchange. The rules of the messages are here;
 how a response looks on the wire is the connection's affair.
 """
 
@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.asgi.call import DONE, Drain
-from hypercorn.asgi.exchange import Exchange, as_dict, to_bytes
+from hypercorn.asgi.exchange import DONE, ASGIExchange, Drain, as_dict, to_bytes
 from hypercorn.asgi.files import SendFile, open_path, open_range
 from hypercorn.errors import ClientDisconnected, UnexpectedMessageError
 from hypercorn.objects import same_text
@@ -32,7 +31,7 @@ WITHHELD = (
 QUEUE_BYTES = 262144  # of request body that wait for the application before the connection stops reading
 
 
-class HTTPStream(Exchange):
+class HTTPExchange(ASGIExchange):
     """A request and its response."""
 
     __slots__ = (
@@ -278,7 +277,7 @@ class HTTPStream(Exchange):
         return DONE
 
     def send_file(self, fd: int, offset: int, count: int, end: bool) -> Any:
-        """A piece of the body that is a range of a file; `fd` is this stream's to close."""
+        """A piece of the body that is a range of a file; `fd` is this exchange's to close."""
         call = SendFile(self, fd, offset, count, end)
         total = self.sent + count
         if self.bodyless or count == 0 or self.trailers:
@@ -369,11 +368,13 @@ class HTTPStream(Exchange):
         return WITHHELD if self.state == REQUEST and self.context.pathsend else ""
 
 
-def open_stream(connection: Connection, context: ASGIContext, scope: dict[str, Any], head: RequestHead) -> HTTPStream:
-    """The stream of a request."""
-    stream = HTTPStream.__new__(HTTPStream)
-    stream.open(connection, context, scope, head)
-    return stream
+def open_exchange(
+    connection: Connection, context: ASGIContext, scope: dict[str, Any], head: RequestHead
+) -> HTTPExchange:
+    """The exchange of a request."""
+    exchange = HTTPExchange.__new__(HTTPExchange)
+    exchange.open(connection, context, scope, head)
+    return exchange
 
 
 def takes_trailers(headers: list[tuple[bytes, bytes]]) -> bool:

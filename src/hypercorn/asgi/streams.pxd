@@ -1,10 +1,10 @@
 from hypercorn.asgi.context cimport ASGIContext
-from hypercorn.asgi.http cimport open_stream
+from hypercorn.asgi.http cimport open_exchange
 from hypercorn.asgi.scope cimport http_scope, websocket_scope
-from hypercorn.asgi.websocket cimport WebSocketStream
-from hypercorn.protocol.ports cimport Connection, Stream
+from hypercorn.asgi.websocket cimport WebSocketExchange
+from hypercorn.protocol.ports cimport Connection, Exchange
 from hypercorn.wire.head cimport RequestHead
 
 cdef class StreamContext(ASGIContext):
     cpdef bint serves_scope(self, dict scope) except -1
-    cpdef Stream open_gated(self, Connection connection, RequestHead head)
+    cpdef Exchange open_gated(self, Connection connection, RequestHead head)

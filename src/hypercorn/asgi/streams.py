@@ -1,14 +1,14 @@
-"""Opens the stream that fits a request: the last piece of the `Context` that connections know."""
+"""Opens the exchange that fits a request: the last piece of the `Context` that connections know."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from hypercorn.asgi.context import ASGIContext
-from hypercorn.asgi.http import open_stream
+from hypercorn.asgi.http import open_exchange
 from hypercorn.asgi.scope import add_root_path, http_scope, websocket_scope
-from hypercorn.asgi.websocket import WebSocketStream
-from hypercorn.protocol.ports import Connection, Stream
+from hypercorn.asgi.websocket import WebSocketExchange
+from hypercorn.protocol.ports import Connection, Exchange
 from hypercorn.wire.head import RequestHead
 
 
@@ -17,15 +17,15 @@ class StreamContext(ASGIContext):
 
     __slots__ = ()
 
-    def open_http(self, connection: Connection, head: RequestHead) -> Stream:
+    def open_http(self, connection: Connection, head: RequestHead) -> Exchange:
         if self.request_opened is not None:
             self.request_opened()
         if self.gated:
             return self.open_gated(connection, head)
         scope = http_scope(self, connection.transport, head)
-        return open_stream(connection, self, scope, head)
+        return open_exchange(connection, self, scope, head)
 
-    def open_websocket(self, connection: Connection, head: RequestHead, handshake: Any) -> Stream:
+    def open_websocket(self, connection: Connection, head: RequestHead, handshake: Any) -> Exchange:
         if self.request_opened is not None:
             self.request_opened()
         scope = websocket_scope(self, connection.transport, head, handshake.subprotocols)
@@ -35,32 +35,32 @@ class StreamContext(ASGIContext):
             if connection.transport.trusted:
                 self.proxy.apply(scope)
                 if self.strange is not None and not self.serves_scope(scope):
-                    return WebSocketStream(connection, self.strange, scope, handshake)
+                    return WebSocketExchange(connection, self.strange, scope, handshake)
             if self.overload is not None and self.overload.refuses():
-                return WebSocketStream(connection, self.busy, scope, handshake)
+                return WebSocketExchange(connection, self.busy, scope, handshake)
             if self.counters is not None:
                 self.counters.websocket_requests += 1
                 self.counters.requests_started += 1
-        return WebSocketStream(connection, self, scope, handshake)
+        return WebSocketExchange(connection, self, scope, handshake)
 
-    def open_gated(self, connection: Connection, head: RequestHead) -> Stream:
-        """The stream of a request that has a gate to pass: proxies, the server's own answers, limits, counters."""
+    def open_gated(self, connection: Connection, head: RequestHead) -> Exchange:
+        """The exchange of a request that has a gate to pass: proxies, the server's own answers, limits, counters."""
         scope = http_scope(self, connection.transport, head)
         if self.added_path:
             add_root_path(self, scope)
         if connection.transport.trusted:
             self.proxy.apply(scope)
             if self.strange is not None and not self.serves_scope(scope):
-                return open_stream(connection, self.strange, scope, head)
+                return open_exchange(connection, self.strange, scope, head)
         if self.answers is not None:
             context = self.answers.get(head.path)  # as it was asked for: proxies name another
             if context is not None:
-                return open_stream(connection, context, scope, head)
+                return open_exchange(connection, context, scope, head)
         if self.overload is not None and self.overload.refuses():
-            return open_stream(connection, self.busy, scope, head)
+            return open_exchange(connection, self.busy, scope, head)
         if self.counters is not None:
             self.counters.started(head.http_version)
-        return open_stream(connection, self, scope, head)
+        return open_exchange(connection, self, scope, head)
 
     def serves_scope(self, scope: dict[str, Any]) -> bool:
         """True where the host of a request, as a proxy has named it, is one of `server_names`."""

@@ -1,5 +1,4 @@
-from hypercorn.asgi.call cimport Drain
-from hypercorn.asgi.exchange cimport Exchange
+from hypercorn.asgi.exchange cimport ASGIExchange, Drain
 from hypercorn.objects cimport same_text
 from hypercorn.protocol.ports cimport Connection
 from hypercorn.protocol.websocket.connection cimport WebSocketConnection
@@ -10,7 +9,7 @@ cdef double TURN
 cdef object DONE
 cdef dict RECEIVE
 
-cdef class WebSocketStream(Exchange):
+cdef class WebSocketExchange(ASGIExchange):
     cdef public object handshake
     cdef public WebSocketConnection socket
     cdef public int state

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.asgi.call import DONE, Drain
-from hypercorn.asgi.exchange import Exchange, as_dict, to_bytes
+from hypercorn.asgi.exchange import DONE, ASGIExchange, Drain, as_dict, to_bytes
 from hypercorn.errors import ClientDisconnected, UnexpectedMessageError
 from hypercorn.objects import same_text
 from hypercorn.protocol.ports import Connection
@@ -37,7 +36,7 @@ OWN_FIELDS = frozenset(
 )
 
 
-class WebSocketStream(Exchange):
+class WebSocketExchange(ASGIExchange):
     """A WebSocket and its handshake."""
 
     __slots__ = (
@@ -320,7 +319,7 @@ class WebSocketStream(Exchange):
     def record(self) -> None:
         if self.socket is not None and not self.logged:
             self.sent = self.socket.sent
-        Exchange.record(self)  # super() fails in a compiled method that overrides a C one
+        ASGIExchange.record(self)  # super() fails in a compiled method that overrides a C one
 
 
 def to_text(data: Any) -> str:

@@ -20,7 +20,7 @@ from io import BytesIO
 from queue import SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
-from hypercorn.asgi.call import Receive as OwnReceive
+from hypercorn.asgi.exchange import Receive as OwnReceive
 from hypercorn.asgi.responses import RETRY_AFTER, length_of, respond
 from hypercorn.asgi.wsgi_body import Body, BodyTooLargeError, Spool, SpoolError, SpoolFullError
 from hypercorn.asgi.wsgi_environ import InvalidPathError, build_environ

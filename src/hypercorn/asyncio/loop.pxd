@@ -1,4 +1,4 @@
-from hypercorn.asgi.call cimport ASGIStream
+from hypercorn.asgi.exchange cimport ASGIExchange
 from hypercorn.clock cimport monotonic
 from hypercorn.protocol.runtime cimport Runtime
 

@@ -1,4 +1,4 @@
-"""asyncio's time, tasks and waiting, as connections and streams use them: the hot half of the runtime."""
+"""asyncio's time, tasks and waiting, as connections and exchanges use them: the hot half of the runtime."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextvars import Context, copy_context
 from functools import partial
 from typing import Any
 
-from hypercorn.asgi.call import ASGIStream
 from hypercorn.asgi.calling import run_call, run_call_in_turn
+from hypercorn.asgi.exchange import ASGIExchange
 from hypercorn.clock import monotonic
 from hypercorn.protocol.runtime import Runtime
 
@@ -81,7 +81,7 @@ class AsyncioLoop(Runtime):
         if not task.cancelled():
             task.exception()
 
-    def task_ended(self, call: ASGIStream, task: Any) -> None:
+    def task_ended(self, call: ASGIExchange, task: Any) -> None:
         """A task has ended, perhaps before its first step, in which case the call has not been told."""
         if call in self.calls:
             self.pending -= 1

@@ -41,7 +41,7 @@ cdef class Transport:
     @cython.locals(slow=bint)
     cpdef wrote(self, bint began, bint last)
     cpdef leave(self)
-    cpdef bint begin_with_others(self, Stream stream) except -1
+    cpdef bint begin_with_others(self, Exchange exchange) except -1
     cpdef end_turn_soon(self)
     cpdef end_turn(self)
     cpdef flush(self)
@@ -72,22 +72,22 @@ cdef class Connection:
     cpdef expired(self, double now)
     cpdef shutdown(self)
     cpdef abort(self)
-    cpdef long long start(self, Stream stream, int status, headers, bint trailers) except? -2
-    cpdef end_after(self, Stream stream)
-    cpdef bint writing_blocked(self, Stream stream) except -1
-    cpdef bint body(self, Stream stream, bytes data, bint end) except -1
-    cpdef announce(self, Stream stream, long long length)
-    cpdef bint send_file(self, Stream stream, int fd, long long offset, long long count, bint end) except -1
-    cpdef trailers(self, Stream stream, headers, bint end)
-    cpdef hint(self, Stream stream, headers)
-    cpdef push(self, Stream stream, bytes authority, str path, headers)
-    cpdef int reset(self, Stream stream) except -1
-    cpdef Connection accept(self, Stream stream, headers, extension)
-    cpdef wanted(self, Stream stream)
-    cpdef taken(self, Stream stream, Py_ssize_t size)
-    cpdef finished(self, Stream stream)
+    cpdef long long start(self, Exchange exchange, int status, headers, bint trailers) except? -2
+    cpdef end_after(self, Exchange exchange)
+    cpdef bint writing_blocked(self, Exchange exchange) except -1
+    cpdef bint body(self, Exchange exchange, bytes data, bint end) except -1
+    cpdef announce(self, Exchange exchange, long long length)
+    cpdef bint send_file(self, Exchange exchange, int fd, long long offset, long long count, bint end) except -1
+    cpdef trailers(self, Exchange exchange, headers, bint end)
+    cpdef hint(self, Exchange exchange, headers)
+    cpdef push(self, Exchange exchange, bytes authority, str path, headers)
+    cpdef int reset(self, Exchange exchange) except -1
+    cpdef Connection accept(self, Exchange exchange, headers, extension)
+    cpdef wanted(self, Exchange exchange)
+    cpdef taken(self, Exchange exchange, Py_ssize_t size)
+    cpdef finished(self, Exchange exchange)
 
-cdef class Stream:
+cdef class Exchange:
     cdef public Connection connection
     cpdef begin(self)
     cpdef bint body_received(self, bytes data, bint complete) except -1
@@ -117,10 +117,10 @@ cdef class Context:
     cdef public frozenset server_names
     cdef public double next_sweep
     cpdef bint serves(self, bytes host) except -1
-    cpdef Stream open_http(self, Connection connection, RequestHead head)
+    cpdef Exchange open_http(self, Connection connection, RequestHead head)
     cpdef bytes server_fields(self, bint has_date, bint has_server)
     cpdef list server_pairs(self, bint has_date, bint has_server)
     cpdef refused(self, Connection connection, RequestHead head, int status, str reason)
-    cpdef Stream open_websocket(self, Connection connection, RequestHead head, handshake)
+    cpdef Exchange open_websocket(self, Connection connection, RequestHead head, handshake)
     cpdef replaced(self, Connection connection, Connection successor)
     cpdef arm(self, double deadline)

@@ -1,12 +1,12 @@
 """What the protocol floor asks of the floors around it, as base classes that they fill.
 
-Below a connection is a `Transport`, beside it a `Runtime`, above it a `Stream` for each exchange, which a `Context`
-opens. They are classes rather than typing protocols so that, compiled, a call across a floor is a C call.
+Below a connection is a `Transport`, beside it a `Runtime`, above it an `Exchange` for each request or WebSocket, which
+a `Context` opens. They are classes rather than typing protocols so that, compiled, a call across a floor is a C call.
 
     transport -> connection   data_received  eof_received  connection_lost  pause_writing  resume_writing
     connection -> transport   write  close  abort  write_eof  pause_reading  resume_reading  get_extra_info
-    connection -> stream      body_received  disconnected  writable  message_received  closed
-    stream -> connection      start  body  trailers  hint  push  reset  wanted  accept  taken  finished
+    connection -> exchange    body_received  disconnected  writable  message_received  closed
+    exchange -> connection    start  body  trailers  hint  push  reset  wanted  accept  taken  finished
 
 No method of these blocks, and none raises because of a peer.
 """
@@ -173,9 +173,9 @@ class Transport:
         except Exception as error:
             self.broken(error)
 
-    def begin_with_others(self, stream: Stream) -> bool:
-        """Begins a stream together with those of other connections in this turn, where the transport does that. False:
-        the caller begins it."""
+    def begin_with_others(self, exchange: Exchange) -> bool:
+        """Begins an exchange together with those of other connections in this turn, where the transport does that.
+        Returns False where the caller has to begin it."""
         return False
 
     def end_turn_soon(self) -> None:
@@ -340,68 +340,68 @@ class Connection:
         """The server stops waiting: end now."""
         raise NotImplementedError
 
-    # -- from a stream
+    # -- from an exchange
 
-    def start(self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool) -> int:
+    def start(self, exchange: Exchange, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool) -> int:
         """Checks and keeps the head of the final response. Returns the body's length as the head announces it, or -1.
         Raises TypeError or ValueError for a bad head."""
         raise NotImplementedError
 
-    def body(self, stream: Stream, data: bytes, end: bool) -> bool:
+    def body(self, exchange: Exchange, data: bytes, end: bool) -> bool:
         """Sends a piece of the body, the head before the first. Returns False when the sender should wait."""
         raise NotImplementedError
 
-    def end_after(self, stream: Stream) -> None:
+    def end_after(self, exchange: Exchange) -> None:
         """Ends the connection after this exchange, where the version has no other way to end a message early."""
         raise NotImplementedError
 
-    def writing_blocked(self, stream: Stream) -> bool:
+    def writing_blocked(self, exchange: Exchange) -> bool:
         """True while the peer does not read."""
         raise NotImplementedError
 
-    def announce(self, stream: Stream, length: int) -> None:
+    def announce(self, exchange: Exchange, length: int) -> None:
         """The body's length, known only now, after `start` and before the first piece."""
         raise NotImplementedError
 
-    def send_file(self, stream: Stream, fd: int, offset: int, count: int, end: bool) -> bool:
+    def send_file(self, exchange: Exchange, fd: int, offset: int, count: int, end: bool) -> bool:
         """Has the kernel send a range of a file as a piece of the body. False where it cannot: send it as bytes."""
         return False
 
-    def trailers(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], end: bool) -> None:
+    def trailers(self, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]], end: bool) -> None:
         """Sends trailer fields, and ends the response with the last of them."""
         raise NotImplementedError
 
-    def hint(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def hint(self, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Sends a 103 (Early Hints)."""
         raise NotImplementedError
 
-    def push(self, stream: Stream, authority: bytes, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def push(self, exchange: Exchange, authority: bytes, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Promises a response that the client has not asked for, where it takes such ones. Raises TypeError or
         ValueError for a malformed request."""
         raise NotImplementedError
 
-    def reset(self, stream: Stream) -> int:
+    def reset(self, exchange: Exchange) -> int:
         """Gives the exchange up: answers 500 if nothing was sent yet, else makes sure that the peer cannot take the
         response for complete. Returns the status that the peer saw."""
         raise NotImplementedError
 
-    def accept(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], extension: Any) -> Connection:
+    def accept(self, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]], extension: Any) -> Connection:
         """Answers a WebSocket handshake with success. Returns the connection that carries the WebSocket on, with the
         `extension` that was agreed on, or None. Raises TypeError or ValueError for bad fields."""
         raise NotImplementedError
 
-    def wanted(self, stream: Stream) -> None:
+    def wanted(self, exchange: Exchange) -> None:
         """The application waits for the body: send 100 (Continue) where asked for, read on."""
         raise NotImplementedError
 
-    def taken(self, stream: Stream, size: int) -> None:
+    def taken(self, exchange: Exchange, size: int) -> None:
         """The application took bytes of the body: the peer may send as many more, where the version counts them."""
 
-    def finished(self, stream: Stream) -> None:
+    def finished(self, exchange: Exchange) -> None:
         """The application's call has ended."""
 
 
-class Stream:
+class Exchange:
     """One exchange, as its connection sees it."""
 
     __slots__ = ("connection",)
@@ -508,8 +508,8 @@ class Context:
         name = host.lower()
         return name in self.server_names or name.rpartition(b":")[0] in self.server_names
 
-    def open_http(self, connection: Connection, head: RequestHead) -> Stream:
-        """Opens the stream of a request whose head is complete, and starts the application on it."""
+    def open_http(self, connection: Connection, head: RequestHead) -> Exchange:
+        """Opens the exchange of a request whose head is complete, and starts the application on it."""
         raise NotImplementedError
 
     def server_fields(self, has_date: bool, has_server: bool) -> bytes:
@@ -525,8 +525,8 @@ class Context:
         connection itself was."""
         raise NotImplementedError
 
-    def open_websocket(self, connection: Connection, head: RequestHead, handshake: Any) -> Stream:
-        """Opens the stream of a WebSocket whose `handshake` (protocol.websocket.handshake.Handshake) is in order."""
+    def open_websocket(self, connection: Connection, head: RequestHead, handshake: Any) -> Exchange:
+        """Opens the exchange of a WebSocket whose `handshake` (protocol.websocket.handshake.Handshake) is in order."""
         raise NotImplementedError
 
     def replaced(self, connection: Connection | None, successor: Connection) -> None:

@@ -44,7 +44,7 @@ class Runtime:
         raise NotImplementedError
 
     def spawn(self, call: Any) -> Any:
-        """Runs the application call of a stream in a task of its own, in a fresh copy of the server's context
+        """Runs the application call of an exchange in a task of its own, in a fresh copy of the server's context
         variables. Returns what `cancel` takes, or None where the call has ended already."""
         raise NotImplementedError
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from typing import Any
 
-from hypercorn.asgi.call import ASGIStream
 from hypercorn.asgi.calling import run_call
+from hypercorn.asgi.exchange import ASGIExchange
 from hypercorn.protocol.runtime import Runtime
 
 ENDLESS = 1_000_000  # steps without a pause after which a test is taken for an endless loop
@@ -58,7 +58,7 @@ class Task:
         self.context = context
         self.waiting: Waiter | None = None
         self.watchers: list[Waiter] = []
-        self.call: ASGIStream | None = None  # the application call that it runs
+        self.call: ASGIExchange | None = None  # the application call that it runs
         self.done = False
         self.value: Any = None
         self.error: BaseException | None = None
@@ -139,7 +139,7 @@ class MemoryRuntime(Runtime):
         self.timers: list[tuple[float, int, Timer]] = []
         self.timers_made = 0
         self.tasks: set[Task] = set()
-        self.calls: dict[ASGIStream, Task] = {}  # of application calls that have not ended
+        self.calls: dict[ASGIExchange, Task] = {}  # of application calls that have not ended
         self.variables = copy_context()
 
     def now(self) -> float:
@@ -154,7 +154,7 @@ class MemoryRuntime(Runtime):
         heapq.heappush(self.timers, (when, self.timers_made, timer))
         return timer
 
-    def spawn(self, call: ASGIStream) -> ASGIStream | None:
+    def spawn(self, call: ASGIExchange) -> ASGIExchange | None:
         task = self.calls[call] = self.new_task(run_call(call), self.variables.copy())
         task.call = call
         if self.eager:
@@ -163,10 +163,10 @@ class MemoryRuntime(Runtime):
             self.ready.append(task.step)
         return call if call in self.calls else None
 
-    def call_over(self, call: ASGIStream, error: BaseException | None) -> None:
+    def call_over(self, call: ASGIExchange, error: BaseException | None) -> None:
         self.calls.pop(call, None)
 
-    def cancel(self, call: ASGIStream) -> None:
+    def cancel(self, call: ASGIExchange) -> None:
         if call in self.calls:
             call.dismissed = True
             self.calls[call].cancel()

@@ -28,7 +28,7 @@ class Listener:
 class LoopRuntime(Runtime):
     """An event loop as a worker needs it, beyond what connections need.
 
-    inner: what connections and streams get. It is an object of its own, of a compiled class that no Python class
+    inner: what connections and exchanges get. It is an object of its own, of a compiled class that no Python class
         extends: a call of a method of one that is extended looks for the override first, which costs more than most
         of these methods do.
     """

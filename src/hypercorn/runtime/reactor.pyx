@@ -22,7 +22,7 @@ from libc.stdlib cimport free, malloc
 from hypercorn.metrics import current_slot
 from hypercorn.net.address import server_address
 from hypercorn.protocol import turns
-from hypercorn.protocol.ports cimport Connection, Stream, Transport
+from hypercorn.protocol.ports cimport Connection, Exchange, Transport
 from hypercorn.protocol.runtime cimport Runtime
 from posix.types cimport off_t
 
@@ -44,9 +44,9 @@ cdef enum:
     PIECES = 64  # pieces given to the kernel in one call
     FILE_PIECE = 1048576  # bytes of a file sent to one socket in a turn
     BULK = 32768  # bytes in one read that tell of more to come
-    CALLS = 64  # streams that begin together
+    CALLS = 64  # exchanges that begin together
     SPREAD = 32  # sockets of a turn over which the price of the loop is spread well enough
-    SHORT = 4096  # bytes of a read whose stream may begin with others
+    SHORT = 4096  # bytes of a read whose exchange may begin with others
     KEPT = 131072  # bytes of a piece above which it is kept whole until all of it is sent
     LARGE = 4096  # bytes of output that leave at once
     JOIN = 4096  # bytes up to which joining pieces is cheaper than a list of them
@@ -76,10 +76,10 @@ cdef class Reactor:
     cdef list dead  # transports whose connections have not been told yet
     cdef list graves  # transports and listeners that are closed, and that a turn which goes on may know
     cdef object waiting  # a deque of transports whose own turn is to end soon
-    cdef list beginning  # streams that begin together, those before `first` have begun
+    cdef list beginning  # exchanges that begin together, those before `first` have begun
     cdef list held  # their transports
     cdef Py_ssize_t first
-    cdef list answered  # transports of streams that have begun, whose turns end together
+    cdef list answered  # transports of exchanges that have begun, whose turns end together
     cdef bint ending, going_on, burying
     cdef bint cut  # the last turn was over before all was served
     cdef int depth  # of turns: a loop may run inside of an application's step
@@ -149,14 +149,14 @@ cdef class Reactor:
         return self.runtime.stepped_at - since > TURN
 
     def is_behind(self):
-        """True while a turn that was cut short has left streams to begin or sockets to serve."""
+        """True while a turn that was cut short has left exchanges to begin or sockets to serve."""
         cdef hc_event event
         if self.going_on:
             return True
         return self.cut and self.fd >= 0 and hc_poller_ready(self.fd, &event, 1) > 0
 
     def go_on(self):
-        """Another turn, for the streams that the last one did not begin."""
+        """Another turn, for the exchanges that the last one did not begin."""
         self.going_on = False
         self.turn()
 
@@ -185,20 +185,20 @@ cdef class Reactor:
         return begun
 
     cdef begin_together(self, double turn_began):
-        """Begins the streams that the reads came to, then sends what was answered: each layer's code runs for many
+        """Begins the exchanges that the reads came to, then sends what was answered: each layer's code runs for many
         requests before the next one's does, and a peer on the same machine is woken once for all of them. An answer
         waits for others only where the applications' steps have been short for a while, and no longer than TOGETHER."""
         cdef ReactorTransport transport
-        cdef Stream stream
+        cdef Exchange exchange
         cdef double since = hc_monotonic()
         interrupt = None
         while self.first < len(self.beginning) and not self.is_over(turn_began):
-            stream = <Stream>self.beginning[self.first]
+            exchange = <Exchange>self.beginning[self.first]
             transport = <ReactorTransport>self.held[self.first]
             self.first += 1
             self.answered.append(transport)
             try:
-                stream.begin()
+                exchange.begin()
                 if transport.out_size > LARGE:
                     transport.end_turn()
             except Exception as error:
@@ -217,7 +217,7 @@ cdef class Reactor:
             raise interrupt
 
     cdef end_answered(self):
-        """Ends the turns of the transports whose streams began together."""
+        """Ends the turns of the transports whose exchanges began together."""
         cdef ReactorTransport transport
         cdef list answered = self.answered
         if not answered:

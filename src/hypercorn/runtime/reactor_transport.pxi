@@ -37,7 +37,7 @@ cdef class ReactorTransport(Transport):
     cdef bint bulk  # the last read was a large one
     cdef bint at_end  # the peer sends no more
     cdef bint closing  # closes when `pending` is sent
-    cdef bint short_read  # its stream may begin together with those of others
+    cdef bint short_read  # its exchange may begin together with those of others
     cdef bint eof_wanted  # half-closes when `pending` is sent
 
     cdef open_socket(self, Reactor reactor, worker, int fd):
@@ -276,12 +276,12 @@ cdef class ReactorTransport(Transport):
 
     # -- from the connection
 
-    cpdef bint begin_with_others(self, Stream stream) except -1:
+    cpdef bint begin_with_others(self, Exchange exchange) except -1:
         if not self.short_read or self.deferred:
             return False
         self.deferred = True
         self.reactor.held.append(self)
-        self.reactor.beginning.append(stream)
+        self.reactor.beginning.append(exchange)
         return True
 
     cpdef bint send_file(self, int fd, long long offset, long long count) except -1:

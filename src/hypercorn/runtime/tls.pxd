@@ -1,6 +1,6 @@
 cimport cython
 
-from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
+from hypercorn.protocol.ports cimport Connection, Context, Exchange, Transport
 
 cdef Py_ssize_t RECORD, BATCH, SEALED, SLICE
 cdef long long BARREN, WORTH

@@ -13,7 +13,7 @@ from hypercorn.errors import ProtocolError
 from hypercorn.net.tls import tls_extension
 from hypercorn.protocol.http1.connection import HTTP1Connection
 from hypercorn.protocol.http1.states import ARRIVAL_SECONDS
-from hypercorn.protocol.ports import Connection, Context, Stream, Transport
+from hypercorn.protocol.ports import Connection, Context, Exchange, Transport
 from hypercorn.runtime.contract import WorkerBase
 
 RECORD = 16384  # bytes in a TLS record at the most (RFC 8446 section 5.1)
@@ -65,8 +65,8 @@ class TLSTransport(Transport):
             self.closing = True
             self.session.say_goodbye()
 
-    def begin_with_others(self, stream: Stream) -> bool:
-        return self.session.transport.begin_with_others(stream)
+    def begin_with_others(self, exchange: Exchange) -> bool:
+        return self.session.transport.begin_with_others(exchange)
 
     def pause_reading(self) -> None:
         self.reading_paused = True

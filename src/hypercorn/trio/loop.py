@@ -1,4 +1,4 @@
-"""trio's time, tasks and waiting, as connections and streams use them: the hot half of the runtime."""
+"""trio's time, tasks and waiting, as connections and exchanges use them: the hot half of the runtime."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import trio
 
-from hypercorn.asgi.call import ASGIStream
 from hypercorn.asgi.calling import run_call
+from hypercorn.asgi.exchange import ASGIExchange
 from hypercorn.net.sockets import waiting
 from hypercorn.protocol.ports import Transport
 from hypercorn.runtime.choice import new_reactor
@@ -122,7 +122,7 @@ class TrioRuntime(LoopRuntime):
             trio.lowlevel.notify_closing(reactor.fd)
             reactor.close()
 
-    async def run_app(self, call: ASGIStream, scope: trio.CancelScope) -> None:
+    async def run_app(self, call: ASGIExchange, scope: trio.CancelScope) -> None:
         """The task of an application call. Whatever the application raises was logged, and ends nothing else.
 
         The scope around the call ends what the application left open: a scope or a nursery that is still open when the

@@ -3,7 +3,7 @@ cimport cython
 from hypercorn.objects cimport same_text
 from hypercorn.protocol.http1.response cimport ResponseWriter
 from hypercorn.protocol.pace cimport Pace, pace_of_body, pace_of_output
-from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
+from hypercorn.protocol.ports cimport Connection, Context, Exchange, Transport
 from hypercorn.protocol.states cimport Transitions
 from hypercorn.wire.http1 cimport RequestParser, encode_chunk
 
@@ -21,7 +21,7 @@ cdef class HTTP1Connection(Connection):
     cdef public int waiting_for
     cdef public RequestParser parser
     cdef public ResponseWriter response
-    cdef public Stream stream
+    cdef public Exchange exchange
     cdef public long long requests
     cdef public bint keep_alive
     cdef public bint expect

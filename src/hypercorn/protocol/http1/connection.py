@@ -39,7 +39,7 @@ from hypercorn.protocol.http1.states import (
 from hypercorn.protocol.http1.upgrade import check_upgrade, switch
 from hypercorn.protocol.http2.upgrade import PRIOR, go_on_as_http2, upgrade
 from hypercorn.protocol.pace import Pace, pace_of_body, pace_of_output
-from hypercorn.protocol.ports import Connection, Context, Stream, Transport
+from hypercorn.protocol.ports import Connection, Context, Exchange, Transport
 from hypercorn.protocol.websocket.handshake import GOING_DOWN
 from hypercorn.wire.http1 import BODY, ERROR, HEAD, RequestParser, encode_chunk
 
@@ -58,6 +58,7 @@ class HTTP1Connection(Connection):
         "advancing",
         "body_pace",
         "eof",
+        "exchange",
         "expect",
         "keep_alive",
         "parser",
@@ -66,7 +67,6 @@ class HTTP1Connection(Connection):
         "response",
         "resume",
         "state",
-        "stream",
         "unread",
         "unsent",
         "waiting_for",
@@ -85,7 +85,7 @@ class HTTP1Connection(Connection):
             memory=context.heads,
         )
         self.response = ResponseWriter(transport, context, self.parser)
-        self.stream: Stream | None = None  # the exchange, until its response was sent or its peer is gone
+        self.exchange: Exchange | None = None  # the exchange, until its response was sent or its peer is gone
         self.requests = 0
         self.keep_alive = True  # another request may follow this one
         self.expect = False  # the client waits for a 100 (Continue)
@@ -125,15 +125,15 @@ class HTTP1Connection(Connection):
         elif state == IDLE:
             self.advance()
         elif not self.parser.complete:
-            if self.stream is None:
+            if self.exchange is None:
                 self.close()
             else:
                 self.refuse(ProtocolError(408, "the connection ended inside the request body"))
         elif state == UPGRADING:  # half a WebSocket is none
             self.leave()
             self.close()
-        elif self.stream is not None:
-            self.stream.peer_closed()
+        elif self.exchange is not None:
+            self.exchange.peer_closed()
 
     def connection_lost(self) -> None:
         self.state = CONNECTION.change(self.state, CLOSED)
@@ -142,10 +142,10 @@ class HTTP1Connection(Connection):
 
     def leave(self) -> None:
         """Ends the exchange because the peer is gone."""
-        stream = self.stream
-        self.stream = None
-        if stream is not None:
-            stream.disconnected(0)
+        exchange = self.exchange
+        self.exchange = None
+        if exchange is not None:
+            exchange.disconnected(0)
 
     def pause_writing(self) -> None:
         if self.body_pace is not None:
@@ -160,8 +160,8 @@ class HTTP1Connection(Connection):
             self.wait(DRAIN, self.context.limits.linger_timeout)
         else:
             self.wait_for_peer()
-        if self.stream is not None:
-            self.stream.writable()
+        if self.exchange is not None:
+            self.exchange.writable()
         elif self.state == IDLE and (self.eof or self.transport.reading_paused or self.parser.buffered() > 0):
             self.resume = True
             self.transport.end_turn_soon()
@@ -255,8 +255,8 @@ class HTTP1Connection(Connection):
         self.state = CONNECTION.change(self.state, EXCHANGE)
         self.waiting_for = NOTHING
         self.deadline = 0.0
-        stream = context.open_http(self, parser)
-        self.stream = stream
+        exchange = context.open_http(self, parser)
+        self.exchange = exchange
         if not parser.complete and parser.buffered():
             # What came with the head is there before the application asks, so that it need not wait for it.
             event = parser.next_event()
@@ -264,10 +264,10 @@ class HTTP1Connection(Connection):
                 self.piece_received(parser)
             elif event == ERROR:
                 self.refuse(parser.error)
-            if self.stream is not stream:
+            if self.exchange is not exchange:
                 return
-        if not self.transport.begin_with_others(stream):
-            stream.begin()
+        if not self.transport.begin_with_others(exchange):
+            exchange.begin()
 
     def handshake_received(self, parser: RequestParser) -> None:
         """Opens the exchange of a WebSocket handshake. What the client sends next is held until it is answered."""
@@ -283,8 +283,8 @@ class HTTP1Connection(Connection):
             return
         self.state = CONNECTION.change(self.state, UPGRADING)
         self.wait(HANDSHAKE, context.limits.websocket_handshake_timeout)
-        self.stream = context.open_websocket(self, parser, handshake)
-        self.stream.begin()
+        self.exchange = context.open_websocket(self, parser, handshake)
+        self.exchange.begin()
 
     def piece_received(self, parser: RequestParser) -> None:
         """Hands a piece of the body up, or drops it when the response is already complete."""
@@ -298,11 +298,11 @@ class HTTP1Connection(Connection):
         if self.received > self.context.limits.max_body_size:
             self.refuse(ProtocolError(413, "the request body is larger than this server accepts"))
             return
-        stream = self.stream
-        if stream is not None:
+        exchange = self.exchange
+        if exchange is not None:
             if parser.trailers:
-                stream.trailers_received(parser.trailers)
-            if not stream.body_received(data, parser.complete) and not parser.complete:
+                exchange.trailers_received(parser.trailers)
+            if not exchange.body_received(data, parser.complete) and not parser.complete:
                 self.transport.pause_reading()
                 self.wait_for_peer()
             return
@@ -314,24 +314,24 @@ class HTTP1Connection(Connection):
 
     def refuse(self, error: ProtocolError) -> None:
         """Answers a request that broke the protocol, and ends the connection (RFC 9112 section 9.6)."""
-        stream = self.stream
+        exchange = self.exchange
         status = error.status
-        if stream is not None:
-            self.stream = None
+        if exchange is not None:
+            self.exchange = None
             if self.response.head_sent:
-                stream.disconnected(0)
+                exchange.disconnected(0)
                 self.cut()
                 return
             self.answered = self.response.send_error(status, error.reason)
-            stream.disconnected(status)
+            exchange.disconnected(status)
         elif self.state == IDLE:
             self.answered = self.response.send_error(status, error.reason)
             self.context.refused(self, self.parser, status, error.reason)
         # Else the response is complete already, and only its request went wrong.
         self.linger()
 
-    def wanted(self, stream: Stream) -> None:
-        if stream is not self.stream:
+    def wanted(self, exchange: Exchange) -> None:
+        if exchange is not self.exchange:
             return
         if self.expect:
             self.expect = False
@@ -344,19 +344,19 @@ class HTTP1Connection(Connection):
 
     # -- the response
 
-    def start(self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool) -> int:
+    def start(self, exchange: Exchange, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool) -> int:
         self.response.start(status, headers, trailers)
         if self.context.encoder.close:
             self.keep_alive = False
         return self.response.length
 
-    def end_after(self, stream: Stream) -> None:
+    def end_after(self, exchange: Exchange) -> None:
         self.keep_alive = False
 
-    def writing_blocked(self, stream: Stream) -> bool:
+    def writing_blocked(self, exchange: Exchange) -> bool:
         return self.transport.writing_paused
 
-    def body(self, stream: Stream, data: bytes, end: bool) -> bool:
+    def body(self, exchange: Exchange, data: bytes, end: bool) -> bool:
         transport, response = self.transport, self.response
         paused = transport.writing_paused
         if not response.head_sent:
@@ -378,18 +378,23 @@ class HTTP1Connection(Connection):
             return False
         return True
 
-    def announce(self, stream: Stream, length: int) -> None:
+    def announce(self, exchange: Exchange, length: int) -> None:
         self.response.announce(length)
 
-    def send_file(self, stream: Stream, fd: int, offset: int, count: int, end: bool) -> bool:
+    def send_file(self, exchange: Exchange, fd: int, offset: int, count: int, end: bool) -> bool:
         response = self.response
-        if response.framing == NO_BODY or response.length < 0 or response.with_trailers or stream is not self.stream:
+        if (
+            response.framing == NO_BODY
+            or response.length < 0
+            or response.with_trailers
+            or exchange is not self.exchange
+        ):
             return False
         # Asked with nothing first: a head must not leave before it is known who sends the body.
         if not self.transport.send_file(fd, offset, 0):
             return False
         if not response.head_sent:
-            self.body(stream, b"", False)
+            self.body(exchange, b"", False)
         paused = self.transport.writing_paused
         self.transport.send_file(fd, offset, count)
         if paused:
@@ -398,20 +403,20 @@ class HTTP1Connection(Connection):
             self.response_ended()
         return True
 
-    def trailers(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], end: bool) -> None:
-        if stream is self.stream and self.response.send_trailers(headers, end):
+    def trailers(self, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]], end: bool) -> None:
+        if exchange is self.exchange and self.response.send_trailers(headers, end):
             self.response_ended()
 
-    def hint(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def hint(self, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.response.send_hints(headers)
 
-    def accept(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], extension: Any) -> Connection:
-        return switch(self.response, stream, headers, extension)
+    def accept(self, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]], extension: Any) -> Connection:
+        return switch(self.response, exchange, headers, extension)
 
-    def reset(self, stream: Stream) -> int:
-        if stream is not self.stream:
+    def reset(self, exchange: Exchange) -> int:
+        if exchange is not self.exchange:
             return 0
-        self.stream = None
+        self.exchange = None
         if self.response.head_sent:
             self.cut()
             return self.response.status
@@ -431,7 +436,7 @@ class HTTP1Connection(Connection):
     def response_ended(self) -> None:
         """Goes on after a response that was sent whole: to the next request, once this one was received whole, or to
         the end of the connection."""
-        self.stream = None
+        self.exchange = None
         transport, parser = self.transport, self.parser
         if self.state >= LINGERING:
             return
@@ -457,7 +462,7 @@ class HTTP1Connection(Connection):
     # -- the end
 
     def retire(self) -> None:
-        self.stream = None
+        self.exchange = None
         self.state = CONNECTION.change(self.state, CLOSED)
         self.wait_for_nothing()
 
@@ -492,7 +497,7 @@ class HTTP1Connection(Connection):
 
     def shutdown(self) -> None:
         self.keep_alive = False
-        if self.state == UPGRADING and not self.response.head_sent and self.stream is not None:
+        if self.state == UPGRADING and not self.response.head_sent and self.exchange is not None:
             self.refuse(ProtocolError(503, GOING_DOWN))
             return
         if self.state != IDLE or not self.parser.idle:
@@ -520,8 +525,8 @@ class HTTP1Connection(Connection):
         return grace + used - now
 
     def notify_streams(self) -> None:
-        if self.stream is not None and self.parser.complete:
-            self.stream.server_leaves()
+        if self.exchange is not None and self.parser.complete:
+            self.exchange.server_leaves()
 
     def abort(self) -> None:
         if self.state < CLOSING:
@@ -592,7 +597,7 @@ class HTTP1Connection(Connection):
         """Ends a request whose body did not come in time, or too slowly."""
         if not pace.late(now):
             self.wait_for_pace(REQUEST_BODY, pace)
-        elif self.stream is None:
+        elif self.exchange is None:
             self.linger()
         elif pace.silent(now):
             self.refuse(ProtocolError(408, "the request body did not arrive in time"))

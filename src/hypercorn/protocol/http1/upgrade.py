@@ -7,7 +7,7 @@ from typing import Any
 
 from hypercorn.errors import ProtocolError
 from hypercorn.protocol.http1.response import ResponseWriter
-from hypercorn.protocol.ports import Stream
+from hypercorn.protocol.ports import Exchange
 from hypercorn.protocol.websocket.connection import WebSocketConnection
 from hypercorn.protocol.websocket.handshake import Handshake, accept_value, read_handshake
 from hypercorn.protocol.websocket.settings import WebSocketSettings
@@ -26,7 +26,7 @@ def check_upgrade(head: RequestParser, settings: WebSocketSettings) -> Handshake
 
 
 def switch(
-    response: ResponseWriter, stream: Stream, headers: Iterable[tuple[bytes, bytes]], extension: Any
+    response: ResponseWriter, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]], extension: Any
 ) -> WebSocketConnection:
     """Writes the 101 (Switching Protocols), and puts a WebSocket in the place of the HTTP connection, with the bytes
     that came after the request."""
@@ -37,6 +37,6 @@ def switch(
     key = read_handshake(parser.headers).key
     accept = b"sec-websocket-accept: %b\r\n" % accept_value(key)
     transport.write(b"".join((SWITCHING, accept, fields, server, b"\r\n")))
-    successor = WebSocketConnection(transport, context, stream, extension)
+    successor = WebSocketConnection(transport, context, exchange, extension)
     transport.hand_over(successor, parser.take_rest())
     return successor

@@ -6,7 +6,7 @@ from hypercorn.protocol.http2.stream cimport HTTP2Stream
 from hypercorn.protocol.mux.connection cimport ErrorCodes, Multiplexer
 from hypercorn.protocol.mux.stream cimport MuxStream, pump
 from hypercorn.protocol.pace cimport Pace, pace_of_output
-from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
+from hypercorn.protocol.ports cimport Connection, Context, Exchange, Transport
 from hypercorn.protocol.states cimport Transitions
 from hypercorn.wire.http2 cimport FrameParser
 from hypercorn.wire.http2_head cimport HTTP2Head, judge_request
@@ -58,7 +58,7 @@ cdef class HTTP2Connection(Multiplexer):
     cpdef promise(self, Connection stream, bytes authority, str path, headers)
     cpdef refuse_request(self, unsigned int stream_id, HTTP2Head head, int verdict)
     cpdef refuse_stream(self, unsigned int stream_id, int code)
-    @cython.locals(exchange=Stream)
+    @cython.locals(exchange=Exchange)
     cpdef trailers_received(self, HTTP2Stream stream, FrameParser parser)
     @cython.locals(length=Py_ssize_t, stream_id="unsigned int", stream=HTTP2Stream)
     cpdef data_frame(self, FrameParser parser)

@@ -178,7 +178,7 @@ class HTTP2Connection(Multiplexer):
         self.requests = 1
         self.last_id = 1
         stream = self.open_stream(1, head)
-        stream.stream = self.context.open_http(stream, head)
+        stream.exchange = self.context.open_http(stream, head)
         stream.begin_call()
 
     def send_preface(self) -> None:
@@ -333,7 +333,7 @@ class HTTP2Connection(Multiplexer):
             self.new_websocket(stream_id, head)
             return
         stream = self.open_stream(stream_id, head)
-        stream.stream = context.open_http(stream, head)
+        stream.exchange = context.open_http(stream, head)
         self.fresh = stream
 
     def new_websocket(self, stream_id: int, head: HTTP2Head) -> None:
@@ -379,7 +379,7 @@ class HTTP2Connection(Multiplexer):
         self.written()
         pushed = self.new_stream(promised, 0)
         pushed.state = STREAM.change(pushed.state, RESERVED)
-        pushed.stream = context.open_http(pushed, head)
+        pushed.exchange = context.open_http(pushed, head)
         self.transport.later(pushed.begin_call)
 
     def refuse_request(self, stream_id: int, head: HTTP2Head, verdict: int) -> None:
@@ -413,7 +413,7 @@ class HTTP2Connection(Multiplexer):
         if stream.content_length >= 0 and stream.received != stream.content_length:
             self.fault(stream, PROTOCOL_ERROR)
             return
-        exchange = stream.stream
+        exchange = stream.exchange
         if exchange is not None:
             exchange.trailers_received(trailers)
         stream.request_complete(b"")
@@ -465,7 +465,7 @@ class HTTP2Connection(Multiplexer):
             stream.rest_received(parser.length, parser.end_stream)
             return
         if size < parser.length:
-            exchange: Any = stream.stream
+            exchange: Any = stream.exchange
             stream.taken(exchange, parser.length - size)
         stream.piece_received(data, parser.end_stream)
 

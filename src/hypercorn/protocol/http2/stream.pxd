@@ -2,7 +2,7 @@ cimport cython
 
 from hypercorn.protocol.mux.connection cimport Multiplexer
 from hypercorn.protocol.mux.stream cimport MuxStream
-from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
+from hypercorn.protocol.ports cimport Connection, Context, Exchange, Transport
 from hypercorn.protocol.states cimport Transitions
 from hypercorn.wire.http2_writer cimport FieldLine, FieldLines, FrameWriter
 
@@ -15,7 +15,7 @@ cdef class HTTP2Stream(MuxStream):
     cdef public bint has_date, has_server
 
     @cython.locals(last=bint, size=Py_ssize_t, mux=Multiplexer)
-    cpdef bint body(self, Stream stream, bytes data, bint end) except -1
+    cpdef bint body(self, Exchange exchange, bytes data, bint end) except -1
     @cython.locals(fields=FieldLines)
     cpdef long long set_fields(self, headers, bint omit_length) except? -2
     @cython.locals(context=Context, fields=FieldLines, more=list)

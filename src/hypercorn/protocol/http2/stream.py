@@ -8,7 +8,7 @@ from typing import Any
 from hypercorn.protocol.mux.budgets import GATHER, SEPARATE
 from hypercorn.protocol.mux.states import CLOSED, HALF_CLOSED_REMOTE, NO_HEAD, OPEN, RESERVED, STARTED, STREAM
 from hypercorn.protocol.mux.stream import MuxStream
-from hypercorn.protocol.ports import Stream
+from hypercorn.protocol.ports import Exchange
 from hypercorn.wire.http2_writer import FrameWriter
 
 
@@ -23,7 +23,7 @@ class HTTP2Stream(MuxStream):
 
     # -- from the exchange
 
-    def body(self, stream: Stream, data: bytes, end: bool) -> bool:
+    def body(self, exchange: Exchange, data: bytes, end: bool) -> bool:
         if self.state > OPEN:
             return True
         last = end and not self.with_trailers
@@ -53,7 +53,7 @@ class HTTP2Stream(MuxStream):
             if last:
                 self.response_sent()
             return True
-        return self.hold(stream, data, size, last)
+        return self.hold(exchange, data, size, last)
 
     # -- the frames
 

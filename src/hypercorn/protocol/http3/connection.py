@@ -114,7 +114,7 @@ class HTTP3Connection(Multiplexer):
                 self.fresh = fresh[number:] + self.fresh
                 self.transport.turn_soon()
                 break
-            if stream.stream is not None:  # else it was answered meanwhile
+            if stream.exchange is not None:  # else it was answered meanwhile
                 stream.begin_call()
 
     def handle(self, event: events.QuicEvent, now: float) -> None:
@@ -342,7 +342,7 @@ class HTTP3Connection(Multiplexer):
                 self.fresh.append(stream)
         else:
             stream = self.open_stream(stream_id, head)
-            stream.stream = context.open_http(stream, head)
+            stream.exchange = context.open_http(stream, head)
             self.fresh.append(stream)
 
     def new_stream(self, stream_id: int, complete: bool) -> HTTP3Stream:
@@ -376,8 +376,8 @@ class HTTP3Connection(Multiplexer):
         trailers = None if stream.request == TUNNEL else judge_trailers(fields)
         if trailers is None or 0 <= stream.content_length != stream.received:
             self.fault(stream, wire.H3_MESSAGE_ERROR)
-        elif stream.stream is not None:
-            stream.stream.trailers_received(trailers)  # ahead of the end, which `advance` finds
+        elif stream.exchange is not None:
+            stream.exchange.trailers_received(trailers)  # ahead of the end, which `advance` finds
 
     def body_received(self, stream_id: int, reader: RequestReader) -> None:
         """A piece of a request's body."""

@@ -13,7 +13,7 @@ from hypercorn.protocol.http3.states import HEAD
 from hypercorn.protocol.mux.budgets import PIECE
 from hypercorn.protocol.mux.states import CLOSED, NO_HEAD, OPEN, STARTED
 from hypercorn.protocol.mux.stream import MuxStream
-from hypercorn.protocol.ports import Stream
+from hypercorn.protocol.ports import Exchange
 from hypercorn.wire.http3 import F_DATA, ON_REQUESTS, FrameReader, varint
 
 
@@ -40,7 +40,7 @@ class HTTP3Stream(MuxStream):
 
     # -- from the exchange
 
-    def body(self, stream: Stream, data: bytes, end: bool) -> bool:
+    def body(self, exchange: Exchange, data: bytes, end: bool) -> bool:
         if self.state > OPEN:
             return True
         mux = self.mux
@@ -71,7 +71,7 @@ class HTTP3Stream(MuxStream):
             return True
         if head:
             mux.send(self.id, head, False)
-        return self.hold(stream, data, size, last)
+        return self.hold(exchange, data, size, last)
 
     # -- the frames
 

@@ -4,7 +4,7 @@ from hypercorn.objects cimport same_text
 from hypercorn.protocol.mux.connection cimport Multiplexer
 from hypercorn.protocol.mux.scheduler cimport Scheduler
 from hypercorn.protocol.pace cimport Pace, pace_of_body, pace_of_output, pace_of_unread
-from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
+from hypercorn.protocol.ports cimport Connection, Context, Exchange, Transport
 from hypercorn.protocol.states cimport Transitions
 from hypercorn.wire.http2_head cimport HTTP2Head
 
@@ -19,7 +19,7 @@ cdef class MuxStream(Connection):
     cdef public Multiplexer mux
     cdef public unsigned int id
     cdef public int state, call_state, request, progress
-    cdef public Stream stream
+    cdef public Exchange exchange
     cdef public object call
     cdef public Connection socket
     cdef public long long content_length, received, recv_window, recv_size, unacked, unread, send_window
@@ -39,7 +39,7 @@ cdef class MuxStream(Connection):
     cpdef finish_queue(self)
     cpdef interim(self, int status, list lines)
     cpdef credit(self, Py_ssize_t size)
-    cpdef bint hold(self, Stream stream, bytes data, Py_ssize_t size, bint last) except -1
+    cpdef bint hold(self, Exchange exchange, bytes data, Py_ssize_t size, bint last) except -1
     cpdef enqueue(self)
     cpdef dequeue(self)
     @cython.locals(pieces=list, data=bytes, left=Py_ssize_t, size=Py_ssize_t, last=bint, pace=Pace)
@@ -48,13 +48,13 @@ cdef class MuxStream(Connection):
     cpdef long long grow(self) except -1
     cpdef shrink(self)
     cpdef take_head(self, HTTP2Head head)
-    @cython.locals(exchange=Stream)
+    @cython.locals(exchange=Exchange)
     cpdef begin_call(self)
     @cython.locals(mux=Multiplexer)
     cpdef answer_early(self, HTTP2Head head, int status, bint complete, str reason)
     @cython.locals(mux=Multiplexer, size=Py_ssize_t, announced="long long")
     cpdef piece_received(self, bytes data, bint end)
-    @cython.locals(exchange=Stream, opened=bint)
+    @cython.locals(exchange=Exchange, opened=bint)
     cpdef request_complete(self, bytes data)
     cpdef too_large(self)
     cpdef peer_ended(self)
@@ -64,7 +64,7 @@ cdef class MuxStream(Connection):
     cpdef end(self)
     @cython.locals(mux=Multiplexer, answered=bint)
     cpdef drop(self)
-    @cython.locals(exchange=Stream, answered=bint)
+    @cython.locals(exchange=Exchange, answered=bint)
     cpdef forget(self)
     cpdef answer(self, int status, str reason)
     cpdef give_up(self, int status, str reason)

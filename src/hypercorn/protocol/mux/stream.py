@@ -44,7 +44,7 @@ from hypercorn.protocol.mux.states import (
     TUNNEL,
 )
 from hypercorn.protocol.pace import Pace, pace_of_body, pace_of_output, pace_of_unread
-from hypercorn.protocol.ports import Connection, Stream
+from hypercorn.protocol.ports import Connection, Exchange
 from hypercorn.protocol.websocket.handshake import GOING_DOWN
 from hypercorn.wire.http2_head import HTTP2Head
 
@@ -71,6 +71,7 @@ class MuxStream(Connection):
         "call",
         "call_state",
         "content_length",
+        "exchange",
         "id",
         "incremental",
         "length",
@@ -89,7 +90,6 @@ class MuxStream(Connection):
         "socket",
         "state",
         "status",
-        "stream",
         "trailer_lines",
         "unacked",
         "unread",
@@ -110,7 +110,7 @@ class MuxStream(Connection):
         self.mux = mux
         self.id = stream_id
         self.state = IDLE
-        self.stream: Stream | None = None
+        self.exchange: Exchange | None = None
         self.call: Any = None  # the application's call, while it runs: what the runtime cancels
         self.call_state = NOT_CALLED
         self.socket: Connection | None = None  # the WebSocket in a tunnel that was accepted
@@ -174,7 +174,7 @@ class MuxStream(Connection):
 
     # -- from the exchange
 
-    def start(self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool) -> int:
+    def start(self, exchange: Exchange, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool) -> int:
         length = self.set_fields(headers, status == 204)
         self.length = -1 if status == 204 else length
         self.status = status
@@ -183,18 +183,18 @@ class MuxStream(Connection):
         self.with_trailers = trailers and not self.bodyless
         return self.length
 
-    def end_after(self, stream: Stream) -> None:
+    def end_after(self, exchange: Exchange) -> None:
         """Nothing: END_STREAM ends the message, and the connection goes on."""
 
-    def announce(self, stream: Stream, length: int) -> None:
+    def announce(self, exchange: Exchange, length: int) -> None:
         if self.length < 0 and self.progress == NO_HEAD:
             self.length = length
             self.lines = self.lines + self.check([(b"content-length", b"%d" % length)], False)
 
-    def writing_blocked(self, stream: Stream) -> bool:
+    def writing_blocked(self, exchange: Exchange) -> bool:
         return self.state != CLOSED and (self.blocked or (self.pending > 0 and self.mux.writing_paused))
 
-    def hold(self, stream: Stream, data: bytes, size: int, last: bool) -> bool:
+    def hold(self, exchange: Exchange, data: bytes, size: int, last: bool) -> bool:
         """Data that cannot pass at once. Returns False when the application should wait."""
         if size:
             if self.pieces is None:
@@ -215,7 +215,7 @@ class MuxStream(Connection):
             self.wait_for_window()
             if self.pending > HIGH_WATER:
                 self.blocked = True
-        return last or not self.writing_blocked(stream)
+        return last or not self.writing_blocked(exchange)
 
     def enqueue(self) -> None:
         """It has something to send, and may."""
@@ -267,11 +267,11 @@ class MuxStream(Connection):
             self.window_pace = None
         if self.blocked and self.pending <= LOW_WATER:
             self.blocked = False
-            if self.stream is not None:
-                self.stream.writable()
+            if self.exchange is not None:
+                self.exchange.writable()
         return size
 
-    def trailers(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], end: bool) -> None:
+    def trailers(self, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]], end: bool) -> None:
         lines = self.check(headers, True)
         if self.state > OPEN or not self.with_trailers:
             return
@@ -281,19 +281,19 @@ class MuxStream(Connection):
             if not self.pending:
                 self.finish_queue()
 
-    def hint(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def hint(self, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.interim(103, self.check(headers, True))
 
-    def push(self, stream: Stream, authority: bytes, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def push(self, exchange: Exchange, authority: bytes, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.mux.promise(self, authority, path, headers)
 
-    def wanted(self, stream: Stream) -> None:
+    def wanted(self, exchange: Exchange) -> None:
         if self.request == EXPECTING and self.state != CLOSED:
             self.request = PLAIN
             self.interim(100, [])
             self.wait_for_body()
 
-    def taken(self, stream: Stream, size: int) -> None:
+    def taken(self, exchange: Exchange, size: int) -> None:
         if self.state < OPEN or self.state == CLOSED:
             return
         self.unacked += size
@@ -322,7 +322,7 @@ class MuxStream(Connection):
         if self.recv_size > first:
             self.mux.grown -= self.recv_size - first
 
-    def reset(self, stream: Stream) -> int:
+    def reset(self, exchange: Exchange) -> int:
         if self.state > OPEN:
             return 0
         if self.progress != NO_HEAD:
@@ -331,14 +331,14 @@ class MuxStream(Connection):
         self.answer(500, "Internal Server Error")
         return 500
 
-    def accept(self, stream: Stream, headers: Iterable[tuple[bytes, bytes]], extension: Any) -> Connection:
-        tunnel: Any = self.stream
-        self.start(stream, 200, headers, False)
+    def accept(self, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]], extension: Any) -> Connection:
+        tunnel: Any = self.exchange
+        self.start(exchange, 200, headers, False)
         self.send_head(False)
         accepted: Connection = tunnel.accept(extension)
         return accepted
 
-    def finished(self, stream: Stream) -> None:
+    def finished(self, exchange: Exchange) -> None:
         if self.call_state == ORPHANED:
             self.mux.orphans.count -= 1
         self.call_state = RETURNED
@@ -370,7 +370,7 @@ class MuxStream(Connection):
         if self.state == CLOSED:
             return
         self.call_state = RUNNING
-        exchange: Any = self.stream
+        exchange: Any = self.exchange
         call = exchange.begin()
         if self.call_state != RETURNED:
             self.call = call
@@ -407,8 +407,8 @@ class MuxStream(Connection):
             self.too_large()
         elif end:
             self.request_complete(data)
-        elif self.stream is not None:
-            self.stream.body_received(data, False)
+        elif self.exchange is not None:
+            self.exchange.body_received(data, False)
             self.wait_for_body()
 
     def request_complete(self, data: bytes) -> None:
@@ -418,7 +418,7 @@ class MuxStream(Connection):
             self.state = STREAM.change(self.state, HALF_CLOSED_REMOTE)
         if not self.pending:
             self.deadline = 0.0
-        exchange = self.stream
+        exchange = self.exchange
         if exchange is not None:
             exchange.body_received(data, True)
         if not opened and self.state != CLOSED:
@@ -427,7 +427,7 @@ class MuxStream(Connection):
     def too_large(self) -> None:
         """The body is longer than the server accepts."""
         mux = self.mux
-        if self.progress != NO_HEAD or self.stream is None:
+        if self.progress != NO_HEAD or self.exchange is None:
             mux.fault(self, mux.codes.cancelled)
             return
         mux.withdraw(self)
@@ -438,21 +438,21 @@ class MuxStream(Connection):
     def peer_ended(self) -> None:
         """The peer sends no more on the whole connection, but may read."""
         if self.state < OPEN:
-            if self.stream is not None:
-                self.stream.peer_closed()
+            if self.exchange is not None:
+                self.exchange.peer_closed()
         else:
             self.drop()
             self.mux.close_if_done()
 
     def wake_writer(self) -> None:
         """The transport takes more: so may the application send more."""
-        if self.stream is not None and not self.blocked:
-            self.stream.writable()
+        if self.exchange is not None and not self.blocked:
+            self.exchange.writable()
 
     def server_leaves(self) -> None:
         """The server goes down: a response that streams should come to an end."""
-        if self.stream is not None and self.state < OPEN:
-            self.stream.server_leaves()
+        if self.exchange is not None and self.state < OPEN:
+            self.exchange.server_leaves()
 
     def widen(self, delta: int) -> None:
         """The peer takes more, or less."""
@@ -473,7 +473,7 @@ class MuxStream(Connection):
     def end(self) -> None:
         """Both directions are over."""
         self.state = STREAM.change(self.state, CLOSED)
-        self.stream = None
+        self.exchange = None
         self.shrink()
         self.mux.remove(self.id)
         self.mux.close_if_done()
@@ -496,10 +496,10 @@ class MuxStream(Connection):
 
     def forget(self) -> None:
         """The peer is gone."""
-        exchange = self.stream
+        exchange = self.exchange
         answered = self.state > OPEN
         self.state = STREAM.change(self.state, CLOSED)
-        self.stream = None
+        self.exchange = None
         self.pieces = None
         self.pending = 0
         if exchange is not None and not answered:
@@ -518,13 +518,13 @@ class MuxStream(Connection):
         self.with_trailers = False
         self.status = status
         self.answered = len(body)
-        stream: Any = self.stream
-        self.body(stream, body, True)
+        exchange: Any = self.exchange
+        self.body(exchange, body, True)
 
     def give_up(self, status: int, reason: str) -> None:
         """Answers in the place of the application, whose request went wrong."""
-        exchange = self.stream
-        self.stream = None
+        exchange = self.exchange
+        self.exchange = None
         self.answer(status, reason)
         if exchange is not None:
             exchange.disconnected(status)
@@ -533,7 +533,7 @@ class MuxStream(Connection):
         """The server is going down: a WebSocket is closed, a handshake that nobody has answered is refused."""
         if self.socket is not None:
             self.socket.shutdown()
-        elif self.request == TUNNEL and self.progress == NO_HEAD and self.stream is not None:
+        elif self.request == TUNNEL and self.progress == NO_HEAD and self.exchange is not None:
             self.give_up(503, GOING_DOWN)
 
     def response_sent(self) -> None:
@@ -557,7 +557,7 @@ class MuxStream(Connection):
         limit = min(context.limits.max_unread_body, LARGEST_WINDOW)
         if not limit or not context.limits.linger_timeout:
             return False
-        self.stream = None
+        self.exchange = None
         self.state = STREAM.change(self.state, DISCARDING)
         if self.content_length - self.received <= limit and self.recv_window < limit:
             self.credit(limit - self.recv_window)
@@ -655,7 +655,7 @@ class MuxStream(Connection):
                 self.mux.reset_stream(self, self.mux.codes.cancelled)
             else:
                 self.wait_for(pace)
-        elif self.progress == NO_HEAD and self.stream is not None:
+        elif self.progress == NO_HEAD and self.exchange is not None:
             pace = self.body_pace
             if self.request == TUNNEL:
                 self.give_up(504, "the application did not answer the handshake in time")
@@ -663,7 +663,7 @@ class MuxStream(Connection):
                 self.wait_for(pace)
             elif pace is None or pace.silent(now):
                 self.give_up(408, "the request body did not arrive in time")
-            elif self.stream.unhurried():
+            elif self.exchange.unhurried():
                 pace.free()
                 self.wait_for(pace)
             else:

@@ -1,5 +1,5 @@
 from hypercorn.protocol.limits cimport Limits
-from hypercorn.protocol.ports cimport Connection, Context, Stream, Transport
+from hypercorn.protocol.ports cimport Connection, Context, Exchange, Transport
 from hypercorn.protocol.states cimport Transitions
 from hypercorn.wire.websocket cimport (
     FrameParser, encode_close, encode_message, encode_ping, encode_pong,
@@ -15,7 +15,7 @@ cdef Py_ssize_t LINGER_BYTES, SLICE
 
 cdef class WebSocketConnection(Connection):
     cdef public Limits limits
-    cdef public Stream stream
+    cdef public Exchange exchange
     cdef public object extension
     cdef public FrameParser parser
     cdef public int state

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hypercorn.protocol.limits import Limits
-from hypercorn.protocol.ports import Connection, Context, Stream, Transport
+from hypercorn.protocol.ports import Connection, Context, Exchange, Transport
 from hypercorn.protocol.websocket.states import (
     CLOSING,
     ENDED,
@@ -55,6 +55,7 @@ class WebSocketConnection(Connection):
         "backlog",
         "close_by",
         "ends_at",
+        "exchange",
         "extension",
         "held",
         "limits",
@@ -66,18 +67,17 @@ class WebSocketConnection(Connection):
         "reading_paused",
         "sent",
         "state",
-        "stream",
         "unread",
         "unsent",
         "write_by",
         "writing_paused",
     )
 
-    def __init__(self, transport: Transport, context: Context, stream: Stream, extension: Any = None) -> None:
+    def __init__(self, transport: Transport, context: Context, exchange: Exchange, extension: Any = None) -> None:
         super().__init__(transport, context)
         limits = context.limits
         self.limits: Limits = limits
-        self.stream: Stream | None = stream
+        self.exchange: Exchange | None = exchange
         self.extension = extension
         self.parser = FrameParser(limits.websocket_max_message_size, limits.websocket_max_frame_size, extension)
         self.accepted = 101  # the status that the handshake was answered with
@@ -85,7 +85,7 @@ class WebSocketConnection(Connection):
         self.state = OPEN
         self.liveness = QUIET  # what is known of the peer since the last look
         self.advancing = False
-        self.arrivals = False  # the stream has messages that its application does not know of
+        self.arrivals = False  # the exchange has messages that its application does not know of
         self.reading_paused = False
         self.writing_paused = False
         self.backlog: list[LongMessage] | None = None  # what is compressed piece by piece, and what waits for that
@@ -152,8 +152,8 @@ class WebSocketConnection(Connection):
         self.pong = None
         if self.backlog is not None and not self.packing:
             self.pack_on()
-        if self.stream is not None:
-            self.stream.writable()
+        if self.exchange is not None:
+            self.exchange.writable()
 
     # -- frames
 
@@ -186,10 +186,10 @@ class WebSocketConnection(Connection):
         """Hands a message up, or drops one that comes after our close frame."""
         if self.limits.websocket_idle_timeout < NEVER:
             self.active_at = self.context.runtime.now()
-        stream = self.stream
-        if stream is None:
+        exchange = self.exchange
+        if exchange is None:
             return
-        if not stream.message_received(message):
+        if not exchange.message_received(message):
             self.parser.hold = True
         if not self.arrivals:
             self.arrivals = True
@@ -198,8 +198,8 @@ class WebSocketConnection(Connection):
     def turn_ended(self) -> None:
         if self.arrivals:
             self.arrivals = False
-            if self.stream is not None:
-                self.stream.resume()
+            if self.exchange is not None:
+                self.exchange.resume()
 
     def ping_received(self, payload: bytes) -> None:
         """Answers a ping. While the peer does not read, only the last one is (RFC 6455 section 5.5.3)."""
@@ -217,13 +217,13 @@ class WebSocketConnection(Connection):
         self.end()
 
     def stream_ended(self, code: int, reason: str) -> None:
-        """Tells the stream, once."""
-        stream = self.stream
-        self.stream = None
-        if stream is not None:
-            stream.closed(code, reason)
+        """Tells the exchange, once."""
+        exchange = self.exchange
+        self.exchange = None
+        if exchange is not None:
+            exchange.closed(code, reason)
 
-    # -- from the stream
+    # -- from the exchange
 
     def send_message(self, message: Any) -> bool:
         """Sends a message (str or bytes). Returns False when the sender should wait.
@@ -285,8 +285,8 @@ class WebSocketConnection(Connection):
             self.backlog = None
             if self.limits.websocket_idle_timeout < NEVER:
                 self.active_at = self.context.runtime.now()
-            if self.stream is not None and not self.writing_paused:
-                self.stream.writable()
+            if self.exchange is not None and not self.writing_paused:
+                self.exchange.writable()
 
     def pack_rest(self) -> None:
         """Sends at once what is left: a close frame is next."""
@@ -300,7 +300,7 @@ class WebSocketConnection(Connection):
 
     def close(self, code: int, reason: str) -> None:
         """Begins the closing handshake: sends a close frame, then waits for the peer's, dropping other frames."""
-        self.stream = None
+        self.exchange = None
         if self.state >= CLOSING:
             return
         if self.backlog is not None:
@@ -313,10 +313,10 @@ class WebSocketConnection(Connection):
         self.wait_for_end()
         self.read_on()
 
-    def writing_blocked(self, stream: Stream) -> bool:
+    def writing_blocked(self, exchange: Exchange) -> bool:
         return (self.writing_paused or self.backlog is not None) and self.state < CLOSING
 
-    def wanted(self, stream: Stream) -> None:
+    def wanted(self, exchange: Exchange) -> None:
         if self.state == FAILING:
             self.fail(self.parser.code, self.parser.reason, self.parser.code)
         elif self.parser.hold:
@@ -330,12 +330,12 @@ class WebSocketConnection(Connection):
             self.transport.resume_reading()
         self.advance()
 
-    def reset(self, stream: Stream) -> int:
-        if stream is self.stream:
+    def reset(self, exchange: Exchange) -> int:
+        if exchange is self.exchange:
             self.close(1011, "")
         return 101
 
-    def start(self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool) -> int:
+    def start(self, exchange: Exchange, status: int, headers: Iterable[tuple[bytes, bytes]], trailers: bool) -> int:
         raise NotImplementedError  # no response follows a handshake
 
     # -- the end
@@ -343,7 +343,7 @@ class WebSocketConnection(Connection):
     def error_received(self, code: int, reason: str) -> None:
         """Ends the WebSocket of a peer that broke the protocol. What it said before that is still answered: the end
         waits until the application has read it and asks for more, for as long as a closing handshake may take."""
-        if self.state == OPEN and self.stream is not None and self.stream.pending():
+        if self.state == OPEN and self.exchange is not None and self.exchange.pending():
             self.state = WEBSOCKET.change(self.state, FAILING)
             self.wait_for_end()
         else:
@@ -442,10 +442,10 @@ class WebSocketConnection(Connection):
 
     def end_by_server(self, code: int, reason: str) -> None:
         """Ends the WebSocket for a reason of the server's own."""
-        stream = self.stream
+        exchange = self.exchange
         self.close(code, reason)
-        if stream is not None:
-            stream.closed(code, reason)
+        if exchange is not None:
+            exchange.closed(code, reason)
 
     def shutdown(self) -> None:
         if self.state < CLOSING:

@@ -1,6 +1,6 @@
 from hypercorn.protocol.mux.connection cimport ErrorCodes
 from hypercorn.protocol.mux.stream cimport MuxStream
-from hypercorn.protocol.ports cimport Stream, Transport
+from hypercorn.protocol.ports cimport Exchange, Transport
 from hypercorn.protocol.websocket.connection cimport WebSocketConnection
 
 cdef int CLOSED, ENDING, HALF_CLOSED_LOCAL, OPEN
@@ -8,7 +8,7 @@ cdef int CLOSED, ENDING, HALF_CLOSED_LOCAL, OPEN
 cdef class StreamTransport(Transport):
     cdef public Transport below
     cdef public MuxStream stream
-    cdef public Stream tunnel
+    cdef public Exchange tunnel
     cdef public bytearray held
     cdef public bint reading, ended, outer
 
@@ -18,9 +18,9 @@ cdef class StreamTransport(Transport):
 cdef class WebSocketOnStream(WebSocketConnection):
     pass
 
-cdef class Tunnel(Stream):
+cdef class Tunnel(Exchange):
     cdef public MuxStream stream
-    cdef public Stream exchange
+    cdef public Exchange exchange
     cdef public StreamTransport pipe
     cdef public WebSocketConnection socket
 

@@ -13,7 +13,7 @@ from typing import Any
 from hypercorn.errors import ProtocolError
 from hypercorn.protocol.mux.states import CLOSED, ENDING, HALF_CLOSED_LOCAL, OPEN, TUNNEL
 from hypercorn.protocol.mux.stream import MuxStream
-from hypercorn.protocol.ports import Stream, Transport
+from hypercorn.protocol.ports import Exchange, Transport
 from hypercorn.protocol.websocket.connection import WebSocketConnection
 from hypercorn.protocol.websocket.handshake import GOING_DOWN, read_handshake
 from hypercorn.wire.http2_head import HTTP2Head
@@ -27,7 +27,7 @@ class StreamTransport(Transport):
 
     __slots__ = ("below", "ended", "held", "outer", "reading", "stream", "tunnel")
 
-    def __init__(self, stream: MuxStream, tunnel: Stream) -> None:
+    def __init__(self, stream: MuxStream, tunnel: Exchange) -> None:
         below = stream.transport
         super().__init__(below.runtime)
         self.below: Transport = below
@@ -143,20 +143,20 @@ class WebSocketOnStream(WebSocketConnection):
             pipe: Any = self.transport
             pipe.stream.mux.wait_until(self.deadline)
 
-    def finished(self, stream: Stream) -> None:
+    def finished(self, exchange: Exchange) -> None:
         pipe: Any = self.transport
-        pipe.stream.finished(stream)
+        pipe.stream.finished(exchange)
 
 
-class Tunnel(Stream):
+class Tunnel(Exchange):
     """What is on the stream of an extended CONNECT: the WebSocket's handshake, then the WebSocket."""
 
     __slots__ = ("exchange", "pipe", "socket", "stream")
 
-    def __init__(self, stream: MuxStream, exchange: Stream) -> None:
+    def __init__(self, stream: MuxStream, exchange: Exchange) -> None:
         super().__init__(stream)
         self.stream = stream
-        self.exchange: Stream = exchange
+        self.exchange: Exchange = exchange
         self.pipe = StreamTransport(stream, self)
         self.socket: WebSocketConnection | None = None
 
@@ -222,5 +222,5 @@ def open_tunnel(connection: Any, stream_id: int, head: HTTP2Head) -> Any:
     stream.request = TUNNEL
     stream.deadline = connection.context.runtime.now() + connection.context.limits.websocket_handshake_timeout
     connection.wait_until(stream.deadline)
-    stream.stream = Tunnel(stream, connection.context.open_websocket(stream, head, handshake))
+    stream.exchange = Tunnel(stream, connection.context.open_websocket(stream, head, handshake))
     return stream
