@@ -70,3 +70,11 @@ _.screenshot
 
 # Run by a worker that was spawned.
 spawned
+
+# Looked for by Django.
+HypercornConfig
+app_configs
+_.inner_run
+_.requires_system_checks
+_.run_from_argv
+_.verbose_name

@@ -26,7 +26,7 @@ from hypercorn.protocol import states  # noqa: E402
 states.strict = True  # a state that cannot follow another fails the test
 
 # Folders whose tests start servers, clients or processes, or wait for clocks.
-LIVE = {"apps", "clients", "compliance", "equivalence", "examples", "faults", "frameworks", "operations"}
+LIVE = {"apps", "clients", "compliance", "django_app", "equivalence", "examples", "faults", "frameworks", "operations"}
 LIVE |= {"bench", "packaging", "process", "runtime", "supervisor", "testing"}
 
 

@@ -49,6 +49,8 @@ FLOORS = {
     "__main__": PROCESS,
     "api": PROCESS,
     "cli": PROCESS,
+    "django": PROCESS,
+    "pytest_plugin": PROCESS,
     "run": PROCESS,
     "supervisor": PROCESS,
 }

@@ -8,8 +8,8 @@ OPTIONAL = ("uvloop", "trio", "aioquic", "brotli", "zstandard", "isal")
 
 
 def is_needed(name: str) -> bool:
-    """False for these hooks."""
-    return not name.startswith("hypercorn.__pyinstaller")
+    """False for these hooks, and for what would draw in pytest and Django; a program that uses those names them."""
+    return not name.startswith(("hypercorn.__pyinstaller", "hypercorn.pytest_plugin", "hypercorn.django"))
 
 
 hiddenimports = collect_submodules("hypercorn", filter=is_needed, on_error="ignore")
