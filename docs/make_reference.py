@@ -1,6 +1,7 @@
-"""Writes docs/reference/options.md and the table of limits in SECURITY.md from the option table.
+"""Writes docs/reference/options.md and the table of limits in SECURITY.md from the option table, and the tables of
+docs/migration from that of other servers' flags.
 
-python docs/make_reference.py            writes the page
+python docs/make_reference.py            writes the pages
 python docs/make_reference.py --check    exits with 1 where they are not what the option table says
 """
 
@@ -11,11 +12,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hypercorn.cli import migration
 from hypercorn.config.options import OPTIONS, UNSET, Option
 
 PAGE = Path(__file__).with_name("reference") / "options.md"
 SECURITY = Path(__file__).resolve().parents[1] / "SECURITY.md"
 LIMITS = re.compile(r"(?<=\|---\|---\|---\|\n)(?:\| `\w+` \|.*\n)+(?=<!-- end of limits -->)")
+MIGRATION = Path(__file__).with_name("migration")
+FLAGS = re.compile(r"(?<=<!-- flags: change src/hypercorn/cli/migration.py -->\n\n)(?:\|.*\n)*")
 LIMITING = ("Limits", "Timeouts")  # groups whose options all are limits
 # Limits of other groups.
 NAMES = re.compile(r"backlog|max_(requests|worker_\w+)|wsgi_threads|limit_\w+|shed_delay|\w+_(timeout|size)")
@@ -136,17 +140,33 @@ def security_page(text: str) -> str:
     return text[: match.start()] + "".join(rows) + text[match.end() :]
 
 
+def migration_page(server: str, text: str) -> str:
+    """A page for those who come from another server, with the flags of both."""
+    match = FLAGS.search(text)
+    assert match is not None, f"the page about {server} has no place for its flags"
+    return text[: match.start()] + migration.markdown(server) + text[match.end() :]
+
+
+def pages() -> list[tuple[Path, str]]:
+    """Every page that has something made, with the text that it should have."""
+    found = [(PAGE, page()), (SECURITY, security_page(SECURITY.read_text()))]
+    for server in migration.TABLES:
+        path = MIGRATION / f"{server.lower()}.md"
+        found.append((path, migration_page(server, path.read_text())))
+    return found
+
+
 GROUPS = list(dict.fromkeys(option.group for option in OPTIONS))
 
 
 def main(arguments: list[str]) -> int:
     """Returns the exit code."""
     status = 0
-    for path, text in ((PAGE, page()), (SECURITY, security_page(SECURITY.read_text()))):
+    for path, text in pages():
         if "--check" not in arguments:
             path.write_text(text)
         elif path.read_text() != text:
-            print(f"{path.name} is not what the option table says: python docs/make_reference.py")
+            print(f"{path.name} is not what the tables say: python docs/make_reference.py")
             status = 1
     return status
 

@@ -8,7 +8,7 @@ import traceback
 import warnings
 
 from hypercorn.cli.completion import script
-from hypercorn.cli.parser import apply_flags, brief_warnings, expand, make_parser
+from hypercorn.cli.parser import apply_flags, brief_warnings, expand, make_parser, no_application
 from hypercorn.cli.printing import config_text, version_text
 from hypercorn.config import Config
 from hypercorn.config.sources import UNKNOWN, find_config, read_env_file
@@ -105,7 +105,7 @@ def main(sys_args: list[str] | None = None) -> int:
         if arguments.check_config:
             return check(config)
         if not hasattr(config, "application_path"):
-            parser.error("no application given; for example: hypercorn module:app")
+            parser.error(no_application(arguments))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConfigWarning)  # said above
         try:

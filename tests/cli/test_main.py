@@ -15,7 +15,7 @@ import pytest
 import hypercorn
 import hypercorn.__main__
 from hypercorn.config import Config
-from hypercorn.config.options import OPTIONS, UNSET
+from hypercorn.config.options import OPTIONS
 from hypercorn.errors import ConfigError
 
 
@@ -304,17 +304,6 @@ def test_print_config_can_be_loaded_again(tmp_path: Path, capsys: pytest.Capture
     assert (config.bind, config.root_path, config.application_path) == (["a:1", "b:2"], '/"', "module:app")
     for option in OPTIONS:
         assert option.alias_of or option.name in text
-
-
-def test_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        hypercorn.__main__.main(["--help"])
-    assert caught.value.code == 0
-    text = capsys.readouterr().out
-    for option in OPTIONS:
-        for flag in option.all_flags:
-            assert flag in text
-    assert str(UNSET) not in text
 
 
 def test_python_dash_m() -> None:

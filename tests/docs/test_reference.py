@@ -38,6 +38,14 @@ def test_the_option_reference_is_what_the_table_says() -> None:
     assert maker.PAGE.read_text() == maker.page(), "run: python docs/make_reference.py"
 
 
+def test_the_flags_of_other_servers_are_those_of_the_table() -> None:
+    maker = load(ROOT / "docs" / "make_reference.py")
+    for path, text in maker.pages():
+        assert path.read_text() == text, "run: python docs/make_reference.py"
+    text = (ROOT / "docs" / "migration" / "daphne.md").read_text()
+    assert maker.migration_page("Daphne", text.replace("| `--fd` | `--fd` |", "| `--fd` | - |")) == text
+
+
 def test_the_threat_model_has_every_limit_with_its_default() -> None:
     maker = load(ROOT / "docs" / "make_reference.py")
     text = maker.SECURITY.read_text()

@@ -3,24 +3,51 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from hypercorn.cli import addresses, overview
 from hypercorn.cli.completion import SHELLS
+from hypercorn.cli.migration import advice
 from hypercorn.config.options import OPTIONS, UNSET, Option, nearest
-from hypercorn.errors import ConfigWarning
+from hypercorn.errors import ConfigError, ConfigWarning
+from hypercorn.supervisor.exit_codes import EXIT_USAGE
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
 
+_LACKS_VALUE = re.compile(r"argument (\S+): expected (?:one|at least one) argument")
 _EPILOG = """\
 Every option can also be set as the environment variable HYPERCORN_<NAME>, such as HYPERCORN_BACKLOG, and
 under its name in the configuration file. A flag wins over the environment, and that over the file. Sizes take
 units (64KiB, 16MiB), and so do times (500ms, 30s, 2m); "none" switches a limit off where that is possible.
 """
+
+
+# What Hypercorn 0.18 had, and argparse let users abbreviate; no later flag makes one of these ambiguous.
+_ABBREVIATED = """
+    --access-log --access-logfile --access-logformat --backlog --bind --ca-certs --cert-reqs --certfile --ciphers
+    --config --daemon --debug --error-log --error-logfile --graceful-timeout --group --help --insecure-bind
+    --keep-alive --keyfile --keyfile-password --log-config --log-file --log-level --max-requests --max-requests-jitter
+    --pid --quic-bind --read-timeout --reload --root-path --server-name --statsd-host --statsd-prefix --umask --user
+    --verify-mode --websocket-ping-interval --worker-class --workers
+""".split()  # noqa: SIM905
+
+
+class _HelpAction(argparse.Action):
+    """Prints one of the two helps, and ends the command."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str, whole: bool = False) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+        self.whole = whole
+
+    def __call__(self, parser: Any, *_: Any, **__: Any) -> None:
+        print(parser.format_help() if self.whole else overview.text(), end="")
+        parser.exit()
 
 
 class _DeprecatedAction(argparse.Action):
@@ -39,23 +66,42 @@ class _DeprecatedAction(argparse.Action):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says which flag was probably meant."""
+    """Says which flag was probably meant, in one line."""
 
     def error(self, message: str) -> NoReturn:
         unknown = "unrecognized arguments: "
         if message.startswith(unknown):
             name = message[len(unknown) :].split()[0].partition("=")[0]
             if name.startswith("-"):
-                meant = nearest(name, [flag for action in self._actions for flag in action.option_strings])
-                message = f"unknown option {name}" + (f"; did you mean {meant}?" if meant else "")
-        super().error(message)
+                message = self.unknown_flag(name)
+        lacks = _LACKS_VALUE.fullmatch(message)
+        if lacks is not None:
+            flag = lacks[1].rpartition("/")[2]
+            message = f"{flag} needs a value{elsewhere(flag)}"
+        self.exit(EXIT_USAGE, f"hypercorn: error: {message}\n")
+
+    def unknown_flag(self, name: str) -> str:
+        """What to say of a flag that does not exist."""
+        instead = advice(name)
+        if instead is not None:
+            return instead
+        meant = nearest(name, [flag for action in self._actions for flag in action.option_strings])
+        return f"unknown option {name}" + (f"; did you mean {meant}?" if meant else "; --help-all lists all options")
+
+
+def elsewhere(flag: str) -> str:
+    """Advice for a flag that means something else on another server, to be added to an error."""
+    instead = advice(flag)
+    return f"; {instead}" if instead is not None and f" is {flag} " not in instead else ""
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the command line. Values stay text, and flags that are not given are absent."""
     parser = _Parser(
         prog="hypercorn",
-        usage="hypercorn [options] module:app",
+        usage="hypercorn [options] module:app\n       hypercorn ctl ...  (or: top)  for a server that runs",
+        allow_abbrev=False,
+        add_help=False,
         description="Serves an ASGI or WSGI application over HTTP.",
         epilog=_EPILOG,
     )
@@ -64,6 +110,8 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="?",
         help="where the application is: module:app, file.py:app, asgi: or wsgi: before it",
     )
+    parser.add_argument("-h", "--help", action=_HelpAction, help="say what is needed most")
+    parser.add_argument("--help-all", action=_HelpAction, whole=True, help="say all of this")
     parser.add_argument("--version", action="store_true", help="say version, build, Python and event loop")
     parser.add_argument(
         "--print-config", action="store_true", help="say the value of every option and where it comes from, as TOML"
@@ -86,6 +134,8 @@ def make_parser() -> argparse.ArgumentParser:
             continue
         if option.group not in groups:
             groups[option.group] = parser.add_argument_group(option.group)
+            if option.group == addresses.GROUP:
+                addresses.add_flags(groups[option.group])
         _add(groups[option.group], option)
     return parser
 
@@ -120,19 +170,17 @@ def _long(option: Option) -> str:
 def expand(arguments: Sequence[str]) -> list[str]:
     """The arguments with abbreviated flags spelt out.
 
-    New flags must not make an abbreviation of earlier releases ambiguous.
+    Only those that Hypercorn 0.18 had can be abbreviated.
     """
-    old = {flag for option in OPTIONS for flag in (*option.flags, *option.deprecated_flags)}
-    own = {"--config", "--version", "--print-config", "--check-config", "--completion"}
-    known = old | {flag for option in OPTIONS for flag in option.all_flags} | own
-    old.add("--config")
+    own = ["--help", "--help-all", "--config", "--version", "--print-config", "--check-config", "--completion"]
+    known = {*own, *addresses.FLAGS, *(flag for o in OPTIONS for flag in (*o.all_flags, *o.deprecated_flags))}
     result: list[str] = []
     for position, argument in enumerate(arguments):
         if argument == "--":
             return result + list(arguments[position:])
         name, equals, value = argument.partition("=")
         if name.startswith("--") and name not in known:
-            meant = [flag for flag in old if flag.startswith(name)]
+            meant = [flag for flag in _ABBREVIATED if flag.startswith(name)]
             if len(meant) == 1:
                 argument = meant[0] + equals + value
         result.append(argument)
@@ -146,7 +194,34 @@ def apply_flags(config: Config, arguments: argparse.Namespace) -> None:
         config.load({"application_path": arguments.application}, "argument application")
     for option in OPTIONS:
         if option.name in given:
-            config.load({option.name: given[option.name]}, f"flag {_long(option)}")
+            check_meaning(option.name, given[option.name])
+            try:
+                config.load({option.name: given[option.name]}, f"flag {_long(option)}")
+            except ConfigError as error:
+                raise ConfigError(f"{error}{elsewhere(_long(option))}") from None
+    addresses.apply(config, arguments)
+
+
+def no_application(arguments: argparse.Namespace) -> str:
+    """What to say where no application is named."""
+    taken = getattr(arguments, "accesslog", None)
+    if taken and ":" in taken:  # --access-log is a switch of uvicorn's and Granian's
+        return f"no application given; the access log takes a file, or - for stdout: --access-logfile - {taken}"
+    return "no application given; for example: hypercorn module:app"
+
+
+def check_meaning(name: str, value: Any) -> None:
+    """Refuses a value that shows that another server's meaning of a short flag is in the writer's mind.
+
+    Raises ConfigError.
+    """
+    if name == "pid_path" and value.isdigit():
+        raise ConfigError(f"-p {value}: -p is the file for the process id; a port is --port {value}")
+    if name == "user" and "/" in value:
+        raise ConfigError(f"-u {value}: -u is a user; a unix socket is --uds {value}")
+    if name == "daemon":
+        message = "--daemon is about child processes of workers: the server stays in the foreground"
+        warnings.warn(message, ConfigWarning, stacklevel=2)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import sys
 from typing import Any, NamedTuple
 
 DEFAULT_PORT = 8000
+LOOPBACK = "127.0.0.1"
 
 
 class Bind(NamedTuple):
@@ -55,8 +56,9 @@ def _port(text: str, bind: str) -> int:
 
 
 def parse_bind(text: str) -> Bind:
-    """Reads `host`, `host:port`, `::1`, `[::1]`, `[::1]:port`, `unix:path`, `unix:@name` or `fd://number`.
+    """Reads `host`, `host:port`, `port`, `::1`, `[::1]`, `[::1]:port`, `unix:path`, `unix:@name` or `fd://number`.
 
+    A port alone is one of this machine's loopback address, as it is with Django's runserver.
     Where a text can be read both as an IPv6 address and as address and port (`::1:443`), it is address and
     port, as it always was; brackets say which is meant. Raises ValueError.
     """
@@ -81,7 +83,8 @@ def parse_bind(text: str) -> Bind:
             raise ValueError(f"{text!r} is not an address")
         return Bind("tcp", text)
     if not colon:
-        return Bind("tcp", text)
+        alone = text.isascii() and text.isdigit()
+        return Bind("tcp", LOOPBACK, _port(text, text)) if alone else Bind("tcp", text)
     return Bind("tcp", host, _port(port, text))
 
 

@@ -1,0 +1,113 @@
+"""The short help: the flags that people use, on two screens. `--help-all` has the rest."""
+
+from __future__ import annotations
+
+import textwrap
+
+from hypercorn.config.options import BY_NAME, Option
+
+WIDTH = 80
+_COLUMN = 27  # where the descriptions begin
+_HEAD = """\
+usage: hypercorn [options] module:app
+
+Serves an ASGI or WSGI application over HTTP/1.1, HTTP/2 and HTTP/3.
+
+  hypercorn --reload main:app                  while you write it
+  hypercorn --host 0.0.0.0 -w auto main:app    for others, a worker for each CPU
+  hypercorn ctl status, hypercorn top          about a server that runs
+
+module:app is where the application is: app in module.py. "module" alone, a
+path ("src/main.py:app") and a call ("main:create_app()") work too.
+"""
+_TAIL = """\
+Times take a unit (500ms, 30s, 2m), and so do sizes (64KiB, 16MiB); "none" is no
+limit. Each option is also a key of the configuration file (max_requests = 1000)
+and a variable (HYPERCORN_MAX_REQUESTS). A switch has its opposite: --no-reload.
+"""
+# Flags that are no options, and options by their name; what is said of them here, and what stands for the default.
+GROUPS: dict[str, tuple[tuple[str, str], ...]] = {
+    "Application": (
+        ("factory", "module:app is a function that makes it"),
+        ("app_dir", "folder to import from (default: the current one)"),
+        ("env_file", "file of variables, NAME=value, for the application"),
+        ("root_path", "where it is mounted, such as /api (default: nowhere)"),
+        ("lifespan", "startup and shutdown (default: where it has them)"),
+    ),
+    "Address": (
+        ("--host HOST", "0.0.0.0: all (default: 127.0.0.1, this machine only)"),
+        ("--port PORT", "0: one that is free (default: 8000)"),
+        ("--uds PATH", "a unix socket in their place"),
+        ("bind", "HOST:PORT, unix:PATH or fd://N; may be repeated"),
+        ("certfile", "certificate for https (default: http)"),
+        ("keyfile", "its key (default: in the same file)"),
+        ("http3", "HTTP/3 too, over UDP on the same port"),
+        ("trusted_proxies", "proxy that may name the client (default: nobody)"),
+    ),
+    "Development": (
+        ("use_reloader", "restart when the code changes"),
+        ("reload_include", "files or folders; may be repeated (default: *.py)"),
+        ("debug", "debug mode of the event loop"),
+    ),
+    "Workers": (
+        ("workers", "processes; auto: one for each CPU (default: 1)"),
+        ("worker_class", "event loop: asyncio (the default), uvloop or trio"),
+        ("wsgi_threads", "threads of a WSGI application (default: CPUs + 4)"),
+        ("max_requests", "replace a worker after so many (default: never)"),
+        ("graceful_timeout", "for open requests when it stops (default: 3 seconds)"),
+        ("pid_path", "file for the process id"),
+    ),
+    "Limits": (
+        ("keep_alive_timeout", "an idle connection stays open (default: 5 seconds)"),
+        ("max_body_size", "longest body of a request (default: no limit)"),
+        ("limit_concurrency", "requests at a time, then 503 (default: no limit)"),
+    ),
+    "Logging": (
+        ("accesslog", 'access log; "-": stdout (default: on a terminal only)'),
+        ("--no-access-log", "none at all"),
+        ("access_log_format", "short, common, combined, json, or your own"),
+        ("loglevel", "DEBUG, INFO (the default), WARNING or ERROR"),
+        ("logconfig", "logging, as a .json, .yaml, .toml or .ini file"),
+    ),
+    "Command": (
+        ("-c, --config FILE", "options from a file (default: ./hypercorn.toml)"),
+        ("--check-config", "say whether all is in order, and serve nothing"),
+        ("--print-config", "say each option's value, and where it comes from"),
+        ("--version", "say version, build, Python and event loop"),
+        ("--help-all", "all options, as this shows the most used"),
+    ),
+}
+
+
+def text() -> str:
+    """The whole help."""
+    lines = [_HEAD.rstrip("\n")]
+    for title, entries in GROUPS.items():
+        lines += ["", f"{title}:"]
+        for name, says in entries:
+            lines += _entry(name, says)
+    return "\n".join([*lines, "", _TAIL])
+
+
+def _entry(name: str, says: str) -> list[str]:
+    """The lines of one flag."""
+    option = BY_NAME.get(name)
+    left = f"  {name if option is None else flags(option)}"
+    rest = textwrap.wrap(says, WIDTH - _COLUMN)
+    first = left.ljust(_COLUMN)
+    if len(left) > _COLUMN - 2:
+        return [left, *(" " * _COLUMN + line for line in rest)]
+    return [first + rest[0], *(" " * _COLUMN + line for line in rest[1:])]
+
+
+def flags(option: Option) -> str:
+    """An option's short flag, and the first of its long ones, with what they take."""
+    short = [flag for flag in option.all_flags if not flag.startswith("--")][:1]
+    names = ", ".join([*short, next(flag for flag in option.all_flags if flag.startswith("--"))])
+    return names if option.kind.switch else f"{names} {_takes(option)}"
+
+
+def _takes(option: Option) -> str:
+    """What an option takes, in a short word."""
+    word = option.kind.metavar
+    return {"SECONDS": "TIME", "BYTES": "SIZE", "N|auto": "N"}.get(word, word)
