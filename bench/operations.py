@@ -32,9 +32,9 @@ EXTRAS: dict[str, dict[str, Any]] = {
     "health": {"health_path": "/health"},
     "concurrency": {"limit_concurrency": 1000},
     "shedding": {"shed_delay": 1000.0},
-    "text": {"accesslog": "/dev/null"},
-    "combined": {"accesslog": "/dev/null", "access_log_format": "combined"},
-    "json": {"accesslog": "/dev/null", "access_log_format": "json"},
+    "text": {"access_log": "/dev/null"},
+    "combined": {"access_log": "/dev/null", "access_log_format": "combined"},
+    "json": {"access_log": "/dev/null", "access_log_format": "json"},
 }
 
 
@@ -42,7 +42,7 @@ def set_up(harness: Any, extra: str) -> None:
     """Switches something on for the requests of a harness."""
     config = Config.from_mapping(EXTRAS[extra])
     context = harness.context
-    if config.accesslog is not None:
+    if config.access_log is not None:
         context.access = access_writer(config.log, lambda coroutine: None)
         context.records = True
     counters = Counters() if extra == "metrics" else None
@@ -54,13 +54,13 @@ def set_up(harness: Any, extra: str) -> None:
 
 def servers(folder: str) -> dict[str, list[str]]:
     """The flags of each server whose time is taken."""
-    form = ["--access-logformat", "json"]
+    form = ["--access-log-format", "json"]
     return {
         "plain": [],
         "metrics": ["--metrics-bind", f"unix:{folder}/metrics"],
-        "json to /dev/null": ["--access-logfile", "/dev/null", *form],
-        "json to a file": ["--access-logfile", f"{folder}/access", *form],
-        "combined to a file": ["--access-logfile", f"{folder}/combined", "--access-logformat", "combined"],
+        "json to /dev/null": ["--access-log", "/dev/null", *form],
+        "json to a file": ["--access-log", f"{folder}/access", *form],
+        "combined to a file": ["--access-log", f"{folder}/combined", "--access-log-format", "combined"],
     }
 
 

@@ -28,8 +28,9 @@ INTRODUCTION = """\
 
 <!-- Made from the option table by docs/make_reference.py: change src/hypercorn/config/options/ and run that. -->
 
-Each option is an attribute of `Config`, a key of the [configuration file](configuration.md), a flag of the
-[command](command.md) and an environment variable. A flag beats the environment, the environment beats the file.
+Each option has one name, which is an attribute of `Config`, a key of the [configuration file](configuration.md), a flag
+of the [command](command.md) (`--` and dashes) and an environment variable (`HYPERCORN_` and capitals). Its other names,
+those of earlier releases, work in all four places. A flag beats the environment, the environment beats the file.
 
 Times are seconds; text may have a unit (`500ms`, `30s`, `2m`). Sizes are bytes; text may have one too (`64KiB`,
 `16MiB`). `none` is "no limit" where an option allows it, and 0 is zero. A flag that says *may be repeated* takes one
@@ -93,6 +94,8 @@ def entry(option: Option) -> list[str]:
     if option.all_flags:
         lines += [f"- flag: {flags_of(option)}"]
     lines += [f"- environment: {code(option.env)}"]
+    if option.aliases:
+        lines += ["- other names: " + ", ".join(code(alias) for alias in option.aliases)]
     if option.alias_of:
         lines += [f"- stands for: [{code(option.alias_of)}](#{option.alias_of})"]
     return [*lines, ""]

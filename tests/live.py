@@ -112,10 +112,10 @@ class Live:
         access_logger, self.access = new_logger("access")
         self.config = Config() if config is None else config
         self.config.bind = options.pop("bind", ["127.0.0.1:0"])
-        self.config.errorlog = logger
+        self.config.error_log = logger
         self.config.idle_grace = 0.0  # most tests end with connections that they have just used
         if options.pop("access", False):
-            self.config.accesslog = access_logger
+            self.config.access_log = access_logger
         for name, value in options.items():
             assert hasattr(self.config, name), name
             setattr(self.config, name, value)

@@ -9,15 +9,20 @@ from __future__ import annotations
 import copy
 import importlib
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hypercorn.config import Config
 from hypercorn.errors import ConfigError
 from hypercorn.net.address import DEFAULT_PORT
 from hypercorn.runtime.server import Server
 from hypercorn.typing import Framework
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from hypercorn.config.attributes import Options
 
 __all__ = ("run", "serve", "server")
 
@@ -30,8 +35,7 @@ def run(
     *,
     host: str | None = None,
     port: int | None = None,
-    reload: bool | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> None:
     """Serves an application as a process of its own does, and returns when SIGINT or SIGTERM has ended the server.
 
@@ -40,14 +44,11 @@ def run(
     app: "module:name", as on the command line, or the application itself, which one process serves without reload
     config: options as an object; those given by name come on top of it
     host, port: one address to listen on, in the place of `bind`; 127.0.0.1 and 8000 where only the other is given
-    reload: restart when source files change (the option `use_reloader`)
-    options: all others, by the names of `Config`
+    options: all others, by the names of `Config`; `reload=True` restarts the server when source files change
 
     Raises ConfigError for a wrong option, SystemExit with an exit code of the command line's where the server could
     not start or crashed.
     """
-    if reload is not None:
-        options["use_reloader"] = reload
     made = _config(config, host, port, options, "hypercorn.run()")
     if isinstance(app, str):
         made.application_path = app
@@ -55,7 +56,7 @@ def run(
         if code:
             raise SystemExit(code)
         return
-    for name, wanted in (("workers", made.workers > 1), ("use_reloader", made.use_reloader)):
+    for name, wanted in (("workers", made.workers > 1), ("reload", made.reload)):
         if wanted:
             raise ConfigError(
                 f"{name}: other processes import the application by its name, so pass that to hypercorn.run() "
@@ -99,7 +100,7 @@ async def serve(
     shutdown_trigger: Callable[..., Awaitable[Any]] | None = None,
     mode: Literal["asgi", "wsgi"] | None = None,
     task_status: Any = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> None:
     """Serves an application on the running loop, asyncio's or trio's, until a signal comes or the trigger returns.
 
@@ -122,7 +123,7 @@ async def server(
     host: str | None = None,
     port: int | None = None,
     mode: Literal["asgi", "wsgi"] | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> AsyncIterator[Server]:
     """Serves an application while the block runs, on the running loop, asyncio's or trio's.
 
@@ -152,7 +153,9 @@ def _running(name: str) -> Any:
     return importlib.import_module("hypercorn.asyncio")
 
 
-def _config(config: Config | None, host: str | None, port: int | None, options: dict[str, Any], source: str) -> Config:
+def _config(
+    config: Config | None, host: str | None, port: int | None, options: Mapping[str, Any], source: str
+) -> Config:
     """A configuration with these options on top of another one, which stays as it is."""
     if host is not None or port is not None:
         if "bind" in options:

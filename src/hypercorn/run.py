@@ -48,8 +48,8 @@ def run(
     """
     fill_standard_descriptors()
     serve_if_frozen_worker()
-    if config.use_reloader and getattr(sys, "frozen", False):
-        raise ConfigError("use_reloader: a frozen program has no source files that could change; leave --reload out")
+    if config.reload and getattr(sys, "frozen", False):
+        raise ConfigError("reload: a frozen program has no source files that could change; leave --reload out")
     worker = find_worker(config.worker_class)
     config.validate()
     if not hasattr(config, "application_path"):
@@ -58,9 +58,9 @@ def run(
         log = config.log
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
         return print_error(logging_error(error), EXIT_STARTUP)
-    alone = config.workers == 0 and not config.use_reloader
+    alone = config.workers == 0 and not config.reload
     if sys.platform == "win32":
-        if config.workers > 1 or config.use_reloader:
+        if config.workers > 1 or config.reload:
             log.log_warning("This platform has no worker processes: one worker serves, and nothing reloads")
         alone = True
     try:

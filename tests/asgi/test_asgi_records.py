@@ -178,7 +178,7 @@ def test_no_records_cost_nothing() -> None:
 def test_control_characters_cannot_forge_a_line(tmp_path: Any) -> None:
     """APP-13, through the real logger: escapes of a target stay escapes, other bytes become some."""
     log = tmp_path / "access.log"
-    settings = config(accesslog=str(log), access_log_format='"%(R)s" %(s)s %(U)s "%({user-agent}i)s"')
+    settings = config(access_log=str(log), access_log_format='"%(R)s" %(s)s %(U)s "%({user-agent}i)s"')
     logger = settings.log.access_logger
     assert logger is not None
     client = serve(Answers())

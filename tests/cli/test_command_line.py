@@ -90,7 +90,7 @@ def test_hypercorn_toml_of_the_working_directory(folder: Path, ran: list[Config]
     [
         ("[tool.hypercorn]\n", True),
         ("[ tool . hypercorn ]\n", True),
-        ("[tool.hypercorn.logconfig_dict]\nversion = 1\n", True),
+        ("[tool.hypercorn.log_config_dict]\nversion = 1\n", True),
         ("[tool.other]\nhypercorn = 1\n", False),
         ("this is no TOML [tool.hypercornish]", False),
     ],
@@ -162,11 +162,11 @@ def test_every_value_says_where_it_comes_from(
 ) -> None:
     (folder / "hypercorn.toml").write_text('backlog = 8\nkeyfile_password = "secret"\n')
     monkeypatch.setenv("HYPERCORN_GRACEFUL_TIMEOUT", "7s")
-    assert main("--print-config", "--keep-alive", "30s", "newcomer:app") == 0
+    assert main("--print-config", "--keep-alive-timeout", "30s", "newcomer:app") == 0
     text = capsys.readouterr().out
     assert "backlog = 8  # file hypercorn.toml" in text
     assert "graceful_timeout = 7.0  # env HYPERCORN_GRACEFUL_TIMEOUT" in text
-    assert "keep_alive_timeout = 30.0  # flag --keep-alive" in text
+    assert "keep_alive_timeout = 30.0  # flag --keep-alive-timeout" in text
     assert 'bind = ["127.0.0.1:8000"]  # default' in text
     assert 'application_path = "newcomer:app"  # argument application' in text
     assert "secret" not in text.replace("secrets", "")
@@ -281,12 +281,12 @@ TOML = "bind = [\n"
         ("no file", ["-c", "none.toml", "newcomer:app"], 2, "none.toml cannot be read"),
         ("option", ["--blacklog", "5", "newcomer:app"], 2, "did you mean --backlog?"),
         ("value", ["--backlog", "many", "newcomer:app"], 2, "backlog = 'many' (flag --backlog)"),
-        ("duration", ["--keep-alive", "soon", "newcomer:app"], 2, "such as 5, 2.5, 500ms, 30s or 2m"),
+        ("duration", ["--keep-alive-timeout", "soon", "newcomer:app"], 2, "such as 5, 2.5, 500ms, 30s or 2m"),
         ("size", ["--max-body-size", "big", "newcomer:app"], 2, "such as 65536, 64KiB or 16MiB"),
         ("network", ["--trusted-proxies", "10.0.0.0/33", "newcomer:app"], 2, "trusted_proxies"),
         ("worker class", ["-k", "gevent", "newcomer:app"], 2, "gevent"),
         ("nothing", [], 2, "no application given"),
-        ("log folder", ["--error-logfile", "nowhere/log", "newcomer:app"], 3, "nowhere/log"),
+        ("log folder", ["--error-log", "nowhere/log", "newcomer:app"], 3, "nowhere/log"),
     ],
 )
 @pytest.mark.filterwarnings("ignore")

@@ -15,7 +15,7 @@ import pytest
 import hypercorn
 import hypercorn.__main__
 from hypercorn.config import Config
-from hypercorn.config.options import OPTIONS
+from hypercorn.config.options import ALIASES, OPTIONS
 from hypercorn.errors import ConfigError
 
 
@@ -108,7 +108,7 @@ def test_flags(flag: str, text: str, name: str, value: object, run: Mock) -> Non
     assert getattr(config, name) == value
     untouched = Config()
     for option in OPTIONS:
-        if option.name not in (name, "application_path", "cert_reqs", "h11_max_incomplete_size"):
+        if option.name not in (ALIASES.get(name, name), "application_path", "cert_reqs"):
             assert getattr(config, option.name) == getattr(untouched, option.name), option.name
 
 
@@ -127,25 +127,17 @@ def test_switches(flags: list[str], name: str, value: bool, run: Mock) -> None:
 
 
 def test_every_option_has_a_flag() -> None:
-    flags = [flag for option in OPTIONS for flag in (*option.all_flags, *option.deprecated_flags)]
+    flags = [flag for option in OPTIONS for flag in (*option.all_flags, *option.alias_flags)]
     assert len(flags) == len(set(flags))
     assert {option.name for option in OPTIONS if not option.all_flags} == {
         "application_path",
-        "logconfig_dict",
+        "log_config_dict",
         "logger_class",
-        "h11_max_incomplete_size",
     }
 
 
 def test_repeated_flags(run: Mock) -> None:
     assert configured(run, "-b", "a:1", "--bind", "b:2").bind == ["a:1", "b:2"]
-
-
-@pytest.mark.parametrize(("flag", "name"), [("--access-log", "accesslog"), ("--error-log", "errorlog")])
-def test_deprecated_flags(flag: str, name: str, run: Mock, capsys: pytest.CaptureFixture[str]) -> None:
-    assert getattr(configured(run, flag, "x.log"), name) == "x.log"
-    expected = f"hypercorn: warning: The {flag} argument is deprecated, use {flag}file instead\n"
-    assert capsys.readouterr().err == expected
 
 
 def test_cert_reqs(run: Mock, capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,7 +82,7 @@ def test_each_flag_works_or_its_error_names_ours(server: str, capsys: pytest.Cap
         (["--chdir", "/srv", "a:b"], "--chdir of gunicorn is --app-dir here"),
         (["-p", "8001", "a:b"], "a port is --port 8001"),
         (["-u", "/tmp/a.sock", "a:b"], "a unix socket is --uds /tmp/a.sock"),
-        (["--access-log", "a:b"], "--access-logfile - a:b"),
+        (["--access-log", "a:b"], "--access-log - a:b"),
         (["--workers"], "--workers needs a value"),
         (["--zzzqqq"], "unknown option --zzzqqq; --help-all lists all options"),
     ],
@@ -132,7 +132,7 @@ def test_the_other_part_stays_what_it_was(run: Mock, monkeypatch: pytest.MonkeyP
         (["--uds", "a", "--fd", "3"], "--uds and --fd exclude each other"),
         (["--port", "http"], "port = 'http' (flag --port): expected a number from 0 to 65535"),
         (["--port", "65536"], "from 0 to 65535"),
-        (["--no-access-log", "--access-logfile", "-"], "exclude each other"),
+        (["--no-access-log", "--access-log", "-"], "exclude each other"),
     ],
 )
 def test_addresses_that_contradict(arguments: list[str], words: str, run: Mock, capsys: Any) -> None:
@@ -141,8 +141,8 @@ def test_addresses_that_contradict(arguments: list[str], words: str, run: Mock, 
 
 def test_no_access_log_beats_the_configuration(run: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYPERCORN_ACCESSLOG", "-")
-    assert served(run).accesslog == "-"
-    assert served(run, "--no-access-log").accesslog is None
+    assert served(run).access_log == "-"
+    assert served(run, "--no-access-log").access_log is None
 
 
 def test_daemon_does_not_go_into_the_background(run: Mock, capsys: Any) -> None:

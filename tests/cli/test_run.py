@@ -33,7 +33,7 @@ if sys.version_info < (3, 11):
 
 @pytest.fixture(name="config")
 def _config() -> Config:
-    return Config.from_mapping(application_path="module:app", workers=0, errorlog=logging.Logger("run.test"))
+    return Config.from_mapping(application_path="module:app", workers=0, error_log=logging.Logger("run.test"))
 
 
 def running(monkeypatch: pytest.MonkeyPatch, config: Config, action: Any) -> int:
@@ -140,7 +140,7 @@ def test_an_application_that_cannot_be_imported(
 
 
 def test_a_log_that_cannot_be_opened(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    config = Config.from_mapping(application_path="m:a", errorlog="/not/there/x.log")
+    config = Config.from_mapping(application_path="m:a", error_log="/not/there/x.log")
     assert running(monkeypatch, config, None) == 3
     assert "hypercorn: error: logging cannot be set up: " in capsys.readouterr().err
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hypercorn.config import Config
-from hypercorn.config.options import nearest
+from hypercorn.config.options import ALIASES, nearest
 from hypercorn.errors import ConfigError
 
 
@@ -115,18 +115,30 @@ def test_errors_name_option_value_expectation_and_source(tmp_path: Path) -> None
         Config.from_mapping(bind="a:b")
 
 
-def test_validate_checks_what_was_set_by_hand() -> None:
-    config = Config()
-    config.workers = "3"  # type: ignore[assignment]
-    config.loglevel = "debug"
+def test_what_is_assigned_is_converted() -> None:
+    config = Config.from_mapping(workers=2, keep_alive_timeout=7)
+    config.workers = "3"
+    config.log_level = "debug"
     config.graceful_timeout = 7
-    config.bind = ("localhost:1",)  # type: ignore[assignment]
+    config.bind = ("localhost:1",)
+    assert (config.workers, config.log_level, config.bind) == (3, "DEBUG", ["localhost:1"])
+    assert type(config.graceful_timeout) is float
+    with pytest.raises(ConfigError, match=r"keep_alive_timeout = -1 \(Config\): expected a time in seconds"):
+        config.keep_alive_timeout = -1
+    with pytest.raises(ConfigError, match=r"^keep_alive = -1 \(Config\): expected a time in seconds"):
+        config.keep_alive = -1
+    assert config.keep_alive_timeout == 7.0
+
+
+@pytest.mark.parametrize("name", ["max_body_size", "max_header_size", "h11_max_incomplete_size"])
+def test_validate_checks_a_default_that_was_set_on_the_class(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config()
+    monkeypatch.setattr(Config, ALIASES.get(name, name), "4KiB")
     config.validate()
-    assert (config.workers, config.loglevel, config.graceful_timeout) == (3, "DEBUG", 7.0)
-    assert config.bind == ["localhost:1"]
-    config.keep_alive_timeout = -1
-    with pytest.raises(ConfigError, match="keep_alive_timeout = -1"):
-        config.validate()
+    assert getattr(config, name) == 4096
+    monkeypatch.setattr(Config, name, "none at all")
+    with pytest.raises(ConfigError, match=f"{name} = 'none at all'"):
+        Config()
 
 
 def test_a_secret_is_not_repeated() -> None:
@@ -216,7 +228,7 @@ def test_an_argument_that_is_no_option_is_refused(name: str, meant: str | None) 
         Config(**{name: 1})
 
 
-@pytest.mark.parametrize(("name", "meant"), [("worker", "workers"), ("port", "bind"), ("log_level", "loglevel")])
+@pytest.mark.parametrize(("name", "meant"), [("worker", "workers"), ("port", "bind"), ("log_levels", "log_level")])
 def test_an_attribute_that_is_no_option_warns(name: str, meant: str) -> None:
     config = Config()
     with pytest.warns(Warning, match=rf"^unknown option {name} \(Config\); did you mean {meant}\?$") as caught:

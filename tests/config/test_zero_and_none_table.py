@@ -30,7 +30,6 @@ LONG = 10.0**6  # seconds
 BOUNDED = {
     "alt_svc_max_age",
     "backlog",
-    "h11_max_incomplete_size",
     "h2_connection_window",
     "h2_max_concurrent_streams",
     "h2_max_header_list_size",

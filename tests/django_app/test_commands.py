@@ -152,7 +152,7 @@ def test_the_app_has_to_stand_first(tmp_path: Path) -> None:
 )
 def test_hypercorn(setting: str, request_class: str, tmp_path: Path) -> None:
     path = make_project(tmp_path, setting)
-    flags = ("-b", "127.0.0.1:0", "--settings=shop.settings", "--access-logfile", "-")
+    flags = ("-b", "127.0.0.1:0", "--settings=shop.settings", "--access-log", "-")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     with Command("hypercorn", *flags, cwd=elsewhere, program=(str(path),)) as command:

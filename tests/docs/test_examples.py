@@ -139,7 +139,7 @@ def answers(app: Callable[..., Any]) -> None:
     """An application of an example answers a request, or takes a WebSocket."""
 
     async def main() -> None:
-        config = Config.from_mapping(bind="127.0.0.1:0", errorlog=None)
+        config = Config.from_mapping(bind="127.0.0.1:0", error_log=None)
         async with hypercorn.asyncio.server(app, config) as running:
             await asyncio.to_thread(ask_either, running.addresses[0])
 
@@ -195,7 +195,7 @@ def test_calls_are_found() -> None:
     assert len([call for block in of("sh") for call in calls_of(block.text)]) > 30
 
 
-@pytest.mark.parametrize("flag", ["--keep-alives 5", "--keep-alive soon", "--quic-bind [::]:443"])
+@pytest.mark.parametrize("flag", ["--keep-alives 5", "--keep-alive-timeout soon", "--quic-bind [::]:443"])
 def test_wrong_commands_are_found(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises((SystemExit, ValueError, Warning)):
         take_flags(shlex.split(flag))

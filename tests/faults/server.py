@@ -38,8 +38,8 @@ def main() -> None:
     config.runtime = driver
     config.http3 = True
     config.lifespan = "off"
-    config.errorlog = "-"
-    config.loglevel = "warning"
+    config.error_log = "-"
+    config.log_level = "warning"
     config.keep_alive_timeout = config.quic_idle_timeout = config.h2_ping_interval = 3600.0
     config.keep_alive_max_requests = 10**9
     config.linger_timeout = 0.2

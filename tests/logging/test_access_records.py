@@ -204,7 +204,7 @@ def _collector() -> Collector:
 def config_with(collector: logging.Handler, **options: Any) -> Config:
     target = logging.Logger("access")
     target.addHandler(collector)
-    return Config.from_mapping(accesslog=target, access_log_format="%(r)s %(s)s %(b)s", **options)
+    return Config.from_mapping(access_log=target, access_log_format="%(r)s %(s)s %(b)s", **options)
 
 
 def test_log_access(collector: Collector) -> None:
@@ -220,7 +220,7 @@ def test_the_level_of_the_error_log_does_not_silence_access_records(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Q-L-5."""
-    Logger(Config.from_mapping(accesslog="-", loglevel="ERROR")).log_access(SCOPE, 200, [], 1, 0)
+    Logger(Config.from_mapping(access_log="-", log_level="ERROR")).log_access(SCOPE, 200, [], 1, 0)
     assert '"GET /a%20b HTTP/1.1" 200 1 "here" "Hypercorn"' in capsys.readouterr().out
 
 

@@ -34,7 +34,7 @@ def test_targets(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("target", [None, ""])
 def test_off(target: str | None, capsys: pytest.CaptureFixture[str]) -> None:
-    logger = Logger(Config.from_mapping(accesslog=target, errorlog=target))
+    logger = Logger(Config.from_mapping(access_log=target, error_log=target))
     assert logger.access_logger is None
     logger.log_error("unheard")
     assert capsys.readouterr() == ("", "")
@@ -42,7 +42,7 @@ def test_off(target: str | None, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
 def test_level(level: str) -> None:
-    logger = Logger(Config.from_mapping(loglevel=level.lower(), accesslog="-"))
+    logger = Logger(Config.from_mapping(log_level=level.lower(), access_log="-"))
     assert logger.error_logger.getEffectiveLevel() == getattr(logging, level)
     assert logger.getEffectiveLevel() == getattr(logging, level)  # delegated
     assert logger.access_logger is not None
@@ -64,7 +64,7 @@ def test_line_format(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_synchronous_methods(capsys: pytest.CaptureFixture[str]) -> None:
-    logger = Logger(Config.from_mapping(loglevel="DEBUG"))
+    logger = Logger(Config.from_mapping(log_level="DEBUG"))
     logger.log_debug("a %s", 1)
     logger.log_info("b")
     logger.log_warning("c")
@@ -78,7 +78,7 @@ def test_synchronous_methods(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_asynchronous_methods_of_earlier_releases(caplog: pytest.LogCaptureFixture) -> None:
-    logger = Logger(Config.from_mapping(loglevel="DEBUG"))
+    logger = Logger(Config.from_mapping(log_level="DEBUG"))
     for name in ("critical", "error", "warning", "info", "debug"):
         with pytest.raises(StopIteration):
             getattr(logger, name)("hello %s", name).send(None)
@@ -120,8 +120,8 @@ def test_a_second_logger_adds_no_second_handler(capsys: pytest.CaptureFixture[st
 
 
 def test_another_file_closes_the_one_before(tmp_path: Path) -> None:
-    first = Logger(Config.from_mapping(errorlog=str(tmp_path / "1.log"))).error_logger.handlers[0]
-    logger = Logger(Config.from_mapping(errorlog=str(tmp_path / "2.log")))
+    first = Logger(Config.from_mapping(error_log=str(tmp_path / "1.log"))).error_logger.handlers[0]
+    logger = Logger(Config.from_mapping(error_log=str(tmp_path / "2.log")))
     assert first.stream is None  # type: ignore[attr-defined]
     logger.log_error("second")
     logger.flush()
@@ -145,7 +145,7 @@ def test_no_line_twice_where_the_root_logger_writes_to_the_same_stream(
 
 
 def test_access_records_do_not_propagate(caplog: pytest.LogCaptureFixture) -> None:
-    logger = Logger(Config.from_mapping(accesslog="-"))
+    logger = Logger(Config.from_mapping(access_log="-"))
     assert logger.access_logger is not None
     logger.access_logger.info("mine alone")
     assert caplog.records == []
@@ -197,12 +197,12 @@ def test_logconfig(form: str, tmp_path: Path) -> None:
     root = list(logging.getLogger().handlers)
     config = Config()
     if form == "dict":
-        config.logconfig_dict = json.loads(json.dumps(MAPPING).replace('"FILE"', json.dumps(out)))
+        config.log_config_dict = json.loads(json.dumps(MAPPING).replace('"FILE"', json.dumps(out)))
     else:
         text = {"json": json.dumps(MAPPING), "toml": TOML, "ini": INI}[form].replace("FILE", out)
         path = tmp_path / f"log.{form}"
         path.write_text(text)
-        config.logconfig = str(path) if form == "ini" else f"{form}:{path}"
+        config.log_config = str(path) if form == "ini" else f"{form}:{path}"
     try:
         Logger(config).log_debug("configured")
     finally:
@@ -218,7 +218,7 @@ def test_what_is_no_fault_has_its_traceback_as_text(tmp_path: Path) -> None:
     texts = []
     for name, options in (("plain", {}), ("json", {"log_format": "json"})):
         path = tmp_path / name
-        logger = Logger(Config(errorlog=str(path), loglevel="DEBUG", **options))
+        logger = Logger(Config(error_log=str(path), log_level="DEBUG", **options))
         kept = Records()
         logger.error_logger.addHandler(kept)
         for write in (logger.log_debug, logger.log_info, logger.log_warning):
@@ -240,5 +240,5 @@ def test_what_is_no_fault_has_its_traceback_as_text(tmp_path: Path) -> None:
 
 def test_what_is_not_written_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hypercorn.logs.logger.format_exception", None)
-    logger = Logger(Config(errorlog="-", loglevel="INFO"))
+    logger = Logger(Config(error_log="-", log_level="INFO"))
     logger.log_debug("It ended", exc_info=KeyError("gone"))

@@ -72,7 +72,7 @@ def test_requests_are_counted_even_without_an_access_log(server: socket.socket) 
 
 
 def test_logged_errors_are_counted(server: socket.socket) -> None:
-    logger = logger_for(server, errorlog=None)
+    logger = logger_for(server, error_log=None)
     logger.log_error("a")
     logger.log_warning("b")
     logger.log_info("c")
@@ -86,7 +86,7 @@ def test_logged_errors_are_counted(server: socket.socket) -> None:
 
 
 def test_metrics_of_earlier_releases(server: socket.socket) -> None:
-    logger = logger_for(server, errorlog=None)
+    logger = logger_for(server, error_log=None)
     run(logger.gauge("a", 1))
     run(logger.increment("b", 2, 0.5))
     run(logger.decrement("c", 3))
@@ -110,7 +110,7 @@ def test_nobody_listens() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
-    logger = StatsdLogger(Config.from_mapping(statsd_host=f"127.0.0.1:{port}", errorlog=None))
+    logger = StatsdLogger(Config.from_mapping(statsd_host=f"127.0.0.1:{port}", error_log=None))
     for _ in range(3):
         logger.send_gauge("a", 1)
     logger.close()

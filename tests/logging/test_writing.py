@@ -106,7 +106,7 @@ def test_the_end_of_the_process_waits_for_the_log(tmp_path: Path) -> None:
 import sys
 from hypercorn.config import Config
 from hypercorn.logging import Logger
-logger = Logger(Config.from_mapping(accesslog=sys.argv[1], errorlog=sys.argv[1] + ".errors"))
+logger = Logger(Config.from_mapping(access_log=sys.argv[1], error_log=sys.argv[1] + ".errors"))
 for number in range(1000):
     logger.access_logger.info("%d", number)
 logger.log_error("last words")
@@ -124,7 +124,7 @@ def test_a_forked_child_has_a_thread_of_its_own(tmp_path: Path) -> None:
 import os, sys
 from hypercorn.config import Config
 from hypercorn.logging import Logger
-logger = Logger(Config.from_mapping(accesslog=sys.argv[1]))
+logger = Logger(Config.from_mapping(access_log=sys.argv[1]))
 logger.access_logger.info("parent")
 pid = os.fork()
 logger.access_logger.info("child" if pid == 0 else "parent again")
@@ -139,7 +139,7 @@ os.waitpid(pid, 0)
 
 
 def test_files_are_opened_again(tmp_path: Path) -> None:
-    logger = Logger(Config.from_mapping(accesslog=str(tmp_path / "access"), errorlog=str(tmp_path / "errors")))
+    logger = Logger(Config.from_mapping(access_log=str(tmp_path / "access"), error_log=str(tmp_path / "errors")))
     for name in ("access", "errors"):
         (logger.access_logger if name == "access" else logger.error_logger).info("one")  # type: ignore[union-attr]
     logger.flush()
@@ -160,7 +160,7 @@ def test_files_are_opened_again(tmp_path: Path) -> None:
 def record(tmp_path: Path, **options: Any) -> str:
     """The one line of an access log."""
     path = tmp_path / "access"
-    logger = Logger(Config.from_mapping(accesslog=str(path), **options))
+    logger = Logger(Config.from_mapping(access_log=str(path), **options))
     logger.log_access(SCOPE, 200, [(b"content-type", b"text/plain")], 42, 0.25)
     logger.flush()
     (line,) = lines_of(path)
@@ -190,7 +190,7 @@ def test_json(options: Any, tmp_path: Path) -> None:
 
 def test_json_of_a_request_without_anything(tmp_path: Path) -> None:
     path = tmp_path / "access"
-    logger = Logger(Config.from_mapping(accesslog=str(path), access_log_format="json"))
+    logger = Logger(Config.from_mapping(access_log=str(path), access_log_format="json"))
     bare = {**SCOPE, "headers": [], "client": None, "query_string": b"", "raw_path": b""}
     logger.log_access(bare, None, (), 0, 0.0)
     logger.log_access(bare, 200, ((b"x-request-id", b"mine"),), 0, 0.0)
@@ -207,12 +207,12 @@ def test_json_through_a_logger_of_the_program() -> None:
     handler.emit = lambda record: records.append(record.getMessage())  # type: ignore[method-assign]
     own = logging.Logger("own")
     own.addHandler(handler)
-    Logger(Config.from_mapping(accesslog=own, access_log_format="json")).log_access(SCOPE, 200, (), 1, 0.1)
+    Logger(Config.from_mapping(access_log=own, access_log_format="json")).log_access(SCOPE, 200, (), 1, 0.1)
     assert json.loads(records[0])["status"] == 200
 
 
 def test_json_errors(tmp_path: Path) -> None:
-    logger = Logger(Config.from_mapping(errorlog=str(tmp_path / "errors"), log_format="json"))
+    logger = Logger(Config.from_mapping(error_log=str(tmp_path / "errors"), log_format="json"))
     try:
         raise ValueError("inside")
     except ValueError as error:
@@ -238,7 +238,7 @@ def test_formats_with_names(name: str, end: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("headers", [[], [(b"x-request-id", b"a\nb")]])
 def test_a_request_forges_no_line(headers: Any, tmp_path: Path) -> None:
     path = tmp_path / "access"
-    logger = Logger(Config.from_mapping(accesslog=str(path), access_log_format="json"))
+    logger = Logger(Config.from_mapping(access_log=str(path), access_log_format="json"))
     evil = {**SCOPE, "raw_path": b'/","status":1}\n{"', "method": 'G"\n', "headers": headers}
     logger.log_access(evil, 200, (), 1, 0.1)
     logger.flush()
@@ -249,7 +249,7 @@ def test_a_request_forges_no_line(headers: Any, tmp_path: Path) -> None:
 def test_every_kind_of_request_can_be_written_as_json(tmp_path: Path) -> None:
     """Refused, aborted, upgraded: whatever scope the server gives."""
     path = tmp_path / "access"
-    logger = Logger(Config.from_mapping(accesslog=str(path), access_log_format="json"))
+    logger = Logger(Config.from_mapping(access_log=str(path), access_log_format="json"))
     server = MemoryServer(Answers(), config())
     upgrade = ("Upgrade: websocket", "Connection: upgrade", "Sec-WebSocket-Version: 13")
     for data in (
@@ -292,7 +292,7 @@ def test_no_colour_in_a_pipe() -> None:
 def test_logging_that_is_the_programs_own_is_left_alone() -> None:
     loggers = [logging.getLogger(f"hypercorn.{kind}") for kind in ("access", "error")]
     before = [(one.level, one.propagate, list(one.handlers), one.filters) for one in loggers]
-    settings = Config.from_mapping(logconfig="none", accesslog="-", errorlog="-", loglevel="DEBUG")
+    settings = Config.from_mapping(log_config="none", access_log="-", error_log="-", log_level="DEBUG")
     settings.validate()
     logger = Logger(settings)
     logger.log_error("into the program's handlers")

@@ -111,7 +111,7 @@ def test_application_of_the_working_directory(tmp_path: Path) -> None:
 
 
 def test_access_log() -> None:
-    with Command(*PORT, "--access-logfile", "-", "--access-logformat", "%(r)s %(s)s", APP) as command:
+    with Command(*PORT, "--access-log", "-", "--access-log-format", "%(r)s %(s)s", APP) as command:
         with command.connect() as peer:
             peer.get("/x%0ay")
             command.await_line(re.compile(r"GET /x.*y HTTP/1\.1 200"), command.output)
@@ -156,7 +156,7 @@ def test_a_pid_file_is_no_link(tmp_path: Path, workers: str) -> None:
 def test_closed_standard_streams(workers: str, method: str, tmp_path: Path) -> None:
     """Descriptors 0 to 2 are /dev/null, in workers too: a socket or a log file there would get what libraries print."""
     log, pid = tmp_path / "log", tmp_path / "pid"
-    options = (*PORT, "-w", workers, "--error-logfile", str(log), "-p", str(pid), "--start-method", method)
+    options = (*PORT, "-w", workers, "--error-log", str(log), "-p", str(pid), "--start-method", method)
     close = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
     process = subprocess.Popen([*close, sys.executable, "-m", "hypercorn", *options, APP], cwd=ROOT, env=environment())
     try:
@@ -236,8 +236,8 @@ def test_one_line_says_what_is_wrong(arguments: list[str], code: int, words: lis
         (["-b", "127.0.0.1:{port}"], ["cannot bind 127.0.0.1:{port}", "permission denied", "ports below 1024"]),
         (["-b", "unix:{folder}/socket"], ["cannot bind unix:{folder}/socket", "permission denied"]),
         (["-b", "127.0.0.1:0", "-p", "{folder}/pid"], ["{folder}/pid", "cannot be written"]),
-        (["-b", "127.0.0.1:0", "--error-logfile", "{folder}/log"], ["{folder}/log", "Permission denied"]),
-        (["-b", "127.0.0.1:0", "--access-logfile", "{folder}/log"], ["{folder}/log", "Permission denied"]),
+        (["-b", "127.0.0.1:0", "--error-log", "{folder}/log"], ["{folder}/log", "Permission denied"]),
+        (["-b", "127.0.0.1:0", "--access-log", "{folder}/log"], ["{folder}/log", "Permission denied"]),
     ],
     ids=["port", "unix", "pid", "error log", "access log"],
 )

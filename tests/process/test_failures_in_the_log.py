@@ -35,7 +35,7 @@ def fail(folder: Path, *arguments: str, app: str = "broken:app") -> tuple[int, s
 
 @pytest.mark.parametrize("workers", ["0", "1"])
 def test_a_start_that_fails_is_in_the_log(workers: str, tmp_path: Path) -> None:
-    code, stderr = fail(tmp_path, "--workers", workers, "--error-logfile", "e.log")
+    code, stderr = fail(tmp_path, "--workers", workers, "--error-log", "e.log")
     assert (code, stderr) == (3, "")
     text = (tmp_path / "e.log").read_text()
     assert re.search(RECORD + "the application 'broken:app' could not be loaded$", text, re.MULTILINE)
@@ -44,8 +44,8 @@ def test_a_start_that_fails_is_in_the_log(workers: str, tmp_path: Path) -> None:
 
 CASES = {
     "application": ([], "the application 'broken:app' could not be loaded"),
-    "pid file": (["--pid", "absent/pid"], "the pid file absent/pid cannot be written: No such file or directory"),
-    "pid file of another": (["--pid", "pid"], f"the pid file pid names process {os.getpid()}, which is running"),
+    "pid file": (["--pid-path", "absent/pid"], "the pid file absent/pid cannot be written: No such file or directory"),
+    "pid file of another": (["--pid-path", "pid"], f"the pid file pid names process {os.getpid()}, which is running"),
     "bind": (["--bind", "unix:absent/socket"], "cannot bind unix:absent/socket: "),
     "certificate": (["--certfile", "absent.pem", "--keyfile", "absent.pem"], "certfile 'absent.pem'"),
 }
@@ -58,7 +58,7 @@ def test_each_failure_is_one_record_in_the_form_of_the_log(case: str, form: str,
     """Also where the log is plain text on stderr."""
     arguments, words = CASES[case]
     (tmp_path / "pid").write_text(str(os.getpid()))
-    place = {"text": [], "json": ["--log-format", "json"], "file": ["--error-logfile", "e.log"]}[form]
+    place = {"text": [], "json": ["--log-format", "json"], "file": ["--error-log", "e.log"]}[form]
     app = "broken:app" if case == "application" else "good:app"
     code, stderr = fail(tmp_path, "--workers", workers, *place, *arguments, app=app)
     assert code == (2 if case == "certificate" else 3)
@@ -74,7 +74,7 @@ def test_each_failure_is_one_record_in_the_form_of_the_log(case: str, form: str,
     assert found[0].startswith(words)
 
 
-@pytest.mark.parametrize("arguments", [["--error-logfile", ""], ["--log-level", "critical"]])
+@pytest.mark.parametrize("arguments", [["--error-log", ""], ["--log-level", "critical"]])
 @pytest.mark.parametrize("workers", ["0", "1"])
 def test_where_the_log_takes_no_errors_it_is_on_stderr(workers: str, arguments: list[str], tmp_path: Path) -> None:
     """Nothing else would say why there is no server."""
@@ -92,7 +92,7 @@ def test_a_start_that_fails_is_a_line_of_json(workers: str, tmp_path: Path) -> N
 
 
 def test_without_a_log_it_is_on_stderr(tmp_path: Path) -> None:
-    code, stderr = fail(tmp_path, "--error-logfile", "absent/e.log")
+    code, stderr = fail(tmp_path, "--error-log", "absent/e.log")
     assert code == 3
     assert stderr.startswith("hypercorn: error: logging cannot be set up: ")
 
@@ -109,7 +109,7 @@ def test_a_reload_says_what_it_warns_of_in_the_log(tmp_path: Path) -> None:
             assert server.poll() is None
             time.sleep(0.05)
 
-    command = [*COMMAND, "--error-logfile", "e.log", "good:app"]
+    command = [*COMMAND, "--error-log", "e.log", "good:app"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as server:
         try:
             wait_for("Running on")
@@ -149,7 +149,7 @@ def test_what_no_worker_can_be_sent_is_one_line(tmp_path: Path) -> None:
         "from hypercorn.config import Config\nfrom hypercorn.run import run\n"
         "class Local:\n    def __reduce__(self):\n        raise TypeError('cannot pickle Local')\n"
         "config = Config(bind='127.0.0.1:0', control='none', start_method='spawn', application_path='good:app')\n"
-        "config.logconfig_dict = {'version': 1, 'formatters': {}, 'x': Local()}\n"
+        "config.log_config_dict = {'version': 1, 'formatters': {}, 'x': Local()}\n"
         "raise SystemExit(run(config))\n"
     )
     done = subprocess.run(
@@ -157,5 +157,5 @@ def test_what_no_worker_can_be_sent_is_one_line(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert re.match(RECORD + "logconfig_dict = ", done.stderr)
+    assert re.match(RECORD + "log_config_dict = ", done.stderr)
     assert "cannot be sent to a worker process: cannot pickle Local; define it in a module" in done.stderr

@@ -145,7 +145,7 @@ def test_the_old_contents_of_the_module_stay() -> None:
     ("call", "error", "text"),
     [
         (lambda: hypercorn.run(app, workers=2), ConfigError, 'workers: .*"module:app"'),
-        (lambda: hypercorn.run(app, reload=True), ConfigError, "use_reloader: .*by its name"),
+        (lambda: hypercorn.run(app, reload=True), ConfigError, "reload: .*by its name"),
         (lambda: hypercorn.run(app, prot=1), TypeError, r"hypercorn.run\(\) got .*prot"),
         (lambda: hypercorn.run(app, port=1, bind="a:1"), ConfigError, "either bind, or host and port"),
         (lambda: hypercorn.run(app, worker_class="gevent"), ConfigError, "worker_class: .*gevent"),
@@ -199,8 +199,8 @@ def test_where_no_loop_runs() -> None:
 
 def test_options_that_mean_nothing_here(backend: str) -> None:
     async def main() -> None:
-        with pytest.warns(Warning, match="`use_reloader` has no effect"):
-            async with hypercorn.server(app, port=0, lifespan="off", use_reloader=True):
+        with pytest.warns(Warning, match="`reload` has no effect"):
+            async with hypercorn.server(app, port=0, lifespan="off", reload=True):
                 pass
 
     run(backend, main)

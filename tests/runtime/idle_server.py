@@ -55,7 +55,7 @@ async def main(backend: str, driver: str) -> None:
     """Serves until `talk` ends."""
     config = Config()
     config.bind = ["127.0.0.1:0"]
-    config.errorlog = None
+    config.error_log = None
     config.backlog = 1024
     config.keep_alive_timeout = 60.0
     config.runtime = driver

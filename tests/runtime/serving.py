@@ -28,7 +28,7 @@ def config_for(**options: Any) -> tuple[Config, Records]:
     logger, records = new_logger("errors")
     config = Config()
     config.bind = ["127.0.0.1:0"]
-    config.errorlog = logger
+    config.error_log = logger
     config.idle_grace = 0.0  # most tests end with connections that they have just used
     for name, value in options.items():
         assert hasattr(config, name), name

@@ -180,7 +180,7 @@ def test_the_record_of_a_timeout_has_no_other_requests_variables(serve_app: Any)
         seen.append((record.getMessage().split('"')[2].split()[0], REQUEST_ID.get()))
         return True
 
-    live.config.accesslog.addFilter(look)
+    live.config.access_log.addFilter(look)
     with live.connect() as slow, live.connect() as other:
         slow.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Le")
         assert other.get().status == 200

@@ -366,7 +366,7 @@ def test_standard_error_is_a_closed_pipe() -> None:
         port = probe.getsockname()[1]
     read, write = os.pipe()
     process = subprocess.Popen(
-        [sys.executable, "-m", "hypercorn", "-b", f"127.0.0.1:{port}", "-w", "2", "--access-logfile", "-", APP],
+        [sys.executable, "-m", "hypercorn", "-b", f"127.0.0.1:{port}", "-w", "2", "--access-log", "-", APP],
         stderr=write,
         stdout=write,
         cwd=ROOT,

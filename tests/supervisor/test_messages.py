@@ -98,7 +98,7 @@ class Log:
 @pytest.fixture(name="arbiter")
 def _arbiter() -> Iterator[Arbiter]:
     config = Config.from_mapping(
-        application_path="x:y", workers=2, errorlog=logging.getLogger("arbiter.messages"), control="none"
+        application_path="x:y", workers=2, error_log=logging.getLogger("arbiter.messages"), control="none"
     )
     arbiter = Arbiter(config, quiet=True)
     arbiter.log = Log()

@@ -137,7 +137,7 @@ def test_a_pipe_that_nobody_reads(workers: str) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     read, write = os.pipe()
-    command = [sys.executable, "-m", "hypercorn", "-b", f"127.0.0.1:{port}", "-w", workers, "--access-logfile", "-"]
+    command = [sys.executable, "-m", "hypercorn", "-b", f"127.0.0.1:{port}", "-w", workers, "--access-log", "-"]
     process = subprocess.Popen(
         [*command, "tests.supervisor.preloaded:app"],
         stdout=write,
@@ -169,7 +169,7 @@ def test_a_pipe_that_nobody_reads(workers: str) -> None:
 def test_an_error_log_on_a_full_disk(tmp_path: Path) -> None:
     """F-34: what goes wrong cannot be told; it is mended all the same."""
     path = tmp_path / "s"
-    with Server(*TWO, "--error-logfile", "/dev/full", bind=f"unix:{path}") as server:
+    with Server(*TWO, "--error-log", "/dev/full", bind=f"unix:{path}") as server:
 
         def answer() -> int:
             try:

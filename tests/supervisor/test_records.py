@@ -115,7 +115,7 @@ def test_the_last_records_are_written(tmp_path: Path, workers: str, where: str) 
     (tmp_path / "raising.py").write_text(RAISES)
     for number in range(4):
         log, own = tmp_path / f"log{number}", tmp_path / f"own{number}"
-        arguments = ("--error-logfile", str(log) if where == "file" else "-")
+        arguments = ("--error-log", str(log) if where == "file" else "-")
         options = {"TEST_FILE": str(own), "HYPERCORN_CONTROL": "none"}
         with Command("-b", "127.0.0.1:0", "-w", workers, *arguments, "raising:app", cwd=tmp_path, **options) as command:
 

@@ -25,7 +25,7 @@ from tests.supervisor.servers import APP, WAIT, Load, Server, is_alive, kill
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, and limits as Linux has them")
 INSIDE = re.compile("inside")
-ACCESS = ("--access-logformat", "json", "--access-logfile")
+ACCESS = ("--access-log-format", "json", "--access-log")
 
 
 def cpu(pid: int) -> float:
@@ -242,7 +242,7 @@ def test_the_clock_jumps(shim: str, hours: int, tmp_path: Path) -> None:
     """F-38: nothing times out, nobody is killed, and the Date field follows."""
     jump = tmp_path / "jump"
     options: dict[str, Any] = {"LD_PRELOAD": shim, "SHIM_JUMP": str(jump), "SHIM_SECONDS": str(3600 * hours)}
-    with Server("-w", "2", "--worker-timeout", "2", "--keep-alive", "5", **options) as server:
+    with Server("-w", "2", "--worker-timeout", "2", "--keep-alive-timeout", "5", **options) as server:
         workers = server.serving(2)
 
         def date(peer: Peer) -> float:

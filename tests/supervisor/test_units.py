@@ -85,7 +85,7 @@ def test_workers_auto() -> None:
 @pytest.fixture(name="arbiter")
 def _arbiter() -> Any:
     config = Config.from_mapping(
-        application_path="x:y", workers=2, errorlog=logging.getLogger("arbiter.test"), control="none"
+        application_path="x:y", workers=2, error_log=logging.getLogger("arbiter.test"), control="none"
     )
     arbiter = Arbiter(config, quiet=True)
     yield arbiter

@@ -71,7 +71,7 @@ def target(request: pytest.FixtureRequest) -> Iterator[Callable[[], Any]]:
     if request.param == "memory":
         yield lambda: connect(app)
         return
-    with TestServer(app, lifespan="off", backend=request.param, loglevel="CRITICAL") as url:
+    with TestServer(app, lifespan="off", backend=request.param, log_level="CRITICAL") as url:
         yield lambda: url
 
 

@@ -1,6 +1,6 @@
 """The flags that are parts of `--bind`: `--host`, `--port`, `--uds` and `--fd`, and the switch of the access log.
 
-They are flags only. A configuration has `bind` and `accesslog`.
+They are flags only. A configuration has `bind` and `access_log`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def add_flags(group: Any) -> None:
     group.add_argument("--uds", metavar="PATH", default=absent, help="unix socket to serve on: --bind unix:PATH")
     group.add_argument("--fd", metavar="N", default=absent, help="descriptor of a socket to serve on: --bind fd://N")
     group.add_argument(
-        "--no-access-log", action="store_true", default=absent, help="no access log, as accesslog = none"
+        "--no-access-log", action="store_true", default=absent, help="no access log, as access_log = none"
     )
 
 
@@ -34,9 +34,9 @@ def apply(config: Config, arguments: argparse.Namespace) -> None:
     """Sets what these flags say. Raises ConfigError, which names the flag."""
     given = vars(arguments)
     if "no_access_log" in given:
-        if given.get("accesslog"):
-            raise ConfigError("--no-access-log and --access-logfile exclude each other")
-        config.load({"accesslog": None}, "flag --no-access-log")
+        if given.get("access_log"):
+            raise ConfigError("--no-access-log and --access-log exclude each other")
+        config.load({"access_log": None}, "flag --no-access-log")
     ways = [
         flag
         for flag, names in (("--bind", ["bind"]), ("--host or --port", ["host", "port"]), *_OTHERS)

@@ -45,7 +45,7 @@ GROUPS: dict[str, tuple[tuple[str, str], ...]] = {
         ("trusted_proxies", "proxy that may name the client (default: nobody)"),
     ),
     "Development": (
-        ("use_reloader", "restart when the code changes"),
+        ("reload", "restart when the code changes"),
         ("reload_include", "files or folders; may be repeated (default: *.py)"),
         ("debug", "debug mode of the event loop"),
     ),
@@ -63,11 +63,11 @@ GROUPS: dict[str, tuple[tuple[str, str], ...]] = {
         ("limit_concurrency", "requests at a time, then 503 (default: no limit)"),
     ),
     "Logging": (
-        ("accesslog", 'access log; "-": stdout (default: on a terminal only)'),
+        ("access_log", 'access log; "-": stdout (default: on a terminal only)'),
         ("--no-access-log", "none at all"),
         ("access_log_format", "short, common, combined, json, or your own"),
-        ("loglevel", "DEBUG, INFO (the default), WARNING or ERROR"),
-        ("logconfig", "logging, as a .json, .yaml, .toml or .ini file"),
+        ("log_level", "DEBUG, INFO (the default), WARNING or ERROR"),
+        ("log_config", "logging, as a .json, .yaml, .toml or .ini file"),
     ),
     "Command": (
         ("-c, --config FILE", "options from a file (default: ./hypercorn.toml)"),

@@ -50,21 +50,6 @@ class _HelpAction(argparse.Action):
         parser.exit()
 
 
-class _DeprecatedAction(argparse.Action):
-    """An earlier name of a flag: works, and says what it is called now."""
-
-    def __init__(self, *args: Any, instead: str = "", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.instead = instead
-
-    def __call__(
-        self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None
-    ) -> None:
-        message = f"The {option_string} argument is deprecated, use {self.instead} instead"
-        warnings.warn(message, DeprecationWarning, stacklevel=2)
-        setattr(namespace, self.dest, values)
-
-
 class _Parser(argparse.ArgumentParser):
     """Says which flag was probably meant, in one line."""
 
@@ -141,18 +126,14 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add(group: Any, option: Option) -> None:
-    common = {"dest": option.name, "default": argparse.SUPPRESS}
-    flags = option.all_flags
+    common: dict[str, Any] = {"dest": option.name, "default": argparse.SUPPRESS}
     if option.kind.switch:
-        group.add_argument(*flags, action=argparse.BooleanOptionalAction, help=_help(option), **common)
-        return
-    action = "append" if option.kind.many else "store"
-    group.add_argument(*flags, action=action, metavar=option.kind.metavar, help=_help(option), **common)
-    for flag in option.deprecated_flags:
-        instead = _long(option)
-        group.add_argument(
-            flag, action=_DeprecatedAction, instead=instead, help=argparse.SUPPRESS, metavar="PATH", **common
-        )
+        common["action"] = argparse.BooleanOptionalAction
+    else:
+        common |= {"action": "append" if option.kind.many else "store", "metavar": option.kind.metavar}
+    group.add_argument(*option.all_flags, help=_help(option), **common)
+    if option.alias_flags:
+        group.add_argument(*option.alias_flags, help=argparse.SUPPRESS, **common)
 
 
 def _help(option: Option) -> str:
@@ -164,7 +145,7 @@ def _help(option: Option) -> str:
 
 
 def _long(option: Option) -> str:
-    return next(flag for flag in option.all_flags if flag.startswith("--"))
+    return option.all_flags[-1]
 
 
 def expand(arguments: Sequence[str]) -> list[str]:
@@ -173,7 +154,7 @@ def expand(arguments: Sequence[str]) -> list[str]:
     Only those that Hypercorn 0.18 had can be abbreviated.
     """
     own = ["--help", "--help-all", "--config", "--version", "--print-config", "--check-config", "--completion"]
-    known = {*own, *addresses.FLAGS, *(flag for o in OPTIONS for flag in (*o.all_flags, *o.deprecated_flags))}
+    known = {*own, *addresses.FLAGS, *(flag for o in OPTIONS for flag in (*o.all_flags, *o.alias_flags))}
     result: list[str] = []
     for position, argument in enumerate(arguments):
         if argument == "--":
@@ -204,9 +185,9 @@ def apply_flags(config: Config, arguments: argparse.Namespace) -> None:
 
 def no_application(arguments: argparse.Namespace) -> str:
     """What to say where no application is named."""
-    taken = getattr(arguments, "accesslog", None)
+    taken = getattr(arguments, "access_log", None)
     if taken and ":" in taken:  # --access-log is a switch of uvicorn's and Granian's
-        return f"no application given; the access log takes a file, or - for stdout: --access-logfile - {taken}"
+        return f"no application given; the access log takes a file, or - for stdout: --access-log - {taken}"
     return "no application given; for example: hypercorn module:app"
 
 
@@ -234,7 +215,6 @@ def brief_warnings() -> Iterator[list[str]]:
         print(f"hypercorn: warning: {message}", file=sys.stderr)
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("always", r"The --\S+ argument is deprecated", DeprecationWarning)
         warnings.filterwarnings("always", category=ConfigWarning)
         warnings.showwarning = show
         yield said

@@ -19,7 +19,8 @@ from wsgiref.handlers import format_date_time
 
 from hypercorn._toml import read_toml
 from hypercorn.config import sources
-from hypercorn.config.options import BY_NAME, OPTIONS, STORED_AS, UNSET, nearest
+from hypercorn.config.attributes import Attributes
+from hypercorn.config.options import ALIASES, BY_NAME, OPTIONS, UNSET, nearest
 from hypercorn.errors import ConfigError, ConfigWarning
 from hypercorn.logs.logger import Logger
 from hypercorn.net.address import client_address
@@ -35,11 +36,12 @@ from hypercorn.net.sockets import (
 )
 
 if TYPE_CHECKING:
-    import logging
     from socket import socket
-    from ssl import SSLContext, VerifyFlags, VerifyMode
+    from ssl import SSLContext
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
+
+    from hypercorn.config.attributes import Options
 
 __all__ = ("BYTES", "OCTETS", "SECONDS", "Config", "FilePath", "SocketKind", "SocketTypeError", "Sockets")
 
@@ -50,174 +52,57 @@ FilePath = bytes | os.PathLike[str] | str
 SocketKind = int | _SocketKind
 
 H3_ALPN = ("h3",)
-_LISTS = tuple(STORED_AS.get(o.name, o.name) for o in OPTIONS if isinstance(o.default, list))
 _FROM_CODE = "Config"
 
 
-class Config:
+class _Alias:
+    """Another name of an option: what is read or written by it is the option."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.__doc__ = f"Another name of `{name}`."
+
+    def __get__(self, instance: Config | None, owner: type[Config]) -> Any:
+        return getattr(owner if instance is None else instance, self.name)
+
+    def __set__(self, instance: Config, value: Any) -> None:
+        setattr(instance, self.name, value)
+
+
+class Config(Attributes):
     """All options of one server.
 
-    Times are seconds, sizes bytes; None means "no limit" where it is allowed.
+    Times are seconds, sizes bytes; None means "no limit" where it is allowed. What is assigned is converted, as what
+    a file or a flag says is: "500ms" for a time sets 0.5. A wrong value raises ConfigError.
     """
 
-    application_path: str
-    factory: bool
-    app_dir: str | None
-    env_file: str | None
-    strict: bool
-    add_root_path: bool
-    lifespan: str
-    startup_timeout: float | None
-    shutdown_timeout: float | None
-    wsgi_max_body_size: int | None
-    wsgi_buffer_size: int
-    wsgi_spool_size: int | None
-    wsgi_threads: int | str
-    wsgi_queue_size: int
-    wsgi_queue_timeout: float | None
-    backlog: int
-    reuse_port: bool
-    user: int | None
-    group: int | None
-    umask: int | None
-    server_names: list[str]
-    http3: bool
-    workers: int
-    worker_class: str
-    runtime: str
-    max_requests: int | None
-    max_requests_jitter: int
-    max_worker_age: float | None
-    max_worker_memory: int | None
-    worker_timeout: float | None
-    preload: bool
-    start_method: str
-    graceful_timeout: float | None
-    shutdown_delay: float
-    shutdown_notify_delay: float | None
-    control: str | None
-    daemon: bool
-    use_reloader: bool
-    reload_include: list[str]
-    reload_exclude: list[str]
-    debug: bool
-    pid_path: str | None
-    max_request_line_size: int
-    max_header_size: int
-    max_header_count: int
-    max_body_size: int | None
-    max_unread_body: int
-    write_buffer_size: int
-    max_app_queue_size: int
-    keep_alive_max_requests: int | None
-    h2_max_concurrent_streams: int
-    h2_max_header_list_size: int
-    h2_max_inbound_frame_size: int
-    h2_stream_window: int
-    h2_max_stream_window: int
-    h2_connection_window: int
-    h2_max_resets: int
-    quic_max_connections: int
-    quic_retry_threshold: int
-    quic_max_datagram_size: int
-    websocket_max_message_size: int | None
-    websocket_max_frame_size: int | None
-    websocket_max_queue: int
-    header_timeout: float | None
-    body_timeout: float | None
-    write_timeout: float | None
-    min_receive_rate: int | None
-    min_send_rate: int | None
-    min_rate_grace: float
-    read_timeout: float | None
-    keep_alive_header: bool
-    keep_alive_timeout: float | None
-    idle_grace: float
-    h2_ping_interval: float | None
-    h2_ping_timeout: float | None
-    quic_idle_timeout: float
-    linger_timeout: float | None
-    ssl_handshake_timeout: float
-    websocket_ping_interval: float | None
-    websocket_ping_timeout: float | None
-    websocket_close_timeout: float | None
-    websocket_handshake_timeout: float | None
-    websocket_idle_timeout: float | None
-    websocket_lifetime: float | None
-    websockets: bool
-    websocket_extended_connect: bool
-    websocket_origins: list[str]
-    websocket_compression: dict[str, Any] | None
-    trusted_proxies: list[str]
-    proxy_headers: str
-    proxy_protocol: bool
-    forwarded_host: bool
-    forwarded_port: bool
-    forwarded_prefix: bool
-    h2c_upgrade: bool
-    health_path: str | None
-    ready_path: str | None
-    metrics_bind: list[str]
-    limit_connections: int | None
-    limit_concurrency: int | None
-    shed_delay: float | None
-    slow_callback: float | None
-    certfile: str | None
-    keyfile: str | None
-    keyfile_password: str | None
-    ca_certs: str | None
-    ciphers: str
-    verify_mode: VerifyMode | None
-    verify_flags: VerifyFlags | None
-    alpn_protocols: list[str]
-    certificates: list[str]
-    certificate_reload: bool
-    tls_min_version: str
-    tls13_ciphers: str | None
-    crl_file: str | None
-    include_date_header: bool
-    include_server_header: bool
-    pathsend: bool
-    alt_svc_headers: list[str]
-    alt_svc_max_age: float
-    h11_pass_raw_headers: bool
-    accesslog: logging.Logger | str | None
-    access_log_format: str
-    log_format: str
-    access_log_client_port: bool
-    errorlog: logging.Logger | str | None
-    loglevel: str
-    logconfig: str | None
-    logconfig_dict: dict[str, Any] | None
-    logger_class: type[Logger] = Logger
-    statsd_host: str | None
-    statsd_prefix: str
-    dogstatsd_tags: str
-
-    _bind: list[str]
-    _insecure_bind: list[str]
-    _quic_bind: list[str]
-    _root_path: str
     _log: Logger | None = None
     _origins: dict[str, str]
     _unknown: list[str]
-    _quic_addresses: list[tuple[Any, ...]] = []
+    _quic_addresses: list[tuple[Any, ...]]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for alias, name in ALIASES.items():
+            if alias in cls.__dict__:
+                setattr(cls, name, cls.__dict__[alias])
+                delattr(cls, alias)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Here, not in __init__, for subclasses that have an __init__ of their own, and for unpickling.
         self = super().__new__(cls)
-        for name in (*_LISTS, *STORED_AS, "_quic_addresses"):
+        self.__dict__.update(_origins={}, _unknown=[], _quic_addresses=[])
+        for name, default in _DEFAULTS.items():
             value = getattr(cls, name)
-            if isinstance(value, list):
-                self.__dict__[name] = list(value)
-        self._origins = {}
-        self._unknown = []
-        older = getattr(cls, "h11_max_incomplete_size")  # noqa: B009  a property, or a default set on the class
-        if not isinstance(older, property):
-            self.max_header_size = older
+            if isinstance(value, list) or (value is not default and not hasattr(value, "__get__")):
+                self._store(name, BY_NAME[name].convert(value, _FROM_CODE))
+        for alias, name in ALIASES.items():
+            value = _declared(cls, alias)
+            if not isinstance(value, _Alias):
+                self._store(name, BY_NAME[name].convert(value, _FROM_CODE, alias))
         return self
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Unpack[Options]) -> None:
         """A configuration with these options.
 
         Raises TypeError for a name that is no option, and ConfigError for a wrong value.
@@ -231,11 +116,24 @@ class Config:
         self.load(options, source)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        option = BY_NAME.get(ALIASES.get(name, name))
+        if option is not None:
+            value = option.convert(value, _FROM_CODE, name)
+            self._origins[option.name] = _FROM_CODE
+            self._store(option.name, value)
+            return
         if not name.startswith("_") and not self._knows(name) and name not in self.__dict__:
             own = type(self) is not Config  # a subclass may have attributes that its body does not name
             if not own or nearest(name, cutoff=sources.LIKELY):
                 self._unknown.append(sources.warn_unknown(name, _FROM_CODE, stacklevel=4))
         object.__setattr__(self, name, value)
+
+    def _store(self, name: str, value: Any) -> None:
+        """Sets an option to a value of its type."""
+        object.__setattr__(self, name, value)
+        for alias in BY_NAME[name].aliases:
+            if not isinstance(_declared(type(self), alias), _Alias):  # a default set on the class hides the alias
+                self.__dict__[alias] = value
 
     def _knows(self, name: str) -> bool:
         """True for an option, and for what the class or a subclass declares."""
@@ -247,61 +145,22 @@ class Config:
         # Defaults set on the class belong to this process alone, so they travel with the instance; the logger
         # does not.
         state: dict[str, Any] = {}
-        for option in OPTIONS:
-            name = STORED_AS.get(option.name, option.name)
-            value = getattr(type(self), name, UNSET)
-            if not isinstance(value, property) and value is not UNSET and value != _DEFAULTS.get(name, UNSET):
+        for name, default in _DEFAULTS.items():
+            value = getattr(type(self), name)
+            if not isinstance(value, property) and value != default:
                 state[name] = value
         state.update(self.__dict__)
         state.pop("_log", None)
         return state
 
-    # --- options behind properties
-
-    @property
-    def bind(self) -> list[str]:
-        """Addresses to serve on: `host:port`, `host`, `[ipv6]:port`, `unix:path`, `unix:@name` (abstract), `fd://number`."""
-        return self._bind
-
-    @bind.setter
-    def bind(self, value: list[str] | str) -> None:
-        self._bind = _as_list(value)
-
-    @property
-    def insecure_bind(self) -> list[str]:
-        """Addresses for plain HTTP, used only when TLS is on (then `bind` is TLS)."""
-        return self._insecure_bind
-
-    @insecure_bind.setter
-    def insecure_bind(self, value: list[str] | str) -> None:
-        self._insecure_bind = _as_list(value)
-
-    @property
-    def quic_bind(self) -> list[str]:
-        """Addresses for HTTP/3 over UDP, used only when TLS is on."""
-        return self._quic_bind
-
-    @quic_bind.setter
-    def quic_bind(self, value: list[str] | str) -> None:
-        self._quic_bind = _as_list(value)
-
-    @property
-    def root_path(self) -> str:
-        """`root_path` of every scope; a slash at its end is dropped."""
-        return self._root_path
-
-    @root_path.setter
-    def root_path(self, value: str) -> None:
-        self._root_path = value.rstrip("/")
-
-    @property
-    def h11_max_incomplete_size(self) -> int:
-        """The earlier name of `max_header_size`."""
-        return self.max_header_size
-
-    @h11_max_incomplete_size.setter
-    def h11_max_incomplete_size(self, value: int) -> None:
-        self.max_header_size = value
+    def __repr__(self) -> str:
+        """The options that do not have their default value, as arguments; secrets are hidden."""
+        shown = []
+        for option in OPTIONS:
+            value = UNSET if option.alias_of else getattr(self, option.name, UNSET)
+            if value is not UNSET and value != _DEFAULTS.get(option.name, UNSET):
+                shown.append(f"{option.name}={'***' if option.secret else repr(value)}")
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def _set_cert_reqs(self, value: int) -> None:
         from ssl import VerifyMode
@@ -366,11 +225,11 @@ class Config:
         options = SocketOptions(self.reuse_port, self.umask, self.user, self.group, known[:])
         paths: list[UnixPath] = []
         sockets = Sockets([], [], [], paths)
-        bind = _as_list(self.bind)
+        bind = self.bind
         try:
             if self.ssl_enabled:
                 sockets.secure_sockets = create_sockets(bind, SOCK_STREAM, options, paths)
-                sockets.insecure_sockets = create_sockets(_as_list(self.insecure_bind), SOCK_STREAM, options, paths)
+                sockets.insecure_sockets = create_sockets(self.insecure_bind, SOCK_STREAM, options, paths)
                 sockets.quic_sockets = self._quic_sockets(sockets.secure_sockets, options, paths)
                 self._set_quic_addresses(sockets)
             else:
@@ -386,7 +245,7 @@ class Config:
     def _quic_sockets(self, tcp: list[socket], options: SocketOptions, paths: list[UnixPath]) -> list[socket]:
         """The UDP sockets of `quic_bind`, and with `http3` those beside the TCP ones, one for each worker."""
         known = list(options.known or ())
-        binds = list(_as_list(self.quic_bind))
+        binds = list(self.quic_bind)
         if self.http3:
             binds += [bind for sock in tcp if (bind := bind_text(sock)) is not None]
         found: list[socket] = []
@@ -403,7 +262,7 @@ class Config:
     def create_metrics_sockets(self, paths: list[UnixPath], known: list[socket] | None = None) -> list[socket]:
         """Binds `metrics_bind`. Raises as `create_sockets`."""
         options = SocketOptions(False, self.umask, self.user, self.group, known)
-        return create_sockets(_as_list(self.metrics_bind), SOCK_STREAM, options, paths)
+        return create_sockets(self.metrics_bind, SOCK_STREAM, options, paths)
 
     def _set_quic_addresses(self, sockets: Sockets) -> None:
         self._quic_addresses = []
@@ -438,7 +297,7 @@ class Config:
     # --- loading
 
     @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any] | None = None, **kwargs: Any) -> Self:
+    def from_mapping(cls, mapping: Mapping[str, Any] | None = None, **kwargs: Unpack[Options]) -> Self:
         """A configuration from a mapping; keyword arguments win.
 
         Raises ConfigError, warns about unknown names.
@@ -499,14 +358,16 @@ class Config:
         An unknown name warns and is set as it is. Without `strict` only one that resembles an option warns (a
         Python file has variables of its own).
         """
-        for name, value in values.items():
-            option = BY_NAME.get(name)
-            if option is not None:
-                value = option.convert(value, source)
-            elif not self._knows(name) and (strict or sources.is_meant(name)):
-                self._unknown.append(sources.warn_unknown(name, source))
-            self._origins[name] = source
+        for name, value in sources.without_doubles(values, source):
+            option = BY_NAME.get(ALIASES.get(name, name))
             try:
+                if option is not None:
+                    value = option.convert(value, source, name)
+                    self._origins[option.name] = source
+                    self._store(option.name, value)
+                    continue
+                if not self._knows(name) and (strict or sources.is_meant(name)):
+                    self._unknown.append(sources.warn_unknown(name, source))
                 object.__setattr__(self, name, value)
             except AttributeError:
                 pass  # a property that only reads: log, ssl_enabled
@@ -522,12 +383,13 @@ class Config:
 
     def origin(self, name: str) -> str:
         """The source of an option's value: "file x.toml", "flag --workers", "default", "Config" (code)."""
-        stored = STORED_AS.get(name, name)
+        name = ALIASES.get(name, name)
         if name in self._origins:
             return self._origins[name]
-        if stored in self.__dict__ and self.__dict__[stored] != _DEFAULTS.get(stored, UNSET):
+        default = _DEFAULTS.get(name, UNSET)
+        if name in self.__dict__ and self.__dict__[name] != default:
             return _FROM_CODE
-        return "default" if getattr(type(self), stored, UNSET) == _DEFAULTS.get(stored, UNSET) else _FROM_CODE
+        return "default" if getattr(type(self), name, UNSET) == default else _FROM_CODE
 
     def validate(self) -> None:
         """Checks and converts every option, and warns about settings that have no effect.
@@ -540,7 +402,7 @@ class Config:
                 continue
             converted = option.convert(value, _FROM_CODE)
             if converted != value or type(converted) is not type(value):
-                setattr(self, option.name, converted)
+                self._store(option.name, converted)
         if self.strict and self._unknown:
             raise ConfigError(self._unknown[0])
         if self.proxy_protocol and not self.trusted_proxies:
@@ -578,11 +440,14 @@ class Config:
                 raise ConfigError(f"{name} = {value!r} ({self.origin(name)}) needs a certificate: set certfile")
 
 
-_DEFAULTS = {STORED_AS.get(o.name, o.name): o.default for o in OPTIONS if o.default is not UNSET}
+_DEFAULTS = {option.name: option.default for option in OPTIONS if option.default is not UNSET}
 _DEFAULTS["logger_class"] = Logger
 for _name, _default in _DEFAULTS.items():
     setattr(Config, _name, list(_default) if isinstance(_default, list) else _default)
+for _alias, _name in ALIASES.items():
+    setattr(Config, _alias, _Alias(_name))
 
 
-def _as_list(value: list[str] | str) -> list[str]:
-    return [value] if isinstance(value, str) else value
+def _declared(cls: type, name: str) -> Any:
+    """What a class or its bases declare by a name: the descriptor itself, not what it gives."""
+    return next(vars(one)[name] for one in cls.__mro__ if name in vars(one))

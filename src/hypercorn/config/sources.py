@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from hypercorn._toml import PROJECT
-from hypercorn.config.options import BY_NAME, ENV_OTHERS, ENV_PREFIX, nearest
+from hypercorn.config.options import ALIASES, BY_NAME, ENV_OTHERS, ENV_PREFIX, nearest
+from hypercorn.config.values import CLASS
 from hypercorn.errors import ConfigError, ConfigWarning
 
 # How alike a name must be to count as a misspelt option where other names are to be expected.
@@ -21,7 +22,6 @@ UNKNOWN = "unknown option"
 TABLE = re.compile(rb"^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*hypercorn[ \t]*[.\]]", re.MULTILINE)
 # Settings of gunicorn and uvicorn that have another name here, or none.
 ELSEWHERE: dict[str, str | None] = {
-    "access_log": "accesslog",
     "address": "bind",
     "ca_certs_file": "ca_certs",
     "chdir": "app_dir",
@@ -35,8 +35,6 @@ ELSEWHERE: dict[str, str | None] = {
     "limit_request_field_size": "max_header_size",
     "limit_request_fields": "max_header_count",
     "limit_request_line": "max_request_line_size",
-    "log_config": "logconfig",
-    "log_level": "loglevel",
     "nworkers_changed": None,
     "on_exit": None,
     "on_reload": None,
@@ -53,7 +51,6 @@ ELSEWHERE: dict[str, str | None] = {
     "proc_name": None,
     "proxy_allow_ips": "trusted_proxies",
     "raw_env": "env_file",
-    "reload": "use_reloader",
     "reload_engine": None,
     "reload_extra_files": "reload_include",
     "secure_scheme_headers": "proxy_headers",
@@ -95,20 +92,27 @@ def read_object(instance: object) -> dict[str, Any]:
     """The names of an object or a module that count as options: no private names, modules or functions."""
     values: dict[str, Any] = {}
     for name in dir(instance):
-        if name.startswith("_") or (name in BY_NAME and BY_NAME[name].alias_of and not _is_own(instance, name)):
+        if name.startswith("_"):
             continue
         try:
             value = getattr(instance, name)
         except AttributeError:  # write-only, or never set
             continue
-        if name in BY_NAME or name in ELSEWHERE or not (isinstance(value, types.ModuleType) or callable(value)):
+        option = BY_NAME.get(ALIASES.get(name, name))
+        meant = name in ELSEWHERE if option is None else option.kind is CLASS
+        if meant or not (isinstance(value, (types.ModuleType, property)) or callable(value)):
             values[name] = value
     return values
 
 
-def _is_own(instance: object, name: str) -> bool:
-    """False for a property: an alias that `Config` offers repeats the option it stands for."""
-    return not isinstance(getattr(type(instance), name, None), property)
+def without_doubles(values: Mapping[str, Any], source: str) -> Iterator[tuple[str, Any]]:
+    """Names and values; where an option and an alias of it are both there, only the option, with a warning."""
+    for name, value in values.items():
+        option = ALIASES.get(name)
+        if option is None or option not in values:
+            yield name, value
+        elif values[option] != value:
+            warn(f"{name} and {option} are both set ({source}): {option} counts")
 
 
 def import_object(path: str) -> object:
@@ -139,13 +143,14 @@ def read_environ(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
 
     A variable that resembles an option warns. Others are not ours: container platforms invent HYPERCORN_PORT.
     """
-    for variable, text in environ.items():
-        suffix = variable[len(ENV_PREFIX) :]
-        if not variable.startswith(ENV_PREFIX) or suffix in ENV_OTHERS:
+    ours = {name[len(ENV_PREFIX) :].lower(): text for name, text in environ.items() if name.startswith(ENV_PREFIX)}
+    for name, text in without_doubles(ours, "env"):
+        variable = ENV_PREFIX + name.upper()
+        if variable[len(ENV_PREFIX) :] in ENV_OTHERS:
             continue
-        option = BY_NAME.get(suffix.lower())
+        option = BY_NAME.get(ALIASES.get(name, name))
         if option is None:
-            near = nearest(suffix.lower(), cutoff=LIKELY)
+            near = nearest(name, cutoff=LIKELY)
             if near is not None:
                 warn(f"unknown option {variable} (env); did you mean {ENV_PREFIX}{near.upper()}?")
         elif option.kind.many:

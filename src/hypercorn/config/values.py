@@ -12,7 +12,7 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypercorn.net.address import parse_bind
@@ -37,13 +37,18 @@ _NOTHING = ("none", "off", "")
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of value: `expected` completes "expected ...", `many` marks lists, `switch` booleans."""
+    """One kind of value: `expected` completes "expected ...", `many` marks lists, `switch` booleans.
+
+    `type` is the type that `read` returns, `takes` the one that it reads, as an annotation has it.
+    """
 
     expected: str
     read: Callable[[Any], Any]
     metavar: str = "VALUE"
     many: bool = False
     switch: bool = False
+    type: str = "str"
+    takes: str = "str"
 
 
 def optional(kind: Kind) -> Kind:
@@ -54,7 +59,13 @@ def optional(kind: Kind) -> Kind:
             return None
         return kind.read(value)
 
-    return Kind(f"{kind.expected}, or none", read, kind.metavar, kind.many, kind.switch)
+    return replace(
+        kind,
+        expected=f"{kind.expected}, or none",
+        read=read,
+        type=f"{kind.type} | None",
+        takes=f"{kind.takes} | None",
+    )
 
 
 def _read_int(value: Any) -> int:
@@ -73,7 +84,7 @@ def number(minimum: int = 0, maximum: int | None = None) -> Kind:
         return result
 
     limit = f"of {minimum} or more" if maximum is None else f"from {minimum} to {maximum}"
-    return Kind(f"a whole number {limit}", read, "N")
+    return Kind(f"a whole number {limit}", read, "N", type="int", takes="int | str")
 
 
 def seconds(positive: bool = False) -> Kind:
@@ -93,7 +104,8 @@ def seconds(positive: bool = False) -> Kind:
         return result
 
     more = "more than 0" if positive else "0 or more"
-    return Kind(f"a time in seconds, {more}, such as 5, 2.5, 500ms, 30s or 2m", read, "SECONDS")
+    expected = f"a time in seconds, {more}, such as 5, 2.5, 500ms, 30s or 2m"
+    return Kind(expected, read, "SECONDS", type="float", takes="float | str")
 
 
 def size(minimum: int = 1) -> Kind:
@@ -111,7 +123,8 @@ def size(minimum: int = 1) -> Kind:
             raise ValueError
         return result
 
-    return Kind(f"a size in bytes of {minimum} or more, such as 65536, 64KiB or 16MiB", read, "BYTES")
+    expected = f"a size in bytes of {minimum} or more, such as 65536, 64KiB or 16MiB"
+    return Kind(expected, read, "BYTES", type="int", takes="int | str")
 
 
 def choice(*names: str) -> Kind:
@@ -122,7 +135,8 @@ def choice(*names: str) -> Kind:
             raise ValueError
         return str(value)
 
-    return Kind("one of " + ", ".join(names), read, "|".join(names))
+    words = "Literal[" + ", ".join(f'"{name}"' for name in names) + "]"
+    return Kind("one of " + ", ".join(names), read, "|".join(names), type=words, takes=words)
 
 
 def _read_text(value: Any) -> str:
@@ -160,6 +174,11 @@ def _read_binds(value: Any) -> list[str]:
     return texts
 
 
+def _read_root_path(value: Any) -> str:
+    """A slash at its end is dropped."""
+    return _read_text(value).rstrip("/")
+
+
 def _read_control(value: Any) -> str:
     text = _read_text(value)
     if text.startswith("unix:"):
@@ -190,16 +209,17 @@ def _read_path_part(value: Any) -> str:
 
 
 def _read_target(value: Any) -> Any:
+    """True is "-", the standard stream."""
+    if isinstance(value, str) and value.strip().lower() in ("none", "off"):
+        return None
     if isinstance(value, (logging.Logger, str)) or value is None:
         return value
     if isinstance(value, bool):
-        if value:
-            raise ValueError
-        return None
+        return "-" if value else None
     return _read_path(value)
 
 
-def _read_logconfig(value: Any) -> Any:
+def _read_log_config(value: Any) -> Any:
     """Unlike elsewhere, "none" is a value of its own here: no logging is set up at all."""
     if isinstance(value, str) and value.strip().lower() == "none":
         return "none"
@@ -283,32 +303,67 @@ def _read_compression(value: Any) -> dict[str, Any] | None:
     return dict(COMPRESSION_DEFAULTS) if _read_switch(value) else None
 
 
+_FILE = "str | PathLike[str]"
+
+
+def _list(expected: str, read: Callable[[Any], list[str]], metavar: str) -> Kind:
+    return Kind(expected, read, metavar, many=True, type="list[str]", takes="str | Iterable[str]")
+
+
 TEXT = Kind("a text", _read_text, "TEXT")
-PATH = optional(Kind("a path", _read_path, "PATH"))
-SWITCH = Kind("true or false", _read_switch, switch=True)
-TEXTS = Kind("a text or a list of texts", _read_texts, "TEXT", many=True)
-BINDS = Kind(
+ROOT_PATH = Kind("a text", _read_root_path, "TEXT")
+PATH = optional(Kind("a path", _read_path, "PATH", takes=_FILE))
+SWITCH = Kind("true or false", _read_switch, switch=True, type="bool", takes="bool | str")
+TEXTS = _list("a text or a list of texts", _read_texts, "TEXT")
+BINDS = _list(
     "host:port, host, [ipv6]:port, unix:path, unix:@name (abstract, Linux) or fd://number (or a list of these)",
     _read_binds,
     "ADDRESS",
-    many=True,
 )
 CONTROL = Kind("auto, none, a path, unix:path or unix:@name (abstract, Linux)", _read_control, "PATH")
-PROXIES = Kind('an address, a network, "unix" or "*" (or a list of these)', _read_proxies, "ADDRESS", many=True)
-CERTIFICATES = Kind('"HOST CERTFILE KEYFILE", or a list of these', _read_certificates, "TEXT", many=True)
+PROXIES = _list('an address, a network, "unix" or "*" (or a list of these)', _read_proxies, "ADDRESS")
+CERTIFICATES = _list('"HOST CERTFILE KEYFILE", or a list of these', _read_certificates, "TEXT")
 URL_PATH = optional(Kind("a path that begins with /", _read_path_part, "PATH"))
-TARGET = Kind('a path, "-", a logging.Logger, or none', _read_target, "PATH")
-LOGCONFIG = Kind('a path, json:PATH, toml:PATH, or "none"', _read_logconfig, "PATH")
-LEVEL = Kind("the name of a logging level, such as DEBUG, INFO or ERROR", _read_level, "LEVEL")
-UMASK = optional(Kind("a mask such as 0o077 or 077 (octal), or a decimal number", _read_umask, "MASK"))
+TARGET = Kind(
+    'a path, "-", a logging.Logger, or none',
+    _read_target,
+    "PATH",
+    type="Logger | str | None",
+    takes=f"Logger | {_FILE} | bool | None",
+)
+LOG_CONFIG = Kind(
+    'a path, json:PATH, toml:PATH, or "none"', _read_log_config, "PATH", type="str | None", takes=f"{_FILE} | None"
+)
+LEVEL = Kind("the name of a logging level, such as DEBUG, INFO or ERROR", _read_level, "LEVEL", takes="str | int")
+UMASK = optional(
+    Kind("a mask such as 0o077 or 077 (octal), or a decimal number", _read_umask, "MASK", type="int", takes="int | str")
+)
 VERIFY_MODE = optional(
     Kind(
         "one of CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED",
         _read_verify_mode,
         "CERT_NONE|CERT_OPTIONAL|CERT_REQUIRED",
+        type="VerifyMode",
+        takes="VerifyMode | int | str",
     )
 )
-VERIFY_FLAGS = optional(Kind("names of ssl.VerifyFlags, or their number", _read_verify_flags, "FLAGS"))
-CLASS = Kind("a class", _read_class)
-COMPRESSION = Kind("on, off, or a mapping of " + ", ".join(COMPRESSION_DEFAULTS), _read_compression, "SETTINGS")
-MAPPING = optional(Kind("a mapping (logging.config.dictConfig)", _read_mapping))
+VERIFY_FLAGS = optional(
+    Kind(
+        "names of ssl.VerifyFlags, or their number",
+        _read_verify_flags,
+        "FLAGS",
+        type="VerifyFlags",
+        takes="VerifyFlags | int | str",
+    )
+)
+CLASS = Kind("a class", _read_class, type="type[ServerLogger]", takes="type[ServerLogger]")
+COMPRESSION = Kind(
+    "on, off, or a mapping of " + ", ".join(COMPRESSION_DEFAULTS),
+    _read_compression,
+    "SETTINGS",
+    type="dict[str, Any] | None",
+    takes="Mapping[str, Any] | bool | str | None",
+)
+MAPPING = optional(
+    Kind("a mapping (logging.config.dictConfig)", _read_mapping, type="dict[str, Any]", takes="dict[str, Any]")
+)

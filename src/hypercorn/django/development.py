@@ -42,8 +42,8 @@ def make_config(bind: str, **options: Any) -> Config:
     return Config.from_mapping(
         {
             "bind": [bind],
-            "accesslog": logging.getLogger("django.server"),
-            "loglevel": "WARNING",
+            "access_log": logging.getLogger("django.server"),
+            "log_level": "WARNING",
             "logger_class": RequestLogger,
             "graceful_timeout": GRACEFUL_SECONDS,
             "idle_grace": 0,

@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 __all__ = ("AccessLogAtoms", "Logger", "access_writer")
 
 _FORMAT = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
-UNTOUCHED = "none"  # the value of logconfig that leaves all logging to the program
+UNTOUCHED = "none"  # the value of log_config that leaves all logging to the program
 _DATE_FORMAT = "[%Y-%m-%d %H:%M:%S %z]"
 
 
 class LogSettings(Protocol):
     """The options that a logger reads, as `Config` has them."""
 
-    accesslog: logging.Logger | str | None
+    access_log: logging.Logger | str | None
     access_log_format: str
-    errorlog: logging.Logger | str | None
-    loglevel: str
-    logconfig: str | None
-    logconfig_dict: dict[str, Any] | None
+    error_log: logging.Logger | str | None
+    log_level: str
+    log_config: str | None
+    log_config_dict: dict[str, Any] | None
 
 
 class Logger:
@@ -62,20 +62,20 @@ class Logger:
         self.line_prefix: _Prefix | None = None
         self.access_json = config.access_log_format == JSON or self.json
         self.client_port = getattr(config, "access_log_client_port", True) and not named
-        if config.logconfig == UNTOUCHED:
+        if config.log_config == UNTOUCHED:
             # The loggers are as the program has set them up.
             self.access_logger = logging.getLogger("hypercorn.access")
             self.error_logger = logging.getLogger("hypercorn.error")
             return
         # The level is that of the error log: it must not silence access records, which are INFO.
-        self.access_logger = create_logger("hypercorn.access", config.accesslog, "INFO", sys.stdout, propagate=False)
-        error_logger = create_logger("hypercorn.error", config.errorlog, config.loglevel, sys.stderr)
+        self.access_logger = create_logger("hypercorn.access", config.access_log, "INFO", sys.stdout, propagate=False)
+        error_logger = create_logger("hypercorn.error", config.error_log, config.log_level, sys.stderr)
         self.error_logger = error_logger if error_logger is not None else _silent_logger()
         self.set_forms(named or self.access_json)
-        if config.logconfig is not None:
-            configure_from_file(config.logconfig)
-        elif config.logconfig_dict is not None:
-            configure_from_mapping(config.logconfig_dict)
+        if config.log_config is not None:
+            configure_from_file(config.log_config)
+        elif config.log_config_dict is not None:
+            configure_from_mapping(config.log_config_dict)
 
     # --- the server's path
 
@@ -526,7 +526,7 @@ def log_failure(log: Logger | None, text: str) -> bool:
 
 
 def configure_from_file(text: str) -> None:
-    """Applies `logconfig`: `json:PATH`, `toml:PATH`, or the PATH of an ini file (`fileConfig`)."""
+    """Applies `log_config`: `json:PATH`, `toml:PATH`, or the PATH of an ini file (`fileConfig`)."""
     if text.startswith("json:"):
         with open(text[5:], "rb") as file:
             configure_from_mapping(json.load(file))

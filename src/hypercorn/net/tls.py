@@ -7,7 +7,7 @@ import shlex
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from weakref import WeakKeyDictionary
 
 from hypercorn._cpython.certificates import client_certificates
@@ -47,7 +47,7 @@ class TLSSettings(Protocol):
     certificate_reload: bool
     ciphers: str
     tls13_ciphers: str | None
-    tls_min_version: str
+    tls_min_version: Literal["1.2", "1.3"]
     verify_mode: ssl.VerifyMode | None
     verify_flags: ssl.VerifyFlags | None
     alpn_protocols: list[str]

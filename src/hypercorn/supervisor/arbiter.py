@@ -113,7 +113,7 @@ class Arbiter(ManagedServer):
 
     def shorten_grace(self, config: Config) -> None:
         """While somebody develops, open streams do not hold up a reload."""
-        if config.use_reloader:
+        if config.reload:
             config.graceful_timeout = min(grace_of(config), RELOAD_GRACE_SECONDS)
 
     @property

@@ -48,7 +48,7 @@ class Monitor:
         except OSError as error:  # a read-only system, for example; nobody asked for this one by name
             level = server.log.log_debug if config.control == "auto" else server.log.log_error
             level("There is no control socket: %s", error)
-        if config.use_reloader:
+        if config.reload:
             self.waits_for_changes = True
             self.reloader_until = time.monotonic() + FIRST_SCAN_SECONDS
             self.reloader = Reloader(config.reload_include, config.reload_exclude, self.changed)

@@ -43,7 +43,7 @@ class TestServer:
         self.backend = backend
         self.mode = mode
         if config is None:
-            config = Config.from_mapping({"bind": "127.0.0.1:0", "loglevel": "WARNING", **options})
+            config = Config.from_mapping({"bind": "127.0.0.1:0", "log_level": "WARNING", **options})
         else:
             config = copy.copy(config)
             if config.bind == Config().bind:

@@ -103,7 +103,7 @@ def warn_of_ignored(config: Config, stacklevel: int = 3) -> None:
         warnings.warn("The config `debug` has no affect when using serve", Warning, stacklevel=stacklevel)
     if config.workers != 1:
         warnings.warn("The config `workers` has no affect when using serve", Warning, stacklevel=stacklevel)
-    if config.use_reloader:
-        warnings.warn("The config `use_reloader` has no effect when using serve", Warning, stacklevel=stacklevel)
+    if config.reload:
+        warnings.warn("The config `reload` has no effect when using serve", Warning, stacklevel=stacklevel)
     if config.worker_class not in ("asyncio", "trio"):
         warnings.warn("The config `worker_class` has no affect when using serve", Warning, stacklevel=stacklevel)

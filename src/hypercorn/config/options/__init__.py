@@ -21,11 +21,11 @@ from hypercorn.config.options import (
 from hypercorn.config.options.option import ENV_PREFIX, UNSET, Option
 
 __all__ = [
+    "ALIASES",
     "BY_NAME",
     "ENV_OTHERS",
     "ENV_PREFIX",
     "OPTIONS",
-    "STORED_AS",
     "UNSET",
     "Option",
     "grace_of",
@@ -52,13 +52,8 @@ OPTIONS: tuple[Option, ...] = (
 )
 
 BY_NAME: dict[str, Option] = {option.name: option for option in OPTIONS}
-# Options that `Config` keeps behind a property.
-STORED_AS: dict[str, str] = {
-    "bind": "_bind",
-    "insecure_bind": "_insecure_bind",
-    "quic_bind": "_quic_bind",
-    "root_path": "_root_path",
-}
+# The name of the option for each other name that it has.
+ALIASES: dict[str, str] = {alias: option.name for option in OPTIONS for alias in option.aliases}
 
 
 def limits_of(config: object) -> dict[str, float]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import cpu_count
 from typing import Any
 
 from hypercorn.config.options.option import UNSET, Option
-from hypercorn.config.values import PATH, SWITCH, TEXT, Kind, choice, number, optional, seconds, size
+from hypercorn.config.values import PATH, ROOT_PATH, SWITCH, TEXT, choice, number, optional, seconds, size
 
 
 def _read_threads(value: Any) -> Any:
@@ -20,7 +21,13 @@ def _threads() -> int:
     return min(32, (cpu_count() or 1) + 4)
 
 
-_THREADS = Kind(f"{number(1).expected}, or auto", _read_threads, "N|auto")
+_THREADS = replace(
+    number(1),
+    expected=f"{number(1).expected}, or auto",
+    read=_read_threads,
+    metavar="N|auto",
+    type='int | Literal["auto"]',
+)
 
 OPTIONS: tuple[Option, ...] = (
     Option(
@@ -35,7 +42,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("app_dir", PATH, None, "Application", "folder to import from, in place of the working directory"),
     Option("env_file", PATH, None, "Application", "file of KEY=VALUE lines, for variables that are not set"),
     Option("strict", SWITCH, False, "Application", "an unknown option is an error, not a warning"),
-    Option("root_path", TEXT, "", "Application", "path under which the application is mounted", ("--root-path",)),
+    Option("root_path", ROOT_PATH, "", "Application", "path under which the application is mounted"),
     Option(
         "add_root_path",
         SWITCH,

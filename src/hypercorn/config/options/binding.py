@@ -6,9 +6,9 @@ from hypercorn.config.options.option import Option
 from hypercorn.config.values import BINDS, SWITCH, TEXTS, UMASK, number, optional
 
 OPTIONS: tuple[Option, ...] = (
-    Option("bind", BINDS, ["127.0.0.1:8000"], "Binding", "address to serve on; may be repeated", ("-b", "--bind")),
-    Option("insecure_bind", BINDS, [], "Binding", "address for plain HTTP beside TLS", ("--insecure-bind",)),
-    Option("quic_bind", BINDS, [], "Binding", "address for HTTP/3 (UDP); needs TLS", ("--quic-bind",)),
+    Option("bind", BINDS, ["127.0.0.1:8000"], "Binding", "address to serve on; may be repeated", "-b"),
+    Option("insecure_bind", BINDS, [], "Binding", "address for plain HTTP beside TLS"),
+    Option("quic_bind", BINDS, [], "Binding", "address for HTTP/3 (UDP); needs TLS"),
     Option("http3", SWITCH, False, "Binding", "HTTP/3 on the ports of bind, over UDP; needs TLS"),
     Option(
         "h2c_upgrade",
@@ -17,19 +17,19 @@ OPTIONS: tuple[Option, ...] = (
         "Binding",
         "HTTP/2 without TLS by Upgrade: h2c too, except for trusted proxies; RFC 9113 withdrew this way to ask for it",
     ),
-    Option("backlog", number(0), 100, "Binding", "connections that may wait to be accepted", ("--backlog",)),
+    Option("backlog", number(0), 100, "Binding", "connections that may wait to be accepted"),
     Option(
         "reuse_port", SWITCH, False, "Binding", "a socket of its own for each worker (SO_REUSEPORT), not one for all"
     ),
-    Option("user", optional(number(0)), None, "Binding", "owner (uid) of unix sockets", ("-u", "--user")),
-    Option("group", optional(number(0)), None, "Binding", "group (gid) of unix sockets", ("-g", "--group")),
+    Option("user", optional(number(0)), None, "Binding", "owner (uid) of unix sockets", "-u"),
+    Option("group", optional(number(0)), None, "Binding", "group (gid) of unix sockets", "-g"),
     Option(
         "umask",
         UMASK,
         None,
         "Binding",
         "file mode mask of unix sockets; octal with 0 ahead",
-        ("-m", "--umask"),
+        "-m",
     ),
-    Option("server_names", TEXTS, [], "Binding", "host name to answer to; may be repeated", ("--server-name",)),
+    Option("server_names", TEXTS, [], "Binding", "host name to answer to; may be repeated", aliases=("server_name",)),
 )

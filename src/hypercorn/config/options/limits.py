@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from hypercorn.config.options.option import UNSET, Option
+from hypercorn.config.options.option import Option
 from hypercorn.config.values import number, optional, size
 
 OPTIONS: tuple[Option, ...] = (
     Option("max_request_line_size", size(), 8192, "Limits", "request line; more is answered by 414"),
-    Option("max_header_size", size(), 16384, "Limits", "all header fields together; more is answered by 431"),
+    Option(
+        "max_header_size",
+        size(),
+        16384,
+        "Limits",
+        "all header fields together; more is answered by 431",
+        aliases=("h11_max_incomplete_size",),
+    ),
     Option("max_header_count", number(1), 100, "Limits", "header fields; more are answered by 431"),
     Option("max_body_size", optional(size(0)), None, "Limits", "request body; more is answered by 413"),
     Option(
@@ -55,13 +62,4 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("websocket_max_frame_size", optional(size()), None, "Limits", "WebSocket frame; more closes with 1009"),
     Option("websocket_max_queue", number(1), 16, "Limits", "WebSocket messages that wait for the application"),
-    Option(
-        "h11_max_incomplete_size",
-        size(),
-        UNSET,
-        "Limits",
-        "the earlier name of max_header_size",
-        flagless=True,
-        alias_of="max_header_size",
-    ),
 )

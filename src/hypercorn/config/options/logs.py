@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from hypercorn.config.options.option import UNSET, Option
-from hypercorn.config.values import CLASS, LEVEL, LOGCONFIG, MAPPING, SWITCH, TARGET, TEXT, choice, optional
+from hypercorn.config.values import CLASS, LEVEL, LOG_CONFIG, MAPPING, SWITCH, TARGET, TEXT, choice, optional
 
 _ACCESS_LOG_FORMAT = '%(h)s %(l)s %(l)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 
 OPTIONS: tuple[Option, ...] = (
     Option(
-        "accesslog",
+        "access_log",
         TARGET,
         None,
         "Logging",
         'file of the access log; "-" is stdout',
-        ("--access-logfile",),
-        ("--access-log",),
+        aliases=("accesslog", "access_logfile"),
     ),
     Option(
         "access_log_format",
@@ -23,31 +22,38 @@ OPTIONS: tuple[Option, ...] = (
         _ACCESS_LOG_FORMAT,
         "Logging",
         "form of an access record: atoms, or one of common, combined and json",
-        ("--access-logformat",),
+        aliases=("access_logformat",),
     ),
     Option("log_format", choice("text", "json"), "text", "Logging", "both logs as lines of JSON"),
     Option("access_log_client_port", SWITCH, True, "Logging", "the atom h is host:port, not the host alone"),
     Option(
-        "errorlog",
+        "error_log",
         TARGET,
         "-",
         "Logging",
         'file of the error log; "-" is stderr',
-        ("--error-logfile", "--log-file"),
-        ("--error-log",),
+        aliases=("errorlog", "error_logfile", "log_file"),
     ),
-    Option("loglevel", LEVEL, "INFO", "Logging", "level of the error log", ("--log-level",)),
+    Option("log_level", LEVEL, "INFO", "Logging", "level of the error log", aliases=("loglevel",)),
     Option(
-        "logconfig",
-        LOGCONFIG,
+        "log_config",
+        LOG_CONFIG,
         None,
         "Logging",
         "logging configuration: PATH, json:PATH or toml:PATH; none: the loggers are left as the program set them up",
-        ("--log-config",),
+        aliases=("logconfig",),
     ),
-    Option("logconfig_dict", MAPPING, None, "Logging", "the same as a mapping", flagless=True),
+    Option(
+        "log_config_dict",
+        MAPPING,
+        None,
+        "Logging",
+        "the same as a mapping",
+        aliases=("logconfig_dict",),
+        flagless=True,
+    ),
     Option("logger_class", CLASS, UNSET, "Logging", "the class of Config.log", flagless=True),
-    Option("statsd_host", optional(TEXT), None, "Logging", "host:port of a StatsD server", ("--statsd-host",)),
-    Option("statsd_prefix", TEXT, "", "Logging", "prefix of all StatsD names", ("--statsd-prefix",)),
+    Option("statsd_host", optional(TEXT), None, "Logging", "host:port of a StatsD server"),
+    Option("statsd_prefix", TEXT, "", "Logging", "prefix of all StatsD names"),
     Option("dogstatsd_tags", TEXT, "", "Logging", "tags of all StatsD metrics (DogStatsD)"),
 )

@@ -25,17 +25,20 @@ UNSET: Any = _Unset()
 
 @dataclass(frozen=True)
 class Option:
-    """One option. `flags` are those of earlier releases; an option without any is called `--its-name`."""
+    """One option: the attribute `name` of `Config`, the flag `--name` with dashes, the variable HYPERCORN_NAME.
+
+    `aliases` are names that it had before, or has with another server. Each works wherever the name does.
+    """
 
     name: str
     kind: Kind
     default: Any
     group: str
     help: str
-    flags: tuple[str, ...] = ()
-    deprecated_flags: tuple[str, ...] = ()
+    short: str = ""  # a flag of one letter
+    aliases: tuple[str, ...] = ()
     flagless: bool = False
-    alias_of: str = ""
+    alias_of: str = ""  # the option that this one sets, where its values differ from that one's
     secret: bool = False
     replaces: str = ""  # where it has a value, that is the value of this other option
     unlimited: float | None = None  # the number for `none`, where it is not the largest
@@ -64,18 +67,23 @@ class Option:
 
     @property
     def all_flags(self) -> tuple[str, ...]:
-        """The flags to show: the old ones, or the name with dashes."""
+        """The flags to show."""
         if self.flagless:
             return ()
-        return self.flags or ("--" + self.name.replace("_", "-"),)
+        return (self.short, flag_of(self.name)) if self.short else (flag_of(self.name),)
+
+    @property
+    def alias_flags(self) -> tuple[str, ...]:
+        """The flags that work too, and are not shown."""
+        return () if self.flagless else tuple(flag_of(alias) for alias in self.aliases)
 
     @property
     def env(self) -> str:
         """The environment variable that sets it."""
         return ENV_PREFIX + self.name.upper()
 
-    def convert(self, value: Any, source: str) -> Any:
-        """The value in its proper type.
+    def convert(self, value: Any, source: str, written: str = "") -> Any:
+        """The value in its proper type. `written` is the name that it was given by, where that is an alias.
 
         Raises ConfigError, which says what is wrong and where it came from.
         """
@@ -83,7 +91,11 @@ class Option:
             return self.kind.read(value)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             shown = "a hidden value" if self.secret else repr(value)
-            message = f"{self.name} = {shown} ({source}): expected {self.kind.expected}"
-            if str(error) and self.kind is BINDS:
-                message = f"{self.name} = {shown} ({source}): {error}; expected {self.kind.expected}"
-            raise ConfigError(message) from None
+            reason = f"{error}; " if str(error) and self.kind is BINDS else ""
+            named = f"{written or self.name} = {shown} ({source})"
+            raise ConfigError(f"{named}: {reason}expected {self.kind.expected}") from None
+
+
+def flag_of(name: str) -> str:
+    """The flag of an option's name: `--log-level` for `log_level`."""
+    return "--" + name.replace("_", "-")

@@ -17,26 +17,24 @@ from hypercorn.config.values import (
 )
 
 OPTIONS: tuple[Option, ...] = (
-    Option("certfile", PATH, None, "TLS", "certificate chain (PEM)", ("--certfile",)),
-    Option("keyfile", PATH, None, "TLS", "private key (PEM)", ("--keyfile",)),
+    Option("certfile", PATH, None, "TLS", "certificate chain (PEM)"),
+    Option("keyfile", PATH, None, "TLS", "private key (PEM)"),
     Option(
         "keyfile_password",
         optional(TEXT),
         None,
         "TLS",
         "password of the key",
-        ("--keyfile-password",),
         secret=True,
     ),
-    Option("ca_certs", PATH, None, "TLS", "authorities that sign client certificates (PEM)", ("--ca-certs",)),
-    Option("ciphers", TEXT, "ECDHE+AESGCM", "TLS", "ciphers of TLS 1.2, as OpenSSL names them", ("--ciphers",)),
+    Option("ca_certs", PATH, None, "TLS", "authorities that sign client certificates (PEM)"),
+    Option("ciphers", TEXT, "ECDHE+AESGCM", "TLS", "ciphers of TLS 1.2, as OpenSSL names them"),
     Option(
         "verify_mode",
         VERIFY_MODE,
         None,
         "TLS",
         "client certificates: asked for, or required",
-        ("--verify-mode",),
     ),
     Option("verify_flags", VERIFY_FLAGS, None, "TLS", "flags of ssl.SSLContext.verify_flags"),
     Option("alpn_protocols", TEXTS, ["h2", "http/1.1"], "TLS", "protocol to offer; may be repeated"),
@@ -46,7 +44,7 @@ OPTIONS: tuple[Option, ...] = (
         [],
         "TLS",
         "another certificate, for clients that name this host (SNI): HOST CERTFILE KEYFILE; may be repeated",
-        ("--certificate",),
+        aliases=("certificate",),
     ),
     Option("certificate_reload", SWITCH, True, "TLS", "serve a certificate that was replaced on disk"),
     Option("tls_min_version", choice("1.2", "1.3"), "1.2", "TLS", "oldest version of TLS"),
@@ -58,7 +56,6 @@ OPTIONS: tuple[Option, ...] = (
         UNSET,
         "TLS",
         "deprecated: use --verify-mode",
-        ("--cert-reqs",),
         alias_of="verify_mode",
     ),
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypercorn.config.cpus import usable_cpus
 from hypercorn.config.options.option import Option
-from hypercorn.config.values import CONTROL, PATH, SWITCH, TEXT, TEXTS, Kind, choice, number, optional, seconds, size
+from hypercorn.config.values import CONTROL, PATH, SWITCH, TEXT, TEXTS, choice, number, optional, seconds, size
 
 
 def _count(value: Any) -> Any:
@@ -16,11 +17,11 @@ def _count(value: Any) -> Any:
     return number(0).read(value)
 
 
-_WORKERS = Kind(number(0).expected, _count, "N|auto")
+_WORKERS = replace(number(0), read=_count, metavar="N|auto")
 
 OPTIONS: tuple[Option, ...] = (
-    Option("workers", _WORKERS, 1, "Workers", "worker processes; auto; 0: serve in this one", ("-w", "--workers")),
-    Option("worker_class", TEXT, "asyncio", "Workers", "asyncio, uvloop or trio", ("-k", "--worker-class")),
+    Option("workers", _WORKERS, 1, "Workers", "worker processes; auto; 0: serve in this one", "-w"),
+    Option("worker_class", TEXT, "asyncio", "Workers", "asyncio, uvloop or trio", "-k"),
     Option("runtime", choice("auto", "reactor", "loop"), "auto", "Workers", "who moves the bytes"),
     Option(
         "max_requests",
@@ -28,7 +29,6 @@ OPTIONS: tuple[Option, ...] = (
         None,
         "Workers",
         "requests until a worker is replaced",
-        ("--max-requests",),
     ),
     Option(
         "max_requests_jitter",
@@ -36,7 +36,6 @@ OPTIONS: tuple[Option, ...] = (
         0,
         "Workers",
         "random part added to max_requests",
-        ("--max-requests-jitter",),
     ),
     Option("max_worker_age", optional(seconds(True)), None, "Workers", "time until a worker is replaced"),
     Option("max_worker_memory", optional(size()), None, "Workers", "resident memory at which a worker is replaced"),
@@ -61,7 +60,6 @@ OPTIONS: tuple[Option, ...] = (
         3.0,
         "Workers",
         "time for open requests at shutdown; none: no limit",
-        ("--graceful-timeout",),
     ),
     Option("shutdown_delay", seconds(), 0.0, "Workers", "time to go on serving, no longer ready, before shutdown"),
     Option(
@@ -72,10 +70,10 @@ OPTIONS: tuple[Option, ...] = (
         "time until applications that stream a response are told of the shutdown",
     ),
     Option("control", CONTROL, "auto", "Workers", "path of the control socket; none: no such socket"),
-    Option("daemon", SWITCH, True, "Workers", "workers may not have child processes", ("-D", "--daemon")),
-    Option("use_reloader", SWITCH, False, "Workers", "restart when the code changes", ("--reload",)),
+    Option("daemon", SWITCH, True, "Workers", "workers may not have child processes", "-D"),
+    Option("reload", SWITCH, False, "Workers", "restart when the code changes", aliases=("use_reloader",)),
     Option("reload_include", TEXTS, ["*.py"], "Workers", "files whose changes matter to the reloader; may be repeated"),
     Option("reload_exclude", TEXTS, [], "Workers", "files and folders whose changes do not; may be repeated"),
-    Option("debug", SWITCH, False, "Workers", "the event loop's debug mode", ("--debug",)),
-    Option("pid_path", PATH, None, "Workers", "file for the process id", ("-p", "--pid")),
+    Option("debug", SWITCH, False, "Workers", "the event loop's debug mode"),
+    Option("pid_path", PATH, None, "Workers", "file for the process id", "-p", ("pid",)),
 )
