@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
 import threading
 from collections.abc import Callable
@@ -52,32 +51,40 @@ def make_config(bind: str, **options: Any) -> Config:
     )
 
 
-def serve(app: Any, mode: Literal["asgi", "wsgi"], config: Config, started: Callable[[list[str]], object]) -> None:
-    """Serves until Ctrl-C, or in a thread until the process ends. `started` is given the URLs.
+class DevelopmentServer:
+    """A server in the main thread until Ctrl-C, or in another thread until `stop`.
 
-    Django's reloader runs its command in a thread that it never ends: it leaves the process when a file changes. So
-    the end of the process ends the server, and connections are closed as they should be.
-
-    Raises as `hypercorn.asyncio.serve` does.
+    Django's reloader runs its command in a thread that it never ends: it leaves the process when a file changes. Who
+    leaves calls `stop` first, so that connections are closed as they should be.
     """
-    if threading.current_thread() is threading.main_thread():
-        asyncio.run(serve_on_asyncio(app, config, mode=mode, task_status=_Started(started)))
-        return
-    ended = threading.Event()
 
-    def accepting(running: Server) -> None:
-        def stop() -> None:
+    def __init__(self) -> None:
+        self.running: Server | None = None
+        self.ended = threading.Event()
+
+    def serve(
+        self, app: Any, mode: Literal["asgi", "wsgi"], config: Config, started: Callable[[list[str]], object]
+    ) -> None:
+        """Serves. `started` is given the URLs. Raises as `hypercorn.asyncio.serve` does."""
+        if threading.current_thread() is threading.main_thread():
+            asyncio.run(serve_on_asyncio(app, config, mode=mode, task_status=_Started(started)))
+            return
+
+        def accepting(running: Server) -> None:
+            self.running = running
+            started(running.addresses)
+
+        try:
+            serve_here(app, config, mode, "asyncio", accepting)
+        finally:
+            self.ended.set()
+
+    def stop(self) -> None:
+        """Ends the server of another thread, if there is one, and waits until it has ended, though not for long."""
+        if self.running is not None:
             with suppress(RuntimeError):  # it has ended already
-                running.shutdown()
-            ended.wait(STOP_SECONDS)
-
-        atexit.register(stop)
-        started(running.addresses)
-
-    try:
-        serve_here(app, config, mode, "asyncio", accepting)
-    finally:
-        ended.set()
+                self.running.shutdown()
+            self.ended.wait(STOP_SECONDS)
 
 
 class _Started:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from django.apps import apps
 from django.conf import settings
@@ -17,7 +17,7 @@ from django.utils import autoreload
 
 import hypercorn
 from hypercorn.django.applications import load_asgi
-from hypercorn.django.development import make_config, serve
+from hypercorn.django.development import DevelopmentServer, make_config
 from hypercorn.errors import BindError, ConfigError
 
 
@@ -47,6 +47,14 @@ class Command(RunserverCommand):  # type: ignore[misc]
                 help="Allows serving static files even if DEBUG is False.",
             )
 
+    def run(self, **options: Any) -> None:
+        """Serves; where the code is reloaded, until the reloader leaves the process."""
+        self.server = DevelopmentServer()
+        try:
+            super().run(**options)
+        finally:
+            self.server.stop()
+
     def inner_run(self, *args: Any, **options: Any) -> None:
         """Checks the project and serves it, in a thread where the code is reloaded."""
         autoreload.raise_last_exception()
@@ -67,7 +75,8 @@ class Command(RunserverCommand):  # type: ignore[misc]
             known["wsgi_threads"] = 1
         try:
             config = make_config(self.bind(), **known)
-            serve(app, "wsgi" if interface == "WSGI" else "asgi", config, lambda urls: self.started(interface, urls[0]))
+            mode: Literal["asgi", "wsgi"] = "wsgi" if interface == "WSGI" else "asgi"
+            self.server.serve(app, mode, config, lambda urls: self.started(interface, urls[0]))
         except (BindError, ConfigError) as error:
             self.stderr.write(f"Error: {error}")
             sys.stdout.flush()
