@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,12 @@ def test_metrics_are_documented_by_their_names() -> None:
     }
     board = Board.create(1)
     try:
+        board.slot(0).claim()
         names = SERIES.findall(render(board).decode())
     finally:
         board.close()
+    if sys.platform != "linux":  # where alone the system tells of processes
+        documented = {name for name in documented if not re.match("hypercorn_worker_(res|cpu|open)", name)}
     assert documented == set(names)
 
 

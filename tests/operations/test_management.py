@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import shutil
+import subprocess
+import sys
 import time
 from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.parser import text_string_to_metric_families as plain_families
 from tests.live import BACKENDS, Gate, Live, eventually, hello, lifespan, respond
 from tests.peer import Peer
 
+import hypercorn
 from hypercorn.metrics import Board, use_slot
 from hypercorn.metrics.counters import BOUNDS
 
 pytestmark = pytest.mark.parametrize("backend", BACKENDS)
+# As Prometheus 2 and 3 send it.
+PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;"
+    "version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
 
 
 class Managed(Live):
@@ -35,7 +47,7 @@ class Managed(Live):
 def samples(live: Managed) -> dict[Any, float]:
     """The metrics, by name and by name and label, read with Prometheus's own parser."""
     with live.management as peer:
-        answer = peer.get("/metrics")
+        answer = peer.get("/metrics", f"Accept: {PROMETHEUS}")
     assert answer.status == 200
     assert (answer.header("content-type") or "").startswith("application/openmetrics-text; version=1.0.0")
     found: dict[Any, float] = {}
@@ -92,6 +104,56 @@ def test_metrics(backend: str) -> None:
             assert found["hypercorn_workers"] == 1
             assert found["hypercorn_start_time_seconds"] <= time.time()
         eventually(lambda: samples(live)[("hypercorn_connections", "http1")] == 0)
+
+
+@pytest.mark.parametrize("accept", [None, "*/*", "text/plain", "text/plain,application/openmetrics-text;q=0.5"])
+def test_the_older_format(backend: str, accept: str | None) -> None:
+    with Managed(app, backend) as live:
+        with live.connect() as peer:
+            peer.get()
+        eventually(lambda: samples(live)[("hypercorn_requests_total", "http1")] == 1)
+        with live.management as peer:
+            answer = peer.get("/metrics", *([f"Accept: {accept}"] if accept else []))
+        found = samples(live)
+    assert answer.header("content-type") == "text/plain; version=0.0.4; charset=utf-8"
+    assert answer.header("vary") == "accept"
+    text = answer.body.decode()
+    families = list(plain_families(text))
+    assert {family.type for family in families} == {"counter", "gauge", "histogram"}
+    assert all(family.documentation for family in families)
+    plain = {sample.name for family in families for sample in family.samples}
+    assert plain == {name if isinstance(name, str) else name[0] for name in found}
+    assert "# TYPE hypercorn_requests_total counter\n# HELP hypercorn_requests_total Requests" in text
+    assert "# EOF" not in text
+    assert "# UNIT" not in text
+
+
+def test_promtool_likes_both_formats(backend: str) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed (Debian: apt-get install prometheus)")
+    with Managed(app, backend) as live, live.management as peer:
+        text = peer.get("/metrics").body
+    checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_the_build_and_its_workers(backend: str) -> None:
+    with Managed(app, backend) as live, live.management as peer:
+        families = {family.name: family for family in plain_families(peer.get("/metrics").body.decode())}
+    (build,) = families["hypercorn_build_info"].samples
+    assert build.value == 1
+    assert build.labels["version"] == hypercorn.__version__
+    assert build.labels["build"] == hypercorn.build()
+    assert platform.python_version() in build.labels["python"]
+    if sys.platform == "linux":
+        (memory,) = families["hypercorn_worker_resident_memory_bytes"].samples
+        assert memory.labels == {"worker": "0"}
+        assert memory.value > 5_000_000
+        (cpu,) = families["hypercorn_worker_cpu_seconds"].samples
+        assert 0 < cpu.value <= time.process_time() + 1
+        (files,) = families["hypercorn_worker_open_fds"].samples
+        assert 3 < files.value <= len(os.listdir("/proc/self/fd")) + 64
 
 
 def test_the_sum_of_all_workers(backend: str) -> None:

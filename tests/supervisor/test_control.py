@@ -10,7 +10,9 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +173,81 @@ def test_top(server: Server, path: str) -> None:
     pytest.importorskip("rich")
     text = hypercorn("top", "--once", "--socket", path).stdout
     assert "2/2 workers" in text
-    assert "requests/s" in text
+    for word in ("requests/s", "p50", "p99", "5xx", "memory", "HTTP/1", *map(str, server.workers())):
+        assert word in text
+
+
+@pytest.mark.parametrize("key", [b"q", b"Q", b"\x03", b"\x04"], ids=["q", "Q", "ctrl-C", "ctrl-D"])
+def test_top_is_left_by_a_key(server: Server, path: str, key: bytes) -> None:
+    """On a terminal, which is as it was afterwards."""
+    pytest.importorskip("rich")
+    termios = pytest.importorskip("termios")
+    terminal, ours = os.openpty()
+    try:
+        before = termios.tcgetattr(ours)
+        process = subprocess.Popen(
+            [sys.executable, "-c", AS_A_TERMINAL, "top", "--socket", path],
+            stdin=ours,
+            stdout=ours,
+            stderr=ours,
+            cwd=ROOT,
+            env=environment(TERM="xterm"),
+            start_new_session=True,
+        )
+        seen = b""
+        while b"q to leave" not in seen:
+            seen += os.read(terminal, 65536)
+        os.write(terminal, key)
+        drain = threading.Thread(target=read_all, args=(terminal,), daemon=True)
+        drain.start()
+        assert process.wait(WAIT) == 0
+        assert termios.tcgetattr(ours) == before
+    finally:
+        os.close(ours)
+        drain.join(WAIT)
+        os.close(terminal)
+
+
+# The terminal becomes the one that Ctrl-C of it is sent to.
+AS_A_TERMINAL = """
+import fcntl, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from hypercorn.__main__ import main
+sys.exit(main())
+"""
+
+
+def read_all(terminal: int) -> None:
+    """Takes what a program writes, so that it never waits."""
+    with suppress(OSError):
+        while os.read(terminal, 65536):
+            pass
+
+
+def test_stop_waits_for_the_end(tmp_path: Path) -> None:
+    path = str(tmp_path / "control")
+    with Server(HYPERCORN_CONTROL=path, HYPERCORN_GRACEFUL_TIMEOUT="10") as server:
+        with server.connect() as peer:
+            peer.get()
+            done = hypercorn("ctl", "stop", "--socket", path)
+        assert server.process.poll() == 0 or server.code(1) == 0
+    assert (done.returncode, done.stdout) == (0, f"stopped: process {server.process.pid} has ended\n")
+    assert any("Stopping a worker (hypercorn ctl)" in line for line in server.errors)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which process has a socket")
+@pytest.mark.parametrize("where", ["RUNTIME_DIRECTORY", "HYPERCORN_CONTROL"])
+def test_a_server_is_found_by_its_process_id(where: str, tmp_path: Path) -> None:
+    """By somebody who does not have the variables of the service, as systemd gives them."""
+    name = str(tmp_path) if where == "RUNTIME_DIRECTORY" else str(tmp_path / "some-name")
+    variables = {"HYPERCORN_CONTROL": "auto", where: name}
+    with Server("-b", f"unix:{tmp_path}/http", bind="", **variables) as server:
+        server.await_said("Running on")
+        pid = str(server.process.pid)
+        text = hypercorn("ctl", "status", "--pid", pid).stdout
+        assert f"process {pid}, serving" in text
+        assert hypercorn("ctl", "stop", "--pid", pid).returncode == 0
+        assert hypercorn("ctl", "status", "--pid", pid).returncode == 1
 
 
 def test_servers_are_found(tmp_path: Path) -> None:
@@ -310,13 +386,17 @@ def test_where_the_control_socket_lies(tmp_path: Path, monkeypatch: pytest.Monke
 def test_numbers_of_top() -> None:
     numbers = Numbers()
     fields = {"requests_ended": 0, "duration_0": 0, "duration_3": 0}
-    status = {"total": fields, "workers": [{"pid": 7, "counts": {"requests_ended": 0}}]}
-    numbers.take(status, 100.0)
+    status = {"total": fields, "workers": [{"pid": 7, "cpu": 1.0, "counts": fields}]}
+    numbers.take_status(status, 100.0)
     assert numbers.percentile(50) == "-"
     later = {"requests_ended": 100, "duration_0": 90, "duration_3": 10}
-    numbers.take({"total": later, "workers": [{"pid": 7, "counts": {"requests_ended": 100}}]}, 102.0)
-    assert numbers.rates["requests_ended"] == 50
-    assert numbers.worker_rates == {7: 50}
+    new = {"pid": 8, "cpu": None, "counts": fields}  # a worker that was not there before
+    numbers.take_status({"total": later, "workers": [{"pid": 7, "cpu": 2.5, "counts": later}, new]}, 102.0)
+    assert numbers.rate("requests_ended") == 50
+    assert numbers.workers[7].rate("requests_ended") == 50
+    assert numbers.workers[7].rate("cpu_milliseconds") == 750
+    assert numbers.workers[8].rate("requests_ended") == 0
+    assert numbers.workers[7].percentile(99) == "9.5 ms"
     assert numbers.percentile(50) == "0.6 ms"
     assert numbers.percentile(99) == "9.5 ms"
     assert sparkline([0, 1, 2]) == " ▄█"

@@ -9,7 +9,7 @@ from typing import Any
 from hypercorn.asgi.gate import HEALTH, READY, respond_in_text
 from hypercorn.asgi.responses import length_of, respond
 from hypercorn.asgi.streams import StreamContext
-from hypercorn.metrics.openmetrics import CONTENT_TYPE, render
+from hypercorn.metrics.openmetrics import CONTENT_TYPE, PLAIN_CONTENT_TYPE, render, wants_openmetrics
 from hypercorn.net.sockets import listen
 from hypercorn.protocol.http1.connection import HTTP1Connection
 from hypercorn.protocol.ports import Connection, Transport
@@ -96,14 +96,17 @@ class Management:
             await app(scope, receive, send)
 
     async def metrics(self, scope: Any, receive: Any, send: Any) -> None:
-        """/metrics: the sums over all workers."""
+        """/metrics: the sums over all workers, in the format that the Accept field asks for."""
         board = self.worker.operations.board
         if board is None:
             await respond_in_text(scope, send, 404, b"not found\n")
             return
         self.worker.operations.publish()
-        body = render(board)
-        await respond(send, 200, [(b"content-type", CONTENT_TYPE), length_of(body)], body)
+        accept = b",".join(value for name, value in scope["headers"] if name == b"accept")
+        openmetrics = wants_openmetrics(accept.decode("latin-1"))
+        body = render(board, openmetrics)
+        kind = CONTENT_TYPE if openmetrics else PLAIN_CONTENT_TYPE
+        await respond(send, 200, [(b"content-type", kind), (b"vary", b"accept"), length_of(body)], body)
 
     # -- from transports
 

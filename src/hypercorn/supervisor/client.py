@@ -7,12 +7,15 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from hypercorn._toml import read_toml
 from hypercorn.config.sources import find_config
 from hypercorn.supervisor.control import check_folder, control_address, control_folder, is_trusted
+from hypercorn.supervisor.exit_codes import EXIT_INTERRUPTED
 
 COMMANDS = {
     "status": "how the server fares",
@@ -20,11 +23,13 @@ COMMANDS = {
     "connections": "the open connections [of one worker: PID]",
     "reload": "new configuration, certificates and code, as SIGHUP",
     "scale": "change the number of workers: N, +N or -N",
-    "drain": "end the server gracefully, or replace one worker: PID",
+    "stop": "end the server gracefully, and wait until it has ended",
+    "drain": "end the server gracefully without waiting, or replace one worker: PID",
     "log-level": "change the level of the error log: debug, info, warning, error, critical",
     "stack": "where the threads [of one worker: PID] are",
 }
 TIMEOUT_SECONDS = 10.0
+POLL_SECONDS = 0.05  # between two looks whether a process has ended
 
 
 class ControlError(Exception):
@@ -35,6 +40,10 @@ def find_socket(path: str | None, pid: int | None) -> str:
     """The control socket that is meant. Raises ControlError where there is none, or more than one."""
     if path is not None:
         return path
+    if pid is not None:
+        found_by_pid = socket_of_process(pid)
+        if found_by_pid is not None:
+            return found_by_pid
     folder = control_folder()
     try:
         check_folder(folder)
@@ -54,6 +63,34 @@ def find_socket(path: str | None, pid: int | None) -> str:
         raise ControlError(f"no server has its control socket in {folder}; name one by --socket")
     pids = ", ".join(one.stem for one in found)
     raise ControlError(f"several servers run ({pids}): choose one by --pid")
+
+
+def socket_of_process(pid: int) -> str | None:
+    """The control socket on which a process listens, whatever folder it is in; None where the system does not tell.
+
+    Linux says it to root and to the process's own user. Of the sockets it has, the control socket is the one named by
+    the process id, or else the one that answers as such (`control` names it). A service may have a /tmp of its own
+    (PrivateTmp of systemd): /proc shows the way in.
+    """
+    try:
+        inodes = set()
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                inodes.add(os.readlink(f"/proc/{pid}/fd/{name}"))
+        with open("/proc/net/unix", encoding="utf-8", errors="surrogateescape") as file:
+            rows = [line.rstrip("\n").split(None, 7) for line in file]
+    except OSError:
+        return None
+    # Number, references, protocol, flags, type, state, inode, path: 0x10000 means that it listens.
+    paths = [row[7] for row in rows if len(row) == 8 and row[3] == "00010000" and f"socket:[{row[6]}]" in inodes]
+    paths.sort(key=lambda one: os.path.basename(one) != f"{pid}.sock")
+    for one in paths:
+        candidates = [f"unix:{one}"] if one.startswith("@") else [one, f"/proc/{pid}/root{one}"]
+        for candidate in candidates:
+            with suppress(ControlError):
+                if ask(candidate, {"do": "status"})["pid"] == pid:
+                    return candidate
+    return None
 
 
 def configured_socket() -> str | None:
@@ -128,6 +165,10 @@ def ctl(arguments: Sequence[str]) -> int:
     options = make_parser().parse_args(arguments)
     try:
         answer = ask(find_socket(options.socket, options.pid), {"do": options.command, "value": options.value})
+        if options.command == "stop":
+            await_end(answer["pid"])
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
     except ControlError as error:
         print(f"hypercorn ctl: error: {error}", file=sys.stderr)
         return 1
@@ -137,6 +178,27 @@ def ctl(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
     return 0
+
+
+def await_end(pid: int) -> None:
+    """Waits until a process has ended. The server has limits for that, so there is none here."""
+    while True:
+        try:
+            os.kill(pid, 0)
+        except OSError:  # it is gone, or its number is another user's process by now
+            return
+        if has_ended(pid):
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def has_ended(pid: int) -> bool:
+    """True for a process that has ended and waits for its parent to take note."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[:1] == [b"Z"]
+    except OSError:
+        return False
 
 
 def text_of(command: str, answer: Any) -> str:
@@ -158,6 +220,8 @@ def text_of(command: str, answer: Any) -> str:
             for worker in answer
             for one in worker.get("value", [{"thread": "-", "stack": worker.get("error", "")}])
         )
+    if command == "stop":
+        return f"stopped: process {answer['pid']} has ended"
     return f"{answer['target']} workers" if "target" in answer else "done"
 
 

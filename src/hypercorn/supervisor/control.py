@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import hypercorn
+from hypercorn.metrics.processes import cpu_seconds, resident_memory
 from hypercorn.net.address import parse_bind, unix_address
 from hypercorn.supervisor.managed import ManagedServer
 from hypercorn.supervisor.messages import Answer, ListConnections, SetLogLevel, ShowStacks
-from hypercorn.supervisor.process import NEVER, WorkerProcess, resident_memory
+from hypercorn.supervisor.process import NEVER, WorkerProcess
 
 MAX_CLIENTS = 32  # at once
 MAX_REQUEST_BYTES = 65536
@@ -185,6 +186,7 @@ class ControlServer:
             "workers": self.workers,
             "reload": self.reload,
             "scale": self.scale,
+            "stop": self.stop,
             "drain": self.drain,
             "log-level": self.set_log_level,
             "connections": self.connections,
@@ -290,6 +292,7 @@ class ControlServer:
             {
                 **worker.describe(now),
                 "memory": resident_memory(worker.pid),
+                "cpu": cpu_seconds(worker.pid),
                 "counts": {
                     name: value
                     for name, value in counts.get(worker.board_slot, {}).items()
@@ -314,6 +317,11 @@ class ControlServer:
         if count < 1:
             raise RequestRefused("there has to be a worker")
         return {"target": self.server.scale(count, "hypercorn ctl")}
+
+    def stop(self, _: dict[str, Any], __: ControlClient) -> Any:
+        """Ends the server gracefully, as SIGTERM does. The client waits for the end of the process."""
+        self.server.call(lambda: self.server.stop("hypercorn ctl"))
+        return {"ok": True, "pid": os.getpid()}
 
     def drain(self, request: dict[str, Any], _: ControlClient) -> Any:
         """Ends the server gracefully; or one worker, for which another comes."""

@@ -8,12 +8,13 @@ import signal
 import time
 from collections.abc import Callable
 
+from hypercorn.metrics.processes import resident_memory
 from hypercorn.supervisor.control import ControlServer, control_path
 from hypercorn.supervisor.inherit import Upgrade
 from hypercorn.supervisor.managed import ManagedServer
 from hypercorn.supervisor.messages import Answer
 from hypercorn.supervisor.notify import Notifier
-from hypercorn.supervisor.process import NEVER, WorkerProcess, resident_memory
+from hypercorn.supervisor.process import NEVER, WorkerProcess
 from hypercorn.supervisor.reloader import Reloader
 
 MEMORY_CHECK_SECONDS = 2.0  # between two checks of the memory of workers

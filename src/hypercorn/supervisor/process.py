@@ -82,15 +82,3 @@ def describe_exit(code: int) -> str:
         "SIGXCPU": " (a limit of CPU time)",
     }
     return f"was ended by {name}{hints.get(name, '')}"
-
-
-def resident_memory(pid: int) -> int:
-    """Bytes of memory that a process holds, or 0 where that cannot be told."""
-    try:
-        with open(f"/proc/{pid}/status", "rb") as file:
-            for line in file:
-                if line.startswith(b"VmRSS:"):
-                    return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return 0

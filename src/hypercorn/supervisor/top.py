@@ -3,51 +3,49 @@
 from __future__ import annotations
 
 import argparse
+import os
+import select
 import sys
 import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from hypercorn.metrics.counters import BOUNDS, BUCKETS, PROTOCOLS
+from hypercorn.metrics.counters import BOUNDS, BUCKETS, REASONS
 from hypercorn.supervisor.client import ControlError, add_socket_arguments, ask, duration, find_socket
+
+if sys.platform != "win32":
+    import termios
+    import tty
 
 REFRESH_SECONDS = 1.0
 HISTORY_LENGTH = 60  # refreshes that are shown
 BARS = " ▁▂▃▄▅▆▇█"
 CLASSES = ("2xx", "3xx", "4xx", "5xx")
 PERCENTILES = (50, 90, 99)
+COLOURS = {"2xx": "green", "4xx": "yellow", "5xx": "bold red"}
+LEAVING = (b"q", b"\x04")  # the second is what Ctrl-D sends
+PROTOCOL_NAMES = {"http1": "HTTP/1", "http2": "HTTP/2", "http3": "HTTP/3", "websocket": "WebSocket"}
 
 
-class Numbers:
-    """Rates and counts between two refreshes."""
+class Rates:
+    """What came in between two refreshes, of one worker or of all: counts, and rates by the second."""
 
     def __init__(self) -> None:
         self.before: dict[str, int] = {}
-        self.before_at = 0.0
-        self.rates: dict[str, float] = {}
-        self.worker_rates: dict[int, float] = {}
-        self.worker_before: dict[int, int] = {}
         self.new: dict[str, int] = {}
-        self.history: deque[float] = deque(maxlen=HISTORY_LENGTH)
+        self.seconds = 0.0  # between the two
 
-    def take(self, status: dict[str, Any], now: float) -> None:
-        """Takes the status of another refresh."""
-        total = status["total"]
-        passed = now - self.before_at
-        if self.before and passed > 0:
-            self.new = {name: max(value - self.before.get(name, 0), 0) for name, value in total.items()}
-            self.rates = {name: value / passed for name, value in self.new.items()}
-            self.history.append(self.rates.get("requests_ended", 0.0))
-        workers = {one["pid"]: one["counts"].get("requests_ended", 0) for one in status["workers"]}
-        if passed > 0:
-            self.worker_rates = {
-                pid: max(count - self.worker_before[pid], 0) / passed
-                for pid, count in workers.items()
-                if pid in self.worker_before
-            }
-        self.worker_before = workers
-        self.before, self.before_at = total, now
+    def take(self, counts: dict[str, int], seconds: float) -> None:
+        """Takes the counts of another refresh, so many seconds after the last."""
+        if self.before and seconds > 0:
+            self.new = {name: max(value - self.before.get(name, 0), 0) for name, value in counts.items()}
+            self.seconds = seconds
+        self.before = counts
+
+    def rate(self, *names: str) -> float:
+        """By the second, the sum of these counts."""
+        return sum(self.new.get(name, 0) for name in names) / self.seconds if self.seconds else 0.0
 
     def percentile(self, percent: int) -> str:
         """The time within which that part of the latest requests was answered, by the bounds of the histogram."""
@@ -64,6 +62,32 @@ class Numbers:
         return f"> {milliseconds(BOUNDS[-1])}"
 
 
+class Numbers(Rates):
+    """The rates of the whole server and of each worker."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before_at = 0.0
+        self.workers: dict[int, Rates] = {}
+        self.history: deque[float] = deque(maxlen=HISTORY_LENGTH)
+
+    def take_status(self, status: dict[str, Any], now: float) -> None:
+        """Takes the status of another refresh."""
+        seconds = now - self.before_at
+        if self.before:
+            self.take(status["total"], seconds)
+            self.history.append(self.rate("requests_ended"))
+        else:
+            self.before = status["total"]
+        workers = {}
+        for one in status["workers"]:
+            workers[one["pid"]] = self.workers.get(one["pid"]) or Rates()
+            cpu = round((one.get("cpu") or 0.0) * 1000)
+            workers[one["pid"]].take({**one["counts"], "cpu_milliseconds": cpu}, seconds)
+        self.workers = workers
+        self.before_at = now
+
+
 def milliseconds(seconds: float) -> str:
     """A short time."""
     return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"
@@ -77,13 +101,10 @@ def sparkline(values: Sequence[float]) -> str:
 
 def view(status: dict[str, Any], numbers: Numbers) -> Any:
     """The whole picture."""
-    from rich import box
     from rich.console import Group
     from rich.panel import Panel
-    from rich.table import Table
     from rich.text import Text
 
-    rates, total = numbers.rates, status["total"]
     state = {"serving": "green", "reloading": "yellow"}.get(status["state"], "red")
     head = Text.assemble(
         (status["application"], "bold"),
@@ -92,42 +113,130 @@ def view(status: dict[str, Any], numbers: Numbers) -> Any:
         f" for {duration(status['uptime'])}   {status['ready']}/{status['target']} workers"
         f"   generation {status['generation']}   restarts {status['restarts']}   {status['worker_class']}",
     )
-    traffic = Table.grid(padding=(0, 3))
-    traffic.add_row(
-        Text.assemble((f"{rates.get('requests_ended', 0):,.0f}", "bold cyan"), " requests/s"),
-        "in flight " + f"{total['requests_started'] - total['requests_ended']}",
+    parts = (
+        head,
+        Text(),
+        traffic(status, numbers),
+        Text(),
+        protocols(status["total"], numbers),
+        workers(status, numbers),
+    )
+    return Panel(Group(*parts), title="hypercorn top", subtitle="q to leave", border_style="dim")
+
+
+def traffic(status: dict[str, Any], numbers: Numbers) -> Any:
+    """Requests, times, errors and memory of the whole server."""
+    from rich.table import Table
+    from rich.text import Text
+
+    total = status["total"]
+    grid = Table.grid(padding=(0, 3))
+    grid.add_row(
+        Text.assemble((f"{numbers.rate('requests_ended'):,.0f}", "bold cyan"), " requests/s"),
+        f"{total['requests_started'] - total['requests_ended']} in flight",
         *(f"p{percent} {numbers.percentile(percent)}" for percent in PERCENTILES),
-        f"out {rates.get('bytes_sent', 0) / 1048576:.2f} MiB/s",
+        f"memory {sum(one['memory'] for one in status['workers']) / 1048576:.0f} MiB",
+        f"out {numbers.rate('bytes_sent') / 1048576:.2f} MiB/s",
     )
-    traffic.add_row(Text(sparkline(numbers.history), style="cyan"))
-    answers = "   ".join(f"{kind} {rates.get('responses_' + kind, 0):,.0f}/s" for kind in CLASSES)
-    protocols = "   ".join(
-        f"{name} {total[name + '_opened'] - total[name + '_closed']} open {rates.get(name + '_requests', 0):,.0f}/s"
-        for name in PROTOCOLS
-        if total[name + "_opened"]
+    answers = Table.grid(padding=(0, 3))
+    answers.add_row(
+        *(counted(kind, numbers.rate(f"responses_{kind}"), COLOURS.get(kind, "")) for kind in CLASSES),
+        counted("refused", numbers.rate(*(f"refused_{reason}" for reason in REASONS)), "yellow"),
+        counted("aborted", numbers.rate("requests_aborted"), "yellow"),
     )
-    workers = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False)
-    for name in ("pid", "state", "age", "memory", "requests/s", "requests", "in flight", "loop lag"):
-        workers.add_column(name, justify="left" if name in ("pid", "state") else "right")
+    rows = Table.grid()
+    rows.add_row(grid)
+    rows.add_row(Text(sparkline(numbers.history), style="cyan"))
+    rows.add_row(answers)
+    return rows
+
+
+def counted(name: str, rate: float, colour: str) -> Any:
+    """A rate with its name, coloured where there is any."""
+    from rich.text import Text
+
+    return Text(f"{name} {rate:,.0f}/s", style=colour if rate else "dim")
+
+
+def protocols(total: dict[str, int], numbers: Numbers) -> Any:
+    """A table with a row for each protocol that was spoken."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False)
+    for name in ("protocol", "connections", "opened/s", "requests/s", "requests"):
+        table.add_column(name, justify="left" if name == "protocol" else "right")
+    for key, name in PROTOCOL_NAMES.items():
+        if total[f"{key}_opened"] or total[f"{key}_requests"]:
+            table.add_row(
+                name,
+                f"{total[f'{key}_opened'] - total[f'{key}_closed']:,}",
+                f"{numbers.rate(f'{key}_opened'):,.0f}",
+                f"{numbers.rate(f'{key}_requests'):,.0f}",
+                f"{total[f'{key}_requests']:,}",
+            )
+    return table
+
+
+def workers(status: dict[str, Any], numbers: Numbers) -> Any:
+    """A table with a row for each worker."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False)
+    for name in ("worker", "state", "age", "cpu", "memory", "requests/s", "p50", "p99", "5xx/s", "in flight", "lag"):
+        table.add_column(name, justify="left" if name in ("worker", "state") else "right")
     for one in status["workers"]:
-        counts = one["counts"]
+        counts, rates = one["counts"], numbers.workers.get(one["pid"], Rates())
         colour = {"ready": "green", "starting": "yellow"}.get(one["state"], "red")
-        workers.add_row(
+        errors = rates.rate("responses_5xx")
+        table.add_row(
             str(one["pid"]),
             Text(one["state"] + (f" ({one['retire']})" if one["retire"] else ""), style=colour),
             duration(one["age"]),
+            f"{rates.rate('cpu_milliseconds') / 10:.0f} %",
             f"{one['memory'] / 1048576:.1f} MiB",
-            f"{numbers.worker_rates.get(one['pid'], 0):,.0f}",
-            f"{counts.get('requests_ended', 0):,}",
+            f"{rates.rate('requests_ended'):,.0f}",
+            rates.percentile(50),
+            rates.percentile(99),
+            Text(f"{errors:,.0f}", style="bold red" if errors else "dim"),
             str(counts.get("requests_started", 0) - counts.get("requests_ended", 0)),
             milliseconds(counts.get("loop_lag", 0) / 1_000_000),
         )
-    body = Group(head, Text(), traffic, Text(answers), Text(protocols), workers)
-    return Panel(body, title="hypercorn top", subtitle="ctrl-C to leave", border_style="dim")
+    return table
+
+
+class Keys:
+    """The keyboard, key by key and without echo, where there is a terminal."""
+
+    def __enter__(self) -> Keys:
+        self.saved: Any = None
+        self.there = sys.stdin is not None and sys.stdin.isatty()
+        if self.there:
+            self.saved = termios.tcgetattr(sys.stdin)
+            tty.setcbreak(sys.stdin)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.saved is not None:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self.saved)
+
+    def asked_to_leave(self, seconds: float) -> bool:
+        """Waits so long, or until a key that leaves is pressed."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if not self.there:
+                time.sleep(left)
+            elif select.select([sys.stdin], [], [], left)[0]:
+                data = os.read(sys.stdin.fileno(), 64)
+                if not data or any(key in data.lower() for key in LEAVING):
+                    return True
+        return False
 
 
 def top(arguments: Sequence[str]) -> int:
-    """Runs the command until it is interrupted. Returns the exit code."""
+    """Runs the command until it is left. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="hypercorn top", description="Shows a running server, live.")
     parser.add_argument("--once", action="store_true", help="show one picture, after a second, and end")
     add_socket_arguments(parser)
@@ -141,19 +250,20 @@ def top(arguments: Sequence[str]) -> int:
     numbers = Numbers()
     try:
         path = find_socket(options.socket, options.pid)
-        numbers.take(ask(path, {"do": "status"}), time.monotonic())
+        numbers.take_status(ask(path, {"do": "status"}), time.monotonic())
         if options.once:
             time.sleep(REFRESH_SECONDS)
             status = ask(path, {"do": "status"})
-            numbers.take(status, time.monotonic())
+            numbers.take_status(status, time.monotonic())
             Console().print(view(status, numbers))
             return 0
-        with Live(screen=True, auto_refresh=False) as live:
+        with Keys() as keys, Live(screen=True, auto_refresh=False) as live:
             while True:
                 status = ask(path, {"do": "status"})
-                numbers.take(status, time.monotonic())
+                numbers.take_status(status, time.monotonic())
                 live.update(view(status, numbers), refresh=True)
-                time.sleep(REFRESH_SECONDS)
+                if keys.asked_to_leave(REFRESH_SECONDS):
+                    return 0
     except KeyboardInterrupt:
         return 0
     except ControlError as error:
