@@ -298,6 +298,18 @@ def test_print_config_can_be_loaded_again(tmp_path: Path, capsys: pytest.Capture
         assert option.alias_of or option.name in text
 
 
+def test_the_port_of_a_platform(run: Mock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PORT", "5000")
+    monkeypatch.setenv("WEB_CONCURRENCY", "3")
+    assert hypercorn.__main__.main(["--print-config", "module:app"]) == 0
+    shown = capsys.readouterr().out
+    assert 'bind = ["0.0.0.0:5000"]  # env PORT\n' in shown
+    assert "workers = 3  # env WEB_CONCURRENCY\n" in shown
+    assert configured(run, "-b", "localhost:1", "-w", "2").bind == ["localhost:1"]
+    config = configured(run, "--host", "127.0.0.1")
+    assert (config.bind, config.workers) == (["127.0.0.1:5000"], 3)
+
+
 def test_python_dash_m() -> None:
     command = [sys.executable, "-m", "hypercorn", "--version"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)

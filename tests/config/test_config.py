@@ -136,6 +136,7 @@ DEFAULTS: dict[str, Any] = {
     "shutdown_delay": 0.0,
     "shutdown_notify_delay": None,
     "control": "auto",
+    "reload_dirs": [],
     "reload_include": ["*.py"],
     "reload_exclude": [],
     "write_buffer_size": 65536,

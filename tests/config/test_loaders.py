@@ -301,6 +301,46 @@ def test_environment() -> None:
     assert config.header_timeout is None
 
 
+LINKS = """
+HYPERCORN_SERVICE_HOST HYPERCORN_SERVICE_PORT HYPERCORN_SERVICE_PORT_HTTP HYPERCORN_PORT HYPERCORN_PORT_80_TCP
+HYPERCORN_PORT_80_TCP_PROTO HYPERCORN_PORT_80_TCP_PORT HYPERCORN_PORT_80_TCP_ADDR HYPERCORN_PORT_443_UDP
+"""
+
+
+def test_what_kubernetes_makes_of_the_name_of_a_service_is_ignored() -> None:
+    config = Config()
+    config.update_from_environ(dict.fromkeys(LINKS.split(), "tcp://10.0.0.1:80"))
+    config.validate()
+    assert repr(config) == "Config()"
+
+
+def test_variables_of_hosting_platforms() -> None:
+    config = Config()
+    config.update_from_environ({"PORT": "5000", "WEB_CONCURRENCY": "3"})
+    assert (config.bind, config.workers) == (["0.0.0.0:5000"], 3)
+    assert (config.origin("bind"), config.origin("workers")) == ("env PORT", "env WEB_CONCURRENCY")
+    config.update_from_environ({"PORT": "", "WEB_CONCURRENCY": ""})
+    assert config.workers == 3
+
+
+def test_what_else_sets_an_option_is_stronger_than_a_platform(tmp_path: Path) -> None:
+    platform = {"PORT": "5000", "WEB_CONCURRENCY": "3"}
+    ours = {"HYPERCORN_BIND": "localhost:1", "HYPERCORN_WORKERS": "2"}
+    config = Config()
+    config.update_from_environ({**platform, **ours})
+    assert (config.bind, config.workers) == (["localhost:1"], 2)
+    path = write(tmp_path / "c.toml", 'bind = "127.0.0.1:8000"\nworkers = 1\n')  # as the defaults are
+    config = Config.from_toml(path)
+    config.update_from_environ(platform)
+    assert (config.bind, config.workers) == (["127.0.0.1:8000"], 1)
+
+
+@pytest.mark.parametrize(("variable", "text"), [("PORT", "http"), ("PORT", "65536"), ("WEB_CONCURRENCY", "many")])
+def test_a_wrong_variable_of_a_platform(variable: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=rf"'{text}' \(env {variable}\): expected a (whole )?number"):
+        Config().update_from_environ({variable: text})
+
+
 def test_a_likely_typo_in_the_environment_warns() -> None:
     with pytest.warns(Warning, match="HYPERCORN_WORKRES.*did you mean HYPERCORN_WORKERS"):
         Config().update_from_environ({"HYPERCORN_WORKRES": "2"})

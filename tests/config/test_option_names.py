@@ -28,6 +28,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "max_header_size": ("4KiB", 4096),
     "pid_path": ("a.pid", "a.pid"),
     "reload": ("on", True),
+    "reload_dirs": (".", ["."]),
     "server_names": ("a.test", ["a.test"]),
 }
 NAMES = [name for option in OPTIONS if option.name in VALUES for name in (option.name, *option.aliases)]

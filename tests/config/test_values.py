@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import ssl
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hypercorn.config import Config
 from hypercorn.config.options import BY_NAME
 from hypercorn.errors import ConfigError
 
@@ -53,6 +56,13 @@ GOOD: list[tuple[str, Any, Any]] = [
     ),
     ("server_names", "a", ["a"]),
     ("server_names", ("a", "b"), ["a", "b"]),
+    ("user", "7", 7),
+    ("user", 7, 7),
+    ("user", "none", None),
+    ("group", "0", 0),
+    ("reload_dirs", ".", ["."]),
+    ("reload_dirs", Path(), ["."]),
+    ("reload_dirs", [Path(), "."], [".", "."]),
     ("access_log", False, None),
     ("access_log", True, "-"),
     ("access_log", "none", None),
@@ -106,6 +116,11 @@ BAD: list[tuple[str, Any]] = [
     ("server_names", {"a": 1}),
     ("bind", "localhost:http"),
     ("bind", ["localhost:1", 5]),
+    ("user", "nobody-of-that-name"),
+    ("user", -1),
+    ("group", "no-group-of-that-name"),
+    ("reload_dirs", "no-such-folder"),
+    ("reload_dirs", 5),
     ("access_log", 5),
     ("pid_path", 5),
     ("root_path", b"/a"),
@@ -122,3 +137,16 @@ def test_bad(name: str, value: object) -> None:
         ConfigError, match=rf"^{name} = .* \(flag --x\): expected|^{name} = .* \(flag --x\): .*; expected"
     ):
         BY_NAME[name].convert(value, "flag --x")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such names")
+def test_users_and_groups_have_names() -> None:
+    import grp
+    import pwd
+
+    config = Config(user=pwd.getpwuid(os.getuid()).pw_name, group=grp.getgrgid(os.getgid()).gr_name)
+    assert (config.user, config.group) == (os.getuid(), os.getgid())
+    with pytest.raises(
+        ConfigError, match=r"user = 'nobody at all' \(Config\): expected the name or the number of a user"
+    ):
+        config.user = "nobody at all"

@@ -67,12 +67,28 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_which_files_matter(folder: Path, include: list[str], exclude: list[str], found: set[str]) -> None:
-    rules = Rules(include, exclude)
+    rules = Rules([], include, exclude)
     assert {str(Path(path).relative_to(folder)) for path in rules.files()} == found
     for name in found:
         assert rules.takes(str(folder / name))
     assert not rules.takes(str(folder / ".git" / "hook.py"))
     assert not rules.takes(str(folder / "__pycache__" / "a.py"))
+
+
+def test_folders_to_watch(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Those of reload_dirs are in the place of the working directory, those of reload_include beside them."""
+    other = tmp_path_factory.mktemp("other")
+    (other / "library.py").write_text("1")
+    for folders, include, found in (
+        (["sub"], ["*.py"], {folder / "sub/inner.py"}),
+        ([str(other)], ["*.py"], {other / "library.py"}),
+        (["sub", str(other)], ["*.py"], {folder / "sub/inner.py", other / "library.py"}),
+        ([str(other)], ["sub"], {folder / "sub/inner.py", other / "library.py"}),
+        ([], [str(other)], {folder / "app.py", folder / "sub/inner.py", other / "library.py"}),
+    ):
+        rules = Rules(folders, include, [])
+        assert {Path(path) for path in rules.files()} == found
+        assert rules.takes(str(folder / "app.py")) is (folder / "app.py" in found)
 
 
 def listen(changes: Iterator[list[str]]) -> list[str]:
@@ -92,7 +108,7 @@ def test_changes_are_noticed(folder: Path, how: str) -> None:
     """Edited, new, moved and deleted files; not those that do not matter."""
     going_on = [True]
     alive: Callable[[], bool] = lambda: going_on[0]  # noqa: E731
-    rules = Rules(["*.py"], [])
+    rules = Rules([], ["*.py"], [])
     if how == "poll":
         seen = listen(polled(rules, alive, rules.files()))
     elif HAS_WATCHFILES:
@@ -124,13 +140,13 @@ def test_folders_that_cannot_be_read_are_passed_over(folder: Path) -> None:
         given.append(options)
         yield set()
 
-    rules = Rules(["*.py"], [])
+    rules = Rules([], ["*.py"], [])
     assert list(reported(rules, lambda: True, rules.files(), watch)) == []
     assert given[0]["ignore_permission_denied"] is True
 
 
 def test_what_changed_before_the_system_began_to_watch(folder: Path) -> None:
-    rules = Rules(["*.py"], [])
+    rules = Rules([], ["*.py"], [])
     before = rules.files()
     (folder / "app.py").write_text("something else")
     changes = reported(rules, lambda: True, before, lambda *_, **__: iter([set(), set()]))

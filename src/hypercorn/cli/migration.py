@@ -28,7 +28,7 @@ UVICORN = (
     Row("--workers", "--workers", "`auto` for as many as there are CPUs"),
     Row("--reload", "--reload"),
     Row("--reload-include --reload-exclude", "--reload-include --reload-exclude"),
-    Row("--reload-dir", "--reload-include", "a folder"),
+    Row("--reload-dir", "--reload-dirs"),
     Row("--reload-delay", "", "changes are seen at once"),
     Row("--loop", "--worker-class", "`asyncio`, `uvloop`, or `trio`"),
     Row("--http", "", "one parser, compiled or pure"),
@@ -243,7 +243,7 @@ GRANIAN = (
     Row("--metrics-scrape-interval", "", "figures are those of the moment"),
     Row("--reload", "--reload"),
     Row("--reload-ignore-dirs --reload-ignore-patterns --reload-ignore-paths", "--reload-exclude"),
-    Row("--reload-paths", "--reload-include", "a folder"),
+    Row("--reload-paths", "--reload-dirs"),
     Row(
         "--reload-tick --reload-ignore-worker-failure",
         "",

@@ -346,9 +346,17 @@ class Config(Attributes):
         return config
 
     def update_from_environ(self, environ: Mapping[str, str] | None = None) -> None:
-        """Takes the variables `HYPERCORN_<OPTION>`; lists are separated by commas. Raises ConfigError."""
-        for name, value, source in sources.read_environ(os.environ if environ is None else environ):
+        """Takes the variables `HYPERCORN_<OPTION>`; lists are separated by commas.
+
+        PORT and WEB_CONCURRENCY, which hosting platforms set, count where neither these nor anything else has set
+        `bind` and `workers`. Raises ConfigError.
+        """
+        variables = os.environ if environ is None else environ
+        for name, value, source in sources.read_environ(variables):
             self.load({name: value}, source)
+        for name, value, source in sources.read_platform(variables):
+            if self.origin(name) == "default":
+                self.load({name: value}, source)
 
     def load(self, values: Mapping[str, Any], source: str, *, strict: bool = True) -> None:
         """Sets every value, converted.

@@ -168,15 +168,15 @@ class Attributes:
     """
 
     user: Setting[int | None, int | str | None]
-    """Owner (uid) of unix sockets.
+    """Owner of unix sockets, by name or number.
 
-    A whole number of 0 or more, or none; None by default.
+    The name or the number of a user, or none; None by default.
     """
 
     group: Setting[int | None, int | str | None]
-    """Group (gid) of unix sockets.
+    """Group of unix sockets, by name or number.
 
-    A whole number of 0 or more, or none; None by default.
+    The name or the number of a group, or none; None by default.
     """
 
     umask: Setting[int | None, int | str | None]
@@ -292,6 +292,15 @@ class Attributes:
 
     use_reloader: Setting[bool, bool | str]
     """Another name of `reload`."""
+
+    reload_dirs: Setting[list[str], str | PathLike[str] | Iterable[str | PathLike[str]]]
+    """Folder to watch for changes, in place of the working directory; may be repeated.
+
+    A folder that exists, or a list of such; [] by default.
+    """
+
+    reload_dir: Setting[list[str], str | PathLike[str] | Iterable[str | PathLike[str]]]
+    """Another name of `reload_dirs`."""
 
     reload_include: Setting[list[str], str | Iterable[str]]
     """Files whose changes matter to the reloader; may be repeated.
@@ -947,6 +956,8 @@ class Options(TypedDict, total=False):
     daemon: bool | str
     reload: bool | str
     use_reloader: bool | str
+    reload_dirs: str | PathLike[str] | Iterable[str | PathLike[str]]
+    reload_dir: str | PathLike[str] | Iterable[str | PathLike[str]]
     reload_include: str | Iterable[str]
     reload_exclude: str | Iterable[str]
     debug: bool | str

@@ -70,6 +70,10 @@ ELSEWHERE: dict[str, str | None] = {
     "worker_tmp_dir": None,
     "wsgi_app": "application_path",
 }
+# Variables that Kubernetes sets in every container where a service is called hypercorn.
+_SERVICE_LINK = re.compile(r"service_(host|port\w*)|port(_\d+_(tcp|udp|sctp)\w*)?")
+# Variables of hosting platforms, and the options that they set where nothing else does.
+PLATFORM = {"PORT": "bind", "WEB_CONCURRENCY": "workers"}
 _KEY = re.compile(rb"^-----BEGIN (?:\w+ )*PRIVATE KEY-----", re.MULTILINE)
 _VARIABLE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
 _QUOTED = re.compile(r"""(?:'([^']*)'|"((?:[^"\\]|\\.)*)")\s*(?:\#.*)?""")
@@ -141,12 +145,13 @@ def _import_or_none(path: str) -> types.ModuleType | None:
 def read_environ(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
     """Name, value and source of each `HYPERCORN_<OPTION>` variable; lists are separated by commas.
 
-    A variable that resembles an option warns. Others are not ours: container platforms invent HYPERCORN_PORT.
+    A variable that resembles an option warns. Others are not ours, and never those that Kubernetes makes of a service's
+    name, such as HYPERCORN_PORT=tcp://10.0.0.1:80.
     """
     ours = {name[len(ENV_PREFIX) :].lower(): text for name, text in environ.items() if name.startswith(ENV_PREFIX)}
     for name, text in without_doubles(ours, "env"):
         variable = ENV_PREFIX + name.upper()
-        if variable[len(ENV_PREFIX) :] in ENV_OTHERS:
+        if name.upper() in ENV_OTHERS or _SERVICE_LINK.fullmatch(name):
             continue
         option = BY_NAME.get(ALIASES.get(name, name))
         if option is None:
@@ -157,6 +162,20 @@ def read_environ(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
             yield option.name, [item.strip() for item in text.split(",") if item.strip()], f"env {variable}"
         else:
             yield option.name, text, f"env {variable}"
+
+
+def read_platform(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
+    """Name, value and source of the options that PORT and WEB_CONCURRENCY set: a server of a hosting platform listens
+    on that port of every address. Raises ConfigError for a port that is none."""
+    for variable, name in PLATFORM.items():
+        text = environ.get(variable, "").strip()
+        if not text:
+            continue
+        if name == "bind":
+            if not text.isdecimal() or int(text) > 65535:
+                raise ConfigError(f"PORT = {text!r} (env PORT): expected a number from 0 to 65535")
+            text = f"0.0.0.0:{text}"
+        yield name, text, f"env {variable}"
 
 
 def is_meant(name: str) -> bool:

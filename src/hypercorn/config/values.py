@@ -13,6 +13,8 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from os import PathLike
+from os.path import isdir
 from typing import Any
 
 from hypercorn.net.address import parse_bind
@@ -179,6 +181,31 @@ def _read_root_path(value: Any) -> str:
     return _read_text(value).rstrip("/")
 
 
+def _read_folders(value: Any) -> list[str]:
+    one = isinstance(value, (str, PathLike))
+    folders = [_read_path(item) for item in ([value] if one else value)]
+    for folder in folders:
+        if not isdir(folder):
+            raise ValueError(f"{folder!r} is no folder")
+    return folders
+
+
+def _read_user(value: Any) -> Any:
+    if not isinstance(value, str) or value.strip().isdigit():
+        return number(0).read(value)
+    import pwd  # there is none on Windows
+
+    return pwd.getpwnam(value.strip()).pw_uid
+
+
+def _read_group(value: Any) -> Any:
+    if not isinstance(value, str) or value.strip().isdigit():
+        return number(0).read(value)
+    import grp
+
+    return grp.getgrnam(value.strip()).gr_gid
+
+
 def _read_control(value: Any) -> str:
     text = _read_text(value)
     if text.startswith("unix:"):
@@ -323,6 +350,14 @@ BINDS = _list(
 CONTROL = Kind("auto, none, a path, unix:path or unix:@name (abstract, Linux)", _read_control, "PATH")
 PROXIES = _list('an address, a network, "unix" or "*" (or a list of these)', _read_proxies, "ADDRESS")
 CERTIFICATES = _list('"HOST CERTFILE KEYFILE", or a list of these', _read_certificates, "TEXT")
+FOLDERS = Kind(
+    "a folder that exists, or a list of such",
+    _read_folders,
+    "PATH",
+    many=True,
+    type="list[str]",
+    takes=f"{_FILE} | Iterable[{_FILE}]",
+)
 URL_PATH = optional(Kind("a path that begins with /", _read_path_part, "PATH"))
 TARGET = Kind(
     'a path, "-", a logging.Logger, or none',
@@ -335,6 +370,8 @@ LOG_CONFIG = Kind(
     'a path, json:PATH, toml:PATH, or "none"', _read_log_config, "PATH", type="str | None", takes=f"{_FILE} | None"
 )
 LEVEL = Kind("the name of a logging level, such as DEBUG, INFO or ERROR", _read_level, "LEVEL", takes="str | int")
+USER = optional(Kind("the name or the number of a user", _read_user, "USER", type="int", takes="int | str"))
+GROUP = optional(Kind("the name or the number of a group", _read_group, "GROUP", type="int", takes="int | str"))
 UMASK = optional(
     Kind("a mask such as 0o077 or 077 (octal), or a decimal number", _read_umask, "MASK", type="int", takes="int | str")
 )

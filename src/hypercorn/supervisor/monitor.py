@@ -52,7 +52,7 @@ class Monitor:
         if config.reload:
             self.waits_for_changes = True
             self.reloader_until = time.monotonic() + FIRST_SCAN_SECONDS
-            self.reloader = Reloader(config.reload_include, config.reload_exclude, self.changed)
+            self.reloader = Reloader(config.reload_dirs, config.reload_include, config.reload_exclude, self.changed)
             server.selector.register(self.reloader, selectors.EVENT_READ, self.read_reloader)
 
     def close(self) -> None:

@@ -28,16 +28,16 @@ Files = dict[str, tuple[int, int]]  # time of change and size, by path
 
 
 class Rules:
-    """Which files matter. Patterns are matched against a file's name and against its path below the folder."""
+    """Which files matter: those in `folders`, else in the working directory, and in the folders of `include`.
 
-    def __init__(self, include: list[str], exclude: list[str]) -> None:
-        self.folders = [os.path.abspath(one) for one in include if os.path.isdir(one)]
+    Patterns are matched against a file's name and against its path below the folder.
+    """
+
+    def __init__(self, folders: list[str], include: list[str], exclude: list[str]) -> None:
         self.include = [one for one in include if not os.path.isdir(one)] or ["*.py"]
         self.exclude = [one.rstrip("/") for one in exclude]
-        if not self.folders:
-            self.folders = [os.getcwd()]
-        elif not any(os.getcwd() == one for one in self.folders):
-            self.folders.insert(0, os.getcwd())
+        wanted = [*(folders or [os.getcwd()]), *(one for one in include if os.path.isdir(one))]
+        self.folders = list(dict.fromkeys(os.path.abspath(one) for one in wanted))
 
     def leaves_out(self, path: str, name: str) -> bool:
         """True for a file or a folder that does not matter."""
@@ -130,12 +130,12 @@ def reported(rules: Rules, alive: Callable[[], bool], before: Files, watch_files
             yield sorted(changed)
 
 
-def main(include: list[str], exclude: list[str], parent: int) -> None:
+def main(folders: list[str], include: list[str], exclude: list[str], parent: int) -> None:
     """The watching process: a line of JSON on stdout for each change, until its parent is gone."""
     for number in FOR_PARENT:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_PARENT)
-    rules = Rules(include, exclude)
+    rules = Rules(folders, include, exclude)
 
     def alive() -> bool:
         return os.getppid() == parent
@@ -157,10 +157,13 @@ class Reloader:
 
     watching = False  # it has seen how the files are: what changes from here on is noticed
 
-    def __init__(self, include: list[str], exclude: list[str], changed: Callable[[list[str]], None]) -> None:
+    def __init__(
+        self, folders: list[str], include: list[str], exclude: list[str], changed: Callable[[list[str]], None]
+    ) -> None:
         self.changed = changed
         root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        work = f"from hypercorn.supervisor.reloader import main; main({include!r}, {exclude!r}, {os.getpid()})"
+        arguments = f"{folders!r}, {include!r}, {exclude!r}, {os.getpid()}"
+        work = f"from hypercorn.supervisor.reloader import main; main({arguments})"
         code = f"import sys; sys.path.insert(0, {root!r}); {work}"
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_PARENT)  # until it ignores them by itself
         try:

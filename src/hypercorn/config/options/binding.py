@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hypercorn.config.options.option import Option
-from hypercorn.config.values import BINDS, SWITCH, TEXTS, UMASK, number, optional
+from hypercorn.config.values import BINDS, GROUP, SWITCH, TEXTS, UMASK, USER, number
 
 OPTIONS: tuple[Option, ...] = (
     Option("bind", BINDS, ["127.0.0.1:8000"], "Binding", "address to serve on; may be repeated", "-b"),
@@ -21,8 +21,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "reuse_port", SWITCH, False, "Binding", "a socket of its own for each worker (SO_REUSEPORT), not one for all"
     ),
-    Option("user", optional(number(0)), None, "Binding", "owner (uid) of unix sockets", "-u"),
-    Option("group", optional(number(0)), None, "Binding", "group (gid) of unix sockets", "-g"),
+    Option("user", USER, None, "Binding", "owner of unix sockets, by name or number", "-u"),
+    Option("group", GROUP, None, "Binding", "group of unix sockets, by name or number", "-g"),
     Option(
         "umask",
         UMASK,

@@ -89,7 +89,7 @@ class Option:
         """
         try:
             return self.kind.read(value)
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, ImportError) as error:
             shown = "a hidden value" if self.secret else repr(value)
             reason = f"{error}; " if str(error) and self.kind is BINDS else ""
             named = f"{written or self.name} = {shown} ({source})"

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypercorn.config.cpus import usable_cpus
 from hypercorn.config.options.option import Option
-from hypercorn.config.values import CONTROL, PATH, SWITCH, TEXT, TEXTS, choice, number, optional, seconds, size
+from hypercorn.config.values import CONTROL, FOLDERS, PATH, SWITCH, TEXT, TEXTS, choice, number, optional, seconds, size
 
 
 def _count(value: Any) -> Any:
@@ -72,6 +72,14 @@ OPTIONS: tuple[Option, ...] = (
     Option("control", CONTROL, "auto", "Workers", "path of the control socket; none: no such socket"),
     Option("daemon", SWITCH, True, "Workers", "workers may not have child processes", "-D"),
     Option("reload", SWITCH, False, "Workers", "restart when the code changes", aliases=("use_reloader",)),
+    Option(
+        "reload_dirs",
+        FOLDERS,
+        [],
+        "Workers",
+        "folder to watch for changes, in place of the working directory; may be repeated",
+        aliases=("reload_dir",),
+    ),
     Option("reload_include", TEXTS, ["*.py"], "Workers", "files whose changes matter to the reloader; may be repeated"),
     Option("reload_exclude", TEXTS, [], "Workers", "files and folders whose changes do not; may be repeated"),
     Option("debug", SWITCH, False, "Workers", "the event loop's debug mode"),
