@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from typing import Any
 
 PROJECT = "pyproject.toml"
@@ -15,7 +14,10 @@ def read_toml(path: str) -> dict[str, Any]:
 
     Raises OSError and tomllib.TOMLDecodeError (a ValueError).
     """
-    toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    try:
+        toml = importlib.import_module("tomllib")
+    except ImportError:  # before Python 3.11
+        toml = importlib.import_module("tomli")
     with open(path, "rb") as file:
         values: dict[str, Any] = toml.load(file)
     if os.path.basename(path) == PROJECT:

@@ -6,7 +6,7 @@ function that takes one of them is no function that takes another, so the argume
 
 from __future__ import annotations
 
-import sys
+import typing
 from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NewType, Optional, Protocol, TypedDict
@@ -15,10 +15,8 @@ if TYPE_CHECKING:
     from typing_extensions import NotRequired
 
     from hypercorn.config import Config
-elif sys.version_info >= (3, 11):
-    from typing import NotRequired
 else:
-    NotRequired = Optional  # annotations are never evaluated there
+    NotRequired = getattr(typing, "NotRequired", Optional)  # before Python 3.11: annotations are never evaluated there
 
 H11SendableEvent = Any
 WorkerFunc = Callable[[Any, Any, Any], None]  # config, sockets, shutdown event

@@ -11,7 +11,6 @@ and asgiref warns that the application's `send` is no coroutine function.
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -20,8 +19,9 @@ from hypercorn._cpython import PLAIN
 
 def mark_coroutine_function(function: Callable[..., Any]) -> None:
     """Marks a function of a class for `inspect.iscoroutinefunction` and `asyncio.iscoroutinefunction`."""
-    if sys.version_info >= (3, 12):
-        inspect.markcoroutinefunction(function)
+    mark_it = getattr(inspect, "markcoroutinefunction", None)
+    if mark_it is not None:
+        mark_it(function)
         return
     if PLAIN:
         return

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -194,7 +195,8 @@ def _callables(module: Any) -> list[str]:
     """The public names of what the module makes and can be called: its own functions and classes, and instances."""
     names = []
     for name, value in vars(module).items():
-        imported = inspect.isclass(value) or inspect.isroutine(value)
+        # Since Python 3.14 a partial object is a routine to inspect, as it can be a method.
+        imported = inspect.isclass(value) or (inspect.isroutine(value) and not isinstance(value, partial))
         if name[:1] != "_" and callable(value):
             if not imported or value.__module__ == module.__name__:
                 names.append(name)

@@ -14,7 +14,7 @@ from hypercorn.asgi.exchange import ASGIExchange
 from hypercorn.clock import monotonic
 from hypercorn.protocol.runtime import Runtime
 
-EAGER = sys.version_info >= (3, 12)  # a task can take its first step at once
+EAGER = hasattr(asyncio, "eager_task_factory")  # a task can take its first step at once
 # The library that lets a loop run inside of a callback. A callback of the server cannot be entered again while an
 # application's step goes on inside of it: where the library is loaded, no step begins there.
 NESTING = "nest_asyncio"

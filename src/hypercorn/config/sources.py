@@ -9,6 +9,7 @@ import types
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from typing import Any
 
 from hypercorn._toml import PROJECT
@@ -88,6 +89,8 @@ def read_pyfile(path: str) -> dict[str, Any]:
         code = compile(file.read(), path, "exec")
     module = types.ModuleType("module.name")
     module.__file__ = os.path.abspath(path)
+    # Python 3.15 warns of a module without a loader when it writes a traceback.
+    module.__spec__ = ModuleSpec(module.__name__, SourceFileLoader(module.__name__, module.__file__))
     exec(code, module.__dict__)
     return read_object(module)
 

@@ -7,7 +7,6 @@ sends stay as they are: `StaticFiles` serves files that are compressed already.
 from __future__ import annotations
 
 import importlib
-import sys
 import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -56,27 +55,29 @@ def gzip() -> Compressor:
 
 def br() -> Compressor:
     """Brotli (RFC 7932). Raises ImportError without the package `brotli` or `brotlicffi`."""
-    try:
-        library = importlib.import_module("brotli")
-    except ImportError:
-        library = importlib.import_module("brotlicffi")
-    engine = library.Compressor(quality=4)
+    engine = first_of("brotli", "brotlicffi").Compressor(quality=4)
     return Compressor(engine.process, engine.flush, engine.finish)
 
 
 def zstd() -> Compressor:
     """Zstandard (RFC 8878), in a window that every client takes. Raises ImportError without Python 3.14's module,
     `backports.zstd` or `zstandard`."""
-    try:
-        library = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
-    except ImportError:
-        library = importlib.import_module("zstandard")
+    library = first_of("compression.zstd", "backports.zstd", "zstandard")
+    if library.__name__ == "zstandard":
         engine = library.ZstdCompressor(level=3).compressobj()
         block, frame = library.COMPRESSOBJ_FLUSH_BLOCK, library.COMPRESSOBJ_FLUSH_FINISH
     else:
         engine = library.ZstdCompressor(level=3)
         block, frame = engine.FLUSH_BLOCK, engine.FLUSH_FRAME
     return Compressor(engine.compress, lambda: engine.flush(block), lambda: engine.flush(frame))
+
+
+def first_of(*names: str) -> Any:
+    """The first of these modules that can be imported. Raises ImportError where none can."""
+    for name in names[:-1]:
+        with suppress(ImportError):
+            return importlib.import_module(name)
+    return importlib.import_module(names[-1])
 
 
 CODINGS: dict[str, Callable[[], Compressor]] = {"zstd": zstd, "br": br, "gzip": gzip}
