@@ -170,7 +170,29 @@ def test_trio_scopes_do_not_leak_into_the_next_call(serve_app: Any) -> None:
     for path in ("/bad", "/slow", "/bad", "/slow"):
         with live.connect() as peer:
             assert peer.get(path).body == b"ok"
-    assert live.log.texts(logging.ERROR) == ["The application left a cancel scope or a nursery open"] * 2
+
+
+@trio_only
+def test_trio_nurseries_left_open_end_no_other_call(serve_app: Any) -> None:
+    kept: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/bad":
+            manager = trio.open_nursery()
+            kept.append(manager)
+            (await manager.__aenter__()).start_soon(trio.sleep_forever)
+        elif scope["path"] == "/slow":
+            await trio.sleep(0.3)
+        await respond(send)
+
+    live = serve_app(app, lifespan="off")
+    with live.connect() as slow, live.connect() as peer:
+        slow.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        for path in ("/bad", "/", "/bad", "/"):
+            assert peer.get(path).body == b"ok"
+        assert slow.response().body == b"ok"
+    assert live.log.texts(logging.ERROR) == ["The application left a nursery open"] * 2
+    live.stop()  # which those calls do not hold up
 
 
 # -- odd loops

@@ -69,6 +69,7 @@ cdef class Connection:
     cpdef resume_writing(self)
     cpdef turn_ended(self)
     cpdef hand_over(self)
+    cpdef bint cancels_calls(self) except -1
     cpdef expired(self, double now)
     cpdef shutdown(self)
     cpdef abort(self)

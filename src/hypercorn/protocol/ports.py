@@ -325,6 +325,10 @@ class Connection:
 
     # -- from the runtime
 
+    def cancels_calls(self) -> bool:
+        """True where the peer can reset a stream, and so have one application call cancelled while others go on."""
+        return False
+
     def expired(self, now: float) -> None:
         """`deadline` has passed."""
         raise NotImplementedError

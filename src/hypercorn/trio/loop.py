@@ -35,7 +35,7 @@ class TrioLoop(Runtime):
         self.start_call: Any = None  # start_soon of the nursery of the calls
         self.run_call: Any = None
         self.start_timer: Any = None
-        self.calls: dict[Any, Any] = {}  # the cancel scopes of application calls that have not ended
+        self.calls: dict[Any, Any] = {}  # the application calls that have not ended, with the scope of each or None
         self.ended: Callable[[], None] | None = None
         self.report: Any = None  # takes what a callback raised
 
@@ -56,14 +56,18 @@ class TrioLoop(Runtime):
         return self.start_timer(max(0.0, when - monotonic()), callback)
 
     def spawn(self, call: Any) -> Any:
-        scope = self.calls[call] = self.new_scope()
+        # A scope costs as much as the task itself: only calls that are cancelled one by one have their own.
+        scope = self.new_scope() if call.connection.cancels_calls() else None
+        self.calls[call] = scope
         self.call_spawned()
         self.variables.copy().run(self.start_call, self.run_call, call, scope)
         return call
 
     def call_over(self, call: Any, error: BaseException | None) -> None:
-        if self.calls.pop(call, None) is not None and self.ended is not None:
-            self.ended()
+        if call in self.calls:
+            del self.calls[call]
+            if self.ended is not None:
+                self.ended()
 
     def cancel(self, call: Any) -> None:
         scope = self.calls.get(call)

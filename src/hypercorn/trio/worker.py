@@ -91,6 +91,7 @@ class TrioRuntime(LoopRuntime):
         self.quiet = quiet  # under the command line: handshake failures only at DEBUG
         self.log: Any = None
         self.call_nursery: Any = None
+        self.calls_end = trio.Event()
         self.background: Any = None
         self.reactor: Any = None  # drives the sockets where it is there, else a task for each does
         self.set_up(self.inner)
@@ -106,7 +107,7 @@ class TrioRuntime(LoopRuntime):
         self.log = worker.log
         self.inner.ended = worker.one_less
         # A task of a call has the application's name, as if the nursery had been given that.
-        self.inner.start_call = partial(self.call_nursery.start_soon, name=worker.app)
+        self.inner.start_call = partial(self.call_nursery.start_soon, name=task_name(worker.app))
         self.reactor = new_reactor(worker.config.runtime, self.inner, worker.log)
         if self.reactor is not None:
             self.background.start_soon(self.run_reactor)
@@ -122,28 +123,33 @@ class TrioRuntime(LoopRuntime):
             trio.lowlevel.notify_closing(reactor.fd)
             reactor.close()
 
-    async def run_app(self, call: ASGIExchange, scope: trio.CancelScope) -> None:
-        """The task of an application call. Whatever the application raises was logged, and ends nothing else.
-
-        The scope around the call ends what the application left open: a scope or a nursery that is still open when the
-        task ends would end the nursery of all calls, and so the server.
-        """
+    async def run_app(self, call: ASGIExchange, scope: trio.CancelScope | None) -> None:
+        """The task of an application call. Whatever the application raises was logged, and ends nothing else."""
         try:
-            with scope:
-                try:
-                    while not self.inner.begins():
-                        with trio.CancelScope(shield=True):  # a call that is cancelled begins all the same
-                            await self.inner.later_round()
+            while not self.inner.begins():
+                with trio.CancelScope(shield=True):  # a call that is cancelled begins all the same
+                    await self.inner.later_round()
+            if scope is None:
+                await run_call(call)
+            else:
+                with scope:
                     await run_call(call)
-                except KeyboardInterrupt:
-                    raise
-                except trio.Cancelled:
-                    if trio.current_effective_deadline() == -math.inf:
-                        raise  # else nobody cancels this task: the application raised another scope's
-                except BaseException:
-                    pass
-        except RuntimeError as error:
-            self.log.log_error("The application left a cancel scope or a nursery open", exc_info=error)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # nor does a cancellation go on from here: the nursery waits for the task alone
+            pass
+        nurseries = trio.lowlevel.current_task().child_nurseries
+        if nurseries:
+            await self.keep_open(nurseries)
+
+    async def keep_open(self, nurseries: list[trio.Nursery]) -> None:
+        """Holds the task of a call that has left nurseries open until the server ends. Trio makes the end of such a
+        task an error of the nursery around it, which would cancel every other call."""
+        self.log.log_error("The application left a nursery open")
+        for nursery in nurseries:
+            nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await self.calls_end.wait()
 
     def begin_timer(self, seconds: float, callback: Callable[[], object]) -> trio.CancelScope:
         """Runs `callback` after `seconds`, unless the scope that this returns is cancelled first."""
@@ -191,14 +197,22 @@ class TrioRuntime(LoopRuntime):
     def cancel_calls(self) -> None:
         for call in self.inner.calls:
             call.dismissed = True
+        self.calls_end.set()
         self.call_nursery.cancel_scope.cancel()
 
     async def hold_calls(self, task_status: trio.TaskStatus[None]) -> None:
         """The task around all application calls: they can be cancelled while the worker's own life goes on."""
-        async with trio.open_nursery() as calls:
-            self.call_nursery = calls
-            task_status.started()
-            await trio.sleep_forever()
+        try:
+            async with trio.open_nursery() as calls:
+                self.call_nursery = calls
+                task_status.started()
+                try:
+                    await trio.sleep_forever()
+                finally:
+                    self.calls_end.set()
+        except BaseException as error:
+            if not only_left_nurseries(error):
+                raise
 
     def report_handshake_failure(self, error: BaseException, transport: Transport) -> None:
         level = self.log.log_debug if self.quiet or isinstance(error, ConnectionError) else self.log.log_warning
@@ -349,10 +363,21 @@ async def run_worker(
             raise error
 
 
-def only_cancelled(error: BaseException) -> bool:
-    """True for a group of nothing but cancellations."""
+def only_left_nurseries(error: BaseException) -> bool:
+    """True for a group of nothing but cancellations and trio's errors about nurseries that were left open: tasks of
+    calls end in no other RuntimeError."""
     split = getattr(error, "split", None)
-    return split is not None and split(trio.Cancelled)[1] is None
+    return split is not None and split((trio.Cancelled, RuntimeError))[1] is None
+
+
+def task_name(app: Any) -> str:
+    """The name that trio gives a task of this async function, made once instead of for every call."""
+    while isinstance(app, partial):
+        app = app.func
+    try:
+        return f"{app.__module__}.{app.__qualname__}"
+    except AttributeError:
+        return repr(app)
 
 
 async def live(

@@ -338,6 +338,9 @@ class MuxStream(Connection):
         accepted: Connection = tunnel.accept(extension)
         return accepted
 
+    def cancels_calls(self) -> bool:
+        return True
+
     def finished(self, exchange: Exchange) -> None:
         if self.call_state == ORPHANED:
             self.mux.orphans.count -= 1
