@@ -1,8 +1,4 @@
-"""An application call as Python's own objects: the task's coroutine, and the functions `receive` and `send`.
-
-This module is never compiled. A task's coroutine has to be one of Python's own; and compiled functions cannot be marked
-as coroutine functions before Python 3.12.
-"""
+"""The coroutine of an application call's task. This module is never compiled: it has to be one of Python's own."""
 
 from __future__ import annotations
 
@@ -10,8 +6,6 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from types import FunctionType
 from typing import Any, Protocol
-
-from hypercorn._cpython.marks import mark_coroutine_function
 
 
 class ApplicationCall(Protocol):
@@ -44,26 +38,6 @@ async def run_call(exchange: ApplicationCall) -> None:
             raise failure
     finally:
         del failure  # its traceback refers to this frame
-
-
-def application_functions(
-    receiving: Callable[[Any], Any], sending: Callable[[Any, Any], Any]
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Makes the methods `receive` and `send` of exchanges, from the types of what they return."""
-
-    def receive(self: Any) -> Any:
-        """The ASGI `receive`: returns an awaitable of the next message."""
-        return receiving(self)
-
-    def send(self: Any, message: dict[str, Any]) -> Any:
-        """The ASGI `send`. When awaited, it raises `ClientDisconnected` (an OSError) when the client is gone,
-        `UnexpectedMessageError` for a message out of place, TypeError or ValueError for a malformed one."""
-        return sending(self, message)
-
-    for function in (receive, send):
-        function.__qualname__ = f"ASGIExchange.{function.__name__}"
-        mark_coroutine_function(function)
-    return receive, send
 
 
 async def run_call_in_turn(exchange: ApplicationCall) -> None:

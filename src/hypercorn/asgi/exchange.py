@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.asgi.calling import application_functions
+from hypercorn._cpython.marks import mark_coroutine_function
 from hypercorn.asgi.failures import APP_ERRORS, log_failure, tells_of_cancellation
 from hypercorn.asgi.scope import connection_scope
 from hypercorn.errors import ClientDisconnected
@@ -231,8 +231,6 @@ class Send:
 for _class in (Receive, Send):
     Coroutine.register(_class)
 
-_receive, _send = application_functions(Receive, Send)
-
 
 class ASGIExchange(Exchange):
     """An exchange with an application's call: what `Receive` and `Send` work on.
@@ -291,9 +289,14 @@ class ASGIExchange(Exchange):
         self.dismissed = False
         self.parked: list[Any] | None = None
 
-    # The ASGI `receive` and `send`.
-    receive = _receive
-    send = _send
+    def receive(self) -> Any:
+        """The ASGI `receive`: returns an awaitable of the next message."""
+        return Receive(self)
+
+    def send(self, message: dict[str, Any]) -> Any:
+        """The ASGI `send`. When awaited, it raises `ClientDisconnected` (an OSError) when the client is gone,
+        `UnexpectedMessageError` for a message out of place, TypeError or ValueError for a malformed one."""
+        return Send(self, message)
 
     def take(self) -> dict[str, Any] | None:
         """The next message for the application, or None when it has to wait."""
@@ -445,3 +448,8 @@ def to_bytes(data: Any) -> bytes:
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)
     raise TypeError(f"a response body must be bytes, not {type(data).__name__}")
+
+
+# To libraries that ask, both are coroutine functions.
+for _function in (ASGIExchange.receive, ASGIExchange.send):
+    mark_coroutine_function(_function)

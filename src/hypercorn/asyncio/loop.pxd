@@ -1,8 +1,12 @@
+cimport cython
+
 from hypercorn.asgi.exchange cimport ASGIExchange
 from hypercorn.clock cimport monotonic
 from hypercorn.protocol.runtime cimport Runtime
 
 cdef bint EAGER
+cdef str NESTING
+cdef dict MODULES
 
 cdef class AsyncioLoop(Runtime):
     cdef public object loop
@@ -12,5 +16,10 @@ cdef class AsyncioLoop(Runtime):
     cdef public object task_class
     cdef public dict calls
     cdef public object ended
+    cdef public object ended_call
+    cdef public bint failed
+    cdef public dict task_options
     cdef public object variables
+    @cython.locals(options=dict)
+    cpdef spawn(self, call)
     cpdef retrieve(self, task)

@@ -18,6 +18,7 @@ EAGER = hasattr(asyncio, "eager_task_factory")  # a task can take its first step
 # The library that lets a loop run inside of a callback. A callback of the server cannot be entered again while an
 # application's step goes on inside of it: where the library is loaded, no step begins there.
 NESTING = "nest_asyncio"
+MODULES = sys.modules
 
 
 class AsyncioLoop(Runtime):
@@ -30,11 +31,14 @@ class AsyncioLoop(Runtime):
     __slots__ = (
         "calls",
         "ended",
+        "ended_call",
+        "failed",
         "get_task_factory",
         "loop",
         "run_call",
         "run_call_in_turn",
         "task_class",
+        "task_options",
         "variables",
     )
 
@@ -47,6 +51,9 @@ class AsyncioLoop(Runtime):
         self.task_class: Any = asyncio.Task  # which nest_asyncio, for one, replaces
         self.calls: dict[Any, Any] = {}  # the tasks of application calls that did not end in their first step
         self.ended: Callable[[], None] | None = None  # told whenever one of them ends
+        self.ended_call: Any = None  # the call that ended last, in its first step
+        self.failed = False  # with an exception
+        self.task_options: dict[str, Any] = {"loop": loop, "eager_start": True, "context": None}
         self.variables: Context = copy_context()
 
     def now(self) -> float:
@@ -60,16 +67,22 @@ class AsyncioLoop(Runtime):
 
     def spawn(self, call: Any) -> Any:
         context = self.variables.copy()
-        if EAGER and self.get_task_factory() is None and NESTING not in sys.modules:
-            task = self.task_class(self.run_call(call), loop=self.loop, eager_start=True, context=context)
-            if task.done():
-                self.retrieve(task)
+        if EAGER and self.get_task_factory() is None and NESTING not in MODULES:
+            options = self.task_options  # a dict costs half of what keywords do
+            options["context"] = context
+            task = self.task_class(self.run_call(call), **options)
+            options["context"] = None  # no request's variables are kept alive
+            if self.ended_call is call:  # cheaper to compare than to ask the task
+                self.ended_call = None
+                if self.failed:
+                    self.retrieve(task)
                 return None
         else:
             # In the context, as older task factories take no argument for it.
             self.call_spawned()
             task = context.run(self.loop.create_task, self.run_call_in_turn(call))
             if task.done():  # an eager factory
+                self.ended_call = None
                 self.retrieve(task)
                 return None
             task.add_done_callback(partial(self.task_ended, call), context=self.variables.copy())
@@ -100,8 +113,11 @@ class AsyncioLoop(Runtime):
             self.cancel(call)
 
     def call_over(self, call: Any, error: BaseException | None) -> None:
-        task = self.calls.pop(call, None)
-        if task is not None:
+        task = self.calls.pop(call, None) if self.calls else None
+        if task is None:
+            self.ended_call = call
+            self.failed = error is not None
+        else:
             if error is not None:
                 task.add_done_callback(self.retrieve, context=self.variables.copy())
             if self.ended is not None:
