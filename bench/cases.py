@@ -9,6 +9,8 @@ from bench.apps import BODIES, PIECE, PIECES
 PLAIN_APP = "bench.apps:app"
 STARLETTE_APP = "bench.starlette_app:app"
 WSGI_APP = "bench.wsgi_app:app"
+VARIED_APP = "bench.varied_app:app"
+FASTAPI_APP = "bench.fastapi_app:app"
 # As a browser asks for a page.
 BROWSER = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
@@ -36,6 +38,9 @@ class Case(NamedTuple):
     browser: bool = False  # with a browser's headers
     post: int = 0  # bytes of request body
     pipelined: int = 1  # requests sent together
+    varied: bool = False  # no path, cookie or trace id comes twice
+    closing: bool = False  # a new connection for each request
+    http2: bool = False  # by h2load, with 32 streams on each connection
     answer: int = len(BODIES["/"])  # bytes of response body; 0: any
     interface: str = "asgi"
 
@@ -55,6 +60,20 @@ CASES = {
     "echo1m": Case("echo 1 MiB", "/echo", 8, post=1048576, answer=1048576),
     "starlette": Case("Starlette JSON", app=STARLETTE_APP, answer=0),
     "tls": Case("hello over TLS", tls=True),
+    "h2": Case("hello over HTTP/2", connections=16, tls=True, http2=True),
+    "h2-10k": Case("10 KiB over HTTP/2", "/10k", 16, answer=10240, tls=True, http2=True),
+    # What follows repeats nothing: no request, no response, no connection, or a framework's whole work.
+    "varied": Case("nothing comes twice", "/items/1", app=VARIED_APP, varied=True, answer=0),
+    "varied-tls": Case("the same over TLS", "/items/1", app=VARIED_APP, varied=True, tls=True, answer=0),
+    "varied-h2": Case("the same over HTTP/2", "/items/1", 16, VARIED_APP, True, varied=True, answer=0, http2=True),
+    "wait": Case("the call waits 1 ms", "/wait", app=VARIED_APP, answer=0),
+    "wait-h2": Case("the call waits 1 ms, HTTP/2", "/wait", 16, VARIED_APP, True, answer=0, http2=True),
+    "fastapi": Case("FastAPI, async route", "/users/7/items/42?limit=5&q=lamp", app=FASTAPI_APP, answer=0),
+    "fastapi-sync": Case("FastAPI, sync route", "/sync/42", app=FASTAPI_APP, answer=0),
+    "new": Case("a new connection each", closing=True),
+    "new-tls": Case("a new TLS connection each", closing=True, tls=True),
+    "1m-new": Case("1 MiB, new each time", "/mebibyte", 16, VARIED_APP, answer=1048576),
+    "1m-new-h2": Case("1 MiB, new each time, HTTP/2", "/mebibyte", 4, VARIED_APP, True, answer=1048576, http2=True),
     "wsgi": Case("WSGI hello", app=WSGI_APP, interface="wsgi"),
     "wsgi-headers": Case("WSGI, browser's headers", app=WSGI_APP, interface="wsgi", browser=True),
     "wsgi-echo1k": Case("WSGI echo 1 KiB", "/echo", app=WSGI_APP, interface="wsgi", post=1024, answer=1024),

@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import wrk
+from bench import h2load, wrk
 from bench.cases import BROWSER, CASES, Case
 from bench.catalogue import Server, all_servers, chosen, version
 from bench.certificate import self_signed
@@ -59,12 +59,17 @@ def measure(server: Server, case: Case, seconds: int, certificate: tuple[str, st
     with server.start(case.app, free_port(), certificate if case.tls else None) as process:
         ask(case, process.port)
         if WARM:
-            wrk.run(case, process.port, WARM)
+            load_by(case, process.port, WARM)
         before = process.cpu_seconds()
-        load = wrk.run(case, process.port, seconds)
+        load = load_by(case, process.port, seconds)
         spent = process.cpu_seconds() - before
         memory = process.memory_kib() / 1024
     return Sample(spent / load.requests * 1e6, load.per_second, load.p50, load.p99, memory, load.errors)
+
+
+def load_by(case: Case, port: int, seconds: int) -> wrk.Load:
+    """Loads a server with the client that speaks the case's protocol. Raises ServerError."""
+    return (h2load.run if case.http2 else wrk.run)(case, port, seconds)
 
 
 def compare(
@@ -124,7 +129,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> Comparison:
     """Measures, as the options say. Raises ServerError."""
-    wrk.find_wrk()
+    if not all(CASES[case].http2 for case in options.case):
+        wrk.find_wrk()
+    if any(CASES[case].http2 for case in options.case):
+        h2load.find_h2load()
     servers = chosen(all_servers(options.peers), options.server)
     raise_file_limit()
     end_on_termination()

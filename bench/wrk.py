@@ -26,6 +26,22 @@ done = function(summary, latency, requests)
     latency:percentile(50), latency:percentile(99), e.connect, e.read, e.write, e.status, e.timeout))
 end
 """
+VARIED = """
+math.randomseed(os.time())
+local function id()
+  return string.format("%08x%08x%08x%08x", math.random(0, 0x7fffffff), math.random(0, 0x7fffffff),
+    math.random(0, 0x7fffffff), math.random(0, 0x7fffffff))
+end
+request = function()
+  local trace = id()
+  return wrk.format("GET", "/items/" .. id(), {
+    ["Cookie"] = "session=" .. id() .. "; csrftoken=" .. id(),
+    ["Traceparent"] = "00-" .. trace .. "-" .. string.sub(trace, 1, 16) .. "-01",
+    ["X-Request-Id"] = trace,
+    ["Accept"] = "*/*",
+  })
+end
+"""
 INSTALL = "wrk is not installed; it makes the load (Debian, Ubuntu: apt-get install wrk; macOS: brew install wrk)"
 ERRORS = ("connect", "read", "write", "status", "timeout")
 
@@ -55,6 +71,10 @@ def script(case: Case) -> str:
         lines += [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in BROWSER.items()]
     if case.post:
         lines += ['wrk.method = "POST"', f'wrk.body = string.rep("a", {case.post})']
+    if case.closing:
+        lines += ['wrk.headers["Connection"] = "close"']
+    if case.varied:
+        lines += [VARIED]
     if case.pipelined > 1:
         lines += [
             "init = function(args)",

@@ -16,7 +16,7 @@ from bench.peers import requirements
 from bench.processes import ROOT, ServerError, ServerProcess, cpu_seconds, family, free_port, is_running, memory_kib
 from bench.results import Comparison
 
-from bench import memory, servers, wrk
+from bench import h2load, memory, servers, wrk
 
 OUTPUT = """\
 Running 2s test @ http://127.0.0.1:8000/
@@ -58,6 +58,38 @@ def test_scripts_make_the_requests_of_their_cases() -> None:
     assert "for i = 1, 16" in wrk.script(CASES["pipeline"])
     assert wrk.script(CASES["headers"]).count("wrk.headers[") == 10
     assert all("done = function" in wrk.script(case) for case in CASES.values())
+
+
+def test_a_load_that_repeats_nothing_makes_its_fields_anew() -> None:
+    varied = wrk.script(CASES["varied"])
+    assert varied.count("id()") >= 4
+    assert "request = function()" in varied
+    assert 'wrk.headers["Connection"] = "close"' in wrk.script(CASES["new-tls"])
+
+
+H2_OUTPUT = """\
+Application protocol: h2
+finished in 2.00s, 5000.50 req/s, 1.00MB/s
+requests: 10001 total, 10032 started, 10001 done, 10001 succeeded, 0 failed, 0 errored, 0 timeout
+"""
+
+
+def test_reads_the_report_of_h2load() -> None:
+    log = "".join(f"1763{number}\t200\t{number}\n" for number in range(100))
+    assert h2load.parse(H2_OUTPUT, log) == h2load.Load(10001, 5000.5, 50, 99, "")
+    assert h2load.parse(H2_OUTPUT.replace("0 errored", "7 errored"), "").errors == "7 errored"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (H2_OUTPUT.replace("protocol: h2", "protocol: http/1.1"), "speaks no HTTP/2"),
+        (H2_OUTPUT.replace("10001 succeeded", "0 succeeded"), "not one good response"),
+    ],
+)
+def test_a_load_without_good_responses_over_http2_is_an_error(text: str, message: str) -> None:
+    with pytest.raises(ServerError, match=message):
+        h2load.parse(text, "")
 
 
 def test_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
