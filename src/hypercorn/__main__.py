@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import traceback
@@ -10,6 +11,7 @@ import warnings
 from hypercorn.cli.completion import script
 from hypercorn.cli.parser import apply_flags, brief_warnings, expand, make_parser, no_application
 from hypercorn.cli.printing import config_text, version_text
+from hypercorn.cli.terminal import show_requests
 from hypercorn.config import Config
 from hypercorn.config.sources import UNKNOWN, find_config, read_env_file
 from hypercorn.errors import ConfigError, ConfigWarning
@@ -41,6 +43,16 @@ def load_env_file(path: str | None) -> None:
         raise ConfigError(f"env_file {path!r} cannot be read: {error}") from None
     for name, value in values.items():
         os.environ.setdefault(name, value)
+
+
+def complete(config: Config, arguments: argparse.Namespace) -> Config:
+    """What comes on top of a configuration file: variables, flags, and what a terminal asks for. Raises ConfigError."""
+    load_env_file(getattr(arguments, "env_file", None) or config.env_file)
+    config.update_from_environ()
+    apply_flags(config, arguments)
+    config.validate()
+    show_requests(config)
+    return config
 
 
 def _subcommand(name: str, arguments: list[str]) -> int:
@@ -77,12 +89,7 @@ def main(sys_args: list[str] | None = None) -> int:
         source = arguments.config or os.environ.get("HYPERCORN_CONFIG") or None
 
         def load() -> Config:
-            config = _load_config(source)
-            load_env_file(getattr(arguments, "env_file", None) or config.env_file)
-            config.update_from_environ()
-            apply_flags(config, arguments)
-            config.validate()
-            return config
+            return complete(_load_config(source), arguments)
 
         try:
             source = source or find_config()

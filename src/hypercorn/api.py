@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
+from hypercorn.cli.terminal import show_requests
 from hypercorn.config import Config
 from hypercorn.errors import ConfigError
 from hypercorn.net.address import DEFAULT_PORT
@@ -50,6 +51,7 @@ def run(
     not start or crashed.
     """
     made = _config(config, host, port, options, "hypercorn.run()")
+    show_requests(made)
     if isinstance(app, str):
         made.application_path = app
         code = importlib.import_module("hypercorn.run").run(made)

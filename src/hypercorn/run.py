@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import platform
 import sys
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 from typing import Any
 
+from hypercorn import __version__, build
 from hypercorn.config import Config
 from hypercorn.errors import BindError, ConfigError
 from hypercorn.supervisor.descriptors import fill_standard_descriptors
@@ -69,6 +71,17 @@ def run(
         return report(error, config)
 
 
+def introduction(config: Config) -> str:
+    """What a server says of itself at the start: release, build, loop, workers, application."""
+    count = max(config.workers, 1 if config.use_reloader else 0)
+    workers = "in this process" if count == 0 else "1 worker" if count == 1 else f"{count} workers"
+    python = platform.python_version()
+    return (
+        f"hypercorn {__version__} ({build()} build, {config.worker_class}, {workers}, Python {python})"
+        f" serves {config.application_path}"
+    )
+
+
 def serve_if_frozen_worker() -> None:
     """Serves as a worker, and does not return, where a frozen program was started as one. Its options come from the
     supervisor, so this is called before any are read."""
@@ -104,11 +117,15 @@ def run_here(worker: Callable[..., None], config: Config, owns_process: bool) ->
     from hypercorn.runtime.ending import Ending
     from hypercorn.supervisor.inherit import from_systemd
     from hypercorn.supervisor.solo import SoloLink
+    from hypercorn.supervisor.title import set_title
 
     # The application may change the working directory.
     path = None if config.pid_path is None else os.path.abspath(config.pid_path)
     ending = Ending(exits=owns_process, last=partial(remove_pid_file, path))
+    if owns_process:
+        set_title(config, "server")
     with pid_file(config.pid_path):
+        config.log.log_info("%s", introduction(config))
         try:
             sockets = from_systemd(config)
         except BindError as error:
@@ -127,6 +144,7 @@ def run_supervised(config: Config, load: Callable[[], Config] | None, plain: boo
 
     handover = Handover.take()
     with pid_file(config.pid_path, replaces=None if handover is None else handover.old_pid) as claim:
+        config.log.log_info("%s", introduction(config))
         return supervise(config, load, plain, handover, claim, owns_process)
 
 

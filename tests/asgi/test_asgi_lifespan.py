@@ -155,13 +155,37 @@ def test_startup_failed(mode: str, more: dict[str, str], then: list[Any]) -> Non
     assert ended_well(life.shutdown())  # the application is not asked again
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), SystemExit(1), KeyError("type")])
+DECLINING = [
+    ValueError("Django can only handle ASGI/HTTP connections, not lifespan."),
+    ValueError("No application configured for scope type 'lifespan'"),  # Channels
+    AssertionError(),
+    NotImplementedError(),
+    KeyError("path"),
+]
+
+
+@pytest.mark.parametrize("error", DECLINING, ids=repr)
+def test_an_application_without_lifespan_is_no_problem(error: Exception) -> None:
+    """One record at INFO; what it raises once it has taken the event is a problem."""
+    life = Life(script(error), "auto")
+    assert ended_well(life.startup(2))
+    assert life.problems == []
+    assert [entry.text for entry in life.log.at("info")] == [
+        "The application has no lifespan: it is served without startup and shutdown"
+    ]
+
+    life = Life(script("receive", error), "auto")
+    assert ended_well(life.startup(2))
+    assert len(life.problems) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), SystemExit(1), KeyError("lifespans")])
 @pytest.mark.parametrize("first", [[], ["receive"], ["receive", 1]])
 def test_startup_raises(error: BaseException, first: list[Any]) -> None:
     """LC-02, Q-P-20: "auto" goes on with one warning, "on" does not go on."""
     life = Life(script(*first, error), "auto")
     assert ended_well(life.startup(2))
-    assert life.problems == ["ASGI Framework Lifespan error, continuing without Lifespan support"]
+    assert life.problems == [f"ASGI Framework Lifespan error, continuing without Lifespan support: {error!r}"]
     assert [entry.error for entry in life.log.at("debug")] == [error]
     assert ended_well(life.shutdown())
 

@@ -532,6 +532,9 @@ def test_unix_sockets(changes: dict[str, Any], name: str, port: str) -> None:
 
 def test_other_scopes() -> None:
     assert serve(never, {"type": "websocket"}) == [{"type": "websocket.close"}]
+    start, body = serve(never, {"type": "websocket", "extensions": {"websocket.http.response": {}}})
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", 501)
+    assert b"WSGI has no WebSockets" in body["body"]
     assert serve(never, {"type": "lifespan"}) == []
     with pytest.raises(Exception, match="Unknown scope type, webhook"):
         serve(never, {"type": "webhook"})

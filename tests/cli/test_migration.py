@@ -76,7 +76,10 @@ def test_each_flag_works_or_its_error_names_ours(server: str, capsys: pytest.Cap
     [
         (["--loop", "uvloop", "a:b"], "--loop of uvicorn and Granian is --worker-class here: asyncio, uvloop"),
         (["--no-server-header", "a:b"], "--no-server-header of uvicorn is --no-include-server-header here"),
-        (["--http=h11", "a:b"], "--http of uvicorn and Granian does not exist here: one parser"),
+        (
+            ["--http=h11", "a:b"],
+            "--http of uvicorn does not exist here: one parser, compiled or pure; --http of Granian is --alpn",
+        ),
         (["--proxy-headers", "--forwarded-allow-ips=*", "a:b"], "is --trusted-proxies here"),
         (["--proxy-headers", "a:b"], "is --trusted-proxies here"),
         (["--chdir", "/srv", "a:b"], "--chdir of gunicorn is --app-dir here"),

@@ -63,7 +63,8 @@ BUSY = BindError(98, "127.0.0.1:80", "address already in use", "another process 
         (
             BUSY,
             3,
-            "hypercorn: error: cannot bind 127.0.0.1:80: address already in use (another process is listening there)\n",
+            "hypercorn: error: cannot bind 127.0.0.1:80: address already in use (another process is listening there);"
+            " end that one, or choose another port: --port 81\n",
         ),
         (SocketTypeError(1, 2), 3, 'hypercorn: error: Unexpected socket type, wanted "SOCK_STREAM"'),
         (ConfigError("certfile 'a' cannot be used"), 2, "hypercorn: error: certfile 'a' cannot be used\n"),
@@ -134,7 +135,8 @@ def test_an_application_that_cannot_be_imported(
     text = capsys.readouterr().err
     assert text.startswith(first)
     assert last in text
-    assert text.endswith("hypercorn: error: the application 'unimportable:app' could not be loaded\n")
+    start = "hypercorn: error: the application 'unimportable:app' could not be loaded: "
+    assert text.splitlines()[-1].startswith(f"{start}{last}")
     assert "unimportable.py" in text
     assert "asgi/loading.py" not in text
 
@@ -155,7 +157,7 @@ def test_nothing_to_serve() -> None:
 
 def test_unknown_worker_class(config: Config) -> None:
     config.worker_class = "twisted"
-    with pytest.raises(ValueError, match=r"^No worker of class twisted exists$"):
+    with pytest.raises(ValueError, match=r"^No worker of class twisted exists: asyncio"):
         run(config)
 
 

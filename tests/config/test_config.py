@@ -107,7 +107,7 @@ DEFAULTS: dict[str, Any] = {
     "websocket_extended_connect": True,
     "worker_class": "asyncio",
     "workers": 1,
-    "wsgi_max_body_size": 16777216,
+    "wsgi_max_body_size": None,  # 16777216 in 0.18
     # new in 1.0
     "wsgi_buffer_size": 65536,
     "wsgi_spool_size": 1 << 30,

@@ -17,7 +17,6 @@ from websockets.sync.client import connect
 
 UPLOAD = 10 * 1024 * 1024
 ASYNCIO = ("asyncio", "uvloop")
-DECLINED = "ASGI Framework Lifespan error, continuing without Lifespan support"
 
 
 class Framework(NamedTuple):
@@ -61,8 +60,8 @@ class Site:
         return self.client.get(path)
 
     def errors(self) -> list[str]:
-        """What was logged, but for that of an application that knows no lifespan."""
-        return [text for text in self.live.errors() if self.framework.lifespan or text != DECLINED]
+        """What was logged as a problem: that an application has no lifespan is none."""
+        return self.live.errors()
 
     def close(self) -> None:
         """Ends everything."""

@@ -190,8 +190,21 @@ format = %(message)s
 """
 
 
-@pytest.mark.parametrize("form", ["dict", "json", "toml", "ini"])
-def test_logconfig(form: str, tmp_path: Path) -> None:
+YAML = """
+version: 1
+handlers:
+  file: {class: logging.FileHandler, filename: 'FILE'}
+loggers:
+  hypercorn.error: {level: DEBUG, handlers: [file]}
+"""
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("form", ["dict", "json", "toml", "yaml", "yml", "ini"])
+def test_logconfig(form: str, named: bool, tmp_path: Path) -> None:
+    """By the file's extension, or by what stands before its path."""
+    if form in ("yaml", "yml"):
+        pytest.importorskip("yaml")
     out = str(tmp_path / "out.log")
     other = logging.getLogger("somebody.else")
     root = list(logging.getLogger().handlers)
@@ -199,10 +212,10 @@ def test_logconfig(form: str, tmp_path: Path) -> None:
     if form == "dict":
         config.log_config_dict = json.loads(json.dumps(MAPPING).replace('"FILE"', json.dumps(out)))
     else:
-        text = {"json": json.dumps(MAPPING), "toml": TOML, "ini": INI}[form].replace("FILE", out)
-        path = tmp_path / f"log.{form}"
-        path.write_text(text)
-        config.log_config = str(path) if form == "ini" else f"{form}:{path}"
+        texts = {"json": json.dumps(MAPPING), "toml": TOML, "yaml": YAML, "yml": YAML, "ini": INI}
+        path = tmp_path / (f"log.{form}" if named else "log.conf")
+        path.write_text(texts[form].replace("FILE", out))
+        config.log_config = str(path) if named or form == "ini" else f"{form}:{path}"
     try:
         Logger(config).log_debug("configured")
     finally:
@@ -211,6 +224,22 @@ def test_logconfig(form: str, tmp_path: Path) -> None:
                 logging.getLogger().addHandler(handler)
     assert Path(out).read_text() == "configured\n"
     assert not other.disabled
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [("a: [", "is no YAML"), ("- a", "is no mapping"), (None, "needs the package PyYAML")]
+)
+def test_a_logconfig_in_yaml_that_cannot_be_used(
+    text: str | None, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.yaml"
+    if text is None:
+        monkeypatch.setitem(sys.modules, "yaml", None)
+    else:
+        pytest.importorskip("yaml")
+        path.write_text(text)
+    with pytest.raises(ValueError, match=f"log.yaml {problem}"):
+        Logger(Config(log_config=str(path)))
 
 
 def test_what_is_no_fault_has_its_traceback_as_text(tmp_path: Path) -> None:
@@ -242,3 +271,75 @@ def test_what_is_not_written_is_not_made(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("hypercorn.logs.logger.format_exception", None)
     logger = Logger(Config(error_log="-", log_level="INFO"))
     logger.log_debug("It ended", exc_info=KeyError("gone"))
+
+
+# -- handlers of the application, and what tracebacks show
+
+
+class Console:
+    """What a RichHandler writes to."""
+
+    def __init__(self) -> None:
+        self.file = sys.stdout
+
+
+class ConsoleHandler(logging.Handler):
+    """As that of the package rich: a handler without a stream, which prints."""
+
+    console: Any = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print("theirs:", record.getMessage(), file=self.console.file)
+
+
+def root_handler(kind: str) -> logging.Handler:
+    if kind == "rich":
+        handler = ConsoleHandler()
+        handler.console = Console()
+        return handler
+    stream = logging.StreamHandler(sys.stdout if kind == "stdout" else sys.stderr)
+    stream.setFormatter(logging.Formatter("theirs: %(message)s"))
+    return stream
+
+
+@pytest.mark.parametrize("kind", ["stdout", "stderr", "rich"])
+def test_a_root_handler_does_not_double_records(
+    kind: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An application calls `logging.basicConfig`; what its handler does not take is shown by ours."""
+    monkeypatch.setattr(logging.getLogger("hypercorn.error"), "handlers", [])
+    logger = Logger(Config())
+    handler = root_handler(kind)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    handler.setLevel(logging.WARNING)
+    logger.log_info("small")
+    logger.log_warning("large")
+    logger.flush()
+    said = "".join(capsys.readouterr())
+    assert said.count("theirs: large\n") == said.count("large") == 1
+    assert said.count("[INFO] small\n") == said.count("small") == 1
+
+
+def test_tracebacks_begin_where_the_application_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hypercorn.logs.tracebacks import application_frames
+
+    namespace: dict[str, Any] = {"__name__": "hypercorn.asgi.calling"}
+    exec("def call(app): app()", namespace)
+
+    def app() -> None:
+        raise ValueError("x")
+
+    try:
+        namespace["call"](app)
+    except ValueError as error:
+        trace = error.__traceback__
+    assert trace is not None
+    inner = trace.tb_next  # past this test's frame
+    assert application_frames(inner).tb_frame.f_code.co_name == "app"
+    assert application_frames(trace) is trace, "what called the server stays"
+    exec("def fail(): raise ValueError", namespace)
+    with pytest.raises(ValueError) as caught:
+        namespace["fail"]()
+    whole = caught.tb.tb_next
+    assert application_frames(whole) is whole, "an error of the server's own"
+    assert application_frames(None) is None

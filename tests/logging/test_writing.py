@@ -279,7 +279,7 @@ def test_colour_on_a_terminal_only(variables: dict[str, str], coloured: bool) ->
     os.close(slave)
     os.close(terminal)
     assert b"seen" in text
-    assert (b"\x1b[31m[ERROR]\x1b[0m" in text) is coloured
+    assert (b"\x1b[31mERROR\x1b[0m" in text) is coloured
 
 
 def test_no_colour_in_a_pipe() -> None:

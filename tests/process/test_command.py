@@ -53,6 +53,19 @@ def test_worker_classes(worker_class: str) -> None:
         assert command.complaint == ""
 
 
+@pytest.mark.parametrize(("workers", "roles"), [("0", ["server"]), ("1", ["supervisor", "worker"])])
+def test_titles_of_processes(workers: str, roles: list[str], tmp_path: Path) -> None:
+    """By setproctitle, here one that keeps what it is told."""
+    (tmp_path / "setproctitle.py").write_text(
+        "def setproctitle(text):\n    with open('titles', 'a') as file:\n        file.write(text + '\\n')\n"
+    )
+    paths = environment()["PYTHONPATH"]
+    with Command("-w", workers, *PORT, APP, cwd=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{paths}") as command:
+        command.address()
+        assert command.end() == 0
+    assert (tmp_path / "titles").read_text().splitlines() == [f"hypercorn: {role} ({APP})" for role in roles]
+
+
 def test_example_in_a_browser() -> None:
     with Command(*PORT, "examples.hello:app") as command, command.connect() as peer:
         response = peer.get("/", "User-Agent: <script>alert(1)</script>")

@@ -15,6 +15,7 @@ from wsgiref.validate import validator
 import pytest
 from tests.live import Live, eventually
 from tests.peer import request
+from tests.websocket import upgrade
 
 StartResponse = Callable[..., Any]
 PIECE = b"x" * 65536
@@ -101,7 +102,9 @@ def test_a_body_that_is_too_long(serve_app: Callable[..., Live]) -> None:
         peer.send(request("/whole", method="POST", body=b"x" * 100_000))
         assert peer.response().status == 200
     assert calls == ["/whole"]
-    assert live.errors() == []
+    assert live.errors() == [
+        "A request body of more than 100000 bytes was refused (413) by the option wsgi_max_body_size"
+    ]
 
 
 def test_a_short_body_that_is_too_long(serve_app: Callable[..., Live]) -> None:
@@ -120,6 +123,35 @@ def test_a_short_body_that_is_too_long(serve_app: Callable[..., Live]) -> None:
             peer.send(b"%x\r\n%b\r\n" % (size, b"x" * size) + b"32\r\n%b\r\n0\r\n\r\n" % (b"x" * 50))
             assert peer.response().status == status
     assert calls == ["/50"]
+    assert len(live.errors()) == 1
+
+
+def test_the_bound_without_a_limit_is_the_disks(serve_app: Callable[..., Live]) -> None:
+    """No limit by default, as gunicorn has none; 413 where a body could never fit."""
+    live = wsgi(reading, serve_app, wsgi_spool_size=100_000)
+    with live.connect() as peer:
+        peer.send(request("/all", method="POST", body=b"x" * 90_000))
+        assert peer.response().status == 200
+        peer.send(request("/all", "Content-Length: 100001", method="POST"))
+        assert peer.response().status == 413
+    assert live.errors() == ["A request body of more than 100000 bytes was refused (413) by the option wsgi_spool_size"]
+
+
+def test_a_body_of_more_than_earlier_releases_took(serve_app: Callable[..., Live]) -> None:
+    live = wsgi(reading, serve_app)
+    with live.connect() as peer:
+        peer.send(request("/all", method="POST", body=b"x" * (17 * 1024 * 1024)))
+        assert peer.response().body == b"17825792 0 17825792"
+    assert live.errors() == []
+
+
+def test_a_websocket_is_answered_in_words(serve_app: Callable[..., Live]) -> None:
+    live = wsgi(reading, serve_app)
+    with live.connect() as peer:
+        peer.send(upgrade())
+        response = peer.response()
+        assert response.status == 501
+        assert b"WSGI has no WebSockets" in response.body
     assert live.errors() == []
 
 

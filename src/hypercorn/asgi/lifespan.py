@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     from hypercorn.config import Config
 
 
+# What the scopes of requests have, and that of the lifespan has not.
+_REQUEST_KEYS = frozenset(
+    {"client", "headers", "http_version", "method", "path", "query_string", "raw_path", "root_path", "scheme", "server"}
+)
+
+
+def declines(error: BaseException) -> bool:
+    """True for what applications raise that know only requests, as those of Django and Channels do."""
+    if isinstance(error, KeyError):
+        return error.args[:1] != () and error.args[0] in _REQUEST_KEYS
+    return isinstance(error, (AssertionError, NotImplementedError)) or "lifespan" in str(error).lower()
+
+
 class Lifespan:
     """One lifespan call of the application. `state` is what it leaves for the requests."""
 
@@ -44,6 +57,7 @@ class Lifespan:
         self.answered: set[str] = set()  # the stages that the application has completed
         self.failure: LifespanFailureError | None = None
         self.error: BaseException | None = None
+        self.received = False  # the application has taken an event
         self.ended = False
 
     async def startup(self) -> None:
@@ -98,7 +112,11 @@ class Lifespan:
             detail = "the application returned without answering" if self.error is None else repr(self.error)
             raise LifespanFailureError(stage, detail) from self.error
         if self.error is not None and stage == "startup":
-            self.logger.log_warning("ASGI Framework Lifespan error, continuing without Lifespan support")
+            if not self.received and declines(self.error):
+                self.logger.log_info("The application has no lifespan: it is served without startup and shutdown")
+            else:
+                text = "ASGI Framework Lifespan error, continuing without Lifespan support: %r"
+                self.logger.log_warning(text, self.error)
             self.logger.log_debug("The lifespan call raised %r", self.error, exc_info=self.error)
 
     async def run(self) -> None:
@@ -137,6 +155,7 @@ class Lifespan:
                 await self.receiver
             finally:
                 self.receiver = None
+        self.received = True
         return self.messages.pop(0)
 
     async def send(self, message: dict[str, Any]) -> None:

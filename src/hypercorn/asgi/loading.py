@@ -25,6 +25,8 @@ __all__ = ("ASGIWrapper", "is_asgi", "load_application", "load_configured", "spl
 
 NAMES = ("app", "application")  # tried in this order where no name is given
 LISTED = 12  # callables that an error lists at most
+_DEPTH = 2  # folders below the working directory in which a module is looked for, for advice
+_MOST_FOLDERS = 100  # that are looked at, at each depth
 _MODES = ("asgi", "wsgi")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
@@ -148,7 +150,34 @@ def _import(path: str, name: str, app_dir: str) -> Any:
             raise
     else:
         return _checked(path, module, source)
-    raise NoAppError(f"Cannot load application from '{path}', module not found: searched in {folder} and sys.path.")
+    found = _elsewhere(base, name)
+    hint = f" It is in {found}: add --app-dir {found}" if found else ""
+    raise NoAppError(
+        f"Cannot load application from '{path}', module not found: searched in {folder} and sys.path.{hint}"
+    )
+
+
+def _elsewhere(base: Path, name: str) -> str | None:
+    """A folder below `base` that has the module, as users start the command one folder too high."""
+    first = name.partition(".")[0]
+    folders = [base]
+    for _ in range(_DEPTH):
+        inner = [Path(entry.path) for folder in folders for entry in _folders(folder)][:_MOST_FOLDERS]
+        for folder in inner:
+            if (folder / f"{first}.py").is_file() or (folder / first / "__init__.py").is_file():
+                return str(folder.relative_to(base))
+        folders = inner
+    return None
+
+
+def _folders(folder: Path) -> list[os.DirEntry[str]]:
+    """The folders in a folder that may have code."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [one for one in entries if one.name[0] not in "._" and one.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+    return sorted((one for one in found if one.name != "node_modules"), key=lambda one: one.name)
 
 
 def _add_to_path(folder: Path, base: Path, last: Path) -> None:

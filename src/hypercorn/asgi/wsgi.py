@@ -14,7 +14,7 @@ from typing import Any
 
 from hypercorn.asgi.wsgi_environ import InvalidPathError, build_environ
 from hypercorn.asgi.wsgi_response import Message, Responder
-from hypercorn.asgi.wsgi_threads import refuse
+from hypercorn.asgi.wsgi_threads import refuse, refuse_websocket
 
 __all__ = ("InvalidPathError", "WSGIWrapper", "_build_environ")
 
@@ -40,7 +40,7 @@ class WSGIWrapper:
         if scope["type"] == "http":
             await self.handle_http(scope, receive, send, sync_spawn, call_soon)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close"})
+            await refuse_websocket(scope, send)
         elif scope["type"] != "lifespan":
             raise Exception(f"Unknown scope type, {scope['type']}")
 

@@ -21,7 +21,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
 from hypercorn.asgi.exchange import Receive as OwnReceive
-from hypercorn.asgi.responses import RETRY_AFTER, length_of, respond
+from hypercorn.asgi.responses import PLAIN_TEXT, RETRY_AFTER, length_of, respond
 from hypercorn.asgi.wsgi_body import Body, BodyTooLargeError, Spool, SpoolError, SpoolFullError
 from hypercorn.asgi.wsgi_environ import InvalidPathError, build_environ
 from hypercorn.asgi.wsgi_response import Message, Responder
@@ -246,10 +246,18 @@ class Call(Responder):
 class ThreadedWSGI:
     """The ASGI application. WebSockets are refused, a lifespan is left alone, other scopes raise."""
 
-    def __init__(self, app: Callable[..., Iterable[bytes]], settings: WSGISettings, port: LoopPort) -> None:
+    def __init__(
+        self,
+        app: Callable[..., Iterable[bytes]],
+        settings: WSGISettings,
+        port: LoopPort,
+        warn: Callable[[str], object] | None = None,
+    ) -> None:
+        """`warn` takes what the log should say of a limit that refused a body, once."""
         self.app = app
         self.settings = settings
         self.port = port
+        self.warn = warn
         self.threads = Threads(settings.threads)
         self.spool = Spool(settings.spool_size)
         self.most = min(settings.max_body_size, max(settings.spool_size, settings.buffer_size))  # bytes of a body
@@ -262,7 +270,7 @@ class ThreadedWSGI:
         if scope["type"] == "http":
             await self.handle(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close"})
+            await refuse_websocket(scope, send)
         elif scope["type"] != "lifespan":
             raise Exception(f"Unknown scope type, {scope['type']}")
 
@@ -274,7 +282,7 @@ class ThreadedWSGI:
             return await refuse(send, 404)
         length = environ.get("CONTENT_LENGTH")
         if length and length.isdigit() and int(length) > self.most:
-            return await refuse(send, 413)
+            return await self.refuse_body(send)
         call = Call(self, scope, environ)
         call.can_sendfile = call.can_sendfile or self.settings.sendfile
         if "http.response.early_hint" in (scope.get("extensions") or ()):
@@ -286,7 +294,7 @@ class ThreadedWSGI:
         if message.get("more_body"):
             await self.run_after_body(call, data, receive, send)
         elif len(data) > self.most:
-            await refuse(send, 413)
+            await self.refuse_body(send)
         else:
             environ["wsgi.input"] = BytesIO(data)
             if data and not length:
@@ -311,7 +319,7 @@ class ThreadedWSGI:
             call.environ["CONTENT_LENGTH"] = str(body.size)
             await self.run(call, receive, send)
         except BodyTooLargeError:
-            await refuse(send, 413)
+            await self.refuse_body(send)
         except SpoolFullError:
             await refuse(send, 503)
         except SpoolError:
@@ -321,6 +329,14 @@ class ThreadedWSGI:
             if not call.has_thread:
                 body.close()
                 body.give_back()
+
+    async def refuse_body(self, send: Send) -> None:
+        """Answers 413, and tells the log once which option a longer body needs."""
+        if self.warn is not None:
+            option = "wsgi_max_body_size" if self.most == self.settings.max_body_size else "wsgi_spool_size"
+            self.warn(f"A request body of more than {self.most} bytes was refused (413) by the option {option}")
+            self.warn = None
+        await refuse(send, 413)
 
     async def run(self, call: Call, receive: Receive, send: Send) -> None:
         """The call, in a thread. Answers 503 where too many wait for one, or this did too long."""
@@ -462,6 +478,15 @@ class ThreadedWSGI:
         """Ends the threads."""
         self.release()
         self.threads.close()
+
+
+async def refuse_websocket(scope: Any, send: Send) -> None:
+    """Answers a WebSocket handshake by 501, in words, where the server can answer one; else it is closed."""
+    if "websocket.http.response" in (scope.get("extensions") or ()):
+        body = b"This is a WSGI application, and WSGI has no WebSockets.\n"
+        await respond(send, 501, [PLAIN_TEXT, length_of(body)], body, websocket=True)
+    else:
+        await send({"type": "websocket.close"})
 
 
 async def refuse(send: Send, status: int) -> None:

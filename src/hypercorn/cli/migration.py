@@ -140,7 +140,7 @@ GUNICORN = (
     Row("--statsd-prefix", "--statsd-prefix"),
     Row("--dogstatsd-tags", "--dogstatsd-tags"),
     Row("--enable-backlog-metric", "", "[the metrics](../guide/metrics.md) have what the server counts"),
-    Row("-n --name", "", "the title is the command line"),
+    Row("-n --name", "", "the title names role and application, where the package `setproctitle` is installed"),
     Row("--pythonpath", "--app-dir", "or the variable `PYTHONPATH`"),
     Row("--paste --paster --paste-global", "", "a module that calls `loadapp()`: `module:app`"),
     Row("--protocol --uwsgi-allow-from", "", "HTTP alone"),
@@ -249,7 +249,7 @@ GRANIAN = (
         "",
         "a server with `--reload` waits for a change after a failure",
     ),
-    Row("--process-name", "", "the title is the command line"),
+    Row("--process-name", "", "the title names role and application, where the package `setproctitle` is installed"),
     Row("--pid-file", "--pid-path"),
     Row("GRANIAN_...", "HYPERCORN_..."),
 )
@@ -310,12 +310,18 @@ def advice(flag: str) -> str | None:
     if not found:
         # Most switches of uvicorn and Granian have an opposite, which few of the rows name.
         return advice("--" + flag[5:]) if flag.startswith("--no-") else None
-    row = found[0][1]
-    servers = " and ".join(dict.fromkeys(server for server, _ in found))
-    ours = " or ".join(ours_for(flag, row))
-    note = _LINK.sub(r"\1", row.note).replace("`", "")
+    meanings: dict[tuple[str, ...], list[tuple[str, Row]]] = {}
+    for server, row in found:
+        meanings.setdefault(tuple(ours_for(flag, row)), []).append((server, row))
+    return "; ".join(_meaning(flag, ours, rows) for ours, rows in meanings.items())
+
+
+def _meaning(flag: str, ours: tuple[str, ...], rows: list[tuple[str, Row]]) -> str:
+    """What stands for a flag that these servers use alike."""
+    servers = " and ".join(dict.fromkeys(server for server, _ in rows))
+    note = _LINK.sub(r"\1", rows[0][1].note).replace("`", "")
     if ours:
-        return f"{flag} of {servers} is {ours} here" + (f": {note}" if note else "")
+        return f"{flag} of {servers} is {' or '.join(ours)} here" + (f": {note}" if note else "")
     return f"{flag} of {servers} does not exist here: {note}"
 
 

@@ -59,6 +59,8 @@ class _Parser(argparse.ArgumentParser):
             name = message[len(unknown) :].split()[0].partition("=")[0]
             if name.startswith("-"):
                 message = self.unknown_flag(name)
+            else:
+                message = f"one application is served, and {name!r} is one argument more"
         lacks = _LACKS_VALUE.fullmatch(message)
         if lacks is not None:
             flag = lacks[1].rpartition("/")[2]

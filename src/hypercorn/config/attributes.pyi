@@ -86,9 +86,9 @@ class Attributes:
     """
 
     wsgi_max_body_size: Setting[int | None, int | str | None]
-    """Request body of a WSGI application.
+    """Request body of a WSGI application; none: as long as wsgi_spool_size allows.
 
-    A size in bytes of 0 or more, such as 65536, 64KiB or 16MiB, or none; 16777216 by default.
+    A size in bytes of 0 or more, such as 65536, 64KiB or 16MiB, or none; None by default.
     """
 
     wsgi_buffer_size: Setting[int, int | str]
@@ -866,10 +866,10 @@ class Attributes:
     """Another name of `log_level`."""
 
     log_config: Setting[str | None, str | PathLike[str] | None]
-    """Logging configuration: PATH, json:PATH or toml:PATH; none: the loggers are left as the program set them
-    up.
+    """Logging configuration: a .json, .yaml, .toml or .ini file; none: the loggers stay as the program set
+    them up.
 
-    A path, json:PATH, toml:PATH, or "none"; None by default.
+    A path (.json, .yaml, .toml, or else ini), json:PATH, toml:PATH, yaml:PATH, or "none"; None by default.
     """
 
     logconfig: Setting[str | None, str | PathLike[str] | None]

@@ -367,7 +367,11 @@ TARGET = Kind(
     takes=f"Logger | {_FILE} | bool | None",
 )
 LOG_CONFIG = Kind(
-    'a path, json:PATH, toml:PATH, or "none"', _read_log_config, "PATH", type="str | None", takes=f"{_FILE} | None"
+    'a path (.json, .yaml, .toml, or else ini), json:PATH, toml:PATH, yaml:PATH, or "none"',
+    _read_log_config,
+    "PATH",
+    type="str | None",
+    takes=f"{_FILE} | None",
 )
 LEVEL = Kind("the name of a logging level, such as DEBUG, INFO or ERROR", _read_level, "LEVEL", takes="str | int")
 USER = optional(Kind("the name or the number of a user", _read_user, "USER", type="int", takes="int | str"))

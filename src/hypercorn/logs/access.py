@@ -61,6 +61,7 @@ class AccessLogAtoms(dict[str, Any]):
 JSON = "json"
 # As nginx writes them: the address alone, the path with its query.
 NAMED = {
+    "short": "%(m)s %(Uq)s %(s)s %(M)s ms",  # as a logger of a program's own writes it
     "common": '%(h)s - %(u)s %(t)s "%(R)s" %(s)s %(B)s',
     "combined": '%(h)s - %(u)s %(t)s "%(R)s" %(s)s %(B)s "%(f)s" "%(a)s"',
 }
@@ -203,6 +204,7 @@ _GETTERS: dict[str, Getter] = {
     "f": lambda atoms: _header(atoms.request.get("headers", ()), b"referer"),
     "a": lambda atoms: _header(atoms.request.get("headers", ()), b"user-agent"),
     "T": lambda atoms: int(atoms.request_time),
+    "M": lambda atoms: int(atoms.request_time * 1000),
     "D": lambda atoms: int(atoms.request_time * 1_000_000),
     "L": lambda atoms: f"{atoms.request_time:.6f}",
     "p": lambda atoms: f"<{os.getpid()}>",

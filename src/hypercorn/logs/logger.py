@@ -7,6 +7,7 @@ is escaped, so that no request can forge a line.
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -17,8 +18,10 @@ from datetime import datetime, timezone
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from hypercorn.logs import short
 from hypercorn.logs.access import JSON, NAMED, AccessLogAtoms
 from hypercorn.logs.access_json import JSONLines, JSONRecords
+from hypercorn.logs.tracebacks import application_frames
 from hypercorn.logs.writer import LineWriter, descriptor_of
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ __all__ = ("AccessLogAtoms", "Logger", "access_writer")
 _FORMAT = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
 UNTOUCHED = "none"  # the value of log_config that leaves all logging to the program
 _DATE_FORMAT = "[%Y-%m-%d %H:%M:%S %z]"
+_TERMINAL_FORMAT = "%(asctime)s %(levelname)s %(message)s"  # where a person reads it as it comes
+_TERMINAL_DATE_FORMAT = "%H:%M:%S"
 
 
 class LogSettings(Protocol):
@@ -61,6 +66,8 @@ class Logger:
         self.writer: LineWriter | None = None
         self.line_prefix: _Prefix | None = None
         self.access_json = config.access_log_format == JSON or self.json
+        self.short = config.access_log_format == short.NAME and not self.access_json
+        self.coloured = False  # access lines
         self.client_port = getattr(config, "access_log_client_port", True) and not named
         if config.log_config == UNTOUCHED:
             # The loggers are as the program has set them up.
@@ -88,6 +95,8 @@ class Logger:
         for logger, formatter in ((self.access_logger, _Bare() if bare else None), (self.error_logger, None)):
             for handler in logger.handlers if logger is not None else ():
                 if isinstance(handler, _Quiet):
+                    if logger is self.access_logger:
+                        self.coloured = _wants_colour(handler.stream)
                     handler.setFormatter(formatter or (_JSONFormatter() if self.json else _formatter_for(handler)))
 
     @property
@@ -131,6 +140,8 @@ class Logger:
             arguments: tuple[Any, ...] = ()
             if self.access_json:
                 message = self.lines.line(scope, status, response_headers, body_bytes, duration)
+            elif self.short:
+                message = short.line(scope, status, duration, self.coloured)
             else:
                 response: Any = None
                 if status is not None:
@@ -212,6 +223,8 @@ class Logger:
                 if logger.isEnabledFor(level):
                     logger.handle(self._text_record(level, message, args, exc_info))
             else:
+                if isinstance(exc_info, BaseException):
+                    exc_info = (type(exc_info), exc_info, application_frames(exc_info.__traceback__))
                 logger.log(level, message, *args, exc_info=exc_info, stacklevel=3)
         except OSError:
             pass
@@ -225,7 +238,9 @@ class Logger:
         record = logger.makeRecord(
             logger.name, level, code.co_filename, place.f_lineno, message, args, None, code.co_name
         )
-        record.exc_text = "".join(format_exception(type(error), error, error.__traceback__)).rstrip("\n")
+        record.exc_text = "".join(format_exception(type(error), error, application_frames(error.__traceback__))).rstrip(
+            "\n"
+        )
         return record
 
     # --- the methods of earlier releases, for subclasses and their callers
@@ -349,7 +364,7 @@ class _Formatter(logging.Formatter):
         text = super().format(record)
         colour = _COLOURS.get(record.levelname) if self.coloured else None
         if colour is not None:
-            text = text.replace(f"[{record.levelname}]", f"\x1b[{colour}m[{record.levelname}]\x1b[0m", 1)
+            text = text.replace(record.levelname, f"\x1b[{colour}m{record.levelname}\x1b[0m", 1)
         return text
 
 
@@ -398,18 +413,29 @@ class _JSONFormatter(logging.Formatter):
 
 
 def _formatter_for(handler: _Quiet) -> logging.Formatter:
-    """The ordinary form, in colour on a terminal that wants it (https://no-color.org)."""
-    formatter = _Formatter(_FORMAT, _DATE_FORMAT)
-    stream = handler.stream
-    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    formatter.coloured = bool(wanted and descriptor_of(stream) is not None and stream.isatty())
+    """The ordinary form; on a terminal a short one."""
+    if not is_terminal(handler.stream):
+        return _Formatter(_FORMAT, _DATE_FORMAT)
+    formatter = _Formatter(_TERMINAL_FORMAT, _TERMINAL_DATE_FORMAT)
+    formatter.coloured = _wants_colour(handler.stream)
     return formatter
+
+
+def is_terminal(stream: Any) -> bool:
+    """True for the stream of a terminal."""
+    return descriptor_of(stream) is not None and bool(stream.isatty())
+
+
+def _wants_colour(stream: Any) -> bool:
+    """True for a terminal that shows colours, and whose user wants them (https://no-color.org)."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 class _StreamHandler(_Quiet, logging.StreamHandler):  # type: ignore[type-arg]  # generic only for checkers
     """stdout or stderr.
 
-    Silent where a logger above writes to the same stream, as the line would appear twice.
+    Silent where a handler of a logger above, such as that of `logging.basicConfig`, writes the record to one of the
+    two, as the line would appear twice.
     """
 
     def __init__(self, stream: TextIO, logger: logging.Logger) -> None:
@@ -420,11 +446,18 @@ class _StreamHandler(_Quiet, logging.StreamHandler):  # type: ignore[type-arg]  
     def emit(self, record: logging.LogRecord) -> None:
         above = self.logger.parent if self.logger.propagate else None
         while above is not None:
-            if any(getattr(handler, "stream", None) is self.stream for handler in above.handlers):
+            if any(record.levelno >= handler.level and self.writes_there(handler) for handler in above.handlers):
                 return
             above = above.parent if above.propagate else None
         if not self.emit_line(record):
             super().emit(record)
+
+    def writes_there(self, handler: logging.Handler) -> bool:
+        """True for a handler whose lines are seen where this one's are."""
+        stream = getattr(handler, "stream", None)
+        if stream is None:
+            stream = getattr(getattr(handler, "console", None), "file", None)  # a RichHandler
+        return stream is not None and (stream is self.stream or stream in (sys.stdout, sys.stderr))
 
 
 class _FileHandler(_Quiet, logging.FileHandler):
@@ -526,19 +559,56 @@ def log_failure(log: Logger | None, text: str) -> bool:
 
 
 def configure_from_file(text: str) -> None:
-    """Applies `log_config`: `json:PATH`, `toml:PATH`, or the PATH of an ini file (`fileConfig`)."""
-    if text.startswith("json:"):
-        with open(text[5:], "rb") as file:
-            configure_from_mapping(json.load(file))
-    elif text.startswith("toml:"):
-        from hypercorn._toml import read_toml
+    """Applies `log_config`: the PATH of a file that its extension says how to read (.json, .toml, .yaml, .yml; any
+    other is an ini file, for `fileConfig`), or `json:PATH`, `toml:PATH`, `yaml:PATH`.
 
-        configure_from_mapping(read_toml(text[5:]))
+    Raises OSError, ValueError, and what `logging.config` raises.
+    """
+    kind, colon, path = text.partition(":")
+    if not colon or kind not in _MAPPINGS:
+        kind, path = os.path.splitext(text)[1][1:].lower(), text
+    reader = _MAPPINGS.get(kind)
+    if reader is not None:
+        configure_from_mapping(reader(path))
     else:
         import logging.config
 
         places = {"__file__": text, "here": os.path.dirname(text)}
         logging.config.fileConfig(text, defaults=places, disable_existing_loggers=False)
+
+
+def _read_json(path: str) -> Any:
+    with open(path, "rb") as file:
+        return json.load(file)
+
+
+def _read_toml(path: str) -> Any:
+    from hypercorn._toml import read_toml
+
+    return read_toml(path)
+
+
+def _read_yaml(path: str) -> Any:
+    try:
+        yaml = importlib.import_module("yaml")
+    except ImportError:
+        raise ValueError(f"{path} needs the package PyYAML: pip install pyyaml") from None
+    with open(path, "rb") as file:
+        try:
+            mapping = yaml.safe_load(file)
+        except yaml.YAMLError as error:
+            raise ValueError(f"{path} is no YAML: {error}") from None
+    if not isinstance(mapping, dict):
+        raise ValueError(f"{path} is no mapping")
+    return mapping
+
+
+_MAPPINGS: dict[str, Callable[[str], Any]] = {
+    "json": _read_json,
+    "toml": _read_toml,
+    "yaml": _read_yaml,
+    "yml": _read_yaml,
+}
 
 
 def configure_from_mapping(mapping: dict[str, Any]) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 
 from hypercorn.asgi.wsgi_threads import ThreadedWSGI, wsgi_settings
 from hypercorn.config import Config
-from hypercorn.config.options import BY_NAME, limits_of
+from hypercorn.config.options import limits_of
 from hypercorn.middleware.answers import Receive, Send
 from hypercorn.protocol.limits import Limits
 
-MAX_BODY_SIZE: int = BY_NAME["wsgi_max_body_size"].default
+MAX_BODY_SIZE = 16 * 1024 * 1024  # bytes
 
 
 class WSGIMiddleware:

@@ -97,7 +97,7 @@ class Worker(WorkerBase):
         wrapper = wrap_app(app, self.limits.wsgi_max_body_size, mode)
         if isinstance(wrapper, WSGIWrapper):
             settings = wsgi_settings(self.limits, wrapper.max_body_size, self.config.workers > 1)
-            self.threads = ThreadedWSGI(wrapper.app, settings, self.runtime)
+            self.threads = ThreadedWSGI(wrapper.app, settings, self.runtime, self.log.log_warning)
             return self.threads
         return wrapper.app
 

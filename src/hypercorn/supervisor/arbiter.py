@@ -46,6 +46,8 @@ from hypercorn.supervisor.monitor import Monitor
 from hypercorn.supervisor.pool import ProcessPool
 from hypercorn.supervisor.process import NEVER, WorkerProcess, WorkerState, describe_exit
 from hypercorn.supervisor.signals import Signals
+from hypercorn.supervisor.terminal import GONE, Terminal
+from hypercorn.supervisor.title import set_title
 
 MAX_WORKERS = 256  # that SIGTTIN or `scale` can bring it to
 KILL_MARGIN_SECONDS = 0.7  # that a worker gets beyond `graceful_timeout` before it is killed
@@ -81,6 +83,7 @@ class Arbiter(ManagedServer):
         self.previous: Config | None = None  # to go back to where the next generation fails
         self.quiet = quiet
         self.pool = ProcessPool(config, 2 * MAX_WORKERS, plain)
+        self.terminal = Terminal()
         self.signals = Signals(final=owns_process)
         self.selector = selectors.DefaultSelector()
         self.backoff = BackOff()
@@ -103,7 +106,7 @@ class Arbiter(ManagedServer):
             "SIGTERM": lambda: self.stop("SIGTERM"),  # however often it comes: many a platform sends it more than once
             "SIGINT": self.interrupt,
             "SIGQUIT": self.quit,
-            "SIGHUP": lambda: self.reload("SIGHUP"),
+            "SIGHUP": self.hang_up,
             "SIGUSR1": self.reopen_logs,
             "SIGUSR2": self.monitor.start_upgrade,
             "SIGTTIN": lambda: self.scale(self.target + 1, "SIGTTIN"),
@@ -163,7 +166,8 @@ class Arbiter(ManagedServer):
         for worker, code in self.pool.reap(self.signals.owns_signals):
             # What has ended did so before the signals that follow, but for a signal that was sent to all processes.
             self.read_messages(worker)
-            if any(name in self.signals.received and code == -getattr(signal, name) for name in STOP_SIGNALS):
+            names = (*STOP_SIGNALS, "SIGHUP") if self.terminal.is_gone() else STOP_SIGNALS
+            if any(name in self.signals.received and code == -getattr(signal, name) for name in names):
                 worker.expected = True
                 worker.state = WorkerState.LEAVING
             self.worker_ended(worker, code, now)
@@ -387,8 +391,9 @@ class Arbiter(ManagedServer):
         if not self.ever_ready:
             self.first_failure = self.first_failure or failure
             if self.monitor.waits_for_changes:
+                self.first_failure = None
                 self.log_failure(failure.text)
-                self.backoff.until = NEVER
+                self.wait_for_change()
             elif not any(one.active for one in self.workers.values()):
                 self.log_failure(self.first_failure.text)
                 self.code = self.first_failure.exit_code
@@ -403,10 +408,15 @@ class Arbiter(ManagedServer):
             self.roll_back()
             return
         if self.monitor.waits_for_changes:
-            self.backoff.until = NEVER
+            self.wait_for_change()
             return
         wait = self.backoff.crashed(now, 0)
         self.log.log_error("A worker failed to start, trying again in %.1f seconds", wait)
+
+    def wait_for_change(self) -> None:
+        """Starts no worker before the reloader has something new to load."""
+        self.backoff.until = NEVER
+        self.log.log_info("Waiting for a change of the code (--reload)")
 
     def roll_back(self) -> None:
         """The new code or configuration does not work: the workers of before stay."""
@@ -456,6 +466,13 @@ class Arbiter(ManagedServer):
             self.force_stop()
         else:
             self.stop("SIGINT")
+
+    def hang_up(self) -> None:
+        """Reload; or a graceful stop, where the terminal is gone that the server was started on."""
+        if self.terminal.is_gone():
+            self.stop(GONE)
+        else:
+            self.reload("SIGHUP")
 
     def quit(self) -> None:
         """Stop at once."""
@@ -562,6 +579,8 @@ def supervise(
     """
     try:
         arbiter = Arbiter(config, load=load, plain=plain, owns_process=owns_process)
+        if owns_process:
+            set_title(config, "supervisor")
         sockets = from_systemd(config) if handover is None else handover.sockets
     except OSError as error:
         log_or_print(error_line(f"cannot start: {error}"), config)

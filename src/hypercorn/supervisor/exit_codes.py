@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from collections.abc import Iterator
@@ -48,16 +49,28 @@ def explain(error: BaseException, config: Config) -> tuple[str, int]:
     leaves = list(_leaves(error))
     for leaf in leaves:
         if isinstance(leaf, _STARTUP_ERRORS):
-            return error_line(str(leaf)), EXIT_STARTUP
+            return error_line(f"{leaf}{bind_advice(leaf)}"), EXIT_STARTUP
         if isinstance(leaf, ConfigError):
             return error_line(str(leaf)), EXIT_USAGE
     own = _after_loading(error)
     if own is not None:
-        last = error_line(f"the application {config.application_path!r} could not be loaded")
+        summary = traceback.format_exception_only(leaves[0])[-1].strip()
+        last = error_line(f"the application {config.application_path!r} could not be loaded: {summary}")
         return "".join(own) + last, EXIT_STARTUP
     if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
         return "", EXIT_INTERRUPTED
     return "".join(traceback.format_exception(error)) + error_line("the server failed"), EXIT_CRASH
+
+
+def bind_advice(error: BaseException) -> str:
+    """What to do about an address that cannot be bound, to be added to the error."""
+    if not isinstance(error, BindError) or error.address.startswith("unix:"):
+        return ""
+    text = error.address.rpartition(":")[2]
+    if error.errno == errno.EADDRINUSE:
+        other = f": --port {int(text) + 1}" if text.isdigit() and int(text) < 65535 else ""
+        return f"; end that one, or choose another port{other}"
+    return "; ports below 1024 are the system's: --port 8000" if error.errno == errno.EACCES else ""
 
 
 def logging_error(error: BaseException) -> str:

@@ -52,6 +52,8 @@ class Monitor:
         if config.reload:
             self.waits_for_changes = True
             self.reloader_until = time.monotonic() + FIRST_SCAN_SECONDS
+            folders = ", ".join(config.reload_dirs or [os.getcwd()])
+            server.log.log_info("Watching %s for changes (--reload)", folders)
             self.reloader = Reloader(config.reload_dirs, config.reload_include, config.reload_exclude, self.changed)
             server.selector.register(self.reloader, selectors.EVENT_READ, self.read_reloader)
 

@@ -9,6 +9,7 @@ from typing import Any
 from hypercorn.runtime.contract import Link, WorkerBase
 from hypercorn.runtime.ending import Ending
 from hypercorn.supervisor.notify import NEVER, Notifier
+from hypercorn.supervisor.terminal import GONE, Terminal
 
 
 class SoloLink(Link):
@@ -20,6 +21,7 @@ class SoloLink(Link):
         self.owns_process = ending.exits
         self.report = report
         self.notifier = Notifier()
+        self.terminal = Terminal()
         self.worker: WorkerBase | None = None
 
     def attach(self, worker: WorkerBase, call: Callable[[Callable[[], Any]], Any]) -> None:
@@ -33,7 +35,14 @@ class SoloLink(Link):
             )
 
     def signals(self) -> dict[str, Callable[[], None]]:
-        return {"SIGUSR1": self.reopen_logs, "SIGHUP": self.reload}
+        return {"SIGUSR1": self.reopen_logs, "SIGHUP": self.hang_up}
+
+    def hang_up(self) -> None:
+        """Reload; or a graceful stop, where the terminal is gone that the server was started on."""
+        if self.terminal.is_gone() and self.worker is not None:
+            self.worker.on_interrupt(GONE)
+        else:
+            self.reload()
 
     def reload(self) -> None:
         """Without a supervisor only what can change under a running application: log files and certificates."""

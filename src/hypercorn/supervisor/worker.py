@@ -44,6 +44,7 @@ from hypercorn.supervisor.messages import (
     Unknown,
     never,
 )
+from hypercorn.supervisor.title import set_title
 from hypercorn.supervisor.worker_classes import find_worker
 
 HEARTBEATS = 4  # in each `worker_timeout`
@@ -228,6 +229,7 @@ def serve(
     made already. Returns the exit code."""
     link = WorkerLink(channel, config, app, tls)
     link.listen()
+    set_title(config, "worker")
     try:
         if sys.stderr is not None:
             faulthandler.enable()

@@ -25,7 +25,9 @@ def find_worker(worker_class: str) -> Callable[..., None]:
     Raises ConfigError if there is none or a package is missing.
     """
     if worker_class not in _WORKERS:
-        raise ConfigError(f"No worker of class {worker_class} exists")
+        raise ConfigError(
+            f"No worker of class {worker_class} exists: asyncio (the default), uvloop and trio do, for ASGI and WSGI"
+        )
     module, function, package = _WORKERS[worker_class]
     if package and importlib.util.find_spec(package) is None:
         raise ConfigError(

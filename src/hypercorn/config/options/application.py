@@ -54,7 +54,11 @@ OPTIONS: tuple[Option, ...] = (
     Option("startup_timeout", optional(seconds()), 60.0, "Application", "time for lifespan startup"),
     Option("shutdown_timeout", optional(seconds()), 60.0, "Application", "time for lifespan shutdown"),
     Option(
-        "wsgi_max_body_size", optional(size(0)), 16 * 1024 * 1024, "Application", "request body of a WSGI application"
+        "wsgi_max_body_size",
+        optional(size(0)),
+        None,
+        "Application",
+        "request body of a WSGI application; none: as long as wsgi_spool_size allows",
     ),
     Option("wsgi_buffer_size", size(0), 65536, "Application", "part of that body kept in memory; the rest is on disk"),
     Option("wsgi_spool_size", optional(size(0)), 1 << 30, "Application", "all WSGI bodies on disk, then 503"),

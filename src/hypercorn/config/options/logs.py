@@ -40,7 +40,7 @@ OPTIONS: tuple[Option, ...] = (
         LOG_CONFIG,
         None,
         "Logging",
-        "logging configuration: PATH, json:PATH or toml:PATH; none: the loggers are left as the program set them up",
+        "logging configuration: a .json, .yaml, .toml or .ini file; none: the loggers stay as the program set them up",
         aliases=("logconfig",),
     ),
     Option(
