@@ -52,6 +52,8 @@ def run(
     serve_if_frozen_worker()
     if config.reload and getattr(sys, "frozen", False):
         raise ConfigError("reload: a frozen program has no source files that could change; leave --reload out")
+    if config.on_worker_exit is not None and getattr(sys, "frozen", False):
+        raise ConfigError("on_worker_exit: a frozen program has no interpreter that could call it")
     worker = find_worker(config.worker_class)
     config.validate()
     if not hasattr(config, "application_path"):

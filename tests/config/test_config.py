@@ -114,6 +114,7 @@ DEFAULTS: dict[str, Any] = {
     "wsgi_threads": "auto",
     "wsgi_queue_size": 1000,
     "wsgi_queue_timeout": 30.0,
+    "on_worker_exit": None,
     "max_request_line_size": 8192,
     "max_header_size": 16384,
     "max_header_count": 100,

@@ -168,6 +168,16 @@ GUNICORN = (
     Row("--forwarder-headers --header-map", "", "a field with an underscore is dropped for WSGI"),
     Row("--http-parser", "", "one parser, compiled or pure"),
     Row("--asgi-disconnect-grace-period", "", "an application goes on after its client has left"),
+    Row(
+        "child_exit",
+        "--on-worker-exit",
+        "`module:function`, called with process id and exit code in a process of its own",
+    ),
+    Row("post_fork post_worker_init worker_exit worker_int", "", "startup and shutdown of the application's lifespan"),
+    Row(
+        "on_starting when_ready on_exit on_reload", "", "what starts the server: `ExecStartPre=`, `Type=notify`, `ctl`"
+    ),
+    Row("pre_request post_request", "", "middleware of the application"),
     Row("--asgi-loop", "--worker-class"),
     Row("--asgi-lifespan", "--lifespan"),
     Row("--websocket-max-message-size", "--websocket-max-message-size"),

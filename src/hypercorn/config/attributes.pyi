@@ -224,6 +224,12 @@ class Attributes:
     A whole number of 0 or more; 0 by default.
     """
 
+    on_worker_exit: Setting[str | None, str | None]
+    """module:function to call with the process id and the exit code of each worker that has ended.
+
+    Module:function, or none; None by default.
+    """
+
     max_worker_age: Setting[float | None, float | str | None]
     """Time until a worker is replaced.
 
@@ -944,6 +950,7 @@ class Options(TypedDict, total=False):
     runtime: Literal["auto", "reactor", "loop"]
     max_requests: int | str | None
     max_requests_jitter: int | str
+    on_worker_exit: str | None
     max_worker_age: float | str | None
     max_worker_memory: int | str | None
     worker_timeout: float | str | None

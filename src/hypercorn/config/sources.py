@@ -26,7 +26,7 @@ ELSEWHERE: dict[str, str | None] = {
     "address": "bind",
     "ca_certs_file": "ca_certs",
     "chdir": "app_dir",
-    "child_exit": None,
+    "child_exit": "on_worker_exit",
     "disable_redirect_access_to_syslog": None,
     "do_handshake_on_connect": None,
     "forwarded_allow_ips": "trusted_proxies",

@@ -147,6 +147,14 @@ def _read_text(value: Any) -> str:
     return value
 
 
+def _read_function(value: Any) -> str:
+    text = _read_text(value)
+    module, colon, function = text.partition(":")
+    if not colon or not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+        raise ValueError
+    return text
+
+
 def _read_path(value: Any) -> str:
     if isinstance(value, bytes):
         raise TypeError
@@ -340,6 +348,7 @@ def _list(expected: str, read: Callable[[Any], list[str]], metavar: str) -> Kind
 TEXT = Kind("a text", _read_text, "TEXT")
 ROOT_PATH = Kind("a text", _read_root_path, "TEXT")
 PATH = optional(Kind("a path", _read_path, "PATH", takes=_FILE))
+FUNCTION = Kind("module:function", _read_function, "NAME")
 SWITCH = Kind("true or false", _read_switch, switch=True, type="bool", takes="bool | str")
 TEXTS = _list("a text or a list of texts", _read_texts, "TEXT")
 BINDS = _list(

@@ -23,6 +23,7 @@ from hypercorn.net.sockets import Sockets
 from hypercorn.supervisor.backoff import BackOff
 from hypercorn.supervisor.descriptors import fill_standard_descriptors
 from hypercorn.supervisor.exit_codes import EXIT_CRASH, EXIT_OK, EXIT_STARTUP, error_line, explain, log_or_print
+from hypercorn.supervisor.hooks import WorkerExitHook
 from hypercorn.supervisor.inherit import Handover, from_systemd
 from hypercorn.supervisor.managed import ManagedServer
 from hypercorn.supervisor.messages import (
@@ -87,6 +88,7 @@ class Arbiter(ManagedServer):
         self.signals = Signals(final=owns_process)
         self.selector = selectors.DefaultSelector()
         self.backoff = BackOff()
+        self.exit_hook = WorkerExitHook()
         self.monitor = Monitor(self)
         self.handed_over = False  # another program has the sockets
         self.pending_calls: list[Callable[[], Any]] = []
@@ -151,6 +153,7 @@ class Arbiter(ManagedServer):
                 self.monitor.close()
                 self.selector.close()
                 self.pool.close()
+        self.exit_hook.finish()
         if self.stop_reason:
             self.log.log_info("Stopped")
         return self.code
@@ -359,6 +362,10 @@ class Arbiter(ManagedServer):
 
     def worker_ended(self, worker: WorkerProcess, code: int, now: float) -> None:
         """A worker's process is no more."""
+        try:
+            self.exit_hook.call(self.config, worker.pid, code)
+        except OSError as error:
+            self.log.log_error("on_worker_exit cannot be called: %s", error)
         if worker.channel_open:
             self.selector.unregister(worker.channel)
         self.pool.remove(worker)

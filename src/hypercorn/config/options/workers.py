@@ -7,7 +7,20 @@ from typing import Any
 
 from hypercorn.config.cpus import usable_cpus
 from hypercorn.config.options.option import Option
-from hypercorn.config.values import CONTROL, FOLDERS, PATH, SWITCH, TEXT, TEXTS, choice, number, optional, seconds, size
+from hypercorn.config.values import (
+    CONTROL,
+    FOLDERS,
+    FUNCTION,
+    PATH,
+    SWITCH,
+    TEXT,
+    TEXTS,
+    choice,
+    number,
+    optional,
+    seconds,
+    size,
+)
 
 
 def _count(value: Any) -> Any:
@@ -36,6 +49,13 @@ OPTIONS: tuple[Option, ...] = (
         0,
         "Workers",
         "random part added to max_requests",
+    ),
+    Option(
+        "on_worker_exit",
+        optional(FUNCTION),
+        None,
+        "Workers",
+        "module:function to call with the process id and the exit code of each worker that has ended",
     ),
     Option("max_worker_age", optional(seconds(True)), None, "Workers", "time until a worker is replaced"),
     Option("max_worker_memory", optional(size()), None, "Workers", "resident memory at which a worker is replaced"),
