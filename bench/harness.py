@@ -153,7 +153,7 @@ class Harness:
         receive, end_turn = connection.data_received, transport.end_turn
         for _ in range(times):
             goal = connection.requests + exchange.requests
-            transport.corked = True
+            transport.in_turn = True
             receive(data)
             end_turn()
             # Where tasks do not start eagerly (before Python 3.12), where the application waits, and where a turn ends.
@@ -164,7 +164,7 @@ class Harness:
         """The same of a WebSocket, which is opened first."""
         transport, data = self.transport, exchange.data
         if self.socket is None:
-            transport.corked = True
+            transport.in_turn = True
             self.connection.data_received(exchange.opening)
             transport.end_turn()
             while not transport.writes or transport.connection is self.connection:
@@ -176,7 +176,7 @@ class Harness:
         enter, leave = asyncio.tasks._enter_task, asyncio.tasks._leave_task
         for _ in range(times):
             before = transport.writes
-            transport.corked = True
+            transport.in_turn = True
             leave(loop, task)
             receive(data)
             end_turn()

@@ -212,14 +212,14 @@ def test_receive_and_send_give_coroutines() -> None:
     kinds: list[bool] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        waiting, parked = receive(), receive()
+        waiting, waiters = receive(), receive()
         sending = send(start())
-        for one in (waiting, parked, sending):
+        for one in (waiting, waiters, sending):
             kinds.append(isinstance(one, collections.abc.Coroutine) and isinstance(one, collections.abc.Awaitable))
         task = start_task(waiting)
         await start_task(sending)
         assert await task == {"type": "http.request", "body": b"", "more_body": False}
-        parked.close()  # as an unused coroutine may be
+        waiters.close()  # as an unused coroutine may be
         await send(body(b"ok"))
 
     client = serve(app)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.harness import EAGERNESS, GET, Answers, Reads, body, request, response, responses, serve, start
 
-from hypercorn.protocol.turns import TRUSTED
+from hypercorn.protocol.turns import QUICK_STEPS
 from hypercorn.testing import Event, sleep
 
 UPGRADE = (
@@ -42,7 +42,7 @@ def test_pipelined_answers_keep_their_order(eager: bool) -> None:
 @EAGERNESS
 def test_a_batch_of_immediate_answers_leaves_in_one_write(eager: bool) -> None:
     client = serve(Answers(), eager=eager)
-    client.runtime.brisk = TRUSTED
+    client.runtime.brisk = QUICK_STEPS
     client.send(GET * 20)
     assert len(responses(client)) == 20
     assert len(client.writes) == (1 if eager else 20)
@@ -52,10 +52,10 @@ def test_an_answer_leaves_before_the_step_of_an_application_that_is_not_known_to
     client = serve(Answers())
     client.send(GET * 100)
     assert len(responses(client)) == 100
-    assert len(client.writes) == TRUSTED + 1  # from then on, the rest of the batch leaves when it ends
+    assert len(client.writes) == QUICK_STEPS + 1  # from then on, the rest of the batch leaves when it ends
 
 
-@pytest.mark.parametrize("brisk", [0, TRUSTED])
+@pytest.mark.parametrize("brisk", [0, QUICK_STEPS])
 def test_a_turn_is_bounded_in_time(brisk: int) -> None:
     """Pipelined requests whose steps take a millisecond each: the loop has its turn in between, and each answer leaves
     before the next step."""

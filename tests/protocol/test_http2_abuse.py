@@ -193,7 +193,7 @@ def test_c05_resets_just_below_the_rate_go_on_for_long() -> None:
     assert more < 1_000_000
     assert h2.goaway is None
     assert h2.connection.orphans.count == 0
-    assert len(h2.connection.cut) <= 2000
+    assert len(h2.connection.reset_ids) <= 2000
 
 
 def test_c16_calls_that_ignore_cancellation_count_until_they_end() -> None:

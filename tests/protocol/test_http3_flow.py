@@ -56,8 +56,8 @@ def test_q_h3_5_an_application_waits_for_a_client_that_does_not_read() -> None:
     server.settle(5)
     assert len(client.answer(0).body) <= 100000
     assert len(sent) * 16384 <= 100000 + 65536 + 16384
-    held = sum(len(stream.sender._buffer) for stream in server.connection.quic._streams.values())
-    assert held <= 100000
+    frames_held = sum(len(stream.sender._buffer) for stream in server.connection.quic._streams.values())
+    assert frames_held <= 100000
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["stream", "connection"])
@@ -278,10 +278,10 @@ def test_h3_04_streams_are_freed() -> None:
     server.settle(1)
     connection = server.connection
     assert not connection.streams
-    assert len(connection.feeding) <= 40
+    assert len(connection.fed_streams) <= 40
     assert [number for number in connection.readers if not number & 3] == []
     assert streams_of(client) == []
-    assert not connection.gaps
+    assert not connection.skipped_ids
 
 
 def test_rapid_resets_end_the_connection_and_no_other() -> None:

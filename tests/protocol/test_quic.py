@@ -17,7 +17,7 @@ from tests.live import body_of, echo, hello, respond
 
 from hypercorn.net.forwarding import Place, pack, unpack
 from hypercorn.protocol.http3.states import HANDSHAKE
-from hypercorn.protocol.quic.ids import ID_LENGTH, ConnectionIds
+from hypercorn.protocol.quic.ids import ID_BYTES, ConnectionIds
 from hypercorn.runtime.udp import Inbox
 
 ADDRESS = ("10.9.9.9", 999)
@@ -332,7 +332,7 @@ def test_a_port_that_takes_nothing_for_a_while() -> None:
 def test_ids_name_their_worker() -> None:
     ids = ConnectionIds(3, b"k" * 32)
     fresh = ids.new()
-    assert len(fresh) == ID_LENGTH
+    assert len(fresh) == ID_BYTES
     assert ids.owner(fresh) == 3
     assert ids.owner(b"short") == -1
     assert ConnectionIds(1, b"k" * 32).reset_token(fresh) == ids.reset_token(fresh)

@@ -333,5 +333,5 @@ def test_what_is_fast_makes_no_account(data: bytes) -> None:
     client.send(data)
     connection: Any = client.transport.connection
     assert response(client).status == 200
-    assert connection.body_pace is None
-    assert connection.write_pace is None
+    assert connection.body_timer is None
+    assert connection.write_timer is None

@@ -13,7 +13,7 @@ from tests.peer import readable
 from tests.runtime.test_reactor import Stand, Told, read, stand
 
 from hypercorn.protocol.ports import Exchange
-from hypercorn.protocol.turns import TRUSTED
+from hypercorn.protocol.turns import QUICK_STEPS
 
 __all__ = ["stand"]
 
@@ -38,7 +38,7 @@ def connect(stand: Stand, *actions: Callable[[], object]) -> list[tuple[socket.s
                 action()
                 connection.transport.write(b"answer")
 
-            if not connection.transport.begin_with_others(Beginning(begin)):
+            if not connection.transport.begin_in_batch(Beginning(begin)):
                 connection.events.append("alone")
                 begin()
 
@@ -79,7 +79,7 @@ def test_no_answer_leaves_before_the_last_has_begun(stand: Stand) -> None:
     def look() -> None:
         before.append([readable(peer, 0) for peer, _ in pairs])
 
-    stand.runtime.brisk = TRUSTED
+    stand.runtime.brisk = QUICK_STEPS
     pairs += serve(stand, lambda: None, look)
     stand.turn()
     assert before == [[False, False]]
@@ -105,7 +105,7 @@ def test_a_turn_is_bounded_in_time(stand: Stand) -> None:
     def step(number: int) -> None:
         order.append(number)
         time.sleep(0.002)
-        stand.runtime.stepped_at = time.monotonic()
+        stand.runtime.step_ended_at = time.monotonic()
 
     pairs = serve(stand, *(partial(step, number) for number in range(12)))
     counts = []
@@ -189,11 +189,11 @@ def test_one_stream_of_a_connection_begins_so(stand: Stand) -> None:
     asked: list[bool] = []
     (peer, connection), *_ = serve(stand, lambda: None)
     connection.on_data = lambda c, data: asked.extend(
-        c.transport.begin_with_others(Beginning(lambda: None)) for _ in range(2)
+        c.transport.begin_in_batch(Beginning(lambda: None)) for _ in range(2)
     )
     stand.turn()
     assert asked == [True, False]
-    assert not connection.transport.begin_with_others(Beginning(lambda: None)), "outside of a read"
+    assert not connection.transport.begin_in_batch(Beginning(lambda: None)), "outside of a read"
     assert not answered(peer)
 
 

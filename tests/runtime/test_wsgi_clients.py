@@ -18,7 +18,7 @@ from tests.peer import request
 from tests.runtime.test_tls import Certificates, certificates
 
 from hypercorn.asgi.wsgi_body import Body, BodyTooLargeError, Spool, SpoolFullError
-from hypercorn.protocol.mux.budgets import CANCEL_AFTER
+from hypercorn.protocol.mux.budgets import CANCEL_AFTER_SECONDS
 from hypercorn.wire.http3 import H3_REQUEST_CANCELLED
 
 __all__ = ("certificates",)  # a fixture
@@ -177,16 +177,16 @@ def test_the_turn_of_a_call_whose_client_has_left_is_the_next_ones(serve_version
     counters, now = live.running._worker.context.counters, live.running._worker.runtime.now
     began = live.on_loop(now)
     leave()
-    # The call is told at its turn. Only one of a stream that was reset is cancelled too, but `CANCEL_AFTER` later.
+    # The call is told at its turn. Where its stream was reset it is cancelled, `CANCEL_AFTER_SECONDS` later.
     if clients.version == "1":
-        threading.Event().wait(2 * CANCEL_AFTER)
+        threading.Event().wait(2 * CANCEL_AFTER_SECONDS)
         waiting, after = live.on_loop(lambda: len(threads.waiting)), 0.0
     else:
         waiting, after = eventually(
             lambda: live.on_loop(lambda: counters.requests_aborted == 1 and (len(threads.waiting), now() - began))
         )
     app.go_on.set()
-    assert waiting == 4 or (waiting == 3 and after >= CANCEL_AFTER)
+    assert waiting == 4 or (waiting == 3 and after >= CANCEL_AFTER_SECONDS)
     eventually(lambda: app.calls.count("/stays") == 3)
     assert "/gone" not in app.calls
     eventually(lambda: live.on_loop(lambda: threads.running) == 0)

@@ -43,8 +43,8 @@ async def run_call(exchange: ApplicationCall) -> None:
 async def run_call_in_turn(exchange: ApplicationCall) -> None:
     """`run_call` for a task that is no eager one: it begins when the runtime has time for it."""
     runtime = exchange.runtime
-    while not runtime.begins():
-        await runtime.later_round()
+    while not runtime.may_begin():
+        await runtime.next_round()
     await run_call(exchange)
 
 

@@ -8,8 +8,8 @@ cdef int CREATED, BEGUN, ENDED
 
 cdef class ASGIExchange(Exchange):
     cdef public Runtime runtime
-    cdef public bint gone, over, dismissed
-    cdef public list parked  # or None: no waiter
+    cdef public bint gone, over, cancelled_by_server
+    cdef public list waiters  # or None: no waiter
     cdef public ASGIContext context
     cdef public dict scope
     cdef public int status
@@ -30,10 +30,10 @@ cdef class ASGIExchange(Exchange):
     cpdef call_ended(self, error)
     @cython.locals(transport=Transport, began=bint)
     cpdef end_call(self, error)
-    cpdef bint must_give_way(self) except -1
+    cpdef bint should_yield(self) except -1
     @cython.locals(transport=Transport)
-    cpdef park(self)
-    @cython.locals(parked=list)
+    cpdef new_waiter(self)
+    @cython.locals(waiters=list)
     cpdef wake(self)
     @cython.locals(runtime=Runtime, transport=Transport, began=bint, since=double)
     cpdef begin(self)

@@ -53,7 +53,7 @@ class Awaitable:
             if self.inner is None:
                 if self.ready():
                     break
-                self.waiter = self.exchange.park()
+                self.waiter = self.exchange.new_waiter()
                 self.inner = self.waiter.__await__()
             try:
                 return next(self.inner)
@@ -95,8 +95,8 @@ class Awaitable:
         """Ends the wait."""
         waiter = self.waiter
         self.waiter = self.inner = None
-        if waiter is not None and self.exchange.parked and waiter in self.exchange.parked:
-            self.exchange.parked.remove(waiter)
+        if waiter is not None and self.exchange.waiters and waiter in self.exchange.waiters:
+            self.exchange.waiters.remove(waiter)
 
 
 class Drain(Awaitable):
@@ -136,12 +136,12 @@ class Receive(Awaitable):
             raise RuntimeError("cannot reuse already awaited coroutine")
         self.state = BEGUN
         exchange = self.exchange
-        if exchange.must_give_way():
+        if exchange.should_yield():
             exchange.runtime.call_soon(exchange.wake)
             return False
         self.message = exchange.take()
         if self.message is None:
-            exchange.connection.wanted(exchange)
+            exchange.connection.body_wanted(exchange)
             # What was waited for may have come along while asking.
             self.message = exchange.take()
         return self.message is not None
@@ -183,11 +183,11 @@ class Send:
         message = self.message
         self.message = None
         transport = exchange.connection.transport
-        began = transport.cork()
+        began = transport.begin_turn()
         try:
             rest = exchange.perform(message)
         finally:
-            transport.wrote(began, exchange.over)
+            transport.after_write(began, exchange.over)
         return rest
 
     def __await__(self) -> Iterator[Any]:
@@ -248,16 +248,15 @@ class ASGIExchange(Exchange):
 
     __slots__ = (
         "calling",
+        "cancelled_by_server",
         "context",
         "counted",
-        "dismissed",
         "expected",
         "gone",
         "headers",
         "logged",
         "method",
         "over",
-        "parked",
         "raw_path",
         "received",
         "runtime",
@@ -265,6 +264,7 @@ class ASGIExchange(Exchange):
         "sent",
         "started_at",
         "status",
+        "waiters",
     )
 
     calling: bool
@@ -286,8 +286,8 @@ class ASGIExchange(Exchange):
         self.runtime = runtime
         self.gone = False
         self.over = False
-        self.dismissed = False
-        self.parked: list[Any] | None = None
+        self.cancelled_by_server = False
+        self.waiters: list[Any] | None = None
 
     def receive(self) -> Any:
         """The ASGI `receive`: returns an awaitable of the next message."""
@@ -317,35 +317,35 @@ class ASGIExchange(Exchange):
     def end_call(self, error: BaseException | None) -> None:
         """The last step of the call: the exchange must be over, and what was written leaves."""
         transport = self.connection.transport
-        began = transport.cork()
+        began = transport.begin_turn()
         try:
             self.call_ended(error)
         except Exception as fault:
-            transport.broken(fault)
+            transport.internal_error(fault)
         self.runtime.call_over(self, error)
-        transport.wrote(began, True)
+        transport.after_write(began, True)
 
-    def must_give_way(self) -> bool:
+    def should_yield(self) -> bool:
         """True where the application takes one message after the other, and the loop should have its turn."""
         return False
 
-    def park(self) -> Any:
+    def new_waiter(self) -> Any:
         """A waiter that ends when the exchange's state has changed. What was written leaves before the wait."""
         waiter = self.runtime.waiter()
-        if self.parked is None:
-            self.parked = []
-        self.parked.append(waiter)
+        if self.waiters is None:
+            self.waiters = []
+        self.waiters.append(waiter)
         transport = self.connection.transport
-        if not transport.corked:
-            transport.leave()  # which may end the wait
+        if not transport.in_turn:
+            transport.flush_early()  # which may end the wait
         return waiter
 
     def wake(self) -> None:
         """Lets every waiting task look again."""
-        parked = self.parked
-        if parked:
-            self.parked = None
-            for waiter in parked:
+        waiters = self.waiters
+        if waiters:
+            self.waiters = None
+            for waiter in waiters:
                 self.runtime.wake(waiter)
 
     def writable(self) -> None:
@@ -357,10 +357,10 @@ class ASGIExchange(Exchange):
     def begin(self) -> Any:
         runtime = self.runtime
         transport = self.connection.transport
-        began = transport.cork()
+        began = transport.begin_turn()
         since = runtime.now()
         call = runtime.spawn(self)
-        runtime.stepped(since)
+        runtime.step_ended(since)
         if began:
             transport.end_turn()
         return call
@@ -418,7 +418,7 @@ class ASGIExchange(Exchange):
         or a person ends it. `departed`: the client is gone, or has closed its side."""
         if isinstance(error, (GeneratorExit, KeyboardInterrupt)):
             return
-        if self.dismissed and not isinstance(error, APP_ERRORS) and tells_of_cancellation(error):
+        if self.cancelled_by_server and not isinstance(error, APP_ERRORS) and tells_of_cancellation(error):
             return
         log_failure(self.context, self.name(), error, departed)
 

@@ -57,8 +57,8 @@ class HTTPExchange(ASGIExchange):
         self.runtime = context.runtime
         self.gone = False
         self.over = False  # it was sent whole
-        self.dismissed = False
-        self.parked = None
+        self.cancelled_by_server = False
+        self.waiters = None
         self.context = context
         self.scope = scope
         # the request
@@ -101,7 +101,7 @@ class HTTPExchange(ASGIExchange):
             self.pieces.append(data)
             self.queued += len(data)
             self.received += len(data)
-        if self.parked:
+        if self.waiters:
             self.wake()
         most = self.context.limits.max_app_queue_size
         return self.queued < QUEUE_BYTES and (self.pieces is None or len(self.pieces) < most)
@@ -133,12 +133,12 @@ class HTTPExchange(ASGIExchange):
         self.half_closed = True
         self.wake()
 
-    def server_leaves(self) -> None:
+    def server_stopping(self) -> None:
         if self.state == STARTED or self.state == BODY:
             self.half_closed = True  # what it would have to take for the same
             self.wake()
 
-    def unhurried(self) -> bool:
+    def may_be_slow(self) -> bool:
         return is_grpc(self.fields)
 
     # -- towards the application
@@ -151,7 +151,7 @@ class HTTPExchange(ASGIExchange):
             data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             self.pieces = None
             self.queued = 0
-            self.connection.taken(self, len(data))
+            self.connection.body_consumed(self, len(data))
             if self.complete:
                 return self.last_message(data)
             return {"type": "http.request", "body": data, "more_body": True}
@@ -339,7 +339,7 @@ class HTTPExchange(ASGIExchange):
     def response_sent(self) -> None:
         """The exchange is over for the application; its task may live on."""
         self.record()
-        if self.parked:
+        if self.waiters:
             self.wake()
 
     def call_ended(self, error: BaseException | None) -> None:

@@ -5,7 +5,7 @@ from hypercorn.protocol.websocket.connection cimport WebSocketConnection
 
 cdef int CONNECTING, DENYING, CONNECTED, CLOSED
 cdef Py_ssize_t QUEUE_BYTES
-cdef double TURN
+cdef double TURN_SECONDS
 cdef object DONE
 cdef dict RECEIVE
 

@@ -13,7 +13,7 @@ from hypercorn.asgi.exchange import DONE, ASGIExchange, Drain, as_dict, to_bytes
 from hypercorn.errors import ClientDisconnected, UnexpectedMessageError
 from hypercorn.objects import same_text
 from hypercorn.protocol.ports import Connection
-from hypercorn.protocol.turns import TURN
+from hypercorn.protocol.turns import TURN_SECONDS
 from hypercorn.protocol.websocket.connection import WebSocketConnection
 from hypercorn.wire.websocket import is_close_code
 from hypercorn.wire.writing import plain_field
@@ -151,8 +151,8 @@ class WebSocketExchange(ASGIExchange):
         """Others had their turn since the application began with the messages that wait."""
         self.burst_at = 0.0
 
-    def must_give_way(self) -> bool:
-        return self.burst_at > 0 and self.runtime.now() - self.burst_at > TURN
+    def should_yield(self) -> bool:
+        return self.burst_at > 0 and self.runtime.now() - self.burst_at > TURN_SECONDS
 
     def perform(self, message: dict[str, Any]) -> Any:
         return self.take_up(message if type(message) is dict else as_dict(message))

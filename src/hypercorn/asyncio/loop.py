@@ -97,14 +97,14 @@ class AsyncioLoop(Runtime):
     def task_ended(self, call: ASGIExchange, task: Any) -> None:
         """A task has ended, perhaps before its first step, in which case the call has not been told."""
         if call in self.calls:
-            self.pending -= 1
+            self.unbegun -= 1
             call.end_call(asyncio.CancelledError())
         self.retrieve(task)
 
     def cancel(self, call: Any) -> None:
         task = self.calls.get(call)
         if task is not None:
-            call.dismissed = True
+            call.cancelled_by_server = True
             task.cancel()
 
     def cancel_calls(self) -> None:

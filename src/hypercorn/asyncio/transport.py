@@ -41,7 +41,7 @@ class AsyncioTransport(Transport):
         try:
             self.received(data)
         except Exception as error:
-            self.broken(error)
+            self.internal_error(error)
 
     def eof_received(self) -> bool:
         """asyncio's callback. True keeps the sending half open."""
@@ -49,7 +49,7 @@ class AsyncioTransport(Transport):
             if self.connection is not None:
                 self.connection.eof_received()
         except Exception as error:
-            self.broken(error)
+            self.internal_error(error)
         return True
 
     def connection_lost(self, error: BaseException | None) -> None:
@@ -68,7 +68,7 @@ class AsyncioTransport(Transport):
             if self.connection is not None:
                 self.connection.pause_writing()
         except Exception as error:
-            self.broken(error)
+            self.internal_error(error)
 
     def resume_writing(self) -> None:
         """asyncio's callback. A transport of asyncio that is closed inside of it would tell twice that it is lost."""
@@ -82,7 +82,7 @@ class AsyncioTransport(Transport):
         try:
             self.connection.resume_writing()
         except Exception as error:
-            self.broken(error)
+            self.internal_error(error)
 
     # -- from the connection; a loop's transport may raise once its socket is gone, as uvloop's does
 

@@ -7,8 +7,8 @@ from hypercorn.wire.head cimport RequestHead
 from hypercorn.wire.http1 cimport FieldEncoder, HeadMemory
 from hypercorn.wire.http2_writer cimport FieldLines
 
-cdef Py_ssize_t GATHER, TRUSTED
-cdef double TOGETHER, TURN
+cdef Py_ssize_t GATHER_BYTES, QUICK_STEPS
+cdef double GATHER_SECONDS, TURN_SECONDS
 
 cdef class Transport:
     cdef public Runtime runtime
@@ -16,13 +16,13 @@ cdef class Transport:
     cdef public list out
     cdef public Py_ssize_t out_size
     cdef public Py_ssize_t gather
-    cdef public bint corked
-    cdef public bint scheduled
-    cdef public bint deferred, reading_paused, writing_paused
-    cdef public bint again
-    cdef public bint queued
+    cdef public bint in_turn
+    cdef public bint end_turn_scheduled
+    cdef public bint end_turn_deferred, reading_paused, writing_paused
+    cdef public bint end_turn_wanted
+    cdef public bint turn_queued
     cdef public double turn_at
-    cdef public double left_at
+    cdef public double flushed_at
     cdef public object client
     cdef public object server
     cdef public str scheme
@@ -34,14 +34,14 @@ cdef class Transport:
     @cython.locals(connection=Connection)
     cpdef received(self, bytes data)
     cpdef write(self, bytes data)
-    cpdef bint cork(self) except -1
-    cpdef bint overdue(self) except -1
+    cpdef bint begin_turn(self) except -1
+    cpdef bint turn_is_over(self) except -1
     cpdef turn_soon(self)
     cpdef next_turn(self)
     @cython.locals(slow=bint)
-    cpdef wrote(self, bint began, bint last)
-    cpdef leave(self)
-    cpdef bint begin_with_others(self, Exchange exchange) except -1
+    cpdef after_write(self, bint began, bint last)
+    cpdef flush_early(self)
+    cpdef bint begin_in_batch(self, Exchange exchange) except -1
     cpdef end_turn_soon(self)
     cpdef end_turn(self)
     cpdef flush(self)
@@ -62,13 +62,13 @@ cdef class Connection:
     cdef public Py_ssize_t answered
     cpdef data_received(self, bytes data)
     cpdef take_over(self, bytes rest)
-    cpdef retire(self)
+    cpdef detached(self)
     cpdef eof_received(self)
     cpdef connection_lost(self)
     cpdef pause_writing(self)
     cpdef resume_writing(self)
     cpdef turn_ended(self)
-    cpdef hand_over(self)
+    cpdef flush_output(self)
     cpdef bint cancels_calls(self) except -1
     cpdef expired(self, double now)
     cpdef shutdown(self)
@@ -84,8 +84,8 @@ cdef class Connection:
     cpdef push(self, Exchange exchange, bytes authority, str path, headers)
     cpdef int reset(self, Exchange exchange) except -1
     cpdef Connection accept(self, Exchange exchange, headers, extension)
-    cpdef wanted(self, Exchange exchange)
-    cpdef taken(self, Exchange exchange, Py_ssize_t size)
+    cpdef body_wanted(self, Exchange exchange)
+    cpdef body_consumed(self, Exchange exchange, Py_ssize_t size)
     cpdef finished(self, Exchange exchange)
 
 cdef class Exchange:
@@ -95,7 +95,7 @@ cdef class Exchange:
     cpdef trailers_received(self, list fields)
     cpdef disconnected(self, int status)
     cpdef peer_closed(self)
-    cpdef bint unhurried(self) except -1
+    cpdef bint may_be_slow(self) except -1
     cpdef writable(self)
     cpdef bint message_received(self, message) except -1
     cpdef bint pending(self) except -1

@@ -6,7 +6,7 @@ a `Context` opens. They are classes rather than typing protocols so that, compil
     transport -> connection   data_received  eof_received  connection_lost  pause_writing  resume_writing
     connection -> transport   write  close  abort  write_eof  pause_reading  resume_reading  get_extra_info
     connection -> exchange    body_received  disconnected  writable  message_received  closed
-    exchange -> connection    start  body  trailers  hint  push  reset  wanted  accept  taken  finished
+    exchange -> connection    start  body  trailers  hint  push  reset  accept  body_wanted  body_consumed  finished
 
 No method of these blocks, and none raises because of a peer.
 """
@@ -19,12 +19,12 @@ from typing import Any
 from hypercorn.metrics.counters import Counters
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.runtime import Runtime
-from hypercorn.protocol.turns import TOGETHER, TRUSTED, TURN
+from hypercorn.protocol.turns import GATHER_SECONDS, QUICK_STEPS, TURN_SECONDS
 from hypercorn.wire.head import RequestHead
 from hypercorn.wire.http1 import FieldEncoder, HeadMemory
 from hypercorn.wire.http2_writer import FieldLines
 
-GATHER = 65536  # bytes gathered before a write leaves even though its turn has not ended
+GATHER_BYTES = 65536  # bytes gathered before a write leaves even though its turn has not ended
 
 
 class Transport:
@@ -32,29 +32,29 @@ class Transport:
 
     A turn is one batch of input, with the first steps of the applications that it comes to. What an application writes
     in a later step leaves with the last message of its response, before the application waits for the server, or when
-    it was gathered for TOGETHER seconds; else in the loop's next round.
+    it was gathered for GATHER_SECONDS; else in the loop's next round.
     """
 
     __slots__ = (
-        "again",
         "client",
         "connection",
-        "corked",
-        "deferred",
+        "end_turn_deferred",
+        "end_turn_scheduled",
+        "end_turn_wanted",
+        "flushed_at",
         "gather",
-        "left_at",
+        "in_turn",
         "out",
         "out_size",
-        "queued",
         "reading_paused",
         "runtime",
-        "scheduled",
         "scheme",
         "scope_template",
         "server",
         "tls",
         "trusted",
         "turn_at",
+        "turn_queued",
         "writing_paused",
     )
 
@@ -63,16 +63,16 @@ class Transport:
         self.connection: Connection | None = None
         self.out: list[bytes] = []
         self.out_size = 0
-        self.gather = GATHER
-        self.corked = False
-        self.scheduled = False
+        self.gather = GATHER_BYTES
+        self.in_turn = False
+        self.end_turn_scheduled = False
         self.reading_paused = False  # the connection has asked for no more input
         self.writing_paused = False  # it was told that too much output waits
-        self.deferred = False  # the turn ends when those end that began together with it
-        self.again = False  # something waits for the end of the turn
-        self.queued = False  # waits for a turn, as its last one was cut short
+        self.end_turn_deferred = False  # the turn ends when those end that began together with it
+        self.end_turn_wanted = False  # something waits for the end of the turn
+        self.turn_queued = False  # waits for a turn, as its last one was cut short
         self.turn_at = 0.0  # when the turn began
-        self.left_at = 0.0  # when it began, or what an application's step gathers first, or output left last
+        self.flushed_at = 0.0  # when it began, or what an application's step gathers first, or output left last
         # What a scope says of the transport (ASGI HTTP scope): `client`, `server` and `scheme`.
         self.client: tuple[str, int] | None = None
         self.server: tuple[str, int | None] | None = None
@@ -93,7 +93,7 @@ class Transport:
         self.connection = successor
         successor.context.replaced(predecessor, successor)
         if predecessor is not None:
-            predecessor.retire()
+            predecessor.detached()
         if self.writing_paused:
             successor.pause_writing()
         if self.reading_paused:
@@ -105,9 +105,9 @@ class Transport:
         connection = self.connection
         if connection is None:
             return
-        self.cork()
+        self.begin_turn()
         connection.data_received(data)
-        if not self.deferred:
+        if not self.end_turn_deferred:
             self.end_turn()
 
     def write(self, data: bytes) -> None:
@@ -116,94 +116,93 @@ class Transport:
         self.out_size += len(data)
         if self.out_size >= self.gather:
             self.flush()
-        elif not self.corked and not self.scheduled:
+        elif not self.in_turn and not self.end_turn_scheduled:
             self.end_turn_soon()
 
-    def cork(self) -> bool:
+    def begin_turn(self) -> bool:
         """Begins a turn. Returns True where this call began it; the same caller then ends it."""
-        if self.corked:
+        if self.in_turn:
             return False
-        self.corked = True
+        self.in_turn = True
         self.turn_at = self.runtime.now()
-        if not self.scheduled:  # else an application's step has written before, and the loop has not had its turn since
-            self.left_at = self.turn_at
+        if not self.end_turn_scheduled:  # else an application has written since the last one
+            self.flushed_at = self.turn_at
         return True
 
-    def overdue(self) -> bool:
+    def turn_is_over(self) -> bool:
         """True where the steps of applications in this turn took so long that others should have theirs."""
-        return self.runtime.stepped_at - self.turn_at > TURN
+        return self.runtime.step_ended_at - self.turn_at > TURN_SECONDS
 
     def turn_soon(self) -> None:
         """Goes on in another turn, after others had theirs: `turn_ended` of the connection is called then."""
-        if not self.queued:
-            self.queued = True
+        if not self.turn_queued:
+            self.turn_queued = True
             self.runtime.turn_soon(self)
 
     def next_turn(self) -> None:
         """That turn."""
-        self.queued = False
-        if self.cork():  # else a loop runs inside of a step of its turn, whose end goes on
+        self.turn_queued = False
+        if self.begin_turn():  # else a loop runs inside of a step of its turn, whose end goes on
             self.end_turn()
 
-    def wrote(self, began: bool, last: bool) -> None:
-        """An application has written. `began`: outside of a turn, in one that `cork` began for that; `last`: and it has
-        no more to write."""
+    def after_write(self, began: bool, last: bool) -> None:
+        """An application has written. `began`: `begin_turn` began a turn for that; `last`: it has no more to write."""
         if began:
-            self.corked = False
-        if not self.again and not self.out:
+            self.in_turn = False
+        if not self.end_turn_wanted and not self.out:
             return
         slow = False
-        if last and (began or self.runtime.brisk < TRUSTED):
-            self.leave()
-        elif self.runtime.now() - self.left_at > TOGETHER:
+        if last and (began or self.runtime.quick_steps < QUICK_STEPS):
+            self.flush_early()
+        elif self.runtime.now() - self.flushed_at > GATHER_SECONDS:
             slow = True
-            self.leave()
+            self.flush_early()
         # A slow step has its turn ended, too, so that what it writes next leaves at once.
-        if began and (slow or self.again or self.out):
+        if began and (slow or self.end_turn_wanted or self.out):
             self.end_turn_soon()
 
-    def leave(self) -> None:
+    def flush_early(self) -> None:
         """Hands what was gathered to the kernel before the turn ends."""
-        self.left_at = self.runtime.now()
+        self.flushed_at = self.runtime.now()
         try:
             if self.connection is not None:
-                self.connection.hand_over()
+                self.connection.flush_output()
             if self.out:
                 self.flush()
         except Exception as error:
-            self.broken(error)
+            self.internal_error(error)
 
-    def begin_with_others(self, exchange: Exchange) -> bool:
+    def begin_in_batch(self, exchange: Exchange) -> bool:
         """Begins an exchange together with those of other connections in this turn, where the transport does that.
         Returns False where the caller has to begin it."""
         return False
 
     def end_turn_soon(self) -> None:
         """Sees to it that a turn ends when the current step has ended."""
-        if self.corked:
-            self.again = True
-        elif not self.scheduled:
-            self.scheduled = True
+        if self.in_turn:
+            self.end_turn_wanted = True
+        elif not self.end_turn_scheduled:
+            self.end_turn_scheduled = True
             self.runtime.call_soon(self.end_turn)
 
     def end_turn(self) -> None:
         """Ends the turn: the connection goes on with what was waiting, then the output leaves."""
-        self.scheduled = self.again = False
-        if not self.corked:
-            self.cork()
+        self.end_turn_scheduled = self.end_turn_wanted = False
+        if not self.in_turn:
+            self.begin_turn()
         connection = self.connection
         try:
             if connection is not None:
                 connection.turn_ended()
-            self.corked = False
+            self.in_turn = False
             if self.out:
                 self.flush()
         except Exception as error:
-            self.broken(error)
+            self.internal_error(error)
 
-    def broken(self, error: Exception) -> None:
+    def internal_error(self, error: Exception) -> None:
         """A fault of the server itself, found where nobody above could take it: it ends this connection alone."""
-        self.corked = False
+        self.in_turn = False
         self.out.clear()
         self.out_size = 0
         if self.connection is not None:
@@ -211,14 +210,14 @@ class Transport:
             self.connection.context.log_fault(error)
         self.abort()
 
-    def later(self, callback: Callable[[], object]) -> None:
+    def call_soon(self, callback: Callable[[], object]) -> None:
         """Runs `callback` once the current step has ended; a fault in it ends this connection."""
 
         def run() -> None:
             try:
                 callback()
             except Exception as error:
-                self.broken(error)
+                self.internal_error(error)
 
         self.runtime.call_soon(run)
 
@@ -297,7 +296,7 @@ class Connection:
         if rest:
             self.data_received(rest)
 
-    def retire(self) -> None:
+    def detached(self) -> None:
         """Another connection has taken its place: no call of the transport follows."""
         self.deadline = 0.0
 
@@ -320,7 +319,7 @@ class Connection:
     def turn_ended(self) -> None:
         """A turn is about to end: go on with what waited for it."""
 
-    def hand_over(self) -> None:
+    def flush_output(self) -> None:
         """Gives the transport what was written and is kept here."""
 
     # -- from the runtime
@@ -337,7 +336,7 @@ class Connection:
         """The server is going down: take no further request, end what is idle."""
         raise NotImplementedError
 
-    def notify_streams(self) -> None:
+    def notify_shutdown(self) -> None:
         """Tells the applications that stream a response that the server goes down."""
 
     def abort(self) -> None:
@@ -394,11 +393,11 @@ class Connection:
         `extension` that was agreed on, or None. Raises TypeError or ValueError for bad fields."""
         raise NotImplementedError
 
-    def wanted(self, exchange: Exchange) -> None:
+    def body_wanted(self, exchange: Exchange) -> None:
         """The application waits for the body: send 100 (Continue) where asked for, read on."""
         raise NotImplementedError
 
-    def taken(self, exchange: Exchange, size: int) -> None:
+    def body_consumed(self, exchange: Exchange, size: int) -> None:
         """The application took bytes of the body: the peer may send as many more, where the version counts them."""
 
     def finished(self, exchange: Exchange) -> None:
@@ -434,10 +433,10 @@ class Exchange:
         """The peer closed its sending half after a whole request; it may still read."""
         raise NotImplementedError
 
-    def server_leaves(self) -> None:
+    def server_stopping(self) -> None:
         """The server goes down: where the application streams its response, it should come to an end."""
 
-    def unhurried(self) -> bool:
+    def may_be_slow(self) -> bool:
         """True where the request's body may come as slowly as its sender likes. Asked when it is late."""
         return False
 

@@ -1,29 +1,29 @@
 cimport cython
 
-cdef double TOGETHER, TURN
-cdef Py_ssize_t WOKEN
+cdef double GATHER_SECONDS, TURN_SECONDS
+cdef Py_ssize_t CALLS_PER_ROUND
 
 cdef class Runtime:
-    cdef public Py_ssize_t brisk
-    cdef public double stepped_at
+    cdef public Py_ssize_t quick_steps
+    cdef public double step_ended_at
     cdef public object turns
-    cdef public bint promised
-    cdef public Py_ssize_t pending
+    cdef public bint turns_scheduled
+    cdef public Py_ssize_t unbegun
     cdef public double since
-    cdef public object late
+    cdef public object waiting_calls
     cdef public object reactor
     cpdef double now(self) except? -1
     cpdef call_soon(self, callback)
     cpdef call_at(self, double when, callback)
     cpdef spawn(self, call)
-    cpdef stepped(self, double since)
+    cpdef step_ended(self, double since)
     cpdef turn_soon(self, transport)
-    cpdef promise_turns(self)
+    cpdef schedule_turns(self)
     @cython.locals(until=double)
     cpdef take_turns(self)
     cpdef call_spawned(self)
     @cython.locals(now=double)
-    cpdef bint begins(self) except -1
+    cpdef bint may_begin(self) except -1
     cpdef cancel(self, call)
     cpdef call_over(self, call, error)
     cpdef waiter(self)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from hypercorn.protocol.turns import TOGETHER, TURN, WOKEN
+from hypercorn.protocol.turns import CALLS_PER_ROUND, GATHER_SECONDS, TURN_SECONDS
 
 
 class TakesTurns(Protocol):
@@ -19,16 +19,25 @@ class TakesTurns(Protocol):
 class Runtime:
     """Time, tasks and waiting, as one event loop offers them."""
 
-    __slots__ = ("brisk", "late", "pending", "promised", "reactor", "since", "stepped_at", "turns")
+    __slots__ = (
+        "quick_steps",
+        "reactor",
+        "round_began_at",
+        "step_ended_at",
+        "turns",
+        "turns_scheduled",
+        "unbegun",
+        "waiting_calls",
+    )
 
     def __init__(self) -> None:
-        self.brisk = 0  # application steps in a row, each shorter than TOGETHER
-        self.stepped_at = 0.0  # when the last application step that the server itself began had ended
+        self.quick_steps = 0  # application steps in a row, each shorter than GATHER_SECONDS
+        self.step_ended_at = 0.0  # when the last application step that the server itself began had ended
         self.turns: deque[TakesTurns] = deque()  # transports whose turn was cut short
-        self.promised = False  # `take_turns` is going to be called
-        self.pending = 0  # calls whose tasks were started, and have not begun
-        self.since = 0.0  # when the first of these began
-        self.late: deque[Any] = deque()  # waiters of those that are to begin in a later round of the loop
+        self.turns_scheduled = False  # `take_turns` is going to be called
+        self.unbegun = 0  # calls whose tasks were started, and have not begun
+        self.round_began_at = 0.0  # when the first of these began
+        self.waiting_calls: deque[Any] = deque()  # waiters of those that are to begin in a later round of the loop
         self.reactor: Any = None  # the compiled reactor that serves this loop's sockets, where there is one
 
     def now(self) -> float:
@@ -48,74 +57,74 @@ class Runtime:
         variables. Returns what `cancel` takes, or None where the call has ended already."""
         raise NotImplementedError
 
-    def stepped(self, since: float) -> None:
+    def step_ended(self, since: float) -> None:
         """An application's step that the server began at `since` (seconds of `now`) has ended."""
-        self.stepped_at = self.now()
-        if self.stepped_at - since < TOGETHER:
-            self.brisk += 1
+        self.step_ended_at = self.now()
+        if self.step_ended_at - since < GATHER_SECONDS:
+            self.quick_steps += 1
         else:
-            self.brisk = 0
+            self.quick_steps = 0
 
     def turn_soon(self, transport: TakesTurns) -> None:
         """Gives a transport another turn in the loop's next round."""
         self.turns.append(transport)
-        self.promise_turns()
+        self.schedule_turns()
 
-    def promise_turns(self) -> None:
+    def schedule_turns(self) -> None:
         """Sees to it that `take_turns` is called."""
-        if not self.promised:
-            self.promised = True
+        if not self.turns_scheduled:
+            self.turns_scheduled = True
             self.call_soon(self.take_turns)
 
     def take_turns(self) -> None:
         """The turns of transports that were cut short, as many as fit into the time of one."""
-        self.promised = False
-        until = self.now() + TURN
+        self.turns_scheduled = False
+        until = self.now() + TURN_SECONDS
         while self.turns:
             transport = self.turns.popleft()
             if self.turns:
-                self.promise_turns()  # should a loop run inside of the next step
+                self.schedule_turns()  # should a loop run inside of the next step
             transport.next_turn()
-            if self.stepped_at > until:
+            if self.step_ended_at > until:
                 break
 
     def is_behind(self) -> bool:
         """True while calls have not begun, or turns that were cut short have left something to do."""
-        return bool(self.pending or self.turns) or (self.reactor is not None and self.reactor.is_behind())
+        return bool(self.unbegun or self.turns) or (self.reactor is not None and self.reactor.is_behind())
 
     def call_spawned(self) -> None:
-        """The task of a call is started that is to ask `begins`."""
-        if not self.pending:
-            self.since = 0.0
-        self.pending += 1
+        """The task of a call is started that is to ask `may_begin`."""
+        if not self.unbegun:
+            self.round_began_at = 0.0
+        self.unbegun += 1
 
-    def begins(self) -> bool:
+    def may_begin(self) -> bool:
         """Asked by the task of a call before its first step: True where it may take it. Tasks that are not eager begin
         in the loop's next round, all of them; where their steps have taken long enough, the rest waits for later
         rounds."""
         now = self.now()
-        if not self.since:
-            self.since = now
-        if now - self.since > TURN:
+        if not self.round_began_at:
+            self.round_began_at = now
+        if now - self.round_began_at > TURN_SECONDS:
             return False
-        self.pending -= 1
+        self.unbegun -= 1
         return True
 
-    def later_round(self) -> Any:
-        """A waiter for another round, in which `begins` is to be asked again."""
-        if not self.late:
-            self.call_soon(self.wake_late)
+    def next_round(self) -> Any:
+        """A waiter for another round, in which `may_begin` is to be asked again."""
+        if not self.waiting_calls:
+            self.call_soon(self.begin_round)
         waiter = self.waiter()
-        self.late.append(waiter)
+        self.waiting_calls.append(waiter)
         return waiter
 
-    def wake_late(self) -> None:
+    def begin_round(self) -> None:
         """Lets calls begin that were late, in their order."""
-        self.since = 0.0
-        for _ in range(min(len(self.late), WOKEN)):
-            self.wake(self.late.popleft())
-        if self.late:
-            self.call_soon(self.wake_late)
+        self.round_began_at = 0.0
+        for _ in range(min(len(self.waiting_calls), CALLS_PER_ROUND)):
+            self.wake(self.waiting_calls.popleft())
+        if self.waiting_calls:
+            self.call_soon(self.begin_round)
 
     def call_over(self, call: Any, error: BaseException | None) -> None:
         """A call that `spawn` began is about to end, with `error` or without."""

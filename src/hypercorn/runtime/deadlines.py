@@ -43,7 +43,7 @@ class Deadlines:
                 try:
                     connection.expired(now)
                 except Exception as error:
-                    connection.transport.broken(error)
+                    connection.transport.internal_error(error)
                 deadline = connection.deadline
             if deadline and deadline < earliest:
                 earliest = deadline

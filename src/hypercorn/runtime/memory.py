@@ -168,7 +168,7 @@ class MemoryRuntime(Runtime):
 
     def cancel(self, call: ASGIExchange) -> None:
         if call in self.calls:
-            call.dismissed = True
+            call.cancelled_by_server = True
             self.calls[call].cancel()
 
     def new_task(self, coroutine: Coroutine[Any, Any, Any], context: Context) -> Task:

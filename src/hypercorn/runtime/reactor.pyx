@@ -51,9 +51,9 @@ cdef enum:
     LARGE = 4096  # bytes of output that leave at once
     JOIN = 4096  # bytes up to which joining pieces is cheaper than a list of them
 
-cdef double TOGETHER = turns.TOGETHER
-cdef double TURN = turns.TURN
-cdef Py_ssize_t TRUSTED = turns.TRUSTED
+cdef double GATHER_SECONDS = turns.GATHER_SECONDS
+cdef double TURN_SECONDS = turns.TURN_SECONDS
+cdef Py_ssize_t QUICK_STEPS = turns.QUICK_STEPS
 cdef bint HAS_SENDFILE = sys.platform == "linux"
 ACCEPT_PAUSE = 1.0  # seconds without accepting when descriptors have run out
 
@@ -114,7 +114,7 @@ cdef class Reactor:
 
     def turn(self):
         """Serves the sockets that are ready, and those that become so while small requests are answered; for no longer
-        than TURN, but for the last application's step. A loop that runs inside of a step may call it again."""
+        than TURN_SECONDS, but for the last application's step. A loop that runs inside of a step may call it again."""
         cdef hc_event events[HC_MAX_EVENTS]
         cdef int n, served = 0
         cdef double since
@@ -146,7 +146,7 @@ cdef class Reactor:
 
     cdef bint is_over(self, double since):
         """True where a turn that began at `since` has lasted long enough."""
-        return self.runtime.stepped_at - since > TURN
+        return self.runtime.step_ended_at - since > TURN_SECONDS
 
     def is_behind(self):
         """True while a turn that was cut short has left exchanges to begin or sockets to serve."""
@@ -187,7 +187,7 @@ cdef class Reactor:
     cdef begin_together(self, double turn_began):
         """Begins the exchanges that the reads came to, then sends what was answered: each layer's code runs for many
         requests before the next one's does, and a peer on the same machine is woken once for all of them. An answer
-        waits for others only where the applications' steps have been short for a while, and no longer than TOGETHER."""
+        waits for others only where the applications' steps have been short for a while, for GATHER_SECONDS at the most."""
         cdef ReactorTransport transport
         cdef Exchange exchange
         cdef double since = hc_monotonic()
@@ -205,7 +205,7 @@ cdef class Reactor:
                 self.failed(transport, error)
             except BaseException as error:  # for the loop, when the others have had their turns
                 interrupt = error
-            if self.runtime.brisk < TRUSTED or self.runtime.stepped_at - since > TOGETHER:
+            if self.runtime.quick_steps < QUICK_STEPS or self.runtime.step_ended_at - since > GATHER_SECONDS:
                 self.end_answered()
                 since = hc_monotonic()
         self.end_answered()
@@ -225,7 +225,7 @@ cdef class Reactor:
         self.answered = []
         for one in answered:
             transport = <ReactorTransport>one
-            transport.deferred = False
+            transport.end_turn_deferred = False
             try:
                 transport.end_turn()
             except Exception as error:

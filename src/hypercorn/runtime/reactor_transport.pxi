@@ -95,7 +95,7 @@ cdef class ReactorTransport(Transport):
             self.watch()
             connection = self.connection
             if connection is not None:
-                self.cork()
+                self.begin_turn()
                 connection.eof_received()
                 self.end_turn()
         elif not hc_would_block(error):
@@ -120,10 +120,10 @@ cdef class ReactorTransport(Transport):
 
     cpdef end_turn_soon(self):
         cdef Reactor reactor = self.reactor
-        if self.corked:
-            self.again = True
-        elif not self.scheduled:
-            self.scheduled = True
+        if self.in_turn:
+            self.end_turn_wanted = True
+        elif not self.end_turn_scheduled:
+            self.end_turn_scheduled = True
             reactor.waiting.append(self)
             if not reactor.depth:
                 reactor.end_turns_soon()
@@ -264,7 +264,7 @@ cdef class ReactorTransport(Transport):
         if self.writing_paused and self.pending_size <= self.high_water // 4:
             self.writing_paused = False
             if self.connection is not None:
-                self.cork()
+                self.begin_turn()
                 self.connection.resume_writing()
                 self.end_turn()
         if not self.pending:
@@ -276,10 +276,10 @@ cdef class ReactorTransport(Transport):
 
     # -- from the connection
 
-    cpdef bint begin_with_others(self, Exchange exchange) except -1:
-        if not self.short_read or self.deferred:
+    cpdef bint begin_in_batch(self, Exchange exchange) except -1:
+        if not self.short_read or self.end_turn_deferred:
             return False
-        self.deferred = True
+        self.end_turn_deferred = True
         self.reactor.held.append(self)
         self.reactor.beginning.append(exchange)
         return True

@@ -65,8 +65,8 @@ class TLSTransport(Transport):
             self.closing = True
             self.session.say_goodbye()
 
-    def begin_with_others(self, exchange: Exchange) -> bool:
-        return self.session.transport.begin_with_others(exchange)
+    def begin_in_batch(self, exchange: Exchange) -> bool:
+        return self.session.transport.begin_in_batch(exchange)
 
     def pause_reading(self) -> None:
         self.reading_paused = True
@@ -133,7 +133,7 @@ class TLSConnection(Connection):
             if not self.handshake():
                 return
             data = take_out(self.incoming)  # what follows the handshake
-        plain.cork()
+        plain.begin_turn()
         self.decrypt(data)
         plain.end_turn()
         outgoing = self.outgoing
@@ -292,7 +292,7 @@ class TLSConnection(Connection):
         data = take_out(self.outgoing)
         if data:
             self.transport.write(data)
-            if not self.transport.corked:
+            if not self.transport.in_turn:
                 self.transport.flush()
 
     def say_goodbye(self) -> None:

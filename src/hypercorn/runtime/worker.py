@@ -354,7 +354,7 @@ class Worker(WorkerBase):
 
     def notify(self) -> None:
         """Tells the applications that stream a response that the server goes down, as if their clients had gone."""
-        self.tell_all(lambda connection: connection.notify_streams())
+        self.tell_all(lambda connection: connection.notify_shutdown())
 
     def tell_all(self, what: Callable[[Connection], None]) -> None:
         """Tells every connection something. One that fails is ended, and keeps nobody else."""
@@ -362,7 +362,7 @@ class Worker(WorkerBase):
             try:
                 what(connection)
             except Exception as error:
-                connection.transport.broken(error)
+                connection.transport.internal_error(error)
 
     async def accept_waiting(self, listeners: Sequence[Listener]) -> None:
         """Accepts what waits on sockets that nobody else is left to accept on."""

@@ -72,7 +72,7 @@ class TrioLoop(Runtime):
     def cancel(self, call: Any) -> None:
         scope = self.calls.get(call)
         if scope is not None:
-            call.dismissed = True
+            call.cancelled_by_server = True
             scope.cancel()
 
     def waiter(self) -> Any:

@@ -126,9 +126,9 @@ class TrioRuntime(LoopRuntime):
     async def run_app(self, call: ASGIExchange, scope: trio.CancelScope | None) -> None:
         """The task of an application call. Whatever the application raises was logged, and ends nothing else."""
         try:
-            while not self.inner.begins():
+            while not self.inner.may_begin():
                 with trio.CancelScope(shield=True):  # a call that is cancelled begins all the same
-                    await self.inner.later_round()
+                    await self.inner.next_round()
             if scope is None:
                 await run_call(call)
             else:
@@ -196,7 +196,7 @@ class TrioRuntime(LoopRuntime):
 
     def cancel_calls(self) -> None:
         for call in self.inner.calls:
-            call.dismissed = True
+            call.cancelled_by_server = True
         self.calls_end.set()
         self.call_nursery.cancel_scope.cancel()
 
@@ -316,7 +316,7 @@ class TrioRuntime(LoopRuntime):
                     return
                 transport.send_pending()
         except Exception as error:
-            transport.broken(error)
+            transport.internal_error(error)
         finally:
             transport.writing = False
 

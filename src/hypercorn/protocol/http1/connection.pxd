@@ -2,7 +2,7 @@ cimport cython
 
 from hypercorn.objects cimport same_text
 from hypercorn.protocol.http1.response cimport ResponseWriter
-from hypercorn.protocol.pace cimport Pace, pace_of_body, pace_of_output
+from hypercorn.protocol.progress cimport ProgressTimer, timer_of_body, timer_of_output
 from hypercorn.protocol.ports cimport Connection, Context, Exchange, Transport
 from hypercorn.protocol.states cimport Transitions
 from hypercorn.wire.http1 cimport RequestParser, encode_chunk
@@ -27,12 +27,12 @@ cdef class HTTP1Connection(Connection):
     cdef public bint expect
     cdef public bint eof
     cdef public bint advancing
-    cdef public bint resume
+    cdef public bint advance_later
     cdef public long long received
     cdef public long long unread
     cdef public Py_ssize_t unsent
-    cdef public Pace body_pace, write_pace
-    cpdef leave(self)
+    cdef public ProgressTimer body_timer, write_timer
+    cpdef drop_exchange(self)
     cpdef advance(self)
     cpdef hold_pipelined(self)
     cpdef need_data(self, RequestParser parser)
@@ -42,17 +42,17 @@ cdef class HTTP1Connection(Connection):
     cpdef refuse(self, error)
     cpdef bint body_stays_unread(self) except -1
     cpdef response_ended(self)
-    cpdef cut(self)
+    cpdef cut_off(self)
     cpdef close(self)
     cpdef linger(self)
     cpdef wait_for_peer(self)
     cpdef wait(self, int what, double seconds)
     cpdef wait_for_nothing(self)
-    cpdef wait_for_pace(self, int what, Pace pace)
+    cpdef wait_for_timer(self, int what, ProgressTimer timer)
     @cython.locals(context=Context, now=double)
     cpdef wait_for_body(self)
     @cython.locals(now=double)
     cpdef wait_for_output(self)
-    cpdef check_body(self, Pace pace, double now)
+    cpdef check_body(self, ProgressTimer timer, double now)
     @cython.locals(left=Py_ssize_t, taken=Py_ssize_t)
-    cpdef check_progress(self, Pace pace, double now)
+    cpdef check_progress(self, ProgressTimer timer, double now)

@@ -38,8 +38,8 @@ from hypercorn.protocol.http1.states import (
 )
 from hypercorn.protocol.http1.upgrade import check_upgrade, switch
 from hypercorn.protocol.http2.upgrade import PRIOR, go_on_as_http2, upgrade
-from hypercorn.protocol.pace import Pace, pace_of_body, pace_of_output
 from hypercorn.protocol.ports import Connection, Context, Exchange, Transport
+from hypercorn.protocol.progress import ProgressTimer, timer_of_body, timer_of_output
 from hypercorn.protocol.websocket.handshake import GOING_DOWN
 from hypercorn.wire.http1 import BODY, ERROR, HEAD, RequestParser, encode_chunk
 
@@ -55,8 +55,9 @@ class HTTP1Connection(Connection):
     """
 
     __slots__ = (
+        "advance_later",
         "advancing",
-        "body_pace",
+        "body_timer",
         "eof",
         "exchange",
         "expect",
@@ -65,12 +66,11 @@ class HTTP1Connection(Connection):
         "received",
         "requests",
         "response",
-        "resume",
         "state",
         "unread",
         "unsent",
         "waiting_for",
-        "write_pace",
+        "write_timer",
     )
 
     def __init__(self, transport: Transport, context: Context) -> None:
@@ -91,12 +91,12 @@ class HTTP1Connection(Connection):
         self.expect = False  # the client waits for a 100 (Continue)
         self.eof = False  # the peer sends no more
         self.advancing = False  # `advance` is running
-        self.resume = False  # an exchange ended outside of `advance`, which goes on at the end of the turn
+        self.advance_later = False  # an exchange ended outside of `advance`, which goes on at the end of the turn
         self.received = 0  # bytes of the request's body
         self.unread = 0  # bytes dropped: of a body after its response, or while lingering
         self.unsent = 0  # bytes of output that waited when it was last looked at
-        self.body_pace: Pace | None = None
-        self.write_pace: Pace | None = None
+        self.body_timer: ProgressTimer | None = None
+        self.write_timer: ProgressTimer | None = None
         self.wait(FIRST_HEAD, limits.header_timeout)
 
     # -- from the transport
@@ -130,7 +130,7 @@ class HTTP1Connection(Connection):
             else:
                 self.refuse(ProtocolError(408, "the connection ended inside the request body"))
         elif state == UPGRADING:  # half a WebSocket is none
-            self.leave()
+            self.drop_exchange()
             self.close()
         elif self.exchange is not None:
             self.exchange.peer_closed()
@@ -138,9 +138,9 @@ class HTTP1Connection(Connection):
     def connection_lost(self) -> None:
         self.state = CONNECTION.change(self.state, CLOSED)
         self.wait_for_nothing()
-        self.leave()
+        self.drop_exchange()
 
-    def leave(self) -> None:
+    def drop_exchange(self) -> None:
         """Ends the exchange because the peer is gone."""
         exchange = self.exchange
         self.exchange = None
@@ -148,14 +148,14 @@ class HTTP1Connection(Connection):
             exchange.disconnected(0)
 
     def pause_writing(self) -> None:
-        if self.body_pace is not None:
-            self.body_pace.rest(self.context.runtime.now())
+        if self.body_timer is not None:
+            self.body_timer.pause_rate(self.context.runtime.now())
         self.wait_for_output()
 
     def resume_writing(self) -> None:
         if self.state >= CLOSING:
             return
-        self.write_pace = None
+        self.write_timer = None
         if self.state == LINGERING:
             self.wait(DRAIN, self.context.limits.linger_timeout)
         else:
@@ -163,12 +163,12 @@ class HTTP1Connection(Connection):
         if self.exchange is not None:
             self.exchange.writable()
         elif self.state == IDLE and (self.eof or self.transport.reading_paused or self.parser.buffered() > 0):
-            self.resume = True
+            self.advance_later = True
             self.transport.end_turn_soon()
 
     def turn_ended(self) -> None:
-        if self.resume:
-            self.resume = False
+        if self.advance_later:
+            self.advance_later = False
             self.advance()
 
     # -- the request
@@ -187,8 +187,8 @@ class HTTP1Connection(Connection):
             elif transport.writing_paused:
                 self.hold_pipelined()
                 break
-            elif transport.overdue():
-                self.resume = True
+            elif transport.turn_is_over():
+                self.advance_later = True
                 self.hold_pipelined()
                 transport.turn_soon()
                 break
@@ -235,7 +235,7 @@ class HTTP1Connection(Connection):
         )
         self.expect = parser.expect_continue
         self.received = 0
-        self.body_pace = None
+        self.body_timer = None
         self.unread = 0
         self.response.head_sent = False
         if not parser.host and not same_text(parser.http_version, "1.0"):
@@ -266,7 +266,7 @@ class HTTP1Connection(Connection):
                 self.refuse(parser.error)
             if self.exchange is not exchange:
                 return
-        if not self.transport.begin_with_others(exchange):
+        if not self.transport.begin_in_batch(exchange):
             exchange.begin()
 
     def handshake_received(self, parser: RequestParser) -> None:
@@ -291,8 +291,8 @@ class HTTP1Connection(Connection):
         data = parser.body
         self.expect = False
         self.received += len(data)
-        if self.body_pace is not None:
-            self.body_pace.octets += len(data)
+        if self.body_timer is not None:
+            self.body_timer.moved += len(data)
         if parser.complete:
             self.wait_for_peer()
         if self.received > self.context.limits.max_body_size:
@@ -320,7 +320,7 @@ class HTTP1Connection(Connection):
             self.exchange = None
             if self.response.head_sent:
                 exchange.disconnected(0)
-                self.cut()
+                self.cut_off()
                 return
             self.answered = self.response.send_error(status, error.reason)
             exchange.disconnected(status)
@@ -330,7 +330,7 @@ class HTTP1Connection(Connection):
         # Else the response is complete already, and only its request went wrong.
         self.linger()
 
-    def wanted(self, exchange: Exchange) -> None:
+    def body_wanted(self, exchange: Exchange) -> None:
         if exchange is not self.exchange:
             return
         if self.expect:
@@ -418,7 +418,7 @@ class HTTP1Connection(Connection):
             return 0
         self.exchange = None
         if self.response.head_sent:
-            self.cut()
+            self.cut_off()
             return self.response.status
         self.answered = self.response.send_error(500, "Internal Server Error")
         if self.parser.complete and not self.parser.buffered():
@@ -455,18 +455,18 @@ class HTTP1Connection(Connection):
             if not transport.writing_paused:
                 self.wait(NEXT_HEAD, self.context.limits.keep_alive_timeout)
             if not self.advancing:
-                self.resume = self.eof or transport.reading_paused or parser.buffered() > 0
-                if self.resume:
+                self.advance_later = self.eof or transport.reading_paused or parser.buffered() > 0
+                if self.advance_later:
                     transport.end_turn_soon()
 
     # -- the end
 
-    def retire(self) -> None:
+    def detached(self) -> None:
         self.exchange = None
         self.state = CONNECTION.change(self.state, CLOSED)
         self.wait_for_nothing()
 
-    def cut(self) -> None:
+    def cut_off(self) -> None:
         """Ends the connection inside a response, so that the peer cannot take it for complete."""
         if self.response.framing == UNTIL_CLOSE:
             self.abort()  # a polite end would be the end of the body
@@ -524,9 +524,9 @@ class HTTP1Connection(Connection):
         used = self.deadline - usual if self.deadline < inf else now
         return grace + used - now
 
-    def notify_streams(self) -> None:
+    def notify_shutdown(self) -> None:
         if self.exchange is not None and self.parser.complete:
-            self.exchange.server_leaves()
+            self.exchange.server_stopping()
 
     def abort(self) -> None:
         if self.state < CLOSING:
@@ -547,8 +547,8 @@ class HTTP1Connection(Connection):
                 self.wait(PARTIAL_HEAD, self.context.limits.header_timeout)
         elif self.state < LINGERING:
             if self.parser.complete or self.transport.reading_paused or self.expect:
-                if self.body_pace is not None:
-                    self.body_pace.rest(self.context.runtime.now())
+                if self.body_timer is not None:
+                    self.body_timer.pause_rate(self.context.runtime.now())
                 self.wait_for_nothing()
             else:
                 self.wait_for_body()
@@ -565,10 +565,10 @@ class HTTP1Connection(Connection):
         self.waiting_for = NOTHING
         self.deadline = 0.0
 
-    def wait_for_pace(self, what: int, pace: Pace) -> None:
+    def wait_for_timer(self, what: int, timer: ProgressTimer) -> None:
         """Sets the same for what the peer has to do bit by bit."""
         self.waiting_for = what
-        self.deadline = pace.until()
+        self.deadline = timer.deadline()
         if self.deadline and self.deadline < self.context.next_sweep:
             self.context.arm(self.deadline)
 
@@ -576,52 +576,52 @@ class HTTP1Connection(Connection):
         """Sets the deadline for the next piece of the body, and for its rate."""
         context = self.context
         now = context.runtime.now()
-        if self.body_pace is None:
-            self.body_pace = pace_of_body(context, context.limits.min_receive_rate)
-        self.body_pace.wait(now)
-        self.body_pace.run(now)
-        self.wait_for_pace(REQUEST_BODY, self.body_pace)
+        if self.body_timer is None:
+            self.body_timer = timer_of_body(context, context.limits.min_receive_rate)
+        self.body_timer.expect_progress(now)
+        self.body_timer.start_rate(now)
+        self.wait_for_timer(REQUEST_BODY, self.body_timer)
 
     def wait_for_output(self) -> None:
         """Sets the deadline for the peer to take what waits: anything of it, and at its rate."""
         now = self.context.runtime.now()
         self.unsent = self.transport.unsent()
-        if self.write_pace is None:
-            self.write_pace = pace_of_output(self.context)
-        self.write_pace.wait(now)
+        if self.write_timer is None:
+            self.write_timer = timer_of_output(self.context)
+        self.write_timer.expect_progress(now)
         if self.unsent > 0:
-            self.write_pace.run(now)
-        self.wait_for_pace(WRITE_PROGRESS, self.write_pace)
+            self.write_timer.start_rate(now)
+        self.wait_for_timer(WRITE_PROGRESS, self.write_timer)
 
-    def check_body(self, pace: Pace, now: float) -> None:
+    def check_body(self, timer: ProgressTimer, now: float) -> None:
         """Ends a request whose body did not come in time, or too slowly."""
-        if not pace.late(now):
-            self.wait_for_pace(REQUEST_BODY, pace)
+        if not timer.is_late(now):
+            self.wait_for_timer(REQUEST_BODY, timer)
         elif self.exchange is None:
             self.linger()
-        elif pace.silent(now):
+        elif timer.timed_out(now):
             self.refuse(ProtocolError(408, "the request body did not arrive in time"))
         else:
             self.refuse(ProtocolError(408, "the request body arrived too slowly"))
 
-    def check_progress(self, pace: Pace, now: float) -> None:
+    def check_progress(self, timer: ProgressTimer, now: float) -> None:
         """Cuts off a peer that has taken nothing since the output piled up, or too little."""
         left = self.transport.unsent()
         taken = self.unsent - left
-        if pace.late_with(left, taken, now):
+        if timer.is_late_with(left, taken, now):
             self.wait_for_nothing()
             self.transport.abort()
             return
         if taken > 0:
             self.unsent = left
-        self.wait_for_pace(WRITE_PROGRESS, pace)
+        self.wait_for_timer(WRITE_PROGRESS, timer)
 
     def expired(self, now: float) -> None:
         waiting_for = self.waiting_for
-        if waiting_for == WRITE_PROGRESS and self.write_pace is not None:
-            self.check_progress(self.write_pace, now)
-        elif waiting_for == REQUEST_BODY and self.body_pace is not None:
-            self.check_body(self.body_pace, now)
+        if waiting_for == WRITE_PROGRESS and self.write_timer is not None:
+            self.check_progress(self.write_timer, now)
+        elif waiting_for == REQUEST_BODY and self.body_timer is not None:
+            self.check_body(self.body_timer, now)
         elif (waiting_for == FIRST_HEAD or waiting_for == PARTIAL_HEAD) and not self.parser.idle:
             self.refuse(ProtocolError(408, "the request head did not arrive in time"))
         elif waiting_for == HANDSHAKE:

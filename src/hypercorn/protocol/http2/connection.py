@@ -19,17 +19,17 @@ from hypercorn.protocol.mux.budgets import (
     ALIVE_PING,
     CONTROL_FRAMES,
     CONTROLS,
-    CUT,
     DRAIN_PING,
-    DRAIN_WAIT,
+    DRAIN_SECONDS,
     EMPTY,
-    GATHER,
+    GATHER_BYTES,
     GLITCHES,
     LARGEST_ID,
     LARGEST_WINDOW,
     LINGER_BYTES,
+    REMEMBERED_RESETS,
     RESETS,
-    SETTINGS_WAIT,
+    SETTINGS_SECONDS,
     UPDATES,
 )
 from hypercorn.protocol.mux.connection import ErrorCodes, Multiplexer
@@ -49,8 +49,8 @@ from hypercorn.protocol.mux.states import (
     TUNNEL,
 )
 from hypercorn.protocol.mux.stream import pump
-from hypercorn.protocol.pace import Pace, pace_of_output
 from hypercorn.protocol.ports import Connection, Context, Transport
+from hypercorn.protocol.progress import ProgressTimer, timer_of_output
 from hypercorn.protocol.websocket.over_stream import open_tunnel
 from hypercorn.wire import http2_events as frames
 from hypercorn.wire.http2 import FrameParser
@@ -85,7 +85,7 @@ from hypercorn.wire.http2_tables import (
 )
 from hypercorn.wire.http2_writer import FrameWriter
 
-FIRST_WINDOW = 65535  # octets of DATA that a peer takes unasked on a whole connection (RFC 9113 section 6.9.2)
+FIRST_WINDOW_BYTES = 65535  # octets of DATA that a peer takes unasked on a whole connection (RFC 9113 section 6.9.2)
 CODES = ErrorCodes(
     none=NO_ERROR,
     malformed=PROTOCOL_ERROR,
@@ -100,28 +100,28 @@ class HTTP2Connection(Multiplexer):
 
     __slots__ = (
         "advancing",
-        "controls",
-        "cut",
-        "cut_order",
         "eof",
-        "first",
         "first_window",
+        "frames_held",
         "frames_seen",
-        "fresh",
-        "held",
         "last_id",
         "parser",
         "partial_at",
         "peer_leaving",
         "pushes",
+        "queued_controls",
         "recv_window",
         "requests",
+        "reset_ids",
+        "reset_order",
         "settings_at",
         "unacked",
         "unread",
         "unsent",
+        "unstarted",
+        "upgrade_request",
         "withheld",
-        "write_pace",
+        "write_timer",
         "writer",
     )
 
@@ -135,7 +135,7 @@ class HTTP2Connection(Multiplexer):
             limits.h2_max_inbound_frame_size, limits.h2_max_header_list_size, limits.max_header_count
         )
         self.advancing = False
-        self.held = False  # frames wait in the parser for another turn
+        self.frames_held = False  # frames wait in the parser for another turn
         self.recv_window = limits.h2_connection_window
         self.unacked = 0  # octets received and not given back to the connection's window
         self.unread = 0  # octets that were dropped
@@ -143,20 +143,20 @@ class HTTP2Connection(Multiplexer):
         self.eof = False
         self.peer_leaving = False  # it has sent GOAWAY
         # streams
-        self.first: Any = None  # upgraded: the head of the request, and the peer's settings
-        self.fresh: HTTP2Stream | None = None  # its application starts with the next event
+        self.upgrade_request: Any = None  # upgraded: the head of the request, and the peer's settings
+        self.unstarted: HTTP2Stream | None = None  # its application starts with the next event
         self.requests = 0
         self.last_id = 0  # highest stream that the peer opened
-        self.cut: set[int] = set()  # streams that the server has reset lately
-        self.cut_order: list[int] = []
+        self.reset_ids: set[int] = set()  # streams that the server has reset lately
+        self.reset_order: list[int] = []
         self.pushes = Pushes()
         # what goes out
         self.writer = FrameWriter()
-        self.first_window = FIRST_WINDOW  # of the peer's streams: what it takes from each unasked
+        self.first_window = FIRST_WINDOW_BYTES  # of the peer's streams: what it takes from each unasked
         self.withheld = 0  # upgraded: octets that do not leave before the client has shown that it speaks HTTP/2
-        self.controls = 0  # frames written while the peer does not read
+        self.queued_controls = 0  # frames written while the peer does not read
         self.unsent = 0  # octets that the transport had left at the last look, and what was added since
-        self.write_pace: Pace | None = None
+        self.write_timer: ProgressTimer | None = None
         # times; 0: not waited for
         self.settings_at = now
         self.partial_at = now
@@ -164,17 +164,17 @@ class HTTP2Connection(Multiplexer):
         self.send_preface()
 
     def take_over(self, rest: bytes) -> None:
-        if self.first is not None:
-            head, settings = self.first
-            self.first = None
+        if self.upgrade_request is not None:
+            head, settings = self.upgrade_request
+            self.upgrade_request = None
             self.upgraded(head, settings)
         Multiplexer.take_over(self, rest)  # super() fails in a compiled method that overrides a C one
 
     def upgraded(self, head: HTTP2Head, settings: dict[int, int]) -> None:
         """Goes on from HTTP/1.1, whose request is stream 1 (RFC 7540 section 3.2)."""
         self.take_settings(settings)
-        self.withheld = FIRST_WINDOW
-        self.send_window -= FIRST_WINDOW
+        self.withheld = FIRST_WINDOW_BYTES
+        self.send_window -= FIRST_WINDOW_BYTES
         self.requests = 1
         self.last_id = 1
         stream = self.open_stream(1, head)
@@ -207,12 +207,12 @@ class HTTP2Connection(Multiplexer):
                 self.close()
             return
         self.parser.feed(data)
-        if not self.held:
+        if not self.frames_held:
             self.advance()
 
     def turn_ended(self) -> None:
-        if self.held and not self.transport.overdue():
-            self.held = False
+        if self.frames_held and not self.transport.turn_is_over():
+            self.frames_held = False
             self.transport.resume_reading()
             self.advance()
         self.flush_frames()
@@ -227,14 +227,14 @@ class HTTP2Connection(Multiplexer):
         self.advancing = True
         parser = self.parser
         while self.state < LINGERING:
-            if self.transport.overdue():
+            if self.transport.turn_is_over():
                 self.hold_frames()
                 break
             event = parser.next_event()
-            fresh = self.fresh
-            if fresh is not None and event != RESET and (event != DATA or parser.stream_id != fresh.id):
-                self.fresh = None
-                fresh.begin_call()
+            unstarted = self.unstarted
+            if unstarted is not None and event != RESET and (event != DATA or parser.stream_id != unstarted.id):
+                self.unstarted = None
+                unstarted.begin_call()
             if event == HEADERS:
                 self.headers_received(parser)
             elif event == DATA:
@@ -246,12 +246,12 @@ class HTTP2Connection(Multiplexer):
             else:
                 self.other_frame(parser, event)
         self.advancing = False
-        if not self.held:
+        if not self.frames_held:
             self.input_used(parser.partial, parser.frames)
 
     def hold_frames(self) -> None:
         """The applications' steps of this turn took long: the rest waits until others had theirs."""
-        self.held = True
+        self.frames_held = True
         self.transport.pause_reading()
         self.transport.turn_soon()
 
@@ -260,7 +260,7 @@ class HTTP2Connection(Multiplexer):
         if self.state == LINGERING:
             return  # what comes now is dropped, and the time for that goes on
         now = self.context.runtime.now()
-        self.heard_at = now
+        self.received_at = now
         self.pinged_at = 0.0
         if not partial:
             self.partial_at = 0.0
@@ -296,7 +296,7 @@ class HTTP2Connection(Multiplexer):
         elif not stream_id & 1:
             self.fail(PROTOCOL_ERROR, "a client opens odd streams")
         elif stream_id <= self.last_id:
-            if stream_id not in self.cut:
+            if stream_id not in self.reset_ids:
                 self.fail(STREAM_CLOSED, "HEADERS on a closed stream")
         elif self.state < LEAVING:
             self.last_id = stream_id
@@ -334,13 +334,13 @@ class HTTP2Connection(Multiplexer):
             return
         stream = self.open_stream(stream_id, head)
         stream.exchange = context.open_http(stream, head)
-        self.fresh = stream
+        self.unstarted = stream
 
     def new_websocket(self, stream_id: int, head: HTTP2Head) -> None:
         """An extended CONNECT (RFC 8441): a WebSocket's handshake, or a protocol that is not known."""
         stream = open_tunnel(self, stream_id, head)
         if stream is not None:
-            self.fresh = stream
+            self.unstarted = stream
 
     def open_stream(self, stream_id: int, head: HTTP2Head) -> HTTP2Stream:
         """The record of a request's stream."""
@@ -380,7 +380,7 @@ class HTTP2Connection(Multiplexer):
         pushed = self.new_stream(promised, 0)
         pushed.state = STREAM.change(pushed.state, RESERVED)
         pushed.exchange = context.open_http(pushed, head)
-        self.transport.later(pushed.begin_call)
+        self.transport.call_soon(pushed.begin_call)
 
     def refuse_request(self, stream_id: int, head: HTTP2Head, verdict: int) -> None:
         """A request that is not in order: malformed ones reset their stream, others are answered."""
@@ -394,7 +394,7 @@ class HTTP2Connection(Multiplexer):
     def refuse_stream(self, stream_id: int, code: int) -> None:
         """Resets a stream that was never opened here."""
         self.writer.reset(stream_id, code)
-        self.remember_cut(stream_id)
+        self.remember_reset(stream_id)
         self.control_written()
         self.spend(RESETS)
 
@@ -436,16 +436,16 @@ class HTTP2Connection(Multiplexer):
             self.written()
         stream = self.streams.get(stream_id)
         if stream is None:
-            self.data_for_nobody(stream_id)
+            self.data_on_closed_stream(stream_id)
         else:
             self.body_received(stream, parser)
 
-    def data_for_nobody(self, stream_id: int) -> None:
+    def data_on_closed_stream(self, stream_id: int) -> None:
         """DATA on a stream that is not open."""
         if not stream_id & 1 or stream_id > self.last_id:
             if self.state < LEAVING:
                 self.fail(PROTOCOL_ERROR, "DATA on an idle stream")
-        elif stream_id not in self.cut:
+        elif stream_id not in self.reset_ids:
             self.refuse_stream(stream_id, STREAM_CLOSED)
 
     def body_received(self, stream: HTTP2Stream, parser: FrameParser) -> None:
@@ -466,7 +466,7 @@ class HTTP2Connection(Multiplexer):
             return
         if size < parser.length:
             exchange: Any = stream.exchange
-            stream.taken(exchange, parser.length - size)
+            stream.body_consumed(exchange, parser.length - size)
         stream.piece_received(data, parser.end_stream)
 
     # -- other frames
@@ -518,15 +518,15 @@ class HTTP2Connection(Multiplexer):
                 self.spend(GLITCHES)
             return
         early = stream.progress == NO_HEAD and stream_id & 1 != 0
-        self.withdraw(stream)
+        self.cancel_start(stream)
         stream.drop()
         if early:
             self.spend(RESETS)
         self.close_if_done()
 
-    def withdraw(self, stream: Connection) -> None:
-        if self.fresh is stream:
-            self.fresh = None
+    def cancel_start(self, stream: Connection) -> None:
+        if self.unstarted is stream:
+            self.unstarted = None
 
     def settings_received(self, settings: dict[int, int]) -> None:
         """SETTINGS (RFC 9113 section 6.5.3): applied, then acknowledged."""
@@ -562,7 +562,7 @@ class HTTP2Connection(Multiplexer):
             if stream.send_window + delta > LARGEST_WINDOW:
                 self.fail(FLOW_CONTROL_ERROR, "a stream's window is too large")
                 return False
-            stream.widen(delta)
+            stream.change_window(delta)
         return True
 
     def window_update(self, stream_id: int, increment: int) -> None:
@@ -584,7 +584,7 @@ class HTTP2Connection(Multiplexer):
         elif stream.send_window + increment > LARGEST_WINDOW:
             self.fault(stream, FLOW_CONTROL_ERROR)
         else:
-            stream.widen(increment)
+            stream.change_window(increment)
             if stream.pending:
                 pump(self)
 
@@ -611,12 +611,12 @@ class HTTP2Connection(Multiplexer):
     # -- output
 
     def written(self) -> None:
-        if len(self.writer.out) >= GATHER:
+        if len(self.writer.out) >= GATHER_BYTES:
             self.flush_frames()
         else:
             self.transport.end_turn_soon()
 
-    def hand_over(self) -> None:
+    def flush_output(self) -> None:
         self.flush_frames()
 
     def flush_frames(self) -> None:
@@ -630,13 +630,13 @@ class HTTP2Connection(Multiplexer):
         """Frames that answer frames are bounded, for a peer that does not read may still send."""
         self.written()
         if self.writing_paused:
-            self.controls += 1
-            if self.controls > CONTROL_FRAMES:
+            self.queued_controls += 1
+            if self.queued_controls > CONTROL_FRAMES:
                 self.abort()
 
     def pause_writing(self) -> None:
         self.writing_paused = True
-        self.controls = 0
+        self.queued_controls = 0
         self.wait_for_output()
 
     def wait_for_output(self) -> None:
@@ -644,18 +644,18 @@ class HTTP2Connection(Multiplexer):
         octets do not say whose they are: where there are WebSockets, there is none."""
         now = self.context.runtime.now()
         self.unsent = self.transport.unsent()
-        pace = self.write_pace
-        if pace is None:
-            pace = self.write_pace = pace_of_output(self.context)
-        pace.wait(now)
+        timer = self.write_timer
+        if timer is None:
+            timer = self.write_timer = timer_of_output(self.context)
+        timer.expect_progress(now)
         if self.unsent > 0 and not [stream for stream in self.streams.values() if stream.socket is not None]:
-            pace.run(now)
-        if pace.until():
-            self.wait_until(pace.until())
+            timer.start_rate(now)
+        if timer.deadline():
+            self.wait_until(timer.deadline())
 
     def resume_writing(self) -> None:
         self.writing_paused = False
-        self.write_pace = None
+        self.write_timer = None
         if self.state == ENDED:
             return
         pump(self)
@@ -675,7 +675,7 @@ class HTTP2Connection(Multiplexer):
         if one.state == CLOSED:
             return
         self.writer.reset(one.id, code)
-        self.remember_cut(one.id)
+        self.remember_reset(one.id)
         one.drop()
         self.control_written()
         self.close_if_done()
@@ -685,13 +685,13 @@ class HTTP2Connection(Multiplexer):
         if not one.discard_rest():
             self.reset_stream(one, NO_ERROR)
 
-    def remember_cut(self, stream_id: int) -> None:
+    def remember_reset(self, stream_id: int) -> None:
         """What was sent before the peer saw the reset is dropped without a word."""
-        self.cut.add(stream_id)
-        self.cut_order.append(stream_id)
-        if len(self.cut_order) > 2 * CUT:
-            self.cut.difference_update(self.cut_order[:CUT])
-            del self.cut_order[:CUT]
+        self.reset_ids.add(stream_id)
+        self.reset_order.append(stream_id)
+        if len(self.reset_order) > 2 * REMEMBERED_RESETS:
+            self.reset_ids.difference_update(self.reset_order[:REMEMBERED_RESETS])
+            del self.reset_order[:REMEMBERED_RESETS]
 
     def fail(self, code: int, reason: str) -> None:
         if self.state >= LINGERING:
@@ -717,7 +717,7 @@ class HTTP2Connection(Multiplexer):
         self.state = CONNECTION.change(self.state, DRAINING)
         self.writer.goaway(LARGEST_ID, NO_ERROR)
         self.writer.ping(DRAIN_PING, False)
-        self.drain_at = self.context.runtime.now() + DRAIN_WAIT
+        self.drain_at = self.context.runtime.now() + DRAIN_SECONDS
         self.wait_until(self.drain_at)
         self.written()
 
@@ -746,8 +746,8 @@ class HTTP2Connection(Multiplexer):
 
     def expired(self, now: float) -> None:
         self.deadline = 0.0
-        if self.write_pace is not None:
-            self.check_progress(self.write_pace, now)
+        if self.write_timer is not None:
+            self.check_progress(self.write_timer, now)
         if self.state == ENDED:
             return
         if self.state == LINGERING:
@@ -756,18 +756,18 @@ class HTTP2Connection(Multiplexer):
         self.check_peer(now)
         self.check_streams(now)
 
-    def check_progress(self, pace: Pace, now: float) -> None:
+    def check_progress(self, timer: ProgressTimer, now: float) -> None:
         """Has the peer taken anything since the output piled up, and enough?"""
-        if 0 < pace.until() <= now:
+        if 0 < timer.deadline() <= now:
             left = self.transport.unsent()
             taken = self.unsent - left
-            if pace.late_with(left, taken, now):
+            if timer.is_late_with(left, taken, now):
                 self.abort()
                 return
             if taken > 0:
                 self.unsent = left
-        if pace.until():
-            self.wait_until(pace.until())
+        if timer.deadline():
+            self.wait_until(timer.deadline())
 
     def check_peer(self, now: float) -> None:
         """Whatever the connection as a whole waits for."""
@@ -778,10 +778,10 @@ class HTTP2Connection(Multiplexer):
                 return
             self.wait_until(self.partial_at + context.limits.header_timeout)
         if self.settings_at and self.parser.settled:
-            if now >= self.settings_at + SETTINGS_WAIT:
+            if now >= self.settings_at + SETTINGS_SECONDS:
                 self.fail(SETTINGS_TIMEOUT, "the settings were not acknowledged")
                 return
-            self.wait_until(self.settings_at + SETTINGS_WAIT)
+            self.wait_until(self.settings_at + SETTINGS_SECONDS)
         if self.drain_at:
             if now >= self.drain_at:
                 self.finish_drain()
@@ -810,13 +810,13 @@ class HTTP2Connection(Multiplexer):
                 self.abort()
             else:
                 self.wait_until(self.pinged_at + context.limits.h2_ping_timeout)
-        elif now >= self.heard_at + context.limits.h2_ping_interval:
+        elif now >= self.received_at + context.limits.h2_ping_interval:
             self.pinged_at = now
             self.writer.ping(ALIVE_PING, False)
             self.written()
             self.wait_until(now + context.limits.h2_ping_timeout)
         else:
-            self.wait_until(self.heard_at + context.limits.h2_ping_interval)
+            self.wait_until(self.received_at + context.limits.h2_ping_interval)
 
     def idle_limit(self) -> float:
         """How long the connection may be without a stream: until the first, as long as a first head may take."""
@@ -830,7 +830,7 @@ class HTTP2Connection(Multiplexer):
             or self.context.runtime.now() - self.idle_at < self.context.limits.idle_grace
         ):
             self.drain()
-            self.shut_streams()
+            self.shutdown_streams()
         elif self.state != LINGERING:
             self.close()
 

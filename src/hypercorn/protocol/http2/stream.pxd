@@ -6,7 +6,7 @@ from hypercorn.protocol.ports cimport Connection, Context, Exchange, Transport
 from hypercorn.protocol.states cimport Transitions
 from hypercorn.wire.http2_writer cimport FieldLine, FieldLines, FrameWriter
 
-cdef Py_ssize_t GATHER, SEPARATE
+cdef Py_ssize_t GATHER_BYTES, SEPARATE_BYTES
 cdef int CLOSED, HALF_CLOSED_REMOTE, NO_HEAD, OPEN, RESERVED, STARTED
 cdef Transitions STREAM
 

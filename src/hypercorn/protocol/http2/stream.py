@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from hypercorn.protocol.mux.budgets import GATHER, SEPARATE
+from hypercorn.protocol.mux.budgets import GATHER_BYTES, SEPARATE_BYTES
 from hypercorn.protocol.mux.states import CLOSED, HALF_CLOSED_REMOTE, NO_HEAD, OPEN, RESERVED, STARTED, STREAM
 from hypercorn.protocol.mux.stream import MuxStream
 from hypercorn.protocol.ports import Exchange
@@ -53,7 +53,7 @@ class HTTP2Stream(MuxStream):
             if last:
                 self.response_sent()
             return True
-        return self.hold(exchange, data, size, last)
+        return self.queue_data(exchange, data, size, last)
 
     # -- the frames
 
@@ -83,7 +83,7 @@ class HTTP2Stream(MuxStream):
     def write_data(self, data: bytes, end: bool) -> None:
         """Writes a DATA frame; the caller keeps to the windows."""
         writer = self.writer
-        if len(data) < SEPARATE:
+        if len(data) < SEPARATE_BYTES:
             writer.data(self.id, data, end)
             return
         writer.frame(len(data), 0, 1 if end else 0, self.id)
@@ -92,7 +92,7 @@ class HTTP2Stream(MuxStream):
 
     def write_piece(self, data: bytes, end: bool) -> None:
         self.write_data(data, end)
-        if len(self.writer.out) >= GATHER:
+        if len(self.writer.out) >= GATHER_BYTES:
             self.mux.written()
 
     def finish_queue(self) -> None:

@@ -62,6 +62,6 @@ def upgrade(connection: Connection, parser: RequestParser) -> bool:
     transport = connection.transport
     transport.write(SWITCHING)
     successor = HTTP2Connection(transport, connection.context)
-    successor.first = (head, settings.settings)
+    successor.upgrade_request = (head, settings.settings)
     transport.hand_over(successor, rest)
     return True

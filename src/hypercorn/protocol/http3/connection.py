@@ -16,7 +16,7 @@ from aioquic.quic import events
 
 from hypercorn.net.quic_tls import tls_extension
 from hypercorn.protocol.http3.control import ControlStreams
-from hypercorn.protocol.http3.qpack import INDEXED_SECTION, Blocked, FieldPair, FieldSections, QPACKError
+from hypercorn.protocol.http3.qpack import INDEXED_SECTION_BYTES, Blocked, FieldPair, FieldSections, QPACKError
 from hypercorn.protocol.http3.states import (
     BODY,
     CONNECTION,
@@ -34,7 +34,7 @@ from hypercorn.protocol.http3.states import (
     WAITING,
 )
 from hypercorn.protocol.http3.stream import HTTP3Stream, RequestReader
-from hypercorn.protocol.mux.budgets import DRAIN_WAIT, GLITCHES, RESETS, UPDATES, USEFUL
+from hypercorn.protocol.mux.budgets import DRAIN_SECONDS, GLITCHES, RESETS, UPDATES, USEFUL_BYTES
 from hypercorn.protocol.mux.connection import ErrorCodes, Multiplexer
 from hypercorn.protocol.mux.states import CLOSED, DISCARDING, NO_HEAD, TUNNEL
 from hypercorn.protocol.mux.stream import pump
@@ -48,9 +48,9 @@ from hypercorn.wire.hpack import Field
 from hypercorn.wire.http2_head import HTTP2Head, judge_request, judge_trailers
 from hypercorn.wire.http2_tables import GOOD, OVERHEAD
 
-HANDSHAKE_WAIT = 10.0  # seconds for a handshake
-SLACK = 4096  # octets beyond the congestion window that QUIC is given, so that its packets are full
-FED = 32  # streams that are remembered to have given octets to QUIC, before it is asked what became of them
+HANDSHAKE_SECONDS = 10.0  # seconds for a handshake
+SLACK_BYTES = 4096  # octets beyond the congestion window that QUIC is given, so that its packets are full
+REMEMBERED_STREAMS = 32  # streams that may have octets in QUIC before it is asked what became of them
 MAX_REQUEST_ID = wire.LARGEST_VARINT - 3  # the highest id of a request's stream
 CODES = ErrorCodes(
     none=wire.H3_NO_ERROR,
@@ -75,19 +75,19 @@ class HTTP3Connection(Multiplexer):
         self.opened_at = context.runtime.now()
         # requests
         self.requests = 0  # so far
-        self.next_id = 0  # requests below this one have begun, but for those in `gaps`
-        self.gaps: set[int] = set()
+        self.next_id = 0  # requests below this one have begun, but for those in `skipped_ids`
+        self.skipped_ids: set[int] = set()
         self.readers: dict[int, RequestReader] = {}  # of the streams on which the peer may send what is used
-        self.fresh: list[HTTP3Stream] = []  # streams whose applications start when the events are used up
+        self.unstarted: list[HTTP3Stream] = []  # streams whose applications start when the events are used up
         self.discarding: set[int] = set()  # streams of which the rest is dropped
         # what goes out
         self.send_window = 0
-        self.feeding: set[int] = set()  # streams of which QUIC may hold octets that were not sent
+        self.fed_streams: set[int] = set()  # streams of which QUIC may hold octets that were not sent
         self.reported: list[FieldPair] | None = None  # the worker's fields that `own_pairs` were made of
         self.own_pairs: list[FieldPair] = []
         self.close_at = 0.0  # LEAVING ends then, whatever is not delivered; 0: something else is open
         self.deadline = 0.0
-        self.wait_until(self.opened_at + HANDSHAKE_WAIT)
+        self.wait_until(self.opened_at + HANDSHAKE_SECONDS)
 
     @property
     def ended(self) -> bool:
@@ -107,11 +107,11 @@ class HTTP3Connection(Multiplexer):
 
     def begin_calls(self) -> None:
         """Starts the applications of new streams, as many as a turn has time for."""
-        fresh = self.fresh
-        self.fresh = []
-        for number, stream in enumerate(fresh):
-            if self.transport.overdue():
-                self.fresh = fresh[number:] + self.fresh
+        unstarted = self.unstarted
+        self.unstarted = []
+        for number, stream in enumerate(unstarted):
+            if self.transport.turn_is_over():
+                self.unstarted = unstarted[number:] + self.unstarted
                 self.transport.turn_soon()
                 break
             if stream.exchange is not None:  # else it was answered meanwhile
@@ -144,13 +144,13 @@ class HTTP3Connection(Multiplexer):
         elif isinstance(event, events.ConnectionIdRetired):
             self.endpoint.retired(event.connection_id)
         elif isinstance(event, events.ConnectionTerminated):
-            self.gone()
+            self.connection_ended()
 
     def handshake_completed(self) -> None:
         """The client is who it says: HTTP/3 begins."""
         if not self.quic.judge_client():
             self.endpoint.transmit(self.context.runtime.now())
-            self.gone()
+            self.connection_ended()
             return
         if not self.endpoint.established():
             self.finish(wire.H3_EXCESSIVE_LOAD, "too many connections")
@@ -180,12 +180,12 @@ class HTTP3Connection(Multiplexer):
 
     def is_new(self, stream_id: int) -> bool:
         """True where nothing of this stream was seen before. Streams may overtake each other."""
-        if stream_id in self.gaps:
-            self.gaps.discard(stream_id)
+        if stream_id in self.skipped_ids:
+            self.skipped_ids.discard(stream_id)
             return True
         if stream_id < self.next_id:
             return False
-        self.gaps.update(range(self.next_id, stream_id, 4))
+        self.skipped_ids.update(range(self.next_id, stream_id, 4))
         self.next_id = stream_id + 4
         return True
 
@@ -255,7 +255,7 @@ class HTTP3Connection(Multiplexer):
         if reader.state != HEAD and not self.takes_headers(stream_id, reader):
             return
         block = reader.frames.payload
-        if len(block) > INDEXED_SECTION and block[:1] != b"\x00":
+        if len(block) > INDEXED_SECTION_BYTES and block[:1] != b"\x00":
             self.oversize(stream_id, reader)
             return
         try:
@@ -339,11 +339,11 @@ class HTTP3Connection(Multiplexer):
         elif head.protocol:
             stream: Any = open_tunnel(self, stream_id, head)
             if stream is not None:
-                self.fresh.append(stream)
+                self.unstarted.append(stream)
         else:
             stream = self.open_stream(stream_id, head)
             stream.exchange = context.open_http(stream, head)
-            self.fresh.append(stream)
+            self.unstarted.append(stream)
 
     def new_stream(self, stream_id: int, complete: bool) -> HTTP3Stream:
         """A stream for a request. `complete`: the request has no body."""
@@ -395,9 +395,9 @@ class HTTP3Connection(Multiplexer):
             self.finish_reader(stream_id)
         stream.piece_received(data, end)
 
-    def withdraw(self, stream: Connection) -> None:
-        if stream in self.fresh:
-            self.fresh.remove(stream)
+    def cancel_start(self, stream: Connection) -> None:
+        if stream in self.unstarted:
+            self.unstarted.remove(stream)
 
     def prioritize(self, stream_id: int, value: bytes) -> bool:
         """PRIORITY_UPDATE. False where the stream is none of a request, or one that is far ahead."""
@@ -407,7 +407,7 @@ class HTTP3Connection(Multiplexer):
         stream = self.streams.get(stream_id)
         if stream is not None:
             stream.prioritize(value)
-        elif stream_id >= self.next_id or stream_id in self.gaps or stream_id in self.readers:
+        elif stream_id >= self.next_id or stream_id in self.skipped_ids or stream_id in self.readers:
             if len(self.priorities) < most:
                 self.priorities[stream_id] = value
         return True
@@ -418,22 +418,22 @@ class HTTP3Connection(Multiplexer):
         """RESET_STREAM: the peer sends no more of a stream."""
         stream = self.streams.get(stream_id)
         if stream_id in self.readers:
-            self.taken_back(stream_id)
+            self.cancelled_by_peer(stream_id)
         elif stream is not None and stream.state == DISCARDING:
             stream.end()
         elif self.is_new(stream_id):
             self.cancel_sections(stream_id)
-            self.taken_back(stream_id)
+            self.cancelled_by_peer(stream_id)
 
     def sending_stopped(self, stream_id: int) -> None:
         """STOP_SENDING: the peer does not want the response. QUIC has reset it already."""
         stream = self.streams.get(stream_id)
         if (stream is not None and stream.state != DISCARDING) or stream_id in self.readers or self.is_new(stream_id):
-            self.taken_back(stream_id)
+            self.cancelled_by_peer(stream_id)
         else:
             self.spend(GLITCHES)
 
-    def taken_back(self, stream_id: int) -> None:
+    def cancelled_by_peer(self, stream_id: int) -> None:
         """The peer has no use for a stream any more."""
         stream = self.streams.get(stream_id)
         self.cut_stream(stream_id, wire.H3_REQUEST_CANCELLED)
@@ -519,7 +519,7 @@ class HTTP3Connection(Multiplexer):
             self.quic.send_stream_data(stream_id, data, end)
         except (RuntimeError, ValueError):
             return  # the peer stopped the stream; the event that says so is on its way
-        self.feeding.add(stream_id)
+        self.fed_streams.add(stream_id)
         self.transport.end_turn_soon()
 
     def head_frame(self, stream_id: int, fields: list[FieldPair]) -> bytes:
@@ -555,7 +555,7 @@ class HTTP3Connection(Multiplexer):
             self.close_if_done()
         self.transmit(now)
 
-    def hand_over(self) -> None:
+    def flush_output(self) -> None:
         self.transmit(self.context.runtime.now())
 
     def transmit(self, now: float) -> None:
@@ -568,17 +568,17 @@ class HTTP3Connection(Multiplexer):
             self.make_room()
             pump(self)
         self.endpoint.transmit(now)
-        if self.scheduler.waiting or self.send_window <= 0 or len(self.feeding) > FED:
+        if self.scheduler.waiting or self.send_window <= 0 or len(self.fed_streams) > REMEMBERED_STREAMS:
             self.make_room()
 
     def make_room(self) -> None:
         """How much QUIC may be given, and how much of each stream that waits."""
         quic = self.quic
-        room = quic.room() + max(SLACK, quic.datagram_size)
-        for stream_id in list(self.feeding):
+        room = quic.room() + max(SLACK_BYTES, quic.datagram_size)
+        for stream_id in list(self.fed_streams):
             unsent = quic.unsent(stream_id)
             if unsent <= 0:
-                self.feeding.discard(stream_id)
+                self.fed_streams.discard(stream_id)
             else:
                 room -= unsent
         self.send_window = max(0, room)
@@ -599,7 +599,7 @@ class HTTP3Connection(Multiplexer):
             if stream is not None:
                 stream.send_window = quic.stream_window(stream_id)
                 if stream.pending and stream.send_window > 0:
-                    if stream.send_window < USEFUL:
+                    if stream.send_window < USEFUL_BYTES:
                         self.spend(UPDATES)
                     stream.enqueue()
 
@@ -625,17 +625,17 @@ class HTTP3Connection(Multiplexer):
         now = self.context.runtime.now()
         if self.idle_at > 0:
             self.idle_at = now
-        self.wait_until(now + DRAIN_WAIT)
+        self.wait_until(now + DRAIN_SECONDS)
 
     def drain(self) -> None:
         """Takes no more requests than those on their way."""
         if self.state == SERVING:
             self.state = CONNECTION.change(self.state, DRAINING)
             self.send(self.control.control_id, wire.frame(wire.F_GOAWAY, wire.varint(MAX_REQUEST_ID)), False)
-            self.drain_at = self.context.runtime.now() + DRAIN_WAIT
+            self.drain_at = self.context.runtime.now() + DRAIN_SECONDS
             self.wait_until(self.drain_at)
 
-    def leave(self) -> None:
+    def send_last_goaway(self) -> None:
         """Takes no more requests."""
         self.drain_at = 0.0
         if self.state < LEAVING:
@@ -653,7 +653,7 @@ class HTTP3Connection(Multiplexer):
         if self.state == HANDSHAKE:
             self.finish(wire.H3_NO_ERROR, "")
             return
-        self.leave()
+        self.send_last_goaway()
         if self.quic.delivered():
             self.endpoint.transmit(self.context.runtime.now())  # GOAWAY, which CONNECTION_CLOSE would cut off
             self.finish(wire.H3_NO_ERROR, "")
@@ -666,9 +666,9 @@ class HTTP3Connection(Multiplexer):
         if self.state != ENDED:
             self.quic.close(error_code=code, reason_phrase=reason)
             self.endpoint.transmit(self.context.runtime.now())
-            self.gone()
+            self.connection_ended()
 
-    def gone(self) -> None:
+    def connection_ended(self) -> None:
         """The connection is over: the peer has closed it, is not there any more, or was told."""
         if self.state != ENDED:
             self.state = CONNECTION.change(self.state, ENDED)
@@ -681,13 +681,14 @@ class HTTP3Connection(Multiplexer):
     def shutdown(self) -> None:
         now = self.context.runtime.now()
         if self.state == HANDSHAKE:
-            self.opened_at = min(self.opened_at, now + DRAIN_WAIT - HANDSHAKE_WAIT)  # it may still become something
-            self.wait_until(now + DRAIN_WAIT)
+            # The handshake may still be completed.
+            self.opened_at = min(self.opened_at, now + DRAIN_SECONDS - HANDSHAKE_SECONDS)
+            self.wait_until(now + DRAIN_SECONDS)
         elif not self.streams and 0 <= self.idle_at < now - self.context.limits.idle_grace:
             self.close()
         else:
             self.drain()
-            self.shut_streams()
+            self.shutdown_streams()
 
     # -- times
 
@@ -701,14 +702,14 @@ class HTTP3Connection(Multiplexer):
     def check_peer(self, now: float) -> None:
         """Whatever the connection as a whole waits for."""
         if self.state == HANDSHAKE:
-            if now >= self.opened_at + HANDSHAKE_WAIT:
+            if now >= self.opened_at + HANDSHAKE_SECONDS:
                 self.finish(wire.H3_NO_ERROR, "the handshake took too long")
             else:
-                self.wait_until(self.opened_at + HANDSHAKE_WAIT)
+                self.wait_until(self.opened_at + HANDSHAKE_SECONDS)
             return
         self.check_heads(now)
         if self.drain_at and now >= self.drain_at:
-            self.leave()
+            self.send_last_goaway()
             self.close_if_done()
         elif self.drain_at:
             self.wait_until(self.drain_at)
@@ -731,7 +732,7 @@ class HTTP3Connection(Multiplexer):
         """Seconds that the connection may be without a request: until the first, as long as a first head may take."""
         limits = self.context.limits
         limit = limits.keep_alive_timeout if self.requests else max(limits.keep_alive_timeout, limits.header_timeout)
-        return min(limit, DRAIN_WAIT) if self.peer_leaving else limit
+        return min(limit, DRAIN_SECONDS) if self.peer_leaving else limit
 
     def check_heads(self, now: float) -> None:
         """Streams whose request did not begin in time."""
@@ -754,9 +755,9 @@ class HTTP3Connection(Multiplexer):
                 self.finish(wire.H3_NO_ERROR, "no answer")
             else:
                 self.wait_until(self.pinged_at + limits.h2_ping_timeout)
-        elif now >= self.heard_at + silence:
+        elif now >= self.received_at + silence:
             self.pinged_at = now
             self.quic.send_ping(0)
             self.wait_until(now + limits.h2_ping_timeout)
         else:
-            self.wait_until(self.heard_at + silence)
+            self.wait_until(self.received_at + silence)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypercorn.protocol.http3.qpack import BLOCKED, TABLE, QPACKError
+from hypercorn.protocol.http3.qpack import BLOCKED, TABLE_BYTES, QPACKError
 from hypercorn.protocol.mux.budgets import GLITCHES
-from hypercorn.protocol.quic.connection import UNI_WINDOW
+from hypercorn.protocol.quic.connection import UNI_WINDOW_BYTES
 from hypercorn.wire import http3 as wire
 
 USELESS_STREAMS = 256  # of unknown type, over the life of a connection
@@ -48,7 +48,7 @@ class ControlStreams:
         """Opens the server's streams, with its SETTINGS."""
         context = connection.context
         settings = [
-            (wire.MAX_TABLE_CAPACITY, TABLE),
+            (wire.MAX_TABLE_CAPACITY, TABLE_BYTES),
             (wire.BLOCKED_STREAMS, BLOCKED),
             (wire.MAX_FIELD_SECTION_SIZE, context.limits.h2_max_header_list_size),
             (wire.RESERVED_SETTING, 1),
@@ -72,7 +72,7 @@ class ControlStreams:
         if stream.kind == USELESS:
             return
         stream.overhead += len(data)
-        if stream.overhead * 2 >= UNI_WINDOW:
+        if stream.overhead * 2 >= UNI_WINDOW_BYTES:
             connection.credit(stream_id, stream.overhead)
             stream.overhead = 0
         if stream.kind == UNTYPED:

@@ -10,10 +10,10 @@ import pylsqpack
 from hypercorn.wire import http3 as wire
 from hypercorn.wire.hpack import Field
 
-TABLE = 1024  # octets of the peer's dynamic table: what a small section may stand for is bounded by it
+TABLE_BYTES = 1024  # octets of the peer's dynamic table: what a small section may stand for is bounded by it
 BLOCKED = 16  # sections that may wait for the peer's encoder stream
-OWN_TABLE = 4096  # octets of the server's own table at the most, whatever the peer allows
-INDEXED_SECTION = 16384  # octets of a section that refers to the dynamic table, each octet to a whole entry of it
+OWN_TABLE_BYTES = 4096  # octets of the server's own table at the most, whatever the peer allows
+INDEXED_SECTION_BYTES = 16384  # octets of a section that refers to the dynamic table, each octet to a whole entry of it
 KNOWN_FIELDS, LONGEST_KNOWN = 32, 1024  # fields that are remembered, and octets of one: an entry of the table fits
 
 FieldPair = tuple[bytes, bytes]
@@ -35,7 +35,7 @@ class FieldSections:
     __slots__ = ("decoder", "encode", "encoder", "known")
 
     def __init__(self) -> None:
-        self.decoder: Any = pylsqpack.Decoder(TABLE, BLOCKED)
+        self.decoder: Any = pylsqpack.Decoder(TABLE_BYTES, BLOCKED)
         self.encoder: Any = pylsqpack.Encoder()
         # Instructions for the peer's decoder, and the section; for a stream's number and its fields.
         self.encode: Callable[[int, list[FieldPair]], tuple[bytes, bytes]] = self.encoder.encode
@@ -46,7 +46,7 @@ class FieldSections:
     def apply_settings(self, settings: dict[int, int]) -> bytes:
         """Uses the table that the peer allows. Returns the instructions that say so."""
         instructions: bytes = self.encoder.apply_settings(
-            max_table_capacity=min(settings.get(wire.MAX_TABLE_CAPACITY, 0), OWN_TABLE),
+            max_table_capacity=min(settings.get(wire.MAX_TABLE_CAPACITY, 0), OWN_TABLE_BYTES),
             blocked_streams=min(settings.get(wire.BLOCKED_STREAMS, 0), BLOCKED),
         )
         return instructions

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hypercorn.protocol.http3.states import HEAD
-from hypercorn.protocol.mux.budgets import PIECE
+from hypercorn.protocol.mux.budgets import PIECE_BYTES
 from hypercorn.protocol.mux.states import CLOSED, NO_HEAD, OPEN, STARTED
 from hypercorn.protocol.mux.stream import MuxStream
 from hypercorn.protocol.ports import Exchange
@@ -57,7 +57,7 @@ class HTTP3Stream(MuxStream):
             return True
         if (
             not self.pending
-            and size <= PIECE
+            and size <= PIECE_BYTES
             and size <= self.send_window
             and size <= mux.send_window
             and not mux.scheduler.waiting
@@ -71,7 +71,7 @@ class HTTP3Stream(MuxStream):
             return True
         if head:
             mux.send(self.id, head, False)
-        return self.hold(exchange, data, size, last)
+        return self.queue_data(exchange, data, size, last)
 
     # -- the frames
 

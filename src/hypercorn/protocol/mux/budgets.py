@@ -7,23 +7,23 @@ from __future__ import annotations
 
 from hypercorn.protocol.runtime import Runtime
 
-CUT = 1000  # streams reset by the server that are remembered: frames for them may be on their way
-CANCEL_AFTER = 0.05  # seconds that an application has to end by itself when its stream is reset
+REMEMBERED_RESETS = 1000  # streams reset by the server that are remembered: frames for them may be on their way
+CANCEL_AFTER_SECONDS = 0.05  # seconds that an application has to end by itself when its stream is reset
 CONTROL_FRAMES = 1000  # frames that may wait for a peer that does not read
-SETTINGS_WAIT = 30.0  # seconds for the peer's acknowledgement of the settings
-DRAIN_WAIT = 1.0  # seconds between the two steps of a GOAWAY at the most
+SETTINGS_SECONDS = 30.0  # seconds for the peer's acknowledgement of the settings
+DRAIN_SECONDS = 1.0  # seconds between the two steps of a GOAWAY at the most
 LINGER_BYTES = 1048576  # bytes dropped while lingering before the connection is cut
 LARGEST_ID = 2147483647
 DRAIN_PING = b"draining"
 ALIVE_PING = b"are here"
 LARGEST_WINDOW = 2147483647
-USEFUL = 1024  # octets from which a DATA frame was worth its window updates
-PIECE = 16384  # octets of a DATA frame, so that others get their turn
-SEPARATE = 4096  # octets from which a payload is handed on as it is, rather than copied behind its frame's head
-GATHER = 65536  # octets of frames that leave before their turn ends
+USEFUL_BYTES = 1024  # octets from which a DATA frame was worth its window updates
+PIECE_BYTES = 16384  # octets of a DATA frame, so that others get their turn
+SEPARATE_BYTES = 4096  # octets from which a payload is handed on as it is, rather than copied behind its frame's head
+GATHER_BYTES = 65536  # octets of frames that leave before their turn ends
 DEFAULT_URGENCY = 3
-HIGH_WATER = 65536  # octets of a response that wait before the application does
-LOW_WATER = 16384
+HIGH_WATER_BYTES = 65536  # octets of a response that wait before the application does
+LOW_WATER_BYTES = 16384
 
 # Kinds: streams reset by the peer before an answer, or by the server for the peer's faults; PING and SETTINGS; empty
 # DATA; WINDOW_UPDATE; everything else that is of no use.

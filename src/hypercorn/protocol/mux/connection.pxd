@@ -24,18 +24,18 @@ cdef class Multiplexer(Connection):
     cdef public long long send_window
     cdef public bint writing_paused
     cdef public long long body_octets, grown
-    cdef public double idle_at, heard_at, drain_at, pinged_at
+    cdef public double idle_at, received_at, drain_at, pinged_at
 
     cpdef check_streams(self, double now)
     cpdef wait_until(self, double when)
-    cpdef shut_streams(self)
+    cpdef shutdown_streams(self)
     cpdef written(self)
     cpdef remove(self, unsigned int stream_id)
     cpdef close_if_done(self)
     cpdef reset_stream(self, Connection stream, unsigned int code)
     cpdef fault(self, Connection stream, unsigned int code)
     cpdef keep_reading(self, Connection stream)
-    cpdef withdraw(self, Connection stream)
+    cpdef cancel_start(self, Connection stream)
     cpdef promise(self, Connection stream, bytes authority, str path, headers)
     cpdef spend(self, int kind)
     cpdef fail(self, unsigned int code, str reason)

@@ -37,11 +37,11 @@ class Multiplexer(Connection):
         "codes",
         "drain_at",
         "grown",
-        "heard_at",
         "idle_at",
         "orphans",
         "pinged_at",
         "priorities",
+        "received_at",
         "scheduler",
         "send_window",
         "state",
@@ -63,7 +63,7 @@ class Multiplexer(Connection):
         self.body_octets = 0  # of DATA, whatever their stream
         self.grown = 0  # octets by which receive windows of streams have grown
         # times; 0: not waited for
-        self.idle_at = self.heard_at = context.runtime.now()  # idle_at -1: since the turn that now ends
+        self.idle_at = self.received_at = context.runtime.now()  # idle_at -1: since the turn that now ends
         self.drain_at = 0.0
         self.pinged_at = 0.0
 
@@ -94,14 +94,14 @@ class Multiplexer(Connection):
             if when < self.context.next_sweep:
                 self.context.arm(when)
 
-    def shut_streams(self) -> None:
+    def shutdown_streams(self) -> None:
         """The server is going down."""
         for stream in list(self.streams.values()):
             stream.shutdown()
 
-    def notify_streams(self) -> None:
+    def notify_shutdown(self) -> None:
         for stream in list(self.streams.values()):
-            stream.server_leaves()
+            stream.server_stopping()
 
     # -- from a stream
 
@@ -131,7 +131,7 @@ class Multiplexer(Connection):
         """The response is complete, and the request is not."""
         raise NotImplementedError
 
-    def withdraw(self, stream: Connection) -> None:
+    def cancel_start(self, stream: Connection) -> None:
         """If the stream's application has not started, it will not."""
         raise NotImplementedError
 

@@ -2,7 +2,7 @@ cimport cython
 
 from hypercorn.protocol.runtime cimport Runtime
 
-cdef double CANCEL_AFTER
+cdef double CANCEL_AFTER_SECONDS
 cdef int ORPHANED
 
 @cython.final

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypercorn.protocol.mux.budgets import CANCEL_AFTER
+from hypercorn.protocol.mux.budgets import CANCEL_AFTER_SECONDS
 from hypercorn.protocol.mux.states import ORPHANED
 from hypercorn.protocol.runtime import Runtime
 
@@ -24,7 +24,7 @@ class OrphanedCalls:
 
     def cancel_later(self, stream: object) -> None:
         """Cancels the call of a stream, unless it ends by itself within a moment."""
-        when = self.runtime.now() + CANCEL_AFTER
+        when = self.runtime.now() + CANCEL_AFTER_SECONDS
         if not self.due:
             self.due = []
             self.runtime.call_at(when, self.cancel_due)

@@ -3,12 +3,12 @@ cimport cython
 from hypercorn.objects cimport same_text
 from hypercorn.protocol.mux.connection cimport Multiplexer
 from hypercorn.protocol.mux.scheduler cimport Scheduler
-from hypercorn.protocol.pace cimport Pace, pace_of_body, pace_of_output, pace_of_unread
+from hypercorn.protocol.progress cimport ProgressTimer, timer_of_body, timer_of_output, timer_of_unread
 from hypercorn.protocol.ports cimport Connection, Context, Exchange, Transport
 from hypercorn.protocol.states cimport Transitions
 from hypercorn.wire.http2_head cimport HTTP2Head
 
-cdef Py_ssize_t HIGH_WATER, LOW_WATER, PIECE, USEFUL
+cdef Py_ssize_t HIGH_WATER_BYTES, LOW_WATER_BYTES, PIECE_BYTES, USEFUL_BYTES
 cdef long long LARGEST_WINDOW
 cdef int DEFAULT_URGENCY, CONTROLS, EMPTY, GLITCHES, UPDATES
 cdef int CLOSED, DISCARDING, ENDED, HALF_CLOSED_LOCAL, HALF_CLOSED_REMOTE, IDLE, OPEN
@@ -29,7 +29,7 @@ cdef class MuxStream(Connection):
     cdef public long long length
     cdef public Py_ssize_t offset, pending
     cdef public long long body_base
-    cdef public Pace body_pace, window_pace
+    cdef public ProgressTimer body_timer, window_timer
 
     cpdef open(self, Multiplexer mux, unsigned int stream_id, long long send_window, long long recv_window)
     cpdef long long set_fields(self, headers, bint omit_length) except? -2
@@ -39,10 +39,10 @@ cdef class MuxStream(Connection):
     cpdef finish_queue(self)
     cpdef interim(self, int status, list lines)
     cpdef credit(self, Py_ssize_t size)
-    cpdef bint hold(self, Exchange exchange, bytes data, Py_ssize_t size, bint last) except -1
+    cpdef bint queue_data(self, Exchange exchange, bytes data, Py_ssize_t size, bint last) except -1
     cpdef enqueue(self)
     cpdef dequeue(self)
-    @cython.locals(pieces=list, data=bytes, left=Py_ssize_t, size=Py_ssize_t, last=bint, pace=Pace)
+    @cython.locals(pieces=list, data=bytes, left=Py_ssize_t, size=Py_ssize_t, last=bint, timer=ProgressTimer)
     cpdef Py_ssize_t send_piece(self, Py_ssize_t limit) except -1
     @cython.locals(more="long long")
     cpdef long long grow(self) except -1
@@ -59,7 +59,7 @@ cdef class MuxStream(Connection):
     cpdef too_large(self)
     cpdef peer_ended(self)
     cpdef wake_writer(self)
-    cpdef widen(self, long long delta)
+    cpdef change_window(self, long long delta)
     cpdef prioritize(self, bytes value)
     cpdef end(self)
     @cython.locals(mux=Multiplexer, answered=bint)
@@ -67,20 +67,20 @@ cdef class MuxStream(Connection):
     @cython.locals(exchange=Exchange, answered=bint)
     cpdef forget(self)
     cpdef answer(self, int status, str reason)
-    cpdef give_up(self, int status, str reason)
+    cpdef answer_instead(self, int status, str reason)
     cpdef response_sent(self)
     @cython.locals(context=Context, limit="long long")
     cpdef bint discard_rest(self) except -1
-    cpdef wait_for_rest(self, Pace pace)
-    @cython.locals(pace=Pace)
+    cpdef wait_for_rest(self, ProgressTimer timer)
+    @cython.locals(timer=ProgressTimer)
     cpdef rest_received(self, Py_ssize_t size, bint end)
-    @cython.locals(context=Context, now=double, pace=Pace)
+    @cython.locals(context=Context, now=double, timer=ProgressTimer)
     cpdef wait_for_body(self)
-    @cython.locals(now=double, pace=Pace)
+    @cython.locals(now=double, timer=ProgressTimer)
     cpdef wait_for_window(self)
-    cpdef wait_for(self, Pace pace)
-    cpdef bint body_is_late(self, Pace pace, double now) except -1
-    cpdef bint window_is_late(self, Pace pace, double now) except -1
+    cpdef wait_for(self, ProgressTimer timer)
+    cpdef bint body_is_late(self, ProgressTimer timer, double now) except -1
+    cpdef bint window_is_late(self, ProgressTimer timer, double now) except -1
 
 @cython.locals(scheduler=Scheduler, stream=MuxStream, sent=Py_ssize_t)
 cpdef pump(Multiplexer mux)

@@ -15,12 +15,12 @@ from hypercorn.protocol.mux.budgets import (
     DEFAULT_URGENCY,
     EMPTY,
     GLITCHES,
-    HIGH_WATER,
+    HIGH_WATER_BYTES,
     LARGEST_WINDOW,
-    LOW_WATER,
-    PIECE,
+    LOW_WATER_BYTES,
+    PIECE_BYTES,
     UPDATES,
-    USEFUL,
+    USEFUL_BYTES,
 )
 from hypercorn.protocol.mux.connection import Multiplexer
 from hypercorn.protocol.mux.scheduler import read_priority
@@ -43,8 +43,8 @@ from hypercorn.protocol.mux.states import (
     STREAM,
     TUNNEL,
 )
-from hypercorn.protocol.pace import Pace, pace_of_body, pace_of_output, pace_of_unread
 from hypercorn.protocol.ports import Connection, Exchange
+from hypercorn.protocol.progress import ProgressTimer, timer_of_body, timer_of_output, timer_of_unread
 from hypercorn.protocol.websocket.handshake import GOING_DOWN
 from hypercorn.wire.http2_head import HTTP2Head
 
@@ -66,7 +66,7 @@ class MuxStream(Connection):
     __slots__ = (
         "blocked",
         "body_base",
-        "body_pace",
+        "body_timer",
         "bodyless",
         "call",
         "call_state",
@@ -94,7 +94,7 @@ class MuxStream(Connection):
         "unacked",
         "unread",
         "urgency",
-        "window_pace",
+        "window_timer",
         "with_trailers",
     )
 
@@ -120,7 +120,7 @@ class MuxStream(Connection):
         self.received = 0
         self.recv_window = recv_window
         self.recv_size = recv_window  # what the window is filled up to
-        self.body_pace: Pace | None = None
+        self.body_timer: ProgressTimer | None = None
         self.body_base = 0  # octets of DATA on the connection that its pace has counted
         self.unacked = 0  # octets that the application took, and the peer was not told of
         self.unread = 0  # octets that were dropped after the response
@@ -138,7 +138,7 @@ class MuxStream(Connection):
         self.pieces: list[bytes] | None = None  # of the body, not sent yet
         self.offset = 0  # octets of the first one that are sent
         self.pending = 0  # octets that wait
-        self.window_pace: Pace | None = None
+        self.window_timer: ProgressTimer | None = None
         self.queued = False  # waits in the scheduler
         self.blocked = False  # the application waits
 
@@ -194,7 +194,7 @@ class MuxStream(Connection):
     def writing_blocked(self, exchange: Exchange) -> bool:
         return self.state != CLOSED and (self.blocked or (self.pending > 0 and self.mux.writing_paused))
 
-    def hold(self, exchange: Exchange, data: bytes, size: int, last: bool) -> bool:
+    def queue_data(self, exchange: Exchange, data: bytes, size: int, last: bool) -> bool:
         """Data that cannot pass at once. Returns False when the application should wait."""
         if size:
             if self.pieces is None:
@@ -213,7 +213,7 @@ class MuxStream(Connection):
             return True
         if self.pending:
             self.wait_for_window()
-            if self.pending > HIGH_WATER:
+            if self.pending > HIGH_WATER_BYTES:
                 self.blocked = True
         return last or not self.writing_blocked(exchange)
 
@@ -246,15 +246,15 @@ class MuxStream(Connection):
         size = len(data)
         self.pending -= size
         self.send_window -= size
-        pace = self.window_pace
-        if pace is not None:
-            pace.octets += size
+        timer = self.window_timer
+        if timer is not None:
+            timer.moved += size
         last = not self.pending and self.progress == ENDING
         self.write_piece(data, last and self.trailer_lines is None)
         if self.state == CLOSED:
             return size
         if self.pending:
-            if pace is not None:  # else `hold` begins one with what is left
+            if timer is not None:  # else `hold` begins one with what is left
                 self.wait_for_window()
         elif last:
             self.dequeue()
@@ -264,8 +264,8 @@ class MuxStream(Connection):
                 self.finish_queue()
         else:
             self.deadline = 0.0
-            self.window_pace = None
-        if self.blocked and self.pending <= LOW_WATER:
+            self.window_timer = None
+        if self.blocked and self.pending <= LOW_WATER_BYTES:
             self.blocked = False
             if self.exchange is not None:
                 self.exchange.writable()
@@ -287,13 +287,13 @@ class MuxStream(Connection):
     def push(self, exchange: Exchange, authority: bytes, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.mux.promise(self, authority, path, headers)
 
-    def wanted(self, exchange: Exchange) -> None:
+    def body_wanted(self, exchange: Exchange) -> None:
         if self.request == EXPECTING and self.state != CLOSED:
             self.request = PLAIN
             self.interim(100, [])
             self.wait_for_body()
 
-    def taken(self, exchange: Exchange, size: int) -> None:
+    def body_consumed(self, exchange: Exchange, size: int) -> None:
         if self.state < OPEN or self.state == CLOSED:
             return
         self.unacked += size
@@ -398,7 +398,7 @@ class MuxStream(Connection):
         if not size and not end:
             mux.spend(EMPTY)
             return
-        if size >= USEFUL:
+        if size >= USEFUL_BYTES:
             mux.allowance.refund(CONTROLS, 1)
         if self.request == EXPECTING:
             self.request = PLAIN
@@ -433,8 +433,8 @@ class MuxStream(Connection):
         if self.progress != NO_HEAD or self.exchange is None:
             mux.fault(self, mux.codes.cancelled)
             return
-        mux.withdraw(self)
-        self.give_up(413, REASONS[413])
+        mux.cancel_start(self)
+        self.answer_instead(413, REASONS[413])
 
     # -- from the connection
 
@@ -452,12 +452,12 @@ class MuxStream(Connection):
         if self.exchange is not None and not self.blocked:
             self.exchange.writable()
 
-    def server_leaves(self) -> None:
+    def server_stopping(self) -> None:
         """The server goes down: a response that streams should come to an end."""
         if self.exchange is not None and self.state < OPEN:
-            self.exchange.server_leaves()
+            self.exchange.server_stopping()
 
-    def widen(self, delta: int) -> None:
+    def change_window(self, delta: int) -> None:
         """The peer takes more, or less."""
         self.send_window += delta
         if self.send_window <= 0:
@@ -524,7 +524,7 @@ class MuxStream(Connection):
         exchange: Any = self.exchange
         self.body(exchange, body, True)
 
-    def give_up(self, status: int, reason: str) -> None:
+    def answer_instead(self, status: int, reason: str) -> None:
         """Answers in the place of the application, whose request went wrong."""
         exchange = self.exchange
         self.exchange = None
@@ -537,7 +537,7 @@ class MuxStream(Connection):
         if self.socket is not None:
             self.socket.shutdown()
         elif self.request == TUNNEL and self.progress == NO_HEAD and self.exchange is not None:
-            self.give_up(503, GOING_DOWN)
+            self.answer_instead(503, GOING_DOWN)
 
     def response_sent(self) -> None:
         """The response is on its way to the transport, END_STREAM and all."""
@@ -565,112 +565,112 @@ class MuxStream(Connection):
         if self.content_length - self.received <= limit and self.recv_window < limit:
             self.credit(limit - self.recv_window)
             self.recv_window = limit
-        self.body_pace = pace_of_unread(context)
+        self.body_timer = timer_of_unread(context)
         self.body_base = self.mux.body_octets
-        self.body_pace.run(context.runtime.now())
-        self.wait_for_rest(self.body_pace)
+        self.body_timer.start_rate(context.runtime.now())
+        self.wait_for_rest(self.body_timer)
         return True
 
-    def wait_for_rest(self, pace: Pace) -> None:
+    def wait_for_rest(self, timer: ProgressTimer) -> None:
         """Sets the deadline for more of the request that is dropped."""
-        pace.wait(self.context.runtime.now())
-        self.wait_for(pace)
+        timer.expect_progress(self.context.runtime.now())
+        self.wait_for(timer)
 
     def rest_received(self, size: int, end: bool) -> None:
         """A piece of the request after the response, of `size` octets with its padding."""
         self.unread += size
-        pace = self.body_pace
+        timer = self.body_timer
         if end:
             self.deadline = 0.0
             self.end()
         elif self.unread > self.context.limits.max_unread_body:
             self.mux.reset_stream(self, self.mux.codes.none)
-        elif pace is not None:
-            self.wait_for_rest(pace)
+        elif timer is not None:
+            self.wait_for_rest(timer)
 
     def wait_for_body(self) -> None:
         """Sets the deadline for the rest of the request: until the response begins, and while the peer may send."""
         if self.request == TUNNEL:
             return
         context = self.context
-        pace = self.body_pace
+        timer = self.body_timer
         if self.state >= OPEN and self.progress == NO_HEAD and self.request == PLAIN and self.recv_window > 0:
             now = context.runtime.now()
-            if pace is None:
-                pace = self.body_pace = pace_of_body(context, context.limits.min_receive_rate)
+            if timer is None:
+                timer = self.body_timer = timer_of_body(context, context.limits.min_receive_rate)
                 self.body_base = self.mux.body_octets
-            pace.wait(now)
+            timer.expect_progress(now)
             if self.recv_window * 2 > self.recv_size:
-                pace.run(now)
+                timer.start_rate(now)
             else:  # the application is behind, and some clients wait for more room than is left
-                pace.rest(now)
-            self.wait_for(pace)
+                timer.pause_rate(now)
+            self.wait_for(timer)
         elif not self.pending:
             self.deadline = 0.0
-            if pace is not None:
-                pace.rest(context.runtime.now())
+            if timer is not None:
+                timer.pause_rate(context.runtime.now())
 
     def wait_for_window(self) -> None:
         """Sets the deadline for progress of the response."""
         now = self.context.runtime.now()
-        pace = self.window_pace
-        if pace is None:
-            pace = self.window_pace = pace_of_output(self.context)
-        pace.wait(now)
-        if not pace.due and (self.send_window <= 0 or self.mux.send_window <= 0):
-            pace.octets = 0
-            pace.run(now)
-        self.wait_for(pace)
+        timer = self.window_timer
+        if timer is None:
+            timer = self.window_timer = timer_of_output(self.context)
+        timer.expect_progress(now)
+        if not timer.rate_due and (self.send_window <= 0 or self.mux.send_window <= 0):
+            timer.moved = 0
+            timer.start_rate(now)
+        self.wait_for(timer)
 
-    def wait_for(self, pace: Pace) -> None:
+    def wait_for(self, timer: ProgressTimer) -> None:
         """Sets the deadline for the peer."""
-        self.deadline = pace.until()
+        self.deadline = timer.deadline()
         if self.deadline:
             self.mux.wait_until(self.deadline)
 
-    def body_is_late(self, pace: Pace, now: float) -> bool:
+    def body_is_late(self, timer: ProgressTimer, now: float) -> bool:
         """True where no piece of the body came in time, or too little. The rate is the connection's: it is the client
         that shares it out among its streams."""
-        pace.octets += self.mux.body_octets - self.body_base
+        timer.moved += self.mux.body_octets - self.body_base
         self.body_base = self.mux.body_octets
-        return pace.late(now)
+        return timer.is_late(now)
 
-    def window_is_late(self, pace: Pace, now: float) -> bool:
+    def window_is_late(self, timer: ProgressTimer, now: float) -> bool:
         """True where the window that it waits for was not opened in time, or too little."""
         if self.send_window > 0:
-            pace.octets *= self.mux.scheduler.waiting  # it has a share of the connection's
-        return pace.late(now)
+            timer.moved *= self.mux.scheduler.waiting  # it has a share of the connection's
+        return timer.is_late(now)
 
     def expired(self, now: float) -> None:
         self.deadline = 0.0
         if self.state == DISCARDING:
-            pace = self.body_pace
-            if pace is None or self.body_is_late(pace, now):
+            timer = self.body_timer
+            if timer is None or self.body_is_late(timer, now):
                 self.mux.reset_stream(self, self.mux.codes.none)
             else:
-                self.wait_for(pace)
+                self.wait_for(timer)
         elif self.pending:
-            pace = self.window_pace
-            if pace is None or (self.send_window > 0 and self.mux.send_window > 0):
-                self.window_pace = None
+            timer = self.window_timer
+            if timer is None or (self.send_window > 0 and self.mux.send_window > 0):
+                self.window_timer = None
                 self.wait_for_window()  # not its own window is what it waits for
-            elif self.window_is_late(pace, now):
+            elif self.window_is_late(timer, now):
                 self.mux.reset_stream(self, self.mux.codes.cancelled)
             else:
-                self.wait_for(pace)
+                self.wait_for(timer)
         elif self.progress == NO_HEAD and self.exchange is not None:
-            pace = self.body_pace
+            timer = self.body_timer
             if self.request == TUNNEL:
-                self.give_up(504, "the application did not answer the handshake in time")
-            elif pace is not None and not self.body_is_late(pace, now):
-                self.wait_for(pace)
-            elif pace is None or pace.silent(now):
-                self.give_up(408, "the request body did not arrive in time")
-            elif self.exchange.unhurried():
-                pace.free()
-                self.wait_for(pace)
+                self.answer_instead(504, "the application did not answer the handshake in time")
+            elif timer is not None and not self.body_is_late(timer, now):
+                self.wait_for(timer)
+            elif timer is None or timer.timed_out(now):
+                self.answer_instead(408, "the request body did not arrive in time")
+            elif self.exchange.may_be_slow():
+                timer.drop_rate()
+                self.wait_for(timer)
             else:
-                self.give_up(408, "the request body arrived too slowly")
+                self.answer_instead(408, "the request body arrived too slowly")
 
 
 def pump(mux: Multiplexer) -> None:
@@ -681,9 +681,9 @@ def pump(mux: Multiplexer) -> None:
     while scheduler.waiting and mux.send_window > 0 and not mux.writing_paused and mux.state != ENDED:
         queue = scheduler.first()
         stream: MuxStream = queue[0]
-        sent = stream.send_piece(min(PIECE, mux.send_window, stream.send_window))
+        sent = stream.send_piece(min(PIECE_BYTES, mux.send_window, stream.send_window))
         mux.send_window -= sent
-        if sent >= USEFUL:
+        if sent >= USEFUL_BYTES:
             mux.allowance.refund(UPDATES, 10)
         if not stream.queued:
             continue  # it ended, and is out of the queue

@@ -17,10 +17,10 @@ from hypercorn.wire.http3 import varint
 
 STREAM, WITH_FIN, WITH_LENGTH, WITH_OFFSET = 0x08, 0x01, 0x02, 0x04  # types of frames (RFC 9000 section 19.8)
 FIXED, SPIN, PHASE, TWO_OCTETS = 0x40, 5, 2, 0x01  # the first octet of a packet, with a number of two octets
-TAG = 16  # octets that encryption adds
+TAG_BYTES = 16  # octets that encryption adds
 FEWEST = 2  # packets from which on this is worth its questions
 BURST = 8  # packets that leave together where pacing would let them leave one by one (RFC 9002 section 7.7)
-PAUSE = 0.002  # seconds that they wait for that at the most
+PAUSE_SECONDS = 0.002  # seconds that they wait for that at the most
 KNOWN = tuple(map(int, __version__.split(".")[:2])) >= (1, 7)  # earlier releases keep their books otherwise
 EPOCH = tls.Epoch.ONE_RTT
 SHORT_HEADER = QuicPacketType.ONE_RTT
@@ -99,7 +99,7 @@ class Run:
         self.cid = connection._peer_cid.cid
         first = FIXED | connection._spin_bit << SPIN | self.crypto.key_phase << PHASE | TWO_OCTETS
         self.start = bytes((first,)) + self.cid
-        self.room = self.size - len(self.start) - 2 - TAG  # octets of frames in a packet
+        self.room = self.size - len(self.start) - 2 - TAG_BYTES  # octets of frames in a packet
         self.number = connection._packet_number
         self.datagrams: list[tuple[bytes, Any]] = []
         self.address = connection._network_paths[0].addr
@@ -112,7 +112,7 @@ class Run:
         if pacer.packet_time is None:
             return True
         pacer.update_bucket(now=self.now)
-        enough = min(BURST * pacer.packet_time, max(pacer.packet_time, PAUSE), pacer.bucket_max)
+        enough = min(BURST * pacer.packet_time, max(pacer.packet_time, PAUSE_SECONDS), pacer.bucket_max)
         if pacer.bucket_time >= enough:
             return True
         self.connection._pacing_at = self.now + enough - pacer.bucket_time

@@ -46,10 +46,10 @@ from hypercorn.protocol.quic.receive import (
 from hypercorn.wire.http3 import varint
 
 UNI_STREAMS = 8  # unidirectional streams of the peer: control, two of QPACK, and some that are of no use
-UNI_WINDOW = 65536
-HELLO = 1024  # octets of a ServerHello, or of a session ticket, at the most
+UNI_WINDOW_BYTES = 65536
+HELLO_BYTES = 1024  # octets of a ServerHello, or of a session ticket, at the most
 HOST_IDS = 8  # connection ids that a peer gets at the most
-LONGEST_FLIGHT = 4194304  # octets that are kept for a peer that has not acknowledged them
+LONGEST_FLIGHT_BYTES = 4194304  # octets that are kept for a peer that has not acknowledged them
 HEADLESS = 4  # streams that were opened by octets behind their first ones: packets overtake one another
 ACKS, RANGES = 4, 64  # ACK frames in a packet that are used, where one says everything, and ranges of one
 WITH_FIN, WITH_LENGTH, WITH_OFFSET = 1, 2, 4  # in the type of a STREAM frame (section 19.8)
@@ -103,7 +103,7 @@ class ServerConnection(QuicConnection):
         self.most_streams = context.limits.h2_max_concurrent_streams
         self._local_max_streams_bidi.value = self._local_max_streams_bidi.sent = self.most_streams
         self._local_max_streams_uni.value = self._local_max_streams_uni.sent = UNI_STREAMS
-        self._local_max_stream_data_uni = UNI_WINDOW
+        self._local_max_stream_data_uni = UNI_WINDOW_BYTES
 
     # -- what the server reads and sets
 
@@ -136,7 +136,7 @@ class ServerConnection(QuicConnection):
     def room(self) -> int:
         """Octets that may be on their way now and are not (RFC 9002 section 7)."""
         loss = self._loss
-        return min(loss.congestion_window, LONGEST_FLIGHT) - loss.bytes_in_flight
+        return min(loss.congestion_window, LONGEST_FLIGHT_BYTES) - loss.bytes_in_flight
 
     def unsent(self, stream_id: int) -> int:
         """Octets of a stream that wait for their first packet; -1 where the stream is gone."""
@@ -253,7 +253,7 @@ class ServerConnection(QuicConnection):
         super()._initialize(peer_cid)
         # aioquic makes 48 KiB of buffers for what TLS writes: these are as long as that can be.
         sizes = {tls.Epoch.HANDSHAKE: self.settings.handshake_size}
-        self._crypto_buffers = {epoch: Buffer(capacity=sizes.get(epoch, HELLO)) for epoch in self._crypto_buffers}
+        self._crypto_buffers = {epoch: Buffer(capacity=sizes.get(epoch, HELLO_BYTES)) for epoch in self._crypto_buffers}
         self.tls._max_early_data = None  # no 0-RTT
         self.tls._request_client_certificate = self.settings.clients is not None
         engine: Any = self.tls

@@ -49,16 +49,16 @@ from hypercorn.protocol.mux.budgets import Budget
 from hypercorn.protocol.ports import Connection, Context
 from hypercorn.protocol.quic.connection import ServerConnection
 from hypercorn.protocol.quic.flights import FirstFlights
-from hypercorn.protocol.quic.ids import ID_LENGTH, ConnectionIds
+from hypercorn.protocol.quic.ids import ID_BYTES, ConnectionIds
 from hypercorn.protocol.quic.transport import QUICTransport
 from hypercorn.protocol.states import Transitions
 from hypercorn.wire.http3 import H3_INTERNAL_ERROR, FieldPairs
 
 LONG = 0x80  # the header form bit
-RESET_FLOOR = 43  # octets of a packet that a stateless reset may answer (RFC 9000 section 10.3.3)
+RESET_FLOOR_BYTES = 43  # octets of a packet that a stateless reset may answer (RFC 9000 section 10.3.3)
 STRAY_BURST, STRAY_RATE = 200.0, 100.0  # answers to datagrams that belong to no connection: at once, and in a second
 UNFINISHED = 16  # handshakes under way from which on a connection is made for a whole ClientHello only
-TICK = 0.005  # seconds
+TICK_SECONDS = 0.005  # seconds
 REPEATS = 16  # times that CONNECTION_CLOSE is repeated at the most (RFC 9000 section 10.2.1)
 
 Datagram = tuple[bytes, Any]  # and the address that it came from
@@ -153,34 +153,34 @@ class Peer:
         self.port = port
         try:
             self.quic.receive_datagram(data, address, now)
-            self.connection.heard_at = now
+            self.connection.received_at = now
         except Exception as error:
-            self.broken(error)
+            self.internal_error(error)
 
     def turn(self, now: float) -> None:
         """Uses what was received, or what the timer brought, and sends what follows of it."""
         connection, quic = self.connection, self.quic  # a fault in the turn has them forgotten
         try:
             transport = connection.transport
-            began = transport.cork()
+            began = transport.begin_turn()
             connection.work(now)
             if began:
                 transport.end_turn()
             if quic.closing and self.open:
-                connection.gone()
+                connection.connection_ended()
         except Exception as error:
-            self.broken(error)
+            self.internal_error(error)
 
-    def broken(self, error: Exception) -> None:
+    def internal_error(self, error: Exception) -> None:
         """A fault of this server or its library: it ends this connection and no other."""
         self.endpoint.log.log_error("An HTTP/3 connection ended in an internal error", exc_info=error)
         if self.state == DISCARDED:
             return  # another fault has ended it
-        self.connection.transport.corked = False
+        self.connection.transport.in_turn = False
         try:
             self.connection.finish(H3_INTERNAL_ERROR, "")
         except Exception:
-            self.connection.gone()
+            self.connection.connection_ended()
         if not self.open:
             self.forget()
 
@@ -217,7 +217,7 @@ class Peer:
         try:
             self.quic.handle_timer(now)
         except Exception as error:
-            self.broken(error)
+            self.internal_error(error)
             return
         self.turn(now)
 
@@ -305,9 +305,9 @@ class QUICEndpoint:
         if not data:
             return None
         if not data[0] & LONG:
-            peer = self.table.get(data[1 : 1 + ID_LENGTH])
+            peer = self.table.get(data[1 : 1 + ID_BYTES])
             if peer is None:
-                self.stray(port, data, address, data[1 : 1 + ID_LENGTH], now)
+                self.stray(port, data, address, data[1 : 1 + ID_BYTES], now)
             return peer
         if len(data) < 7 or data[5] > 20:
             return None
@@ -316,7 +316,7 @@ class QUICEndpoint:
         if peer is not None:
             return peer
         try:
-            header = pull_quic_header(Buffer(data=data), host_cid_length=ID_LENGTH)
+            header = pull_quic_header(Buffer(data=data), host_cid_length=ID_BYTES)
         except ValueError:
             header = None
         if header is None or header.version is None or header.packet_type == QuicPacketType.VERSION_NEGOTIATION:
@@ -353,8 +353,8 @@ class QUICEndpoint:
         """A packet of a connection that is not here: another worker's, or one that is gone (RFC 9000 section 10.3)."""
         if self.forwarded(port, data, address, connection_id):
             return
-        if len(data) >= RESET_FLOOR and len(connection_id) == ID_LENGTH and self.may_answer(now):
-            filler = bytearray(os.urandom(min(len(data) - 1, RESET_FLOOR) - 16))
+        if len(data) >= RESET_FLOOR_BYTES and len(connection_id) == ID_BYTES and self.may_answer(now):
+            filler = bytearray(os.urandom(min(len(data) - 1, RESET_FLOOR_BYTES) - 16))
             filler[0] = filler[0] & 0x3F | 0x40
             port.send([bytes(filler) + self.ids.reset_token(connection_id)], address)
 
@@ -435,7 +435,7 @@ class QUICEndpoint:
         try:
             self.opened(connection)
         except Exception as error:
-            peer.broken(error)
+            peer.internal_error(error)
         return peer
 
     def retry(self, port: DatagramPort, header: QuicHeader, address: Any, now: float) -> None:
@@ -479,7 +479,8 @@ class QUICEndpoint:
             return  # an entry that is due too early looks again then
         now = self.context.runtime.now()
         if when <= now:
-            when = now + TICK  # QUIC could not do what was due, as where an address is not proven: no need to hurry
+            # QUIC could not do what was due, as where an address is not validated.
+            when = now + TICK_SECONDS
         peer.scheduled = when
         self.entries += 1
         heapq.heappush(self.heap, (when, self.entries, peer))

@@ -20,8 +20,8 @@ from hypercorn.protocol.runtime import Runtime
 
 MOST = 1024  # clients that are waited for; the one that came first gives way
 DATAGRAMS = 4  # of one client
-WAIT = 5.0  # seconds for the rest
-HELLO = 16384  # octets of a ClientHello
+WAIT_SECONDS = 5.0  # seconds for the rest
+HELLO_BYTES = 16384  # octets of a ClientHello
 USELESS = b"\x00\x01"  # PADDING and PING
 
 
@@ -50,7 +50,7 @@ class FirstFlights:
         if len(self.waiting) > MOST:
             self.waiting.popitem(last=False)
         if self.timer is None:
-            self.timer = self.runtime.call_at(now + WAIT, self.sweep)
+            self.timer = self.runtime.call_at(now + WAIT_SECONDS, self.sweep)
         return None
 
     def sweep(self) -> None:
@@ -60,8 +60,8 @@ class FirstFlights:
         waiting = self.waiting
         while waiting:
             since, _ = next(iter(waiting.values()))
-            if since + WAIT > now:
-                self.timer = self.runtime.call_at(since + WAIT, self.sweep)
+            if since + WAIT_SECONDS > now:
+                self.timer = self.runtime.call_at(since + WAIT_SECONDS, self.sweep)
                 return
             waiting.popitem(last=False)
 
@@ -78,7 +78,7 @@ def says_hello(datagrams: list[bytes], header: QuicHeader) -> bool | None:
     the last one cannot be decrypted."""
     crypto = CryptoPair()
     crypto.setup_initial(cid=header.destination_cid, is_client=False, version=header.version or 0)
-    handshake = Handshake(HELLO)
+    handshake = Handshake(HELLO_BYTES)
     readable = False
     for data in datagrams:
         readable = False

@@ -11,9 +11,9 @@ import os
 from hashlib import sha256
 from typing import Any
 
-ID_LENGTH = 10  # octets of a connection id: two for the worker, eight of chance
-SEAL = 16  # octets of a token that prove it
-TOKEN_LIFE = 30.0  # seconds: clients send a token back at once
+ID_BYTES = 10  # octets of a connection id: two for the worker, eight of chance
+SEAL_BYTES = 16  # octets of a token that prove it
+TOKEN_SECONDS = 30.0  # seconds: clients send a token back at once
 
 
 class ConnectionIds:
@@ -26,11 +26,11 @@ class ConnectionIds:
 
     def new(self) -> bytes:
         """A fresh id."""
-        return self.prefix + os.urandom(ID_LENGTH - 2)
+        return self.prefix + os.urandom(ID_BYTES - 2)
 
     def owner(self, connection_id: bytes) -> int:
         """The worker that an id names, or -1 where the id is not of this server's making."""
-        return int.from_bytes(connection_id[:2], "big") if len(connection_id) == ID_LENGTH else -1
+        return int.from_bytes(connection_id[:2], "big") if len(connection_id) == ID_BYTES else -1
 
     def new_token(self, original_id: bytes, address: Any, retry_id: bytes, now: float) -> bytes:
         """What a client sends back to prove its address (RFC 9000 section 8.1.4)."""
@@ -39,17 +39,17 @@ class ConnectionIds:
 
     def read_token(self, token: bytes, address: Any, retry_id: bytes, now: float) -> bytes | None:
         """The id that the client chose first; None where the token is not of this server, this client, or lately."""
-        told, seal = token[:-SEAL], token[-SEAL:]
+        told, seal = token[:-SEAL_BYTES], token[-SEAL_BYTES:]
         if len(told) < 8 or not hmac.compare_digest(seal, self.seal(told, address, retry_id)):
             return None
-        if abs(now - int.from_bytes(told[:8], "big") / 1000) > TOKEN_LIFE:
+        if abs(now - int.from_bytes(told[:8], "big") / 1000) > TOKEN_SECONDS:
             return None
         return told[8:]
 
     def seal(self, told: bytes, address: Any, retry_id: bytes) -> bytes:
         """Binds what a token says to the address and the id that it was made for."""
         where = f"{address[0]} {address[1]} ".encode()
-        return hmac.digest(self.key, b"retry" + where + bytes((len(retry_id),)) + retry_id + told, sha256)[:SEAL]
+        return hmac.digest(self.key, b"retry" + where + bytes((len(retry_id),)) + retry_id + told, sha256)[:SEAL_BYTES]
 
     def reset_token(self, connection_id: bytes) -> bytes:
         """What proves that a reset is of this server, also after its state is gone."""

@@ -16,7 +16,7 @@ SHORT, LONG = 1200, 1452  # octets of a datagram: on every path, and on most (RF
 PROBES = 3  # attempts to find out whether one of a certain size arrives
 MUCH = 64  # full datagrams after which longer ones than usual are worth a probe
 BLACK_HOLE = 3  # timeouts in a row after which long datagrams are taken for lost
-LARGEST = 65527  # octets of a datagram at the most (RFC 9000 section 18.2)
+LARGEST_BYTES = 65527  # octets of a datagram at the most (RFC 9000 section 18.2)
 
 
 class PathMTU:
@@ -29,7 +29,7 @@ class PathMTU:
         self.address: Any = None  # of the path that was measured
         self.probes = 0  # of the present size
         self.probing = False  # one is on its way
-        self.peer_limit = LARGEST  # octets of a datagram that the peer takes
+        self.peer_limit = LARGEST_BYTES  # octets of a datagram that the peer takes
         self.streamed = 0  # datagrams that were full of stream data
 
     def follow(self, connection: Any, address: Any) -> None:

@@ -33,11 +33,11 @@ class QUICTransport(Transport):
     def abort(self) -> None:
         """Nothing: the connection closes itself."""
 
-    def broken(self, error: Exception) -> None:
+    def internal_error(self, error: Exception) -> None:
         connection: Any = self.connection
         if connection is not None:
             connection.deadline = 0.0
-            connection.endpoint.broken(error)
+            connection.endpoint.internal_error(error)
 
     def get_extra_info(self, name: str) -> Any:
         if name == "peername":

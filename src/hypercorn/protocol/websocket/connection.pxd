@@ -6,7 +6,7 @@ from hypercorn.wire.websocket cimport (
 )
 
 cdef int OPEN, FAILING, CLOSING, LINGERING, ENDED
-cdef int QUIET, HEARD, PINGED
+cdef int QUIET, RECEIVED, PINGED
 cdef Transitions WEBSOCKET
 cdef int CLOSE, ERROR, HELD, MESSAGE, PING
 cdef int ABNORMAL
@@ -21,16 +21,16 @@ cdef class WebSocketConnection(Connection):
     cdef public int state
     cdef public bint advancing
     cdef public int liveness
-    cdef public bint arrivals
+    cdef public bint has_new_messages
     cdef public bint reading_paused
     cdef public bint writing_paused
     cdef public list backlog
-    cdef public bint packing
+    cdef public bint compress_scheduled
     cdef public bytes pong
     cdef public Py_ssize_t unread
     cdef public Py_ssize_t unsent
     cdef public long long sent
-    cdef public bytes held
+    cdef public bytes early_data
     cdef public int accepted
     cdef public double active_at
     cdef public double ping_at
@@ -42,15 +42,15 @@ cdef class WebSocketConnection(Connection):
     cpdef message_received(self, message)
     cpdef ping_received(self, bytes payload)
     cpdef close_received(self, int code, str reason)
-    cpdef stream_ended(self, int code, str reason)
+    cpdef notify_closed(self, int code, str reason)
     cpdef bint send_message(self, message) except -1
-    cpdef bytes packed(self, message)
-    cpdef pack_later(self, message)
-    cpdef pack_on(self)
-    cpdef pack_rest(self)
+    cpdef bytes encode_frame(self, message)
+    cpdef compress_later(self, message)
+    cpdef compress_next(self)
+    cpdef compress_rest(self)
     cpdef close(self, int code, str reason)
-    cpdef read_on(self)
-    cpdef fail(self, int code, str reason, int told)
+    cpdef resume_frames(self)
+    cpdef fail(self, int code, str reason, int told_code)
     cpdef error_received(self, int code, str reason)
     cpdef linger(self)
     cpdef end(self)

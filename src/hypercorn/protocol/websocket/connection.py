@@ -18,11 +18,11 @@ from hypercorn.protocol.websocket.states import (
     CLOSING,
     ENDED,
     FAILING,
-    HEARD,
     LINGERING,
     OPEN,
     PINGED,
     QUIET,
+    RECEIVED,
     WEBSOCKET,
 )
 from hypercorn.wire.deflate import SLICE, LongMessage
@@ -51,16 +51,16 @@ class WebSocketConnection(Connection):
         "accepted",
         "active_at",
         "advancing",
-        "arrivals",
         "backlog",
         "close_by",
+        "compress_scheduled",
+        "early_data",
         "ends_at",
         "exchange",
         "extension",
-        "held",
+        "has_new_messages",
         "limits",
         "liveness",
-        "packing",
         "parser",
         "ping_at",
         "pong",
@@ -81,15 +81,15 @@ class WebSocketConnection(Connection):
         self.extension = extension
         self.parser = FrameParser(limits.websocket_max_message_size, limits.websocket_max_frame_size, extension)
         self.accepted = 101  # the status that the handshake was answered with
-        self.held = b""  # what came after the handshake
+        self.early_data = b""  # what came after the handshake
         self.state = OPEN
         self.liveness = QUIET  # what is known of the peer since the last look
         self.advancing = False
-        self.arrivals = False  # the exchange has messages that its application does not know of
+        self.has_new_messages = False  # the exchange has messages that its application does not know of
         self.reading_paused = False
         self.writing_paused = False
         self.backlog: list[LongMessage] | None = None  # what is compressed piece by piece, and what waits for that
-        self.packing = False  # the next piece's turn is coming
+        self.compress_scheduled = False  # the next piece's turn is coming
         self.pong: bytes | None = None  # the answer that waits until the peer reads
         self.unread = 0
         self.unsent = 0
@@ -104,14 +104,14 @@ class WebSocketConnection(Connection):
         self.set_deadline()
 
     def take_over(self, rest: bytes) -> None:
-        self.held = rest  # until the application knows that its `accept` was sent
+        self.early_data = rest  # until the application knows that its `accept` was sent
 
     def begin(self) -> None:
         """Goes on from the handshake, with what followed it."""
-        held = self.held
-        if held:
-            self.held = b""
-            self.data_received(held)
+        early_data = self.early_data
+        if early_data:
+            self.early_data = b""
+            self.data_received(early_data)
             self.liveness = QUIET
         if self.context.terminating:
             self.shutdown()
@@ -124,19 +124,19 @@ class WebSocketConnection(Connection):
             if self.unread > LINGER_BYTES and self.state == LINGERING:
                 self.end()
             return
-        self.liveness = HEARD
+        self.liveness = RECEIVED
         self.parser.feed(data)
         self.advance()
 
     def eof_received(self) -> None:
-        self.stream_ended(ABNORMAL, "")
+        self.notify_closed(ABNORMAL, "")
         if self.state != ENDED:
             self.end()
 
     def connection_lost(self) -> None:
         self.state = WEBSOCKET.change(self.state, ENDED)
         self.deadline = 0.0
-        self.stream_ended(ABNORMAL, "")
+        self.notify_closed(ABNORMAL, "")
 
     def pause_writing(self) -> None:
         self.writing_paused = True
@@ -150,8 +150,8 @@ class WebSocketConnection(Connection):
         if self.pong is not None and self.state < CLOSING:
             self.transport.write(encode_pong(self.pong))
         self.pong = None
-        if self.backlog is not None and not self.packing:
-            self.pack_on()
+        if self.backlog is not None and not self.compress_scheduled:
+            self.compress_next()
         if self.exchange is not None:
             self.exchange.writable()
 
@@ -191,13 +191,13 @@ class WebSocketConnection(Connection):
             return
         if not exchange.message_received(message):
             self.parser.hold = True
-        if not self.arrivals:
-            self.arrivals = True
+        if not self.has_new_messages:
+            self.has_new_messages = True
             self.transport.end_turn_soon()  # where none is under way
 
     def turn_ended(self) -> None:
-        if self.arrivals:
-            self.arrivals = False
+        if self.has_new_messages:
+            self.has_new_messages = False
             if self.exchange is not None:
                 self.exchange.resume()
 
@@ -213,10 +213,10 @@ class WebSocketConnection(Connection):
         """The peer's close frame: answered with the same code, then the server is the one to close."""
         if self.state == OPEN:
             self.transport.write(encode_close(code, ""))
-            self.stream_ended(code, reason)
+            self.notify_closed(code, reason)
         self.end()
 
-    def stream_ended(self, code: int, reason: str) -> None:
+    def notify_closed(self, code: int, reason: str) -> None:
         """Tells the exchange, once."""
         exchange = self.exchange
         self.exchange = None
@@ -235,7 +235,7 @@ class WebSocketConnection(Connection):
         if self.extension is None:
             data = encode_message(message)
         else:
-            data = self.packed(message)
+            data = self.encode_frame(message)
             if not data:
                 return False
         self.sent += len(data)
@@ -244,30 +244,30 @@ class WebSocketConnection(Connection):
             self.active_at = self.context.runtime.now()
         return not self.writing_paused
 
-    def packed(self, message: Any) -> bytes:
+    def encode_frame(self, message: Any) -> bytes:
         """The frame of a message where compression was agreed on. Empty for a long message, which leaves piece by
         piece, and for what has to wait behind it."""
         data: bytes = message.encode() if type(message) is str else message
         if type(data) is bytes:
             if len(data) > SLICE or self.backlog is not None:
-                self.pack_later(LongMessage(self.extension, data, data is not message))
+                self.compress_later(LongMessage(self.extension, data, data is not message))
                 return b""
             if len(data) >= self.extension.threshold:
                 made: bytes = self.extension.frame(message, data)
                 return made
         return encode_message(message)
 
-    def pack_later(self, message: LongMessage) -> None:
+    def compress_later(self, message: LongMessage) -> None:
         """Compresses a message in slices, so that none holds up the other connections for long."""
         if self.backlog is not None:
             self.backlog.append(message)
         else:
             self.backlog = [message]
-            self.pack_on()
+            self.compress_next()
 
-    def pack_on(self) -> None:
+    def compress_next(self) -> None:
         """Sends the next piece."""
-        self.packing = False
+        self.compress_scheduled = False
         backlog = self.backlog
         if backlog is None or self.state >= CLOSING or self.writing_paused:
             return
@@ -279,8 +279,8 @@ class WebSocketConnection(Connection):
             self.sent += len(data)
             self.transport.write(data)
         if backlog:
-            self.packing = True
-            self.transport.later(self.pack_on)
+            self.compress_scheduled = True
+            self.transport.call_soon(self.compress_next)
         else:
             self.backlog = None
             if self.limits.websocket_idle_timeout < NEVER:
@@ -288,7 +288,7 @@ class WebSocketConnection(Connection):
             if self.exchange is not None and not self.writing_paused:
                 self.exchange.writable()
 
-    def pack_rest(self) -> None:
+    def compress_rest(self) -> None:
         """Sends at once what is left: a close frame is next."""
         backlog = self.backlog or ()
         self.backlog = None
@@ -304,25 +304,25 @@ class WebSocketConnection(Connection):
         if self.state >= CLOSING:
             return
         if self.backlog is not None:
-            self.pack_rest()
+            self.compress_rest()
         self.transport.write(encode_close(code, reason))
         if self.state == FAILING:  # no close frame of the peer could be read
             self.linger()
             return
         self.state = WEBSOCKET.change(self.state, CLOSING)
         self.wait_for_end()
-        self.read_on()
+        self.resume_frames()
 
     def writing_blocked(self, exchange: Exchange) -> bool:
         return (self.writing_paused or self.backlog is not None) and self.state < CLOSING
 
-    def wanted(self, exchange: Exchange) -> None:
+    def body_wanted(self, exchange: Exchange) -> None:
         if self.state == FAILING:
             self.fail(self.parser.code, self.parser.reason, self.parser.code)
         elif self.parser.hold:
-            self.read_on()
+            self.resume_frames()
 
-    def read_on(self) -> None:
+    def resume_frames(self) -> None:
         """Takes data frames again."""
         self.parser.hold = False
         if self.reading_paused:
@@ -349,11 +349,11 @@ class WebSocketConnection(Connection):
         else:
             self.fail(code, reason, code)
 
-    def fail(self, code: int, reason: str, told: int) -> None:
-        """Ends the WebSocket because of the peer; `told` is the code that the application gets."""
+    def fail(self, code: int, reason: str, told_code: int) -> None:
+        """Ends the WebSocket because of the peer; `told_code` is the code that the application gets."""
         if self.state < CLOSING:
             self.transport.write(encode_close(code, reason))
-        self.stream_ended(told, reason)
+        self.notify_closed(told_code, reason)
         self.linger()
 
     def linger(self) -> None:
@@ -409,7 +409,7 @@ class WebSocketConnection(Connection):
         if self.write_by and now >= self.write_by:
             left = self.transport.unsent()
             if not 0 < left < self.unsent:
-                self.stream_ended(ABNORMAL, "")
+                self.notify_closed(ABNORMAL, "")
                 self.abort()
                 return
             self.unsent = left
@@ -427,7 +427,7 @@ class WebSocketConnection(Connection):
         """Sends a ping, or looks whether anything came since the last one. A peer that cannot be heard, because the
         application does not read, or that does not read itself, is not judged by this."""
         limits = self.limits
-        if self.reading_paused or self.writing_paused or self.liveness == HEARD:
+        if self.reading_paused or self.writing_paused or self.liveness == RECEIVED:
             self.liveness = QUIET
             self.ping_at = now + limits.websocket_ping_interval
         elif self.liveness == PINGED:

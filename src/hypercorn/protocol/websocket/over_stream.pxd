@@ -21,7 +21,7 @@ cdef class WebSocketOnStream(WebSocketConnection):
 cdef class Tunnel(Exchange):
     cdef public MuxStream stream
     cdef public Exchange exchange
-    cdef public StreamTransport pipe
+    cdef public StreamTransport transport
     cdef public WebSocketConnection socket
 
     cpdef WebSocketConnection accept(self, extension)

@@ -41,25 +41,25 @@ class StreamTransport(Transport):
         self.ended = False  # the peer sends no more
         self.outer = False  # this turn began the one below
 
-    def cork(self) -> bool:
-        if not Transport.cork(self):  # super() fails in a compiled method that overrides a C one
+    def begin_turn(self) -> bool:
+        if not Transport.begin_turn(self):  # super() fails in a compiled method that overrides a C one
             return False
-        self.outer = self.below.cork()
+        self.outer = self.below.begin_turn()
         return True
 
-    def wrote(self, began: bool, last: bool) -> None:
+    def after_write(self, began: bool, last: bool) -> None:
         outer = began and self.outer
         if outer:
             self.outer = False
-        Transport.wrote(self, began, last)
-        self.below.wrote(outer, last)
+        Transport.after_write(self, began, last)
+        self.below.after_write(outer, last)
 
-    def leave(self) -> None:
-        Transport.leave(self)
-        self.below.leave()
+    def flush_early(self) -> None:
+        Transport.flush_early(self)
+        self.below.flush_early()
 
     def end_turn(self) -> None:
-        outer = self.outer or self.below.cork()
+        outer = self.outer or self.below.begin_turn()
         self.outer = False
         Transport.end_turn(self)
         if outer:
@@ -101,7 +101,7 @@ class StreamTransport(Transport):
         if not self.reading:
             self.reading = True
             if self.held or self.ended:
-                self.later(self.deliver)
+                self.call_soon(self.deliver)
 
     def get_extra_info(self, name: str) -> Any:
         return self.below.get_extra_info(name)
@@ -119,11 +119,11 @@ class StreamTransport(Transport):
         connection = self.connection
         if not self.reading or connection is None:
             return
-        began = self.cork()
+        began = self.begin_turn()
         if self.held:
             data = bytes(self.held)
             self.held.clear()
-            self.stream.taken(self.tunnel, len(data))
+            self.stream.body_consumed(self.tunnel, len(data))
             connection.data_received(data)
         if self.ended and self.reading and not self.held:
             self.connection = None
@@ -140,24 +140,24 @@ class WebSocketOnStream(WebSocketConnection):
     def set_deadline(self) -> None:
         WebSocketConnection.set_deadline(self)
         if self.deadline:
-            pipe: Any = self.transport
-            pipe.stream.mux.wait_until(self.deadline)
+            transport: Any = self.transport
+            transport.stream.mux.wait_until(self.deadline)
 
     def finished(self, exchange: Exchange) -> None:
-        pipe: Any = self.transport
-        pipe.stream.finished(exchange)
+        transport: Any = self.transport
+        transport.stream.finished(exchange)
 
 
 class Tunnel(Exchange):
     """What is on the stream of an extended CONNECT: the WebSocket's handshake, then the WebSocket."""
 
-    __slots__ = ("exchange", "pipe", "socket", "stream")
+    __slots__ = ("exchange", "socket", "stream", "transport")
 
     def __init__(self, stream: MuxStream, exchange: Exchange) -> None:
         super().__init__(stream)
         self.stream = stream
         self.exchange: Exchange = exchange
-        self.pipe = StreamTransport(stream, self)
+        self.transport = StreamTransport(stream, self)
         self.socket: WebSocketConnection | None = None
 
     def begin(self) -> Any:
@@ -165,19 +165,19 @@ class Tunnel(Exchange):
 
     def accept(self, extension: Any) -> WebSocketConnection:
         """The handshake has succeeded: its 200 is on the way."""
-        socket = WebSocketOnStream(self.pipe, self.stream.context, self.exchange, extension)
+        socket = WebSocketOnStream(self.transport, self.stream.context, self.exchange, extension)
         socket.accepted = 200
         self.socket = self.stream.socket = socket
-        self.pipe.connection = socket
-        self.pipe.resume_reading()
+        self.transport.connection = socket
+        self.transport.resume_reading()
         return socket
 
     def body_received(self, data: bytes, complete: bool) -> bool:
-        self.pipe.receive(data, complete)
+        self.transport.receive(data, complete)
         return True
 
     def disconnected(self, status: int) -> None:
-        self.pipe.connection = None
+        self.transport.connection = None
         if self.socket is None:
             self.exchange.disconnected(status)
         else:

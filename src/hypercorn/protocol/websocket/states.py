@@ -35,4 +35,4 @@ WEBSOCKET = Transitions(
 )
 
 # What is known of the peer since the last look: nothing; something came; nothing, and a ping is unanswered.
-QUIET, HEARD, PINGED = range(3)
+QUIET, RECEIVED, PINGED = range(3)
