@@ -47,7 +47,7 @@ def set_up(harness: Any, extra: str) -> None:
         context.records = True
     counters = Counters() if extra == "metrics" else None
     if counters is not None:
-        counters.quiet = False
+        counters.published = False
     open_gate(context, config, Health(), counters)
     harness.transport.trusted = context.proxy is not None
 

@@ -28,10 +28,10 @@ from tests.peer import PATIENCE
 
 from hypercorn.asgi.streams import StreamContext
 from hypercorn.config import Config
-from hypercorn.net.forwarding import Place
+from hypercorn.net.forwarding import DatagramForwarder
 from hypercorn.net.quic_tls import ServerConfiguration
 from hypercorn.protocol.ports import Connection
-from hypercorn.protocol.quic.endpoint import DatagramPort, QUICEndpoint
+from hypercorn.protocol.quic.endpoint import DatagramSocket, QUICEndpoint
 from hypercorn.runtime.deadlines import Deadlines
 from hypercorn.runtime.memory import MemoryRuntime
 
@@ -95,7 +95,7 @@ class Log:
         self.debugs.append(message % args)
 
 
-class MemoryPort(DatagramPort):
+class MemoryPort(DatagramSocket):
     """Keeps what the server sends."""
 
     server = ("127.0.0.1", 443)
@@ -354,7 +354,7 @@ class LiveClient(Client):
 class Server:
     """An endpoint, its clock and its clients."""
 
-    def __init__(self, app: Any, place: Place | None = None, **options: Any) -> None:
+    def __init__(self, app: Any, place: DatagramForwarder | None = None, **options: Any) -> None:
         config = Config()
         for name, value in options.items():
             assert hasattr(config, name), name

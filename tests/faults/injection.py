@@ -167,7 +167,7 @@ class FailingSocket(socket.socket):
 
 
 LIFE = ("data_received", "eof_received", "connection_lost", "turn_ended", "expired", "pause_writing", "resume_writing")
-HTTP1 = ("head_received", "piece_received", "advance", "need_data", "start", "body", "wanted", "finished")
+HTTP1 = ("head_received", "piece_received", "advance", "need_data", "start", "body", "body_wanted", "finished")
 HTTP2 = ("headers_received", "new_request", "data_frame", "body_received")
 HTTP2_STREAM = ("request_complete", "begin_call")
 HTTP3 = ("work", "handle", "request_data", "headers_received", "body_received", "transmit", "begin_calls")

@@ -9,20 +9,20 @@ import sys
 import pytest
 from tests.process.command import environment
 
-from hypercorn.metrics import FIELDS, Board, Counters, current_slot, use_slot
+from hypercorn.metrics import FIELDS, Board, Counters, current_board_slot, use_board_slot
 from hypercorn.metrics.counters import BOUNDS, BUCKETS, bucket_of
 
 WORKER = """
 import sys
-from hypercorn.metrics import Board, Counters, current_slot, use_slot
-use_slot(Board.attach(int(sys.argv[1])).slot(int(sys.argv[2])))
+from hypercorn.metrics import Board, Counters, current_board_slot, use_board_slot
+use_board_slot(Board.attach(int(sys.argv[1])).slot(int(sys.argv[2])))
 counters = Counters()
 counters.count("http1_opened")
 for _ in range(int(sys.argv[3])):
     counters.started("1.1")
     counters.ended(200, 0.003, 10, 1)
 counters.started("2")
-current_slot().publish(counters)
+current_board_slot().publish(counters)
 """
 
 
@@ -59,7 +59,7 @@ def test_counts_of_other_processes_are_summed_and_outlive_them() -> None:
 def test_a_worker_that_has_ended_takes_no_turns() -> None:
     board = Board.create(3)
     try:
-        with board.turns as turns:
+        with board.accept_counts as turns:
             turns[0], turns[2] = 7, 9
             board.retire(2)
             assert turns.tolist() == [7, 0, 0]
@@ -71,8 +71,8 @@ def test_a_worker_that_has_ended_takes_no_turns() -> None:
 def test_a_slot_is_claimed_by_its_process() -> None:
     board = Board.create()
     try:
-        use_slot(board.slot(0))
-        slot = current_slot()
+        use_board_slot(board.slot(0))
+        slot = current_board_slot()
         assert slot is not None
         assert [one["pid"] for one in board.slots()] == [os.getpid()]
         slot.publish(Counters(), "draining")
@@ -82,7 +82,7 @@ def test_a_slot_is_claimed_by_its_process() -> None:
         board.restarts += 2
         assert board.restarts == 2
     finally:
-        use_slot(None)
+        use_board_slot(None)
         board.close()
 
 

@@ -17,7 +17,7 @@ from tests.live import BACKENDS, Gate, Live, eventually, hello, lifespan, respon
 from tests.peer import Peer
 
 import hypercorn
-from hypercorn.metrics import Board, use_slot
+from hypercorn.metrics import Board, use_board_slot
 from hypercorn.metrics.counters import BOUNDS
 
 pytestmark = pytest.mark.parametrize("backend", BACKENDS)
@@ -160,11 +160,11 @@ def test_the_sum_of_all_workers(backend: str) -> None:
     """Each worker answers for all of them."""
     board = Board.create(2)
     try:
-        use_slot(board.slot(0))
+        use_board_slot(board.slot(0))
         with Managed(app, backend) as one:
-            use_slot(board.slot(1))
+            use_board_slot(board.slot(1))
             with Managed(app, backend) as other:
-                use_slot(None)
+                use_board_slot(None)
                 for live in (one, one, other):
                     with live.connect() as peer:
                         peer.get()
@@ -172,7 +172,7 @@ def test_the_sum_of_all_workers(backend: str) -> None:
                 eventually(lambda: samples(other)["hypercorn_request_duration_seconds_count"] == 3)
                 assert samples(one)["hypercorn_workers"] == 2
     finally:
-        use_slot(None)
+        use_board_slot(None)
         board.close()
 
 

@@ -320,7 +320,7 @@ def test_no_cycle_keeps_a_connection(state: str, how: str, eager: bool) -> None:
 
 @pytest.mark.parametrize("suspended", ["receive", "send"])
 def test_no_cycle_keeps_a_call(suspended: str) -> None:
-    """A task parked in either ends with its connection, and frees its scope."""
+    """A task that waits in either ends with its connection, and frees its scope."""
     traced: list[weakref.ref[Traced]] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

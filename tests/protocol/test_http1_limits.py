@@ -327,7 +327,7 @@ def test_write_stall() -> None:
 
 
 def test_write_stall_with_several_senders_is_measured_by_progress() -> None:
-    """Each parked task adds its piece behind the mark; what the peer takes meanwhile still counts."""
+    """Each waiting task adds its piece behind the mark; what the peer takes meanwhile still counts."""
     from hypercorn.testing import start_task
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

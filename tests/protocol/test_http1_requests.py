@@ -42,7 +42,7 @@ def test_pipelined_answers_keep_their_order(eager: bool) -> None:
 @EAGERNESS
 def test_a_batch_of_immediate_answers_leaves_in_one_write(eager: bool) -> None:
     client = serve(Answers(), eager=eager)
-    client.runtime.brisk = QUICK_STEPS
+    client.runtime.quick_steps = QUICK_STEPS
     client.send(GET * 20)
     assert len(responses(client)) == 20
     assert len(client.writes) == (1 if eager else 20)
@@ -55,8 +55,8 @@ def test_an_answer_leaves_before_the_step_of_an_application_that_is_not_known_to
     assert len(client.writes) == QUICK_STEPS + 1  # from then on, the rest of the batch leaves when it ends
 
 
-@pytest.mark.parametrize("brisk", [0, QUICK_STEPS])
-def test_a_turn_is_bounded_in_time(brisk: int) -> None:
+@pytest.mark.parametrize("quick_steps", [0, QUICK_STEPS])
+def test_a_turn_is_bounded_in_time(quick_steps: int) -> None:
     """Pipelined requests whose steps take a millisecond each: the loop has its turn in between, and each answer leaves
     before the next step."""
     rounds: list[int] = []
@@ -75,7 +75,7 @@ def test_a_turn_is_bounded_in_time(brisk: int) -> None:
 
     sent: list[int] = []
     client = serve(app)
-    client.runtime.brisk = brisk
+    client.runtime.quick_steps = quick_steps
     tick()
     client.send(GET * 50)
     assert len(responses(client)) == 50

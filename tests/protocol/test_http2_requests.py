@@ -285,7 +285,7 @@ def test_f22_an_application_that_does_not_read_asks_for_nothing() -> None:
 def test_head_and_first_data_in_one_write(eager: bool) -> None:
     """So do the answers of one batch, where the applications' steps are part of the turn and known to be short."""
     h2 = H2(Answers(start(), body(b"hello")), eager=eager)
-    h2.client.runtime.brisk = QUICK_STEPS
+    h2.client.runtime.quick_steps = QUICK_STEPS
     before = len(h2.client.writes)
     h2.send(headers(1), headers(3), headers(5))
     assert len(h2.client.writes) == before + (1 if eager else 3)
@@ -391,7 +391,7 @@ def test_a_turn_is_bounded_in_time() -> None:
 
     sent: list[int] = []
     h2 = H2(app)
-    h2.client.runtime.brisk = QUICK_STEPS
+    h2.client.runtime.quick_steps = QUICK_STEPS
     tick()
     frames = h2.send(*(headers(stream) for stream in range(1, 101, 2)), ping(b"12345678"))
     assert [h2.answer(stream).status for stream in range(1, 101, 2)] == [200] * 50

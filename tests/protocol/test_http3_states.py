@@ -367,7 +367,7 @@ def test_a_connection_is_closed_once() -> None:
     connection.close()
     connection.abort()
     connection.drain()
-    connection.gone()
+    connection.connection_ended()
     assert len(server.ended) == 1
 
 

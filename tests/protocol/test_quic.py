@@ -15,10 +15,10 @@ from aioquic.quic.packet import QuicPacketType, pull_quic_header
 from tests.http3 import Client, Server, certificate, request
 from tests.live import body_of, echo, hello, respond
 
-from hypercorn.net.forwarding import Place, pack, unpack
+from hypercorn.net.forwarding import DatagramForwarder, pack, unpack
 from hypercorn.protocol.http3.states import HANDSHAKE
 from hypercorn.protocol.quic.ids import ID_BYTES, ConnectionIds
-from hypercorn.runtime.udp import Inbox
+from hypercorn.runtime.udp import ForwardedDatagrams
 
 ADDRESS = ("10.9.9.9", 999)
 
@@ -352,7 +352,7 @@ class TwoWorkers:
     def __init__(self) -> None:
         key = os.urandom(32)
         self.serving = [0, 1]
-        self.places = [Place(index, key, lambda: self.serving) for index in range(2)]
+        self.places = [DatagramForwarder(index, key, lambda: self.serving) for index in range(2)]
         self.servers = []
         self.inboxes = []
         for place in self.places:
@@ -360,7 +360,7 @@ class TwoWorkers:
             server = Server(hello, place)
             ports: Any = [server.port]
             self.servers.append(server)
-            self.inboxes.append(Inbox(place, ports, server.endpoint))
+            self.inboxes.append(ForwardedDatagrams(place, ports, server.endpoint))
         self.steer = 0
 
     def settle(self, client: Client) -> None:
@@ -431,7 +431,7 @@ def test_a_worker_that_drains_passes_new_clients_on() -> None:
 
 def test_an_inbox_takes_only_what_a_worker_of_this_server_sent() -> None:
     key = os.urandom(32)
-    places = [Place(index, key) for index in range(2)]
+    places = [DatagramForwarder(index, key) for index in range(2)]
     try:
         assert not places[0].forward(1, 0, ADDRESS, b"x"), "it has no inbox yet"
         for place in places:

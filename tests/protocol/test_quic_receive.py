@@ -23,10 +23,10 @@ from aioquic.quic.stream import QuicStreamReceiver
 from tests.http3 import Client, Server, Stranger, request
 from tests.live import echo, hello
 
-from hypercorn.protocol.quic.connection import ACKS, FRAME_HANDLERS, HEADLESS, ServerConnection
+from hypercorn.protocol.quic.connection import ACKS, FRAME_HANDLERS, MOST_LATE_STARTS, ServerConnection
 from hypercorn.protocol.quic.endpoint import UNFINISHED
 from hypercorn.protocol.quic.receive import GAPS, PACKETS, Frames, Octets, Receiver, Unacknowledged
-from hypercorn.runtime.udp import UDPPort
+from hypercorn.runtime.udp import UDPSocket
 from hypercorn.wire.http3 import varint
 
 # Releases of aioquic that keep no connection id for each path have other books of ids and of windows, too: those for
@@ -391,11 +391,11 @@ def test_streams_whose_heads_are_late() -> None:
         client.deliver(frame)
         return number in space.ack_queue
 
-    for number in range(4, 4 + HEADLESS):
+    for number in range(4, 4 + MOST_LATE_STARTS):
         assert taken(b"\x0e" + varint(4 * number) + b"\x05\x01x")
     for number in range(40, 50):
         assert not taken(b"\x0e" + varint(4 * number) + b"\x05\x01x")
-    assert len(quic._streams) == before + HEADLESS
+    assert len(quic._streams) == before + MOST_LATE_STARTS
     assert taken(b"\x0e\x10\x00\x05\x01\x40\x40ab"), "the head of one of them"
     assert taken(b"\x0e" + varint(4 * 40) + b"\x05\x01x"), "so there is room for another"
     assert not taken(b"\x0e" + varint(4 * 41) + b"\x05\x01x")
@@ -409,7 +409,7 @@ def test_windows_and_ends_before_the_octets_of_streams() -> None:
     client = server.client()
     quic = server.connection.quic
     for first, before in ((0, b"\x11%b\x7f\xff"), (40, b"\x05%b\x05"), (80, b"\x0e%b\x00\x00")):
-        numbers = [varint(4 * number) for number in range(first, first + HEADLESS + 6)]
+        numbers = [varint(4 * number) for number in range(first, first + MOST_LATE_STARTS + 6)]
         sent = client.quic._packet_number
         client.deliver(b"".join(before % number + b"\x0a" + number + b"\x01\x01" for number in numbers))
         assert sent in quic._spaces[tls.Epoch.ONE_RTT].ack_queue
@@ -542,7 +542,7 @@ def test_an_ended_connection_leaves_no_cycle(how: str) -> None:
         elif how == "server":
             peer.connection.close()
         elif how == "fault":
-            peer.broken(ValueError("a fault"))
+            peer.internal_error(ValueError("a fault"))
         del peer
         server.settle(40)
         server.clients.clear()
@@ -610,7 +610,7 @@ def test_the_loop_gets_its_turn_between_datagrams(monkeypatch: pytest.MonkeyPatc
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind(("127.0.0.1", 0))
     endpoint: Any = Slow()
-    port = UDPPort(sock, 0, endpoint)
+    port = UDPSocket(sock, 0, endpoint)
     with sock, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for number in range(20):
             sender.sendto(b"%d" % number, sock.getsockname())

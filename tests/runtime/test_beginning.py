@@ -79,7 +79,7 @@ def test_no_answer_leaves_before_the_last_has_begun(stand: Stand) -> None:
     def look() -> None:
         before.append([readable(peer, 0) for peer, _ in pairs])
 
-    stand.runtime.brisk = QUICK_STEPS
+    stand.runtime.quick_steps = QUICK_STEPS
     pairs += serve(stand, lambda: None, look)
     stand.turn()
     assert before == [[False, False]]

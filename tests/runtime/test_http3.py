@@ -452,7 +452,7 @@ def test_without_gso_and_with_a_full_kernel(serve: Any, monkeypatch: pytest.Monk
     from hypercorn.runtime import udp
 
     refused = threading.Event()
-    original = udp.UDPPort.to_kernel
+    original = udp.UDPSocket.to_kernel
 
     def to_kernel(self: Any, data: bytes, size: int, address: Any) -> int:
         if len(data) > 5000 and not refused.is_set():
@@ -460,7 +460,7 @@ def test_without_gso_and_with_a_full_kernel(serve: Any, monkeypatch: pytest.Monk
             return 11  # EAGAIN
         return original(self, data, size, address)
 
-    monkeypatch.setattr(udp.UDPPort, "to_kernel", to_kernel)
+    monkeypatch.setattr(udp.UDPSocket, "to_kernel", to_kernel)
     live = serve(echo)
     data = b"x" * 300000
     with LiveClient(live.port, max_data=1 << 22, max_stream_data=1 << 22) as client:

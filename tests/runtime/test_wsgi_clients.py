@@ -165,7 +165,7 @@ def test_the_turn_of_a_call_whose_client_has_left_is_the_next_ones(serve_version
     """The thread is free before anybody looked for those that left."""
     live, clients = serve_version(app, wsgi_threads=1, limit_concurrency=1000)
     threads = bridge(live).threads
-    live.on_loop(lambda: setattr(bridge(live), "looking", True))  # no timer looks
+    live.on_loop(lambda: setattr(bridge(live), "check_scheduled", True))  # no timer looks
     clients.send("/hold")
     eventually(lambda: app.calls == ["/hold"])
     clients.send("/gone")

@@ -16,8 +16,8 @@ cdef class ASGIContext(Context):
     cdef public dict answers
     cdef public bint missing_trailers
     cdef public object overload
-    cdef public object busy
-    cdef public object strange
+    cdef public object overloaded
+    cdef public object misdirected
     cdef public dict state
     cdef public str root_path
     cdef public str added_path

@@ -34,14 +34,15 @@ class ASGIContext(Context):
         "answers",
         "app",
         "arm_deadline",
-        "busy",
         "connection_replaced",
         "date",
         "date_field",
         "gated",
         "logger",
+        "misdirected",
         "missing_trailers",
         "overload",
+        "overloaded",
         "pathsend",
         "plain_fields",
         "plain_pairs",
@@ -51,7 +52,6 @@ class ASGIContext(Context):
         "root_path",
         "server_field",
         "state",
-        "strange",
         "with_date",
     )
 
@@ -71,8 +71,8 @@ class ASGIContext(Context):
         self.proxy: Any = None  # net.proxies.ProxyHeaders
         self.answers: dict[str, Any] | None = None  # contexts of paths that the server itself answers
         self.overload: Any = None  # asgi.overload.Overload
-        self.busy: Any = None  # the context of requests that are too many
-        self.strange: Any = None  # ... of requests whose forwarded host is not served, where both are asked for
+        self.overloaded: Any = None  # the context of requests that are too many
+        self.misdirected: Any = None  # ... of requests whose forwarded host is not served, where both are asked for
         self.missing_trailers = False  # an application has left some out, and the log has said so
         self.state: dict[str, Any] = {}
         self.root_path = config.root_path
@@ -88,7 +88,7 @@ class ASGIContext(Context):
         self.date_field = b""
         self.plain_fields = b""
         self.plain_pairs: list[tuple[bytes, bytes]] = []
-        self.say_alt_svc(config.alt_svc_headers)
+        self.set_alt_svc(config.alt_svc_headers)
         self.take_settings(config)
 
     def take_settings(self, config: Config) -> None:
@@ -102,7 +102,7 @@ class ASGIContext(Context):
         self.server_names = frozenset(name.lower().encode("ascii", "replace") for name in config.server_names)
         self.websocket = websocket_settings(config)
 
-    def say_alt_svc(self, values: list[str]) -> None:
+    def set_alt_svc(self, values: list[str]) -> None:
         """Sets the values of the alt-svc fields (RFC 7838)."""
         self.alt_svc = b"".join(b"alt-svc: %b\r\n" % value.encode() for value in values)
         self.alt_svc_pairs = [(b"alt-svc", value.encode()) for value in values]

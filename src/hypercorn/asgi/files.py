@@ -13,8 +13,8 @@ from typing import Any
 from hypercorn.asgi.exchange import ASGIExchange, Awaitable
 from hypercorn.errors import ClientDisconnected
 
-PIECE = 65536  # bytes read at once
-STEP = 16  # pieces before the loop gets its turn
+PIECE_BYTES = 65536  # bytes read at once
+PIECES_IN_STEP = 16  # pieces before the loop gets its turn
 
 
 class SendFile(Awaitable):
@@ -47,10 +47,10 @@ class SendFile(Awaitable):
             if exchange.must_wait():
                 return False
             pieces += 1
-            if pieces > STEP:  # others want to run too, and a peer that is gone wants to be heard
+            if pieces > PIECES_IN_STEP:  # others want to run too, and a peer that is gone wants to be heard
                 exchange.runtime.call_soon(self.again)
                 return False
-            data = os.pread(self.fd, min(PIECE, self.left), self.offset)
+            data = os.pread(self.fd, min(PIECE_BYTES, self.left), self.offset)
             if not data:
                 raise OSError(f"the file ended {self.left} bytes early")
             self.offset += len(data)

@@ -67,22 +67,22 @@ def open_gate(context: StreamContext, config: Config, health: Health, counters: 
         wanted = [name for name in ("host", "port", "prefix") if getattr(config, f"forwarded_{name}")]
         context.proxy = ProxyHeaders(trusted, config.proxy_headers, wanted)
         if config.server_names and context.proxy.moves_host:
-            context.strange = aside(context, config, misdirect)
+            context.misdirected = context_for(context, config, misdirect)
     paths: dict[str | None, Callable[..., Any]] = {config.health_path: health.alive, config.ready_path: health.ready}
-    answers = {path: aside(context, config, app) for path, app in paths.items() if path is not None}
+    answers = {path: context_for(context, config, app) for path, app in paths.items() if path is not None}
     if answers:
         context.answers = answers
     if can_be_overloaded(context.limits):
         counters = counters if counters is not None else Counters()
         context.overload = Overload(context.runtime, counters, context.limits)
-        context.busy = aside(context, config, refuse)
+        context.overloaded = context_for(context, config, refuse)
     if counters is not None:
         context.counters = counters
         context.records = True
     context.gated = bool(trusted or answers or counters is not None or context.added_path)
 
 
-def aside(context: StreamContext, config: Config, app: Callable[..., Any]) -> StreamContext:
+def context_for(context: StreamContext, config: Config, app: Callable[..., Any]) -> StreamContext:
     """A context for requests of the same connections that another application answers."""
     other = StreamContext(context.runtime, app, config, context.logger, context.limits)
     other.access = context.access

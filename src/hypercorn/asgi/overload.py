@@ -14,7 +14,7 @@ from hypercorn.metrics.counters import Counters
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.runtime import Runtime
 
-PATIENCE = 0.1  # seconds that the wait may be too long before requests are turned away: a burst is no overload
+LATE_SECONDS = 0.1  # seconds that the wait may be too long before requests are turned away: a burst is no overload
 
 
 def can_be_overloaded(limits: Limits) -> bool:
@@ -57,7 +57,7 @@ class Overload:
             return False
         if not self.late_since:
             self.late_since = now
-        return now - self.late_since >= PATIENCE
+        return now - self.late_since >= LATE_SECONDS
 
     def batch_ended(self) -> None:
         """The loop has come round. Where turns were cut short, what they left still belongs to the batch."""

@@ -34,10 +34,10 @@ class StreamContext(ASGIContext):
                 add_root_path(self, scope)
             if connection.transport.trusted:
                 self.proxy.apply(scope)
-                if self.strange is not None and not self.serves_scope(scope):
-                    return WebSocketExchange(connection, self.strange, scope, handshake)
+                if self.misdirected is not None and not self.serves_scope(scope):
+                    return WebSocketExchange(connection, self.misdirected, scope, handshake)
             if self.overload is not None and self.overload.refuses():
-                return WebSocketExchange(connection, self.busy, scope, handshake)
+                return WebSocketExchange(connection, self.overloaded, scope, handshake)
             if self.counters is not None:
                 self.counters.websocket_requests += 1
                 self.counters.requests_started += 1
@@ -50,14 +50,14 @@ class StreamContext(ASGIContext):
             add_root_path(self, scope)
         if connection.transport.trusted:
             self.proxy.apply(scope)
-            if self.strange is not None and not self.serves_scope(scope):
-                return open_exchange(connection, self.strange, scope, head)
+            if self.misdirected is not None and not self.serves_scope(scope):
+                return open_exchange(connection, self.misdirected, scope, head)
         if self.answers is not None:
             context = self.answers.get(head.path)  # as it was asked for: proxies name another
             if context is not None:
                 return open_exchange(connection, context, scope, head)
         if self.overload is not None and self.overload.refuses():
-            return open_exchange(connection, self.busy, scope, head)
+            return open_exchange(connection, self.overloaded, scope, head)
         if self.counters is not None:
             self.counters.started(head.http_version)
         return open_exchange(connection, self, scope, head)

@@ -10,7 +10,7 @@ import tempfile
 from io import BytesIO
 from typing import Any
 
-BLOCK = 65536  # bytes that are gathered for one write
+BLOCK_BYTES = 65536  # bytes that are gathered for one write
 
 
 class BodyTooLargeError(Exception):
@@ -78,7 +78,7 @@ class Body:
     def move_to_disk(self) -> None:
         """Moves the body so far to a file."""
         before: BytesIO = self.file
-        self.file = tempfile.TemporaryFile(buffering=BLOCK)  # noqa: SIM115  # closed with the call
+        self.file = tempfile.TemporaryFile(buffering=BLOCK_BYTES)  # noqa: SIM115  # closed with the call
         self.file.write(before.getbuffer())
 
     def rewind(self) -> Any:

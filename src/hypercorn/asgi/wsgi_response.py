@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable
 from io import BufferedRandom, BufferedReader, FileIO
 from typing import Any
 
-JOINED = 262144  # bytes of a list's pieces that are joined; more leave one by one
+JOINED_BYTES = 262144  # bytes of a list's pieces that are joined; more leave one by one
 BODILESS = frozenset({204, 205, 304})
-BLOCK = 65536
+BLOCK_BYTES = 65536
 
 Message = dict[str, Any]
 
@@ -24,7 +24,7 @@ class FileWrapper:
     """`wsgi.file_wrapper` (PEP 3333): a file as an iterable, which the kernel sends where it can. It can be positioned
     as far as the file can, so that a part of a file is found without reading what is before."""
 
-    def __init__(self, filelike: Any, block_size: int = BLOCK) -> None:
+    def __init__(self, filelike: Any, block_size: int = BLOCK_BYTES) -> None:
         self.filelike = filelike
         self.block_size = block_size
         if hasattr(filelike, "close"):
@@ -211,7 +211,7 @@ class Responder:
             if type(data) is not bytes:
                 as_bytes(data)
             size += len(data)
-        if (size <= JOINED or len(pieces) == 1) and not self.ended:
+        if (size <= JOINED_BYTES or len(pieces) == 1) and not self.ended:
             self.end(bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces))
             return
         for data in pieces:

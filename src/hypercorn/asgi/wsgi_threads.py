@@ -28,10 +28,10 @@ from hypercorn.asgi.wsgi_response import Message, Responder
 from hypercorn.errors import ClientDisconnected
 from hypercorn.protocol.limits import Limits
 
-HIGH = 131072  # bytes in an outbox at which its thread waits
-LOW = 32768  # and goes on
-COST = 256  # bytes that a message counts for besides its body
-LOOK_AGAIN = 0.1  # seconds between two looks at the calls that wait for a thread
+HIGH_WATER_BYTES = 131072  # bytes in an outbox at which its thread waits
+LOW_WATER_BYTES = 32768  # and goes on
+MESSAGE_BYTES = 256  # bytes that a message counts for besides its body
+CHECK_SECONDS = 0.1  # seconds between two looks at the calls that wait for a thread
 
 END: Message = {}  # in an outbox: the thread is done with the call
 
@@ -39,7 +39,7 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-class LoopPort(Protocol):
+class LoopAccess(Protocol):
     """An event loop as this module needs it: as `protocol.ports.Runtime` has it, a way in from other threads, and two
     ways of waiting."""
 
@@ -52,10 +52,10 @@ class LoopPort(Protocol):
     def call_threadsafe(self, callback: Callable[[], object]) -> Any:
         """Runs `callback` on the loop. Raises RuntimeError when the loop has ended."""
 
-    async def glance(self, awaitable: Any) -> Any:
+    async def await_briefly(self, awaitable: Any) -> Any:
         """The result of an awaitable where it has one already, else None."""
 
-    async def outlast(self, waiter: Any) -> None:
+    async def wait_although_cancelled(self, waiter: Any) -> None:
         """Waits for a `waiter` in a task that was cancelled."""
 
 
@@ -70,7 +70,7 @@ class WSGISettings(NamedTuple):
     queue_timeout: float
     multiprocess: bool
     sendfile: bool  # files may be left to the server, as no middleware stands between
-    outlasting: bool  # a call lasts as long as its thread needs, also when it is cancelled
+    wait_for_threads: bool  # a call lasts as long as its thread needs, also when it is cancelled
 
 
 def wsgi_settings(limits: Limits, max_body_size: int, multiprocess: bool, alone: bool = True) -> WSGISettings:
@@ -136,6 +136,7 @@ class Call(Responder):
         "bridge",
         "context",
         "done",
+        "end_waiter",
         "environ",
         "error",
         "expired",
@@ -143,7 +144,6 @@ class Call(Responder):
         "gone",
         "has_thread",
         "outbox",
-        "outlasting",
         "room",
         "sent_on",
         "waiter",
@@ -161,7 +161,7 @@ class Call(Responder):
         self.has_thread = False
         self.expired = False  # it waited for one too long
         self.done = False  # the thread has left it
-        self.outlasting: Any = None  # waiter of a task that was cancelled before that
+        self.end_waiter: Any = None  # waiter of a task that was cancelled before that
         self.gone = False  # nothing reaches the client any more
         self.given = 0  # bytes put into the outbox
         self.sent_on = 0  # ... and taken from there
@@ -180,20 +180,20 @@ class Call(Responder):
             self.body.close()
         self.outbox.append(END)
         self.done = True
-        self.bridge.tell(self)
+        self.bridge.notify_loop(self)
 
     def emit(self, message: Message, size: int) -> None:
         if self.gone:
             raise ClientDisconnected("the client is gone")
         self.outbox.append(message)
-        self.given += size + COST
+        self.given += size + MESSAGE_BYTES
 
     def flush(self) -> None:
-        self.bridge.tell(self)
-        if self.given - self.sent_on > HIGH:
+        self.bridge.notify_loop(self)
+        if self.given - self.sent_on > HIGH_WATER_BYTES:
             if self.room is None:
                 self.room = SimpleQueue()
-            while self.given - self.sent_on > LOW and not self.gone:
+            while self.given - self.sent_on > LOW_WATER_BYTES and not self.gone:
                 self.room.get()  # there is something whenever the outbox was emptied
 
     def early_hints(self, headers: Iterable[tuple[str, str]]) -> None:
@@ -220,10 +220,10 @@ class Call(Responder):
                     except Exception as error:
                         failure = error
                         self.gone = True
-                self.sent_on += len(message.get("body", b"")) + COST
+                self.sent_on += len(message.get("body", b"")) + MESSAGE_BYTES
             if self.room is not None and self.room.empty():
                 self.room.put(None)
-            self.waiter = self.bridge.port.waiter()
+            self.waiter = self.bridge.loop.waiter()
             await self.waiter
 
     def raise_error(self, failure: BaseException | None) -> None:
@@ -235,7 +235,7 @@ class Call(Responder):
         finally:
             del error, failure  # a cycle through the traceback otherwise
 
-    def give_up(self) -> None:
+    def abandon(self) -> None:
         """Nothing is sent on any more: the thread must not wait for it."""
         self.gone = True
         self.waiter = None
@@ -250,21 +250,21 @@ class ThreadedWSGI:
         self,
         app: Callable[..., Iterable[bytes]],
         settings: WSGISettings,
-        port: LoopPort,
+        loop: LoopAccess,
         warn: Callable[[str], object] | None = None,
     ) -> None:
         """`warn` takes what the log should say of a limit that refused a body, once."""
         self.app = app
         self.settings = settings
-        self.port = port
+        self.loop = loop
         self.warn = warn
         self.threads = Threads(settings.threads)
         self.spool = Spool(settings.spool_size)
-        self.most = min(settings.max_body_size, max(settings.spool_size, settings.buffer_size))  # bytes of a body
+        self.max_body = min(settings.max_body_size, max(settings.spool_size, settings.buffer_size))  # bytes of a body
         self.arrived: deque[Call] = deque()  # calls whose outbox has something
-        self.told = False  # the loop knows
-        self.looking = False  # a timer runs for the calls that wait
-        self.outlasting: set[Call] | None = set() if settings.outlasting else None  # cancelled calls that still run
+        self.loop_notified = False  # the loop knows
+        self.check_scheduled = False  # a timer runs for the calls that wait
+        self.cancelled_calls: set[Call] | None = set() if settings.wait_for_threads else None  # that still run
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -281,7 +281,7 @@ class ThreadedWSGI:
         except InvalidPathError:
             return await refuse(send, 404)
         length = environ.get("CONTENT_LENGTH")
-        if length and length.isdigit() and int(length) > self.most:
+        if length and length.isdigit() and int(length) > self.max_body:
             return await self.refuse_body(send)
         call = Call(self, scope, environ)
         call.can_sendfile = call.can_sendfile or self.settings.sendfile
@@ -293,7 +293,7 @@ class ThreadedWSGI:
         data = message.get("body", b"")
         if message.get("more_body"):
             await self.run_after_body(call, data, receive, send)
-        elif len(data) > self.most:
+        elif len(data) > self.max_body:
             await self.refuse_body(send)
         else:
             environ["wsgi.input"] = BytesIO(data)
@@ -305,7 +305,7 @@ class ThreadedWSGI:
 
     async def run_after_body(self, call: Call, data: bytes, receive: Receive, send: Send) -> None:
         """The call, once the rest of its body is there. Nothing runs for a client that leaves before."""
-        call.body = body = Body(self.spool, self.settings.buffer_size, self.most)
+        call.body = body = Body(self.spool, self.settings.buffer_size, self.max_body)
         try:
             body.write(data)
             while True:
@@ -354,14 +354,14 @@ class ThreadedWSGI:
         try:
             await call.serve(send)
         except GeneratorExit:
-            call.give_up()
+            call.abandon()
             raise
         except BaseException:
-            call.give_up()
-            if self.outlasting is not None and not call.done:
-                call.outlasting = self.port.waiter()
-                self.outlasting.add(call)
-                await self.port.outlast(call.outlasting)
+            call.abandon()
+            if self.cancelled_calls is not None and not call.done:
+                call.end_waiter = self.loop.waiter()
+                self.cancelled_calls.add(call)
+                await self.loop.wait_although_cancelled(call.end_waiter)
             raise
         return None
 
@@ -370,12 +370,12 @@ class ThreadedWSGI:
     async def wait_for_thread(self, call: Call, receive: Receive) -> bool:
         """Waits until a thread is free for a call. False where its time is over, or its client left."""
         waiting = self.threads.waiting
-        waiting[call] = self.port.now()
-        self.look_later()
+        waiting[call] = self.loop.now()
+        self.schedule_check()
         left = True
         try:
             while not call.has_thread and not call.expired:
-                call.waiter = self.port.waiter()
+                call.waiter = self.loop.waiter()
                 await call.waiter
                 if await self.has_left(receive):
                     return False
@@ -385,7 +385,7 @@ class ThreadedWSGI:
             if left:
                 if call.has_thread:
                     call.has_thread = False
-                    self.port.call_soon(self.thread_is_free)
+                    self.loop.call_soon(self.thread_is_free)
                 else:
                     waiting.pop(call, None)
         return not left
@@ -394,83 +394,83 @@ class ThreadedWSGI:
         """True where the client of a whole request is gone."""
         awaitable: Any = receive()
         if not isinstance(awaitable, OwnReceive):
-            message = await self.port.glance(awaitable)
+            message = await self.loop.await_briefly(awaitable)
         else:
             message = awaitable.result() if awaitable.ready() else None
         return message is not None and message["type"] == "http.disconnect"
 
-    def look_later(self) -> None:
+    def schedule_check(self) -> None:
         """Has the calls that wait look around soon."""
-        if not self.looking:
-            self.looking = True
-            self.port.call_at(self.port.now() + LOOK_AGAIN, self.look)
+        if not self.check_scheduled:
+            self.check_scheduled = True
+            self.loop.call_at(self.loop.now() + CHECK_SECONDS, self.check_waiting)
 
-    def look(self) -> None:
+    def check_waiting(self) -> None:
         """Lets each call that waits see whether its client is still there, and whether it has waited too long."""
-        self.looking = False
+        self.check_scheduled = False
         patience = self.settings.queue_timeout
-        now = self.port.now()
+        now = self.loop.now()
         for call, since in list(self.threads.waiting.items()):
             call.expired = now - since >= patience
-            self.go_on(call)
+            self.resume(call)
         if self.threads.waiting:
-            self.look_later()
+            self.schedule_check()
 
     def thread_is_free(self) -> None:
         """On the loop, outside of tasks: the call that has waited longest gets the thread."""
         if self.threads.waiting:
             call, _ = self.threads.waiting.popitem(last=False)
             call.has_thread = True
-            self.go_on(call)
+            self.resume(call)
         else:
             self.threads.running -= 1
 
     # -- between the threads and the loop
 
-    def tell(self, call: Call) -> None:
+    def notify_loop(self, call: Call) -> None:
         """In a thread: a call's outbox has something."""
         self.arrived.append(call)
-        if not self.told:
-            self.told = True
+        if not self.loop_notified:
+            self.loop_notified = True
             with suppress(RuntimeError):  # the loop has ended, and with it the server
-                self.port.call_threadsafe(self.deliver)
+                self.loop.call_threadsafe(self.resume_calls)
 
-    def deliver(self) -> None:
+    def resume_calls(self) -> None:
         """On the loop: lets the calls' tasks look into their outboxes."""
-        self.told = False  # first, so that what comes from now on is told again
+        self.loop_notified = False  # first, so that what comes from now on is told again
         arrived = self.arrived
         for _ in range(len(arrived)):
             call = arrived.popleft()
             if call.done and call.has_thread:
-                self.leave_thread(call)
-            self.go_on(call)
+                self.thread_is_done(call)
+            self.resume(call)
 
-    def leave_thread(self, call: Call) -> None:
+    def thread_is_done(self, call: Call) -> None:
         """A thread has done with its call."""
         call.has_thread = False
         if call.body is not None:
             call.body.give_back()
         self.thread_is_free()
-        if call.outlasting is not None:
+        if call.end_waiter is not None:
             self.end_wait(call)
 
-    def go_on(self, call: Call) -> None:
+    def resume(self, call: Call) -> None:
         """Lets the task of a call go on, if it waits."""
         waiter = call.waiter
         if waiter is not None:
             call.waiter = None
-            self.port.wake(waiter)
+            self.loop.wake(waiter)
 
     def end_wait(self, call: Call) -> None:
         """Lets a task end that was cancelled before."""
-        waiter, call.outlasting = call.outlasting, None
-        if self.outlasting is not None:
-            self.outlasting.discard(call)
-        self.port.wake(waiter)
+        waiter, call.end_waiter = call.end_waiter, None
+        if self.cancelled_calls is not None:
+            self.cancelled_calls.discard(call)
+        self.loop.wake(waiter)
 
     def release(self) -> None:
         """From now on a call that is cancelled ends at once, and its thread is left alone."""
-        calls, self.outlasting = self.outlasting, None
+        calls, self.cancelled_calls = self.cancelled_calls, None
         for call in calls or ():
             self.end_wait(call)
 

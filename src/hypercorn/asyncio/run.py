@@ -13,7 +13,7 @@ from hypercorn.net.sockets import Sockets
 from hypercorn.runtime.contract import Link
 from hypercorn.runtime.worker import Worker
 
-LEFT_BEHIND = 1.0  # seconds that cancelled tasks of the application have
+CANCELLED_TASKS_SECONDS = 1.0  # seconds that cancelled tasks of the application have
 
 
 async def worker_serve(
@@ -84,7 +84,7 @@ def cancel_all(loop: asyncio.AbstractEventLoop) -> None:
     for task in tasks:
         task.cancel()
     if tasks:
-        done, _ = loop.run_until_complete(asyncio.wait(tasks, timeout=LEFT_BEHIND))
+        done, _ = loop.run_until_complete(asyncio.wait(tasks, timeout=CANCELLED_TASKS_SECONDS))
         for task in done:
             if not task.cancelled():
                 task.exception()  # nobody else asks for it

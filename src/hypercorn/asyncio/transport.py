@@ -73,9 +73,9 @@ class AsyncioTransport(Transport):
     def resume_writing(self) -> None:
         """asyncio's callback. A transport of asyncio that is closed inside of it would tell twice that it is lost."""
         self.writing_paused = False
-        self.runtime.call_soon(self.go_on_writing)
+        self.runtime.call_soon(self.continue_writing)
 
-    def go_on_writing(self) -> None:
+    def continue_writing(self) -> None:
         """The output fell below the low-water mark, and has not risen again since."""
         if self.connection is None or self.writing_paused:
             return
@@ -117,9 +117,9 @@ class AsyncioTransport(Transport):
         try:
             self.loop_transport.abort()
         except (OSError, RuntimeError):
-            self.runtime.call_soon(self.vanish)
+            self.runtime.call_soon(self.lost_silently)
 
-    def vanish(self) -> None:
+    def lost_silently(self) -> None:
         """The loop's transport does not answer any more: it will not tell of its end either."""
         self.connection_lost(None)
 

@@ -10,15 +10,15 @@ from hypercorn.runtime.ports import Listener
 
 
 class UDPListener(Listener):
-    """Watches a socket for a `UDPPort` or an `Inbox`."""
+    """Watches a socket for a `UDPSocket`, or for `ForwardedDatagrams`."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket, port: Any) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket, udp: Any) -> None:
         self.loop = loop
         self.sock = sock
-        self.port = port
+        self.udp = udp
         self.watching_output = False
-        loop.add_reader(sock.fileno(), port.readable)
-        port.wait_writable = self.wait_writable
+        loop.add_reader(sock.fileno(), udp.readable)
+        udp.wait_writable = self.wait_writable
 
     def wait_writable(self) -> None:
         """Calls `writable` until it has nothing left to do."""
@@ -28,12 +28,12 @@ class UDPListener(Listener):
 
     def writable(self) -> None:
         """asyncio's callback."""
-        if self.port.writable():
+        if self.udp.writable():
             self.watching_output = False
             self.loop.remove_writer(self.sock.fileno())
 
     def close(self) -> None:
-        self.port.closed = True
+        self.udp.closed = True
         if self.sock.fileno() >= 0:
             self.loop.remove_reader(self.sock.fileno())
             if self.watching_output:
@@ -43,10 +43,10 @@ class UDPListener(Listener):
 class TransportListener(asyncio.DatagramProtocol, Listener):
     """The same over the loop's own datagram transport."""
 
-    def __init__(self, port: Any) -> None:
-        self.port = port
+    def __init__(self, udp: Any) -> None:
+        self.udp = udp
         self.transport: Any = None
-        port.send = self.send
+        udp.send = self.send
 
     def connection_made(self, transport: Any) -> None:
         """asyncio's callback."""
@@ -54,26 +54,26 @@ class TransportListener(asyncio.DatagramProtocol, Listener):
 
     def datagram_received(self, data: bytes, address: Any) -> None:
         """asyncio's callback."""
-        self.port.endpoint.received(self.port, [(data, address)])
+        self.udp.endpoint.received(self.udp, [(data, address)])
 
     def error_received(self, error: Exception) -> None:
         """asyncio's callback: what an earlier datagram met concerns nobody else."""
 
     def send(self, datagrams: list[bytes], address: Any) -> None:
-        """Takes the place of the port's own."""
+        """Replaces the method of the `UDPSocket`."""
         if not self.transport.is_closing():
             for data in datagrams:
                 self.transport.sendto(data, address)
 
     def close(self) -> None:
-        self.port.closed = True
+        self.udp.closed = True
         self.transport.close()
 
 
-async def listen_datagrams(loop: asyncio.AbstractEventLoop, sock: socket, port: Any) -> Listener:
+async def listen_datagrams(loop: asyncio.AbstractEventLoop, sock: socket, udp: Any) -> Listener:
     """Reads a UDP socket, or a worker's inbox."""
     try:
-        return UDPListener(loop, sock, port)
+        return UDPListener(loop, sock, udp)
     except NotImplementedError:
-        _, listener = await loop.create_datagram_endpoint(lambda: TransportListener(port), sock=sock)
+        _, listener = await loop.create_datagram_endpoint(lambda: TransportListener(udp), sock=sock)
         return listener

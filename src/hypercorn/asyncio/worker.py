@@ -22,7 +22,7 @@ from hypercorn.runtime.choice import new_reactor, no_reactor
 from hypercorn.runtime.ports import Listener, LoopRuntime
 from hypercorn.runtime.worker import Worker
 
-GLANCE = 0.001  # seconds that something may take which should be there already
+BRIEF_SECONDS = 0.001  # seconds that something may take which should be there already
 
 
 class AsyncioListener(Listener):
@@ -62,7 +62,7 @@ class AsyncioRuntime(LoopRuntime):
     def open(self, worker: Worker) -> None:
         """Gets ready to serve a worker's sockets."""
         self.log = worker.log
-        self.inner.ended = worker.one_less
+        self.inner.ended = worker.notify_if_empty
         self.inner.run_call = under_name_of(worker.app)
         self.inner.run_call_in_turn = under_name_of(worker.app, run_call_in_turn)
         reactor = new_reactor(worker.config.runtime, self.inner, worker.log)
@@ -94,12 +94,12 @@ class AsyncioRuntime(LoopRuntime):
     def call_threadsafe(self, callback: Callable[[], object]) -> None:
         self.loop.call_soon_threadsafe(callback, context=self.inner.variables.copy())
 
-    async def glance(self, awaitable: Any) -> Any:
+    async def await_briefly(self, awaitable: Any) -> Any:
         with suppress(asyncio.TimeoutError):
-            return await asyncio.wait_for(awaitable, GLANCE)
+            return await asyncio.wait_for(awaitable, BRIEF_SECONDS)
         return None
 
-    async def outlast(self, waiter: Any) -> None:
+    async def wait_although_cancelled(self, waiter: Any) -> None:
         await asyncio.wait([waiter])  # a second cancellation ends it: the loop may be about to close
 
     async def listen(self, worker: Any, sock: socket, tls: Any) -> Listener:
@@ -115,8 +115,8 @@ class AsyncioRuntime(LoopRuntime):
         server = await create(factory, sock=sock, backlog=backlog, **options)
         return AsyncioListener(server, sock, partial(self.loop.connect_accepted_socket, factory))
 
-    async def listen_datagrams(self, sock: socket, port: Any) -> Listener:
-        return await listen_datagrams(self.loop, sock, port)
+    async def listen_datagrams(self, sock: socket, udp: Any) -> Listener:
+        return await listen_datagrams(self.loop, sock, udp)
 
     def active_calls(self) -> int:
         return len(self.inner.calls)

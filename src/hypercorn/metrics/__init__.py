@@ -6,7 +6,7 @@ publish their counts, and which any of them can sum.
 
 from __future__ import annotations
 
-from hypercorn.metrics.board import Board, Slot, current_slot, use_slot
+from hypercorn.metrics.board import Board, BoardSlot, current_board_slot, use_board_slot
 from hypercorn.metrics.counters import FIELDS, Counters
 
-__all__ = ("FIELDS", "Board", "Counters", "Slot", "current_slot", "use_slot")
+__all__ = ("FIELDS", "Board", "BoardSlot", "Counters", "current_board_slot", "use_board_slot")

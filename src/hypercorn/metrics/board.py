@@ -5,7 +5,7 @@ given. A reader sums the slots. Numbers are 64 bits wide, written by one process
 
     board = Board.create(8)                       # in the parent
     os.set_inheritable(board.descriptor, True)
-    use_slot(Board.attach(descriptor).slot(0))    # in the worker, before it serves
+    use_board_slot(Board.attach(descriptor).slot(0))  # in the worker, before it serves
     board.retire(0)                               # in the parent, once that worker has ended
     board.total(), board.slots()                  # anywhere
 """
@@ -87,15 +87,15 @@ class Board:
         return self._numbers[secret : secret + 2].tobytes()
 
     @property
-    def turns(self) -> memoryview:
+    def accept_counts(self) -> memoryview:
         """For each worker that accepts on sockets that it shares, how many connections it has taken (or passed up)."""
         return self._numbers[len(self._numbers) - self.size :]
 
-    def slot(self, number: int) -> Slot:
+    def slot(self, number: int) -> BoardSlot:
         """The slot of a worker, counted from 0. Raises IndexError."""
         if not 0 <= number < self.size:
             raise IndexError(f"no slot {number} of {self.size}")
-        return Slot(self, number)
+        return BoardSlot(self, number)
 
     def slots(self) -> list[dict[str, Any]]:
         """The entry that each running worker has published: `slot`, `pid`, `started_at`, `updated_at` (milliseconds),
@@ -120,8 +120,8 @@ class Board:
         kept = [
             0 if name in GAUGES else before + last[name] for name, before in zip(FIELDS, self._fields(-1), strict=True)
         ]
-        self._numbers[self._place(-1, True) : self._place(-1, True) + len(FIELDS)] = array("q", kept)
-        start = self._place(number)
+        self._numbers[self._offset(-1, True) : self._offset(-1, True) + len(FIELDS)] = array("q", kept)
+        start = self._offset(number)
         self._numbers[start : start + _WIDTH] = array("q", bytes(8 * _WIDTH))
         self._numbers[len(self._numbers) - self.size + number] = 0
 
@@ -136,21 +136,21 @@ class Board:
         pids = self._numbers[len(_HEADER) + _WIDTH : len(self._numbers) - self.size : _WIDTH]
         return [number for number, pid in enumerate(pids) if pid]
 
-    def _place(self, number: int, fields: bool = False) -> int:
+    def _offset(self, number: int, fields: bool = False) -> int:
         return len(_HEADER) + (number + 1) * _WIDTH + (len(_SLOT) if fields else 0)
 
     def _fields(self, number: int) -> list[int]:
-        start = self._place(number, True)
+        start = self._offset(number, True)
         return self._numbers[start : start + len(FIELDS)].tolist()
 
 
-class Slot:
+class BoardSlot:
     """The part of the board that one worker writes."""
 
     def __init__(self, board: Board, number: int) -> None:
         self.board = board
         self.number = number
-        self._start = board._place(number)
+        self._start = board._offset(number)
 
     def claim(self) -> None:
         """This process is the slot's worker."""
@@ -174,10 +174,10 @@ class Slot:
         return values
 
 
-_current: Slot | None = None
+_current: BoardSlot | None = None
 
 
-def use_slot(slot: Slot | None) -> None:
+def use_board_slot(slot: BoardSlot | None) -> None:
     """From now on the workers of this process publish there."""
     global _current
     _current = slot
@@ -185,6 +185,6 @@ def use_slot(slot: Slot | None) -> None:
         slot.claim()
 
 
-def current_slot() -> Slot | None:
-    """The slot that `use_slot` gave, or None where this process has none."""
+def current_board_slot() -> BoardSlot | None:
+    """The slot that `use_board_slot` gave, or None where this process has none."""
     return _current

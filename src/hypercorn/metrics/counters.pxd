@@ -3,8 +3,8 @@ cdef class Counters:
     cdef public long long http1_requests, http2_requests, http3_requests, websocket_requests
     cdef public long long good, quick, bytes_received, bytes_sent
     cdef public double duration
-    cdef public bint quiet
-    cdef public object stir
+    cdef public bint published
+    cdef public object on_change
     cdef public list buckets
     cdef public dict others
     cpdef started(self, str version)

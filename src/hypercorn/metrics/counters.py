@@ -68,13 +68,13 @@ class Counters:
         "http1_requests",
         "http2_requests",
         "http3_requests",
+        "on_change",
         "others",
+        "published",
         "quick",
-        "quiet",
         "requests_aborted",
         "requests_ended",
         "requests_started",
-        "stir",
         "websocket_requests",
     )
 
@@ -92,16 +92,16 @@ class Counters:
         self.duration = 0.0  # seconds
         self.quick = 0  # of the first bucket, where most are
         self.buckets: list[int] = [0] * (len(BOUNDS) + 1)  # the others
-        # Set while everything is published: the next change calls `stir`, which sees to the next publication.
-        self.quiet = True
-        self.stir: Callable[[], None] | None = None
+        # Set while everything is published: the next change calls `on_change`, which sees to the next publication.
+        self.published = True
+        self.on_change: Callable[[], None] | None = None
         self.others: dict[str, int] = {name: 0 for name in FIELDS if name not in _ATTRIBUTES}
 
     def started(self, version: str) -> None:
         """A request went to the application."""
         self.requests_started += 1
-        if self.quiet and self.stir is not None:
-            self.stir()
+        if self.published and self.on_change is not None:
+            self.on_change()
         if version == "1.1":
             self.http1_requests += 1
         elif version == "2":
@@ -114,8 +114,8 @@ class Counters:
     def ended(self, status: int, seconds: float, sent: int, received: int) -> None:
         """... and is over, after that time. A status of 0 is one that was never sent."""
         self.requests_ended += 1
-        if self.quiet and self.stir is not None:
-            self.stir()
+        if self.published and self.on_change is not None:
+            self.on_change()
         self.bytes_sent += sent
         self.bytes_received += received
         self.duration += seconds
@@ -131,8 +131,8 @@ class Counters:
     def count(self, name: str, number: int = 1) -> None:
         """Adds to one of `others`."""
         self.others[name] += number
-        if self.quiet and self.stir is not None:
-            self.stir()
+        if self.published and self.on_change is not None:
+            self.on_change()
 
     def refused(self, status: int) -> None:
         """A request was answered before any application saw it."""

@@ -23,7 +23,7 @@ __all__ = (
     "TrioWSGIMiddleware",
 )
 
-_PLACES = {
+_MODULES = {
     "AsyncioWSGIMiddleware": "wsgi",
     "CompressionMiddleware": "compression",
     "DispatcherMiddleware": "dispatcher",
@@ -36,6 +36,6 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        return getattr(importlib.import_module(f"hypercorn.middleware.{_PLACES[name]}"), name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"hypercorn.middleware.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -23,7 +23,7 @@ from hypercorn.middleware.answers import (
     relative_path,
 )
 
-PIECE = 65536  # bytes read at once where the server cannot send files
+PIECE_BYTES = 65536  # bytes read at once where the server cannot send files
 SUFFIXES = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
 VISIBLE = frozenset({".well-known"})  # RFC 8615
 RANGE = re.compile(r"bytes=[ \t]*(\d*)-(\d*)[ \t]*", re.IGNORECASE)
@@ -194,7 +194,7 @@ class StaticFiles:
             await send({"type": "http.response.zerocopysend", "file": file.fd, "offset": offset, "count": count})
         else:
             while count:
-                data = os.pread(file.fd, min(PIECE, count), offset)
+                data = os.pread(file.fd, min(PIECE_BYTES, count), offset)
                 if not data:
                     raise OSError("the file became shorter while it was sent")
                 offset, count = offset + len(data), count - len(data)

@@ -46,7 +46,7 @@ class WSGIMiddleware:
         loop = self.loop()
         if self.served is None or self.served[0] is not loop:
             settings = wsgi_settings(self.limits(), self.max_body_size, multiprocess=True, alone=False)
-            self.served = (loop, ThreadedWSGI(self.wsgi_app, settings, self.port(loop)))
+            self.served = (loop, ThreadedWSGI(self.wsgi_app, settings, self.loop_access(loop)))
         return self.served[1]
 
     def limits(self) -> Limits:
@@ -58,7 +58,7 @@ class WSGIMiddleware:
         """An object that stands for the running event loop."""
         raise NotImplementedError
 
-    def port(self, loop: Any) -> Any:
+    def loop_access(self, loop: Any) -> Any:
         """The way to that loop."""
         raise NotImplementedError
 
@@ -71,7 +71,7 @@ class AsyncioWSGIMiddleware(WSGIMiddleware):
     def loop(self) -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()
 
-    def port(self, loop: asyncio.AbstractEventLoop) -> Any:
+    def loop_access(self, loop: asyncio.AbstractEventLoop) -> Any:
         from hypercorn.asyncio.worker import AsyncioRuntime
 
         return AsyncioRuntime(loop)
@@ -87,7 +87,7 @@ class TrioWSGIMiddleware(WSGIMiddleware):
 
         return trio.lowlevel.current_trio_token()
 
-    def port(self, loop: Any) -> Any:
+    def loop_access(self, loop: Any) -> Any:
         from hypercorn.trio.worker import TrioRuntime
 
         return TrioRuntime()

@@ -12,11 +12,11 @@ import struct
 import sys
 
 SO_ATTACH_FILTER = 26
-FLAGS = 13  # the octet of a TCP head (RFC 9293 section 3.1) that has them
+FLAGS_OFFSET = 13  # the octet of a TCP head (RFC 9293 section 3.1) that has them
 SYN, ACK = 0x02, 0x10
 _INSTRUCTION = struct.Struct("HBBI")  # struct sock_filter: code, jump if true, if false, operand
 _PROGRAM = (
-    (0x30, 0, 0, FLAGS),  # load the octet
+    (0x30, 0, 0, FLAGS_OFFSET),  # load the octet
     (0x54, 0, 0, SYN | ACK),  # and with
     (0x15, 0, 1, SYN),  # where nothing but SYN is left:
     (0x06, 0, 0, 0),  # drop the packet

@@ -18,13 +18,13 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
-LARGEST = 65535 + 96  # octets of a forwarded datagram
-SEAL = 16  # octets that prove that a worker of this server sent it
+LARGEST_BYTES = 65535 + 96  # octets of a forwarded datagram
+SEAL_BYTES = 16  # octets that prove that a worker of this server sent it
 _HEAD = struct.Struct("!BHIIB")  # number of the UDP socket, port, flow, scope, length of the host
-_ROOM = 4194304  # octets that an inbox may hold, where the system allows as many
+_INBOX_BYTES = 4194304  # octets that an inbox may hold, where the system allows as many
 
 
-class Place:
+class DatagramForwarder:
     """One worker among its siblings.
 
     index: its number, in its connection ids; key: the server's secret, the same for all of its workers
@@ -46,7 +46,7 @@ class Place:
         try:
             inbox.setblocking(False)
             with suppress(OSError):
-                inbox.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ROOM)
+                inbox.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _INBOX_BYTES)
             name = self.name(self.index)
             if isinstance(name, str):
                 with suppress(FileNotFoundError):
@@ -59,7 +59,7 @@ class Place:
         self.outbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.outbox.setblocking(False)
         with suppress(OSError):
-            self.outbox.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
+            self.outbox.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _INBOX_BYTES)
 
     def name(self, worker: int) -> str | bytes:
         """The address of a worker's inbox: on Linux one that is in no folder."""
@@ -67,12 +67,12 @@ class Place:
         name = f"hypercorn.{secret}.{worker}"
         return b"\0" + name.encode() if sys.platform.startswith("linux") else os.path.join(tempfile.gettempdir(), name)
 
-    def forward(self, worker: int, port: int, address: Any, data: bytes) -> bool:
+    def forward(self, worker: int, socket_number: int, address: Any, data: bytes) -> bool:
         """Hands a datagram to another worker. False where there is none of that number. Where its inbox is full the
         datagram is lost, as datagrams are."""
         if self.outbox is None or worker == self.index:
             return False
-        packet = pack(port, address, data)
+        packet = pack(socket_number, address, data)
         try:
             self.outbox.sendto(self.seal(packet) + packet, self.name(worker))
         except BlockingIOError:
@@ -84,13 +84,13 @@ class Place:
     def received(self, sealed: bytes) -> tuple[int, Any, bytes]:
         """Number of the socket, address and datagram of what came into the inbox. Raises ValueError for anything that
         no worker of this server has sent."""
-        packet = sealed[SEAL:]
-        if not hmac.compare_digest(sealed[:SEAL], self.seal(packet)):
+        packet = sealed[SEAL_BYTES:]
+        if not hmac.compare_digest(sealed[:SEAL_BYTES], self.seal(packet)):
             raise ValueError("not of this server")
         return unpack(packet)
 
     def seal(self, packet: bytes) -> bytes:
-        return hmac.digest(self.key, packet, sha256)[:SEAL]
+        return hmac.digest(self.key, packet, sha256)[:SEAL_BYTES]
 
     def close(self) -> None:
         """Closes the inbox. Safe to repeat."""
@@ -104,21 +104,21 @@ class Place:
         self.inbox = self.outbox = None
 
 
-def pack(port: int, address: Any, data: bytes) -> bytes:
+def pack(socket_number: int, address: Any, data: bytes) -> bytes:
     """A datagram with where it came from."""
     host = address[0].encode("ascii", "replace")
     flow, scope = (address[2], address[3]) if len(address) == 4 else (0, 0)
-    return b"".join((_HEAD.pack(port, address[1], flow, scope, len(host)), host, data))
+    return b"".join((_HEAD.pack(socket_number, address[1], flow, scope, len(host)), host, data))
 
 
 def unpack(packet: bytes) -> tuple[int, Any, bytes]:
     """The inverse of `pack`. Raises ValueError for anything that `pack` does not return."""
     if len(packet) < _HEAD.size:
         raise ValueError("too short")
-    port, number, flow, scope, length = _HEAD.unpack_from(packet)
+    socket_number, number, flow, scope, length = _HEAD.unpack_from(packet)
     end = _HEAD.size + length
     host = packet[_HEAD.size : end].decode("ascii")
     if len(host) != length:
         raise ValueError("too short")
     address: Any = (host, number, flow, scope) if ":" in host else (host, number)
-    return port, address, packet[end:]
+    return socket_number, address, packet[end:]

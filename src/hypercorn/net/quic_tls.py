@@ -25,7 +25,7 @@ from hypercorn.net.tls import TLSSettings, read_certificate
 # Alerts (RFC 8446 section 6), and which of OpenSSL's verdicts (X509_V_ERR_*) they tell; all others: unknown_ca.
 UNSUPPORTED, UNKNOWN_CA, REQUIRED = 43, 48, 116
 ALERTS = {9: 45, 10: 45, 23: 44}  # not valid yet, expired, revoked
-AROUND = 4096  # octets of a handshake beside the certificates: parameters, a signature of RSA, the end
+AROUND_BYTES = 4096  # octets of a handshake beside the certificates: parameters, a signature of RSA, the end
 MAY_BE_CLIENTS = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
 
 
@@ -111,7 +111,7 @@ class ServerConfiguration(QuicConfiguration):
         around it."""
         chains = [[self.certificate, *self.certificate_chain]]
         chains += [[one.certificate, *one.chain] for one in self.named.values()]
-        return AROUND + max(sum(len(one.public_bytes(Encoding.DER)) + 8 for one in chain) for chain in chains)
+        return AROUND_BYTES + max(sum(len(one.public_bytes(Encoding.DER)) + 8 for one in chain) for chain in chains)
 
     def identity(self, name: str | None) -> Identity | None:
         """The certificate for a client that asks for `name` (RFC 6066 section 3); None for the default."""

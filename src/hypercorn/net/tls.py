@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from hypercorn._cpython.certificates import client_certificates
 from hypercorn.errors import ConfigError
 
-CHECK = 1.0  # seconds between two looks at the files, at the least
+CHECK_SECONDS = 1.0  # seconds between two looks at the files, at the least
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 SETTINGS = (  # that a context is made of
     "certfile",
@@ -178,7 +178,7 @@ class LiveContext:
         self.watching = config.certificate_reload
         self.checked_at = 0.0
         self.settings = [str(getattr(config, name)) for name in SETTINGS]
-        self.seen = self.look()
+        self.seen = self.check_files()
         self.current: ssl.SSLContext
         if made is not None and (made.settings, made.seen) == (self.settings, self.seen):
             self.current = made.current
@@ -193,22 +193,22 @@ class LiveContext:
         context.set_alpn_protocols([name for name in self.config.alpn_protocols if name in TCP_PROTOCOLS])
         return context
 
-    def look(self) -> list[tuple[int, int, int] | None]:
+    def check_files(self) -> list[tuple[int, int, int] | None]:
         """A value that changes whenever the files do."""
         return [_state(path) for path in self.paths]
 
-    def fresh(self, now: float) -> ssl.SSLContext:
+    def latest(self, now: float) -> ssl.SSLContext:
         """The context for a client that comes at `now` (seconds)."""
-        if self.watching and now - self.checked_at >= CHECK:
+        if self.watching and now - self.checked_at >= CHECK_SECONDS:
             self.checked_at = now
-            seen = self.look()
+            seen = self.check_files()
             if seen != self.seen:
                 self.reload()
         return self.current
 
     def reload(self) -> bool:
         """Reads the files again. False, and one record in the log, where they cannot be used."""
-        self.seen = self.look()
+        self.seen = self.check_files()
         try:
             self.current = self.create()
         except (ConfigError, OSError, ValueError) as error:

@@ -9,7 +9,7 @@ cdef class Runtime:
     cdef public object turns
     cdef public bint turns_scheduled
     cdef public Py_ssize_t unbegun
-    cdef public double since
+    cdef public double round_began_at
     cdef public object waiting_calls
     cdef public object reactor
     cpdef double now(self) except? -1

@@ -51,10 +51,10 @@ class WorkerBase:
     tls: LiveContext | None
     operations: OperationsBase
     ready: bool  # it serves, and nothing has asked it to stop
-    why: str  # what asked it to stop
+    stop_reason: str  # what asked it to stop
     last_owner: bool  # nobody else will accept what waits on its sockets
     shutdown_delay: float
-    emptied: Any  # waiter for the end of the last connection and call
+    empty_waiter: Any  # waiter for the end of the last connection and call
 
     # -- for its parts
 
@@ -78,21 +78,21 @@ class WorkerBase:
         """Accepts what waits on sockets that nobody else is left to accept on."""
         raise NotImplementedError
 
-    async def settle(self, listeners: Sequence[Listener] = ()) -> None:
+    async def wait_for_accepted(self, listeners: Sequence[Listener] = ()) -> None:
         """Waits until what a loop's own listeners have accepted just now has become connections."""
         raise NotImplementedError
 
-    def one_less(self) -> None:
+    def notify_if_empty(self) -> None:
         """A connection or a call has ended."""
         raise NotImplementedError
 
     # -- for its link
 
-    def interrupt(self, why: str = "") -> None:
+    def interrupt(self, reason: str = "") -> None:
         """Asks the worker to stop, even inside of the application's startup."""
         raise NotImplementedError
 
-    def hurry(self, why: str = "") -> None:
+    def stop_at_once(self, reason: str = "") -> None:
         """Asks the worker to end at once."""
         raise NotImplementedError
 
@@ -114,7 +114,7 @@ class Link:
 
     shared = False  # other processes accept on the same sockets
     supervised = False  # a terminal's SIGINT is not for this process
-    speaks = True  # the worker logs where it runs
+    logs_addresses = True  # the worker logs where it runs
     owns_process = False  # the process serves and does nothing else
     app: Any = None  # the application, where it was loaded ahead
     tls: Any = None  # the `LiveContext`, where one was made ahead

@@ -11,7 +11,7 @@ from typing import Any
 from hypercorn.protocol.ports import Connection, Context
 from hypercorn.protocol.runtime import Runtime
 
-TICK = 0.1  # seconds between two sweeps at the least: how coarse a timeout is
+TICK_SECONDS = 0.1  # seconds between two sweeps at the least: how coarse a timeout is
 NEVER = float("inf")
 
 
@@ -48,7 +48,7 @@ class Deadlines:
             if deadline and deadline < earliest:
                 earliest = deadline
         if earliest < self.context.next_sweep:
-            self.arm(max(earliest, now + TICK))
+            self.arm(max(earliest, now + TICK_SECONDS))
 
     def stop(self) -> None:
         """Forgets the timer."""

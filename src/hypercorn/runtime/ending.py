@@ -19,9 +19,9 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-NOTICE = 0.1  # seconds in which idle threads of a pool end by themselves
-EXIT_FUNCTIONS = 3.0  # seconds that functions of `atexit` have
-LAST_FUNCTIONS = 0.15  # ... and where threads have used up the time
+NOTICE_SECONDS = 0.1  # seconds in which idle threads of a pool end by themselves
+EXIT_FUNCTIONS_SECONDS = 3.0  # seconds that functions of `atexit` have
+LAST_FUNCTIONS_SECONDS = 0.15  # ... and where threads have used up the time
 # Packages whose frames say nothing about the work that a thread does.
 _POOLS = ("threading", "concurrent", "queue", "asyncio", "uvloop", "trio", "anyio", "outcome", "contextvars")
 
@@ -38,21 +38,21 @@ class Ending:
         self.last = last
         self.log: Any = None
         self.code = 0
-        self.tell: Callable[[], int] | None = None  # says what went wrong and gives the exit code, if nobody has yet
+        self.report: Callable[[], int] | None = None  # says what went wrong and gives the exit code, if nobody has yet
         self.lock = threading.Lock()
         self.until = 0.0
         self.joined = False
-        self.hurried = threading.Event()
+        self.cut_short = threading.Event()
         self.cancelled = False
 
-    def begin(self, log: Any, seconds: float, tell: Callable[[], int] | None) -> None:
+    def begin(self, log: Any, seconds: float, report: Callable[[], int] | None) -> None:
         """The server has ended; the process has so many seconds left. From any thread."""
         self.log = log
-        self.tell = tell
+        self.report = report
         self.until = time.monotonic() + seconds
         if self.exits:
             atexit.register(self.threads_joined)  # called first, as the last that is registered
-        threading.Thread(target=self.watch, name="hypercorn-end", daemon=True).start()
+        threading.Thread(target=self.wait, name="hypercorn-end", daemon=True).start()
 
     def take_signals(self, actions: Mapping[str, Callable[[], Any]]) -> None:
         """Does on signals what `actions` says, by name. From `begin` on SIGTERM, which may come late and more than
@@ -71,7 +71,7 @@ class Ending:
                         action()
                 elif number != signal.SIGTERM:
                     self.until = time.monotonic()
-                    self.hurried.set()
+                    self.cut_short.set()
 
             signal.signal(getattr(signal, name), handle)
 
@@ -83,30 +83,30 @@ class Ending:
         if self.exits and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a function would be replaced as the interpreter ends
         with self.lock:
-            self.tell = None
+            self.report = None
             self.code = code
         return code
 
     def cancel(self) -> None:
         """Somebody else's program goes on from here."""
         self.cancelled = True
-        self.hurried.set()
+        self.cut_short.set()
 
     def threads_joined(self) -> None:
         """No thread is left to wait for: the interpreter runs the functions of `atexit`."""
         self.joined = True
-        self.until = time.monotonic() + EXIT_FUNCTIONS
+        self.until = time.monotonic() + EXIT_FUNCTIONS_SECONDS
 
-    def watch(self) -> None:
+    def wait(self) -> None:
         """The thread. Signals are for the main thread, which may have blocked them for a moment."""
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        self.hurried.wait(min(NOTICE, max(0.0, self.until - time.monotonic())))
+        self.cut_short.wait(min(NOTICE_SECONDS, max(0.0, self.until - time.monotonic())))
         threads = busy_threads()
         left = self.until - time.monotonic()
-        if threads and left > NOTICE and not self.joined and not self.cancelled:
+        if threads and left > NOTICE_SECONDS and not self.joined and not self.cancelled:
             self.log.log_info("Waiting up to %.1f s for %s", left, named(threads))
-        while (left := self.until - time.monotonic()) > 0 and not self.hurried.wait(left):
+        while (left := self.until - time.monotonic()) > 0 and not self.cut_short.wait(left):
             pass  # the time has perhaps changed meanwhile
         if self.cancelled or not self.exits:
             return
@@ -122,7 +122,7 @@ class Ending:
         code = 1
         try:
             with self.lock:
-                code = self.code if self.tell is None else self.tell()
+                code = self.code if self.report is None else self.report()
             if self.last is not None:
                 self.last()
             if not self.joined:
@@ -138,7 +138,7 @@ def run_exit_functions() -> None:
     thread = threading.Thread(target=run, name="hypercorn-exit", daemon=True)
     with suppress(RuntimeError):  # no thread can be started any more
         thread.start()
-        thread.join(LAST_FUNCTIONS)
+        thread.join(LAST_FUNCTIONS_SECONDS)
 
 
 def flush_logs() -> None:
@@ -158,13 +158,13 @@ def busy_threads() -> list[str]:
         if thread is threading.main_thread() or thread.name.startswith("hypercorn-"):
             continue
         frame = frames.get(thread.ident or 0)
-        place = working_place(frame)
+        place = working_frame(frame)
         if not thread.daemon or (place and is_awaited(frame)):
             found.append(f"{thread.name!r}{place and f' ({place})'}")
     return found
 
 
-def working_place(frame: FrameType | None) -> str:
+def working_frame(frame: FrameType | None) -> str:
     """The innermost place of a thread that is no part of a pool, as "file.py:12 in function"; "" where it is idle."""
     while frame is not None:
         if package_of(frame) not in _POOLS:

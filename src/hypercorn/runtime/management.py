@@ -18,7 +18,7 @@ from hypercorn.runtime.deadlines import Deadlines
 from hypercorn.runtime.ports import Listener
 
 CONNECTIONS = 64  # that are open at the same time at the most
-LAST = 0.1  # seconds in which those that were about to ask are answered, where nobody is left to answer them later
+LAST_SECONDS = 0.1  # seconds in which late requests are answered, where no other worker is left to answer them
 
 
 class Management:
@@ -61,16 +61,16 @@ class Management:
         self.context.terminating = True
         if self.worker.last_owner:
             limits = self.context.limits
-            self.context.limits = limits.changed(idle_grace=min(limits.idle_grace, LAST))
+            self.context.limits = limits.changed(idle_grace=min(limits.idle_grace, LAST_SECONDS))
             await self.worker.accept_waiting(self.listeners)
-        await self.worker.settle(self.listeners)
+        await self.worker.wait_for_accepted(self.listeners)
         for listener in self.listeners:
             listener.close()
         self.listeners.clear()
         for sock in self.sockets:
             sock.close()
         self.sockets.clear()
-        await self.worker.settle()
+        await self.worker.wait_for_accepted()
         for connection in list(self.deadlines.connections):
             connection.shutdown()
 
@@ -123,4 +123,4 @@ class Management:
         """A transport is gone."""
         self.deadlines.connections.discard(connection)
         connection.connection_lost()
-        self.worker.one_less()
+        self.worker.notify_if_empty()

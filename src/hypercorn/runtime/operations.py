@@ -12,7 +12,7 @@ from hypercorn.asgi.gate import Health, open_gate, trusted_proxies
 from hypercorn.asgi.overload import can_be_overloaded
 from hypercorn.config.options.option import LARGEST
 from hypercorn.errors import ProtocolError
-from hypercorn.metrics import Board, Counters, Slot, current_slot
+from hypercorn.metrics import Board, BoardSlot, Counters, current_board_slot
 from hypercorn.net.address import url
 from hypercorn.net.sockets import Sockets
 from hypercorn.protocol.http1.connection import HTTP1Connection
@@ -25,7 +25,7 @@ from hypercorn.runtime.proxy import ProxyConnection
 from hypercorn.runtime.tls import TLSTransport
 from hypercorn.runtime.watchdog import Watchdog
 
-PUBLISH = 0.25  # seconds between two publications of counts that change
+PUBLISH_SECONDS = 0.25  # seconds between two publications of counts that change
 _PROTOCOLS = {HTTP1Connection: "http1", HTTP2Connection: "http2", WebSocketConnection: "websocket"}
 
 
@@ -38,7 +38,7 @@ class Operations(OperationsBase):
         self.health = Health(lambda: worker.ready)
         self.board: Board | None = None
         self.own_board = False
-        self.slot: Slot | None = current_slot()
+        self.slot: BoardSlot | None = current_board_slot()
         if self.slot is not None:
             self.board = self.slot.board
         elif config.metrics_bind:
@@ -52,14 +52,14 @@ class Operations(OperationsBase):
         self.proxy_protocol = config.proxy_protocol and self.proxies is not None
         self.limit = limits.limit_connections
         self.open = 0  # connections, where they are counted
-        self.turned_away: set[Connection] = set()
-        self.guarded = bool(self.limit < LARGEST or self.proxies is not None or self.counters is not None)
+        self.rejected: set[Connection] = set()
+        self.checks_connections = bool(self.limit < LARGEST or self.proxies is not None or self.counters is not None)
         self.management: Management | None = None
         self.watchdog: Watchdog | None = None
         self.timer: Any = None
-        self.due = 0.0
+        self.publish_at = 0.0
         if self.slot is not None and self.counters is not None:
-            self.counters.stir = self.stirred
+            self.counters.on_change = self.counts_changed
 
     # -- the worker's life
 
@@ -70,7 +70,7 @@ class Operations(OperationsBase):
             # They outlive the other sockets.
             own, sockets.metrics_sockets = sockets.metrics_sockets, []
             await self.management.open(own)
-            if self.worker.link.speaks:
+            if self.worker.link.logs_addresses:
                 for sock in own:
                     self.worker.log.log_info("Metrics, health and readiness on %s", url("http", sock.getsockname()))
         slow = self.worker.context.limits.slow_callback
@@ -88,7 +88,7 @@ class Operations(OperationsBase):
         if self.timer is not None:
             self.timer.cancel()
         if self.counters is not None:
-            self.counters.quiet = False
+            self.counters.published = False
         self.publish("gone")
         flush = getattr(self.worker.log, "flush", None)
         if flush is not None:
@@ -99,21 +99,21 @@ class Operations(OperationsBase):
 
     # -- counts
 
-    def stirred(self) -> None:
+    def counts_changed(self) -> None:
         """The first change after a publication."""
         if self.counters is not None:
-            self.counters.quiet = False
-        self.due = self.worker.runtime.now() + PUBLISH
-        self.timer = self.worker.runtime.call_at(self.due, self.tick)
+            self.counters.published = False
+        self.publish_at = self.worker.runtime.now() + PUBLISH_SECONDS
+        self.timer = self.worker.runtime.call_at(self.publish_at, self.tick)
 
     def tick(self) -> None:
         """Publishes. How late the loop is with it is a measure of its own."""
         assert self.counters is not None
-        lag = int((self.worker.runtime.now() - self.due) * 1_000_000)
+        lag = int((self.worker.runtime.now() - self.publish_at) * 1_000_000)
         self.counters.others["loop_lag"] = max(0, lag)
         self.timer = None
         self.publish()
-        self.counters.quiet = True
+        self.counters.published = True
 
     def publish(self, state: str = "") -> None:
         """Makes the counts seen by others."""
@@ -137,7 +137,7 @@ class Operations(OperationsBase):
         """Checks a new transport before it gets its connection. Returns False where it got another one."""
         worker = self.worker
         if self.open >= self.limit:
-            self.turn_away(transport, tls)
+            self.reject(transport, tls)
             return False
         self.open += 1
         if self.proxies is not None:
@@ -149,13 +149,13 @@ class Operations(OperationsBase):
                 return False
         return True
 
-    def turn_away(self, transport: Transport, tls: Any) -> None:
+    def reject(self, transport: Transport, tls: Any) -> None:
         """One connection too many: it is told so, where that costs no handshake."""
         connection = HTTP1Connection(transport, self.worker.context)
         transport.connection = connection
         self.worker.deadlines.connections.add(connection)
-        crowded = len(self.turned_away) >= self.limit
-        self.turned_away.add(connection)
+        crowded = len(self.rejected) >= self.limit
+        self.rejected.add(connection)
         if tls is not None or crowded:
             if self.counters is not None:
                 self.counters.refused(503)
@@ -165,8 +165,8 @@ class Operations(OperationsBase):
 
     def closed(self, connection: Connection) -> None:
         """A connection's transport is gone."""
-        if connection in self.turned_away:
-            self.turned_away.discard(connection)
+        if connection in self.rejected:
+            self.rejected.discard(connection)
             return
         if not isinstance(connection.transport, TLSTransport):
             self.open -= 1

@@ -62,11 +62,11 @@ class LoopRuntime(Runtime):
         """Runs `callback` on the loop; for any thread. Raises RuntimeError when the loop has ended."""
         raise NotImplementedError
 
-    def glance(self, awaitable: Any) -> Coroutine[Any, Any, Any]:
+    def await_briefly(self, awaitable: Any) -> Coroutine[Any, Any, Any]:
         """The result of an awaitable where it has one already, else None."""
         raise NotImplementedError
 
-    def outlast(self, waiter: Any) -> Coroutine[Any, Any, None]:
+    def wait_although_cancelled(self, waiter: Any) -> Coroutine[Any, Any, None]:
         """Waits for a `waiter` in a task that was cancelled."""
         raise NotImplementedError
 
@@ -74,8 +74,8 @@ class LoopRuntime(Runtime):
         """Accepts connections on a bound socket, for `worker.connected`."""
         raise NotImplementedError
 
-    def listen_datagrams(self, sock: socket.socket, port: Any) -> Awaitable[Listener]:
-        """Watches a datagram socket for a `runtime.udp.UDPPort` or `Inbox`."""
+    def listen_datagrams(self, sock: socket.socket, udp: Any) -> Awaitable[Listener]:
+        """Watches a datagram socket for a `runtime.udp.UDPSocket` or `ForwardedDatagrams`."""
         raise NotImplementedError
 
     def active_calls(self) -> int:

@@ -14,8 +14,8 @@ from hypercorn.protocol.ports import Connection, Context, Transport
 from hypercorn.runtime.contract import WorkerBase
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
-LONGEST_TEXT = 107  # bytes of a header of version 1, its CRLF included
-LONGEST = 4096  # bytes of a header of version 2 that are waited for: addresses and their extensions
+LONGEST_TEXT_BYTES = 107  # bytes of a header of version 1, its CRLF included
+LONGEST_BYTES = 4096  # bytes of a header of version 2 that are waited for: addresses and their extensions
 INET, INET6, UNIX = 1, 2, 3
 
 Address = tuple[str, int]
@@ -36,9 +36,9 @@ def read_header(data: bytes) -> Found | None:
 
 def read_text(data: bytes) -> Found | None:
     """Version 1: one line."""
-    line, crlf, _ = data[:LONGEST_TEXT].partition(b"\r\n")
+    line, crlf, _ = data[:LONGEST_TEXT_BYTES].partition(b"\r\n")
     if not crlf:
-        if len(data) >= LONGEST_TEXT:
+        if len(data) >= LONGEST_TEXT_BYTES:
             raise ValueError("the line is too long")
         return None
     length = len(line) + 2
@@ -61,7 +61,7 @@ def read_binary(data: bytes) -> Found | None:
     size = int.from_bytes(data[14:16], "big")
     if version != 2 or command > 1 or family > UNIX or kind > 2:
         raise ValueError("not a PROXY header of version 2")
-    if size > LONGEST:
+    if size > LONGEST_BYTES:
         raise ValueError("the header is too long")
     length = 16 + size
     if len(data) < length:

@@ -6,13 +6,13 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from hypercorn.errors import ConfigError
-from hypercorn.metrics import current_slot
+from hypercorn.metrics import current_board_slot
 from hypercorn.net.address import address_text, client_address
-from hypercorn.net.forwarding import Place
+from hypercorn.net.forwarding import DatagramForwarder
 from hypercorn.net.quic import create_quic_configuration, is_self_signed
 from hypercorn.runtime.contract import WorkerBase
 
-LOOK = 0.2  # seconds between two looks at the board
+CHECK_SECONDS = 0.2  # seconds between two looks at the board
 
 if TYPE_CHECKING:
     from hypercorn.protocol.ports import Connection
@@ -30,7 +30,7 @@ class QUICServer:
         self.config = worker.config
         self.listeners: list[Listener] = []
         self.sockets = sockets
-        self.place = new_place(worker)
+        self.forwarder = new_forwarder(worker)
         configuration = create_quic_configuration(self.config, self.worker.limits)
         from hypercorn.protocol.quic.endpoint import QUICEndpoint
 
@@ -40,9 +40,9 @@ class QUICServer:
             worker.log,
             self.opened,
             self.closed,
-            self.place,
+            self.forwarder,
         )
-        self.endpoint.fresh = self.fresh
+        self.endpoint.latest_configuration = self.latest_configuration
         self.endpoint.full = self.full
         self.endpoint.established = self.established
         self.endpoint.moved = self.moved
@@ -55,29 +55,29 @@ class QUICServer:
 
     async def start(self) -> list[str]:
         """Reads the sockets. Returns their URLs."""
-        from hypercorn.runtime.udp import Inbox, UDPPort
+        from hypercorn.runtime.udp import ForwardedDatagrams, UDPSocket
 
-        runtime, place = self.worker.runtime, self.place
-        ports = [UDPPort(sock, number, self.endpoint) for number, sock in enumerate(self.sockets)]
-        if place is not None:
-            place.open()
-            inbox = Inbox(place, ports, self.endpoint)
+        runtime, forwarder = self.worker.runtime, self.forwarder
+        udp_sockets = [UDPSocket(sock, number, self.endpoint) for number, sock in enumerate(self.sockets)]
+        if forwarder is not None:
+            forwarder.open()
+            inbox = ForwardedDatagrams(forwarder, udp_sockets, self.endpoint)
             self.listeners.append(await runtime.listen_datagrams(inbox.sock, inbox))
-        for port in ports:
-            self.listeners.append(await runtime.listen_datagrams(port.sock, port))
-        return list(dict.fromkeys(f"https://{address_text(port.sock.getsockname())}" for port in ports))
+        for udp in udp_sockets:
+            self.listeners.append(await runtime.listen_datagrams(udp.sock, udp))
+        return list(dict.fromkeys(f"https://{address_text(udp.sock.getsockname())}" for udp in udp_sockets))
 
     def advertise(self) -> None:
         """Has the answers of other versions say that there is this one, where the configuration says nothing of it.
         Only those over TLS do: it takes no requests for "http" (RFC 9114 section 3.1.2)."""
         if not self.config.alt_svc_headers:
             self.worker.context.secure_alt_svc = True
-            self.worker.context.say_alt_svc(self.alt_svc())
+            self.worker.context.set_alt_svc(self.alt_svc())
 
     def withdraw(self) -> None:
         """The server goes down: what clients remember is cleared, unless other workers go on (RFC 7838 section 3)."""
         if not self.config.alt_svc_headers:
-            self.worker.context.say_alt_svc(["clear"] if self.worker.last_owner else [])
+            self.worker.context.set_alt_svc(["clear"] if self.worker.last_owner else [])
 
     def alt_svc(self) -> list[str]:
         """The values of the automatic alt-svc fields."""
@@ -123,8 +123,8 @@ class QUICServer:
         except Exception as error:
             worker.context.log_fault(error)
         self.count("http3_closed")
-        if worker.emptied is not None:
-            worker.one_less()
+        if worker.empty_waiter is not None:
+            worker.notify_if_empty()
 
     def count(self, name: str) -> None:
         """Counts, where this worker counts."""
@@ -132,10 +132,10 @@ class QUICServer:
         if counters is not None:
             counters.count(name)
 
-    def fresh(self, now: float) -> Any:
+    def latest_configuration(self, now: float) -> Any:
         """The configuration for a client that comes at `now`: where TCP has taken new certificates, so does this."""
         tls = self.worker.tls
-        if tls is not None and tls.fresh(now) is not self.seen:
+        if tls is not None and tls.latest(now) is not self.seen:
             self.seen = tls.current
             try:
                 self.endpoint.configuration = create_quic_configuration(self.config, self.worker.limits)
@@ -149,15 +149,15 @@ class QUICServer:
         for listener in self.listeners:
             listener.close()
         self.listeners.clear()
-        if self.place is not None:
-            self.place.close()
+        if self.forwarder is not None:
+            self.forwarder.close()
         for sock in self.sockets:
             sock.close()
 
 
-def new_place(worker: WorkerBase) -> Place | None:
-    """The worker's place among those of its supervisor; None where it has no siblings."""
-    slot = current_slot()
+def new_forwarder(worker: WorkerBase) -> DatagramForwarder | None:
+    """What forwards datagrams to the other workers of the supervisor; None where there are none."""
+    slot = current_board_slot()
     if slot is None or not worker.link.supervised:
         return None
     seen: tuple[float, list[int]] = (0.0, [])
@@ -166,9 +166,9 @@ def new_place(worker: WorkerBase) -> Place | None:
         """The workers that take new connections, as the board says."""
         nonlocal seen
         now = worker.runtime.now()
-        if now - seen[0] > LOOK:
+        if now - seen[0] > CHECK_SECONDS:
             others = (one for one in slot.board.slots() if one["state"] == "serving" and one["slot"] != slot.number)
             seen = (now, [one["slot"] for one in others])
         return seen[1]
 
-    return Place(slot.number, slot.board.secret, siblings)
+    return DatagramForwarder(slot.number, slot.board.secret, siblings)

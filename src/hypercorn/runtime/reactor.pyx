@@ -19,7 +19,7 @@ from cpython.ref cimport Py_DECREF
 from libc.errno cimport EMFILE, ENFILE, ENOBUFS, ENOMEM, errno
 from libc.stdlib cimport free, malloc
 
-from hypercorn.metrics import current_slot
+from hypercorn.metrics import current_board_slot
 from hypercorn.net.address import server_address
 from hypercorn.protocol import turns
 from hypercorn.protocol.ports cimport Connection, Exchange, Transport
@@ -36,26 +36,26 @@ cdef extern from "Python.h":
     int _PyBytes_Resize(PyObject** data, Py_ssize_t size) except -1
 
 cdef enum:
-    BUFFER = 262144  # bytes read from one socket in a turn
+    BUFFER_BYTES = 262144  # bytes read from one socket in a turn
     ACCEPTS = 64  # connections accepted from one listener in a turn
     SHARED_ACCEPTS = 8  # ... where other workers accept on it too, who get theirs of a burst
-    GIVEN_WAY = 4  # turns in which a worker leaves what waits to those who have had less
-    MISSED = 64  # connections that a worker is behind the others by, from which on nobody waits for it
+    MOST_SKIPPED_TURNS = 4  # turns in which a worker leaves what waits to those who have had less
+    MOST_BEHIND = 64  # connections that a worker is behind the others by, from which on nobody waits for it
     PIECES = 64  # pieces given to the kernel in one call
-    FILE_PIECE = 1048576  # bytes of a file sent to one socket in a turn
-    BULK = 32768  # bytes in one read that tell of more to come
-    CALLS = 64  # exchanges that begin together
-    SPREAD = 32  # sockets of a turn over which the price of the loop is spread well enough
-    SHORT = 4096  # bytes of a read whose exchange may begin with others
-    KEPT = 131072  # bytes of a piece above which it is kept whole until all of it is sent
-    LARGE = 4096  # bytes of output that leave at once
-    JOIN = 4096  # bytes up to which joining pieces is cheaper than a list of them
+    FILE_PIECE_BYTES = 1048576  # bytes of a file sent to one socket in a turn
+    BULK_BYTES = 32768  # bytes in one read that tell of more to come
+    BATCH_CALLS = 64  # exchanges that begin together
+    MOST_SOCKETS = 32  # sockets of a turn over which the price of the loop is spread well enough
+    SHORT_BYTES = 4096  # bytes of a read whose exchange may begin with others
+    KEPT_BYTES = 131072  # bytes of a piece above which it is kept whole until all of it is sent
+    LARGE_BYTES = 4096  # bytes of output that leave at once
+    JOIN_BYTES = 4096  # bytes up to which joining pieces is cheaper than a list of them
 
 cdef double GATHER_SECONDS = turns.GATHER_SECONDS
 cdef double TURN_SECONDS = turns.TURN_SECONDS
 cdef Py_ssize_t QUICK_STEPS = turns.QUICK_STEPS
 cdef bint HAS_SENDFILE = sys.platform == "linux"
-ACCEPT_PAUSE = 1.0  # seconds without accepting when descriptors have run out
+ACCEPT_PAUSE_SECONDS = 1.0  # seconds without accepting when descriptors have run out
 
 
 def available():
@@ -73,14 +73,14 @@ cdef class Reactor:
     cdef public Runtime runtime
     cdef public object log
     cdef readonly set open  # every transport, so that it lives while its socket is open
-    cdef list dead  # transports whose connections have not been told yet
-    cdef list graves  # transports and listeners that are closed, and that a turn which goes on may know
+    cdef list closed  # transports whose connections have not been told yet
+    cdef list closed_in_turn  # transports and listeners that are closed, and that a turn which goes on may know
     cdef object waiting  # a deque of transports whose own turn is to end soon
-    cdef list beginning  # exchanges that begin together, those before `first` have begun
-    cdef list held  # their transports
+    cdef list batch  # exchanges that begin together, those before `first` have begun
+    cdef list batch_transports  # their transports
     cdef Py_ssize_t first
     cdef list answered  # transports of exchanges that have begun, whose turns end together
-    cdef bint ending, going_on, burying
+    cdef bint ending, continue_scheduled, notify_scheduled
     cdef bint cut  # the last turn was over before all was served
     cdef int depth  # of turns: a loop may run inside of an application's step
     cdef long long number  # of the turn
@@ -88,7 +88,7 @@ cdef class Reactor:
 
     def __cinit__(self):
         self.fd = -1
-        self.buffer = <char*>malloc(BUFFER)
+        self.buffer = <char*>malloc(BUFFER_BYTES)
         if self.buffer is NULL:
             raise MemoryError
 
@@ -96,11 +96,11 @@ cdef class Reactor:
         self.runtime = runtime
         self.log = log
         self.open = set()
-        self.dead = []
-        self.graves = []
+        self.closed = []
+        self.closed_in_turn = []
         self.waiting = deque()
-        self.beginning = []
-        self.held = []
+        self.batch = []
+        self.batch_transports = []
         self.answered = []
         self.fd = hc_poller_open()
         if self.fd < 0:
@@ -124,9 +124,9 @@ cdef class Reactor:
         try:
             self.number += 1
             since = hc_monotonic()
-            if self.answered or self.first < len(self.beginning):
-                self.begin_together(since)
-            while served < SPREAD and not self.is_over(since):
+            if self.answered or self.first < len(self.batch):
+                self.begin_batch(since)
+            while served < MOST_SOCKETS and not self.is_over(since):
                 n = hc_poller_ready(self.fd, events, HC_MAX_EVENTS - served)
                 served += n
                 if not self.serve_ready(events, n, since):
@@ -135,14 +135,14 @@ cdef class Reactor:
                 self.end_turns()
         finally:
             self.depth -= 1
-        if self.first < len(self.beginning) and not self.going_on:
-            self.going_on = True
-            self.runtime.call_soon(self.go_on)
+        if self.first < len(self.batch) and not self.continue_scheduled:
+            self.continue_scheduled = True
+            self.runtime.call_soon(self.continue_turn)
         self.cut = self.is_over(since)
-        if self.dead:
-            self.bury()
-        if not self.depth and self.graves:
-            self.graves.clear()
+        if self.closed:
+            self.notify_closed()
+        if not self.depth and self.closed_in_turn:
+            self.closed_in_turn.clear()
 
     cdef bint is_over(self, double since):
         """True where a turn that began at `since` has lasted long enough."""
@@ -151,13 +151,13 @@ cdef class Reactor:
     def is_behind(self):
         """True while a turn that was cut short has left exchanges to begin or sockets to serve."""
         cdef hc_event event
-        if self.going_on:
+        if self.continue_scheduled:
             return True
         return self.cut and self.fd >= 0 and hc_poller_ready(self.fd, &event, 1) > 0
 
-    def go_on(self):
+    def continue_turn(self):
         """Another turn, for the exchanges that the last one did not begin."""
-        self.going_on = False
+        self.continue_scheduled = False
         self.turn()
 
     cdef bint serve_ready(self, hc_event* events, int n, double since) except -1:
@@ -170,21 +170,21 @@ cdef class Reactor:
             try:
                 if isinstance(handler, ReactorTransport):
                     (<ReactorTransport>handler).ready(events[i].what)
-                elif not (<ReactorListener>handler).gives_way():
+                elif not (<ReactorListener>handler).leaves_to_others():
                     (<ReactorListener>handler).accept()
             except Exception as error:
                 self.failed(handler, error)
-            if len(self.beginning) - self.first >= CALLS:
-                self.begin_together(since)
+            if len(self.batch) - self.first >= BATCH_CALLS:
+                self.begin_batch(since)
                 begun = True
             if self.is_over(since):
                 break
-        if self.first < len(self.beginning):
-            self.begin_together(since)
+        if self.first < len(self.batch):
+            self.begin_batch(since)
             begun = True
         return begun
 
-    cdef begin_together(self, double turn_began):
+    cdef begin_batch(self, double turn_began):
         """Begins the exchanges that the reads came to, then sends what was answered: each layer's code runs for many
         requests before the next one's does, and a peer on the same machine is woken once for all of them. An answer
         waits for others only where the applications' steps have been short for a while, for GATHER_SECONDS at the most."""
@@ -192,14 +192,14 @@ cdef class Reactor:
         cdef Exchange exchange
         cdef double since = hc_monotonic()
         interrupt = None
-        while self.first < len(self.beginning) and not self.is_over(turn_began):
-            exchange = <Exchange>self.beginning[self.first]
-            transport = <ReactorTransport>self.held[self.first]
+        while self.first < len(self.batch) and not self.is_over(turn_began):
+            exchange = <Exchange>self.batch[self.first]
+            transport = <ReactorTransport>self.batch_transports[self.first]
             self.first += 1
             self.answered.append(transport)
             try:
                 exchange.begin()
-                if transport.out_size > LARGE:
+                if transport.out_size > LARGE_BYTES:
                     transport.end_turn()
             except Exception as error:
                 self.failed(transport, error)
@@ -209,9 +209,9 @@ cdef class Reactor:
                 self.end_answered()
                 since = hc_monotonic()
         self.end_answered()
-        if self.first == len(self.beginning):
-            self.beginning.clear()
-            self.held.clear()
+        if self.first == len(self.batch):
+            self.batch.clear()
+            self.batch_transports.clear()
             self.first = 0
         if interrupt is not None:
             raise interrupt
@@ -261,20 +261,20 @@ cdef class Reactor:
         if isinstance(handler, ReactorTransport):
             (<ReactorTransport>handler).shut()
 
-    cpdef bury(self):
+    cpdef notify_closed(self):
         """Tells the connections of closed sockets."""
         cdef ReactorTransport transport
-        cdef list dead
-        self.burying = False
-        while self.dead:
-            dead = self.dead
-            self.dead = []
+        cdef list closed
+        self.notify_scheduled = False
+        while self.closed:
+            closed = self.closed
+            self.closed = []
             if self.depth:
-                self.graves += dead
-            for transport in dead:
+                self.closed_in_turn += closed
+            for transport in closed:
                 self.open.discard(transport)
                 try:
-                    transport.tell_lost()
+                    transport.notify_lost()
                 except Exception as error:
                     self.log.log_error("A connection ended in an internal error", exc_info=error)
 
@@ -286,7 +286,7 @@ cdef class Reactor:
         """Closes every socket and the poller."""
         for transport in list(self.open):
             (<ReactorTransport>transport).shut()
-        self.bury()
+        self.notify_closed()
         self.runtime.reactor = None
         if self.fd >= 0:
             close(self.fd)
@@ -302,10 +302,10 @@ cdef class ReactorListener:
     cdef bint tcp
     cdef bint warned
     cdef object server  # the scope's `server` where it is the same for all connections
-    cdef long long[::1] turns  # what every worker has accepted, in memory that they share; 0: it does not accept
-    cdef Py_ssize_t place  # of this one in it
-    cdef int given_way
-    cdef long long gave_way_in  # a turn's number
+    cdef long long[::1] accept_counts  # what every worker has accepted, in memory that they share; 0: it does not accept
+    cdef Py_ssize_t board_slot  # of this one in it
+    cdef int skipped_turns
+    cdef long long skipped_in_turn  # a turn's number
 
     def __init__(self, Reactor reactor, worker, sock, tls, bint shared):
         self.reactor = reactor
@@ -315,10 +315,10 @@ cdef class ReactorListener:
         self.fd = sock.fileno()
         self.what = HC_READ | (HC_EXCLUSIVE if shared else 0)
         self.most = ACCEPTS
-        self.turns = None
-        self.gave_way_in = -1
+        self.accept_counts = None
+        self.skipped_in_turn = -1
         if shared:
-            self.line_up()
+            self.join_accept_counts()
         self.tcp = sock.family in (sockets.AF_INET, sockets.AF_INET6)
         self.server = None
         name = sock.getsockname()
@@ -351,47 +351,47 @@ cdef class ReactorListener:
                 if not hc_would_block(error):
                     self.pause(error)
                 return False
-            if self.turns is not None and self.turns[self.place]:
-                self.turns[self.place] += 1
+            if self.accept_counts is not None and self.accept_counts[self.board_slot]:
+                self.accept_counts[self.board_slot] += 1
             self.begin(fd, &peer)
         return True
 
-    cdef bint gives_way(self):
+    cdef bint leaves_to_others(self):
         """True where other workers should have what waits here, as they have accepted less than this one. The kernel
         wakes everybody, and whoever it happens to run first would get most of all connections. Who is behind by many
         stands still, or has for a while: nobody waits for that one, and for nobody for long."""
         cdef long long mine, other, most
         cdef bint behind = False
         cdef Py_ssize_t i
-        if self.turns is None or not self.turns[self.place]:
+        if self.accept_counts is None or not self.accept_counts[self.board_slot]:
             return False
-        mine = self.turns[self.place]
+        mine = self.accept_counts[self.board_slot]
         most = 0
-        for i in range(self.turns.shape[0]):
-            other = self.turns[i]
-            if other and i != self.place:
+        for i in range(self.accept_counts.shape[0]):
+            other = self.accept_counts[i]
+            if other and i != self.board_slot:
                 most = max(most, other)
-                if mine - MISSED <= other < mine:
+                if mine - MOST_BEHIND <= other < mine:
                     behind = True
         self.most = SHARED_ACCEPTS if most else ACCEPTS
-        if self.gave_way_in != self.reactor.number - 1:
-            self.given_way = 0
-        if behind and self.given_way < GIVEN_WAY:
-            self.given_way += 1
-            self.gave_way_in = self.reactor.number
+        if self.skipped_in_turn != self.reactor.number - 1:
+            self.skipped_turns = 0
+        if behind and self.skipped_turns < MOST_SKIPPED_TURNS:
+            self.skipped_turns += 1
+            self.skipped_in_turn = self.reactor.number
             hc_let_others_run()
             return True
-        self.turns[self.place] = max(mine, most - MISSED)
+        self.accept_counts[self.board_slot] = max(mine, most - MOST_BEHIND)
         return False
 
-    def line_up(self):
+    def join_accept_counts(self):
         """Has its turn as the other workers on the same sockets have theirs."""
-        slot = current_slot()
+        slot = current_board_slot()
         if slot is not None:
-            self.turns = slot.board.turns
-            self.place = slot.number
-            if not self.turns[self.place]:
-                self.turns[self.place] = max(max(self.turns), 1)
+            self.accept_counts = slot.board.accept_counts
+            self.board_slot = slot.number
+            if not self.accept_counts[self.board_slot]:
+                self.accept_counts[self.board_slot] = max(max(self.accept_counts), 1)
 
     cdef begin(self, int fd, sockaddr_storage* peer):
         """Puts a transport on an accepted socket."""
@@ -418,9 +418,9 @@ cdef class ReactorListener:
             self.reactor.log.log_error("Cannot accept a connection: %s", os.strerror(error))
             self.warned = True
         if hc_poller_remove(self.reactor.fd, self.fd, self.what) == 0:
-            self.reactor.runtime.call_at(self.reactor.runtime.now() + ACCEPT_PAUSE, self.go_on)
+            self.reactor.runtime.call_at(self.reactor.runtime.now() + ACCEPT_PAUSE_SECONDS, self.resume)
 
-    def go_on(self):
+    def resume(self):
         """Accepts again after a pause."""
         if self.fd >= 0 and self.reactor.fd >= 0:
             hc_poller_add(self.reactor.fd, self.fd, self.what, <void*>self)
@@ -430,11 +430,11 @@ cdef class ReactorListener:
         if self.fd >= 0:
             if self.reactor.fd >= 0:
                 hc_poller_remove(self.reactor.fd, self.fd, self.what)
-            if self.turns is not None:
-                self.turns[self.place] = 0
+            if self.accept_counts is not None:
+                self.accept_counts[self.board_slot] = 0
             self.fd = -1
             if self.reactor.depth:
-                self.reactor.graves.append(self)
+                self.reactor.closed_in_turn.append(self)
 
 
 cdef address_of(sockaddr_storage* address):

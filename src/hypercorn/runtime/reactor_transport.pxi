@@ -70,24 +70,24 @@ cdef class ReactorTransport(Transport):
         cdef int error
         if self.bulk:
             # A body is streaming in: the kernel copies into what the application will get.
-            data = PyBytes_FromStringAndSize(NULL, BUFFER)
-            n = hc_receive(self.fd, PyBytes_AS_STRING(<object>data), BUFFER)
+            data = PyBytes_FromStringAndSize(NULL, BUFFER_BYTES)
+            n = hc_receive(self.fd, PyBytes_AS_STRING(<object>data), BUFFER_BYTES)
             error = errno
-            self.bulk = n >= BULK
+            self.bulk = n >= BULK_BYTES
             if n > 0:
                 _PyBytes_Resize(&data, n)
             else:
                 Py_DECREF(<object>data)
         else:
-            n = hc_receive(self.fd, self.reactor.buffer, BUFFER)
+            n = hc_receive(self.fd, self.reactor.buffer, BUFFER_BYTES)
             error = errno
             if n > 0:
-                self.bulk = n >= BULK
+                self.bulk = n >= BULK_BYTES
                 data = PyBytes_FromStringAndSize(self.reactor.buffer, n)
         if n > 0:
             received = <object>data
             Py_DECREF(received)
-            self.short_read = n <= SHORT
+            self.short_read = n <= SHORT_BYTES
             self.received(<bytes>received)
             self.short_read = False
         elif n == 0:
@@ -146,7 +146,7 @@ cdef class ReactorTransport(Transport):
             if len(out) == 1 and isinstance(out[0], bytes):
                 data = <bytes>out[0]
                 out.clear()
-            elif size <= JOIN:
+            elif size <= JOIN_BYTES:
                 data = b"".join(out)
                 out.clear()
             else:
@@ -197,7 +197,7 @@ cdef class ReactorTransport(Transport):
         cdef Py_ssize_t size
         if self.offset and isinstance(self.pending[0], bytes):
             size = PyBytes_GET_SIZE(<bytes>self.pending[0])
-            if size <= KEPT and self.offset >= size // 4:
+            if size <= KEPT_BYTES and self.offset >= size // 4:
                 self.pending[0] = (<bytes>self.pending[0])[self.offset:]
                 self.offset = 0
 
@@ -210,7 +210,7 @@ cdef class ReactorTransport(Transport):
         cdef FileRange file
         if isinstance(self.pending[0], FileRange):
             file = <FileRange>self.pending[0]
-            return hc_send_file(self.fd, file.fd, &file.offset, FILE_PIECE if file.left > FILE_PIECE else file.left)
+            return hc_send_file(self.fd, file.fd, &file.offset, FILE_PIECE_BYTES if file.left > FILE_PIECE_BYTES else file.left)
         if count > PIECES:
             count = PIECES
         for i in range(count):
@@ -280,8 +280,8 @@ cdef class ReactorTransport(Transport):
         if not self.short_read or self.end_turn_deferred:
             return False
         self.end_turn_deferred = True
-        self.reactor.held.append(self)
-        self.reactor.beginning.append(exchange)
+        self.reactor.batch_transports.append(self)
+        self.reactor.batch.append(exchange)
         return True
 
     cpdef bint send_file(self, int fd, long long offset, long long count) except -1:
@@ -338,16 +338,16 @@ cdef class ReactorTransport(Transport):
         self.fd = -1
         self.pending = None
         self.pending_size = 0
-        self.reactor.dead.append(self)
-        if not self.reactor.depth and not self.reactor.burying:
-            self.reactor.burying = True
-            self.runtime.call_soon(self.reactor.bury)
+        self.reactor.closed.append(self)
+        if not self.reactor.depth and not self.reactor.notify_scheduled:
+            self.reactor.notify_scheduled = True
+            self.runtime.call_soon(self.reactor.notify_closed)
         if self.connection is not None and not self.writing_paused:
             # Until it is told: whoever sends on has to wait, and so lets the loop run that tells it.
             self.writing_paused = True
             self.connection.pause_writing()
 
-    cdef tell_lost(self):
+    cdef notify_lost(self):
         """Tells the connection."""
         cdef Connection connection = self.connection
         self.connection = None

@@ -2,8 +2,8 @@ cimport cython
 
 from hypercorn.protocol.ports cimport Connection, Context, Exchange, Transport
 
-cdef Py_ssize_t RECORD, BATCH, SEALED, SLICE
-cdef long long BARREN, WORTH
+cdef Py_ssize_t RECORD_BYTES, BATCH_BYTES, GATHER_BYTES, SLICE_BYTES
+cdef long long MOST_EMPTY_BYTES, DATA_WEIGHT
 cdef object take_in, take_out
 
 cdef class TLSTransport(Transport):
@@ -17,9 +17,9 @@ cdef class TLSConnection(Connection):
     cdef public object ssl_object
     cdef public bint begun
     cdef public bint handshaken
-    cdef public long long barren
+    cdef public long long empty_bytes
     cdef public TLSTransport plain
-    cpdef answer_plain(self)
+    cpdef refuse_plain_http(self)
     cpdef bint handshake(self) except -1
     @cython.locals(
         encrypted=bytes, end=Py_ssize_t, at=Py_ssize_t, waiting=Py_ssize_t, pieces=list, size=Py_ssize_t, full=bint,
@@ -28,10 +28,10 @@ cdef class TLSConnection(Connection):
     cpdef decrypt(self, bytes data)
     @cython.locals(size=Py_ssize_t)
     cpdef Py_ssize_t feed(self, bytes encrypted, Py_ssize_t at) except -1
-    cpdef hand_up(self, bytes data)
+    cpdef deliver(self, bytes data)
     @cython.locals(waiting=Py_ssize_t)
-    cpdef look_after(self)
+    cpdef flush_key_updates(self)
     cpdef encrypt(self, bytes data)
     @cython.locals(data=bytes)
     cpdef send_encrypted(self)
-    cpdef say_goodbye(self)
+    cpdef send_close_notify(self)

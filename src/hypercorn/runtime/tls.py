@@ -16,14 +16,14 @@ from hypercorn.protocol.http1.states import ARRIVAL_SECONDS
 from hypercorn.protocol.ports import Connection, Context, Exchange, Transport
 from hypercorn.runtime.contract import WorkerBase
 
-RECORD = 16384  # bytes in a TLS record at the most (RFC 8446 section 5.1)
-BATCH = 65536  # decrypted bytes that go up at once
-SEALED = 262144  # encrypted bytes that leave before their turn ends: many answers of HTTP/2 by one call of the kernel
-SLICE = 16384  # encrypted bytes that OpenSSL gets at once: it works through all KeyUpdates among them before it returns
+RECORD_BYTES = 16384  # bytes in a TLS record at the most (RFC 8446 section 5.1)
+BATCH_BYTES = 65536  # decrypted bytes that go up at once
+GATHER_BYTES = 262144  # encrypted bytes that leave before their turn ends, in one system call
+SLICE_BYTES = 16384  # encrypted bytes that OpenSSL gets at once: it handles all KeyUpdates among them
 # Bytes of records without data, such as KeyUpdates, that a peer may send in excess of its data: for 27 bytes OpenSSL
 # has to derive two keys. It is more than one record, since the beginning of a record is not data yet.
-BARREN = 49152
-WORTH = 32  # of them that each byte of data makes up for: more than the overhead of the smallest record
+MOST_EMPTY_BYTES = 49152
+DATA_WEIGHT = 32  # of them that each byte of data makes up for: more than the overhead of the smallest record
 take_in = ssl.MemoryBIO.write  # looked up once
 take_out = ssl.MemoryBIO.read
 
@@ -37,7 +37,7 @@ class TLSTransport(Transport):
         lower = session.transport
         super().__init__(lower.runtime)
         self.session: TLSConnection = session
-        lower.gather = SEALED
+        lower.gather = GATHER_BYTES
         self.closing = False
         self.client = lower.client
         self.server = lower.server
@@ -63,7 +63,7 @@ class TLSTransport(Transport):
         if not self.closing:
             self.flush()
             self.closing = True
-            self.session.say_goodbye()
+            self.session.send_close_notify()
 
     def begin_in_batch(self, exchange: Exchange) -> bool:
         return self.session.transport.begin_in_batch(exchange)
@@ -89,8 +89,8 @@ class TLSConnection(Connection):
     """The encrypted side of a TLS session."""
 
     __slots__ = (
-        "barren",
         "begun",
+        "empty_bytes",
         "handshaken",
         "incoming",
         "outgoing",
@@ -108,7 +108,7 @@ class TLSConnection(Connection):
         self.ssl_object: Any = tls.wrap_bio(self.incoming, self.outgoing, server_side=True)
         self.begun = False
         self.handshaken = False
-        self.barren = 0  # bytes that came, less WORTH for each byte of data in them
+        self.empty_bytes = 0  # bytes that came, less DATA_WEIGHT for each byte of data in them
         self.plain: TLSTransport = TLSTransport(self)
         self.deadline = context.runtime.now() + context.limits.ssl_handshake_timeout
         if self.deadline < context.next_sweep:
@@ -126,7 +126,7 @@ class TLSConnection(Connection):
         if not self.begun:
             self.begun = True
             if 65 <= data[0] <= 90:  # a letter: the method of a plain request, as no record of TLS begins
-                self.answer_plain()
+                self.refuse_plain_http()
                 return
         if not self.handshaken:
             take_in(self.incoming, data)
@@ -137,14 +137,14 @@ class TLSConnection(Connection):
         self.decrypt(data)
         plain.end_turn()
         outgoing = self.outgoing
-        if outgoing is not None and (outgoing.pending or self.barren > BARREN):
-            self.look_after()
+        if outgoing is not None and (outgoing.pending or self.empty_bytes > MOST_EMPTY_BYTES):
+            self.flush_key_updates()
 
-    def look_after(self) -> None:
+    def flush_key_updates(self) -> None:
         """Answers to KeyUpdates (RFC 8446 section 4.6.3) lie in `outgoing`: they leave now, or, where the peer does not
         read, with what is written next. A peer that sends little else is cut off."""
         waiting = self.outgoing.pending
-        if self.barren > BARREN or (waiting > BARREN and self.plain.writing_paused):
+        if self.empty_bytes > MOST_EMPTY_BYTES or (waiting > MOST_EMPTY_BYTES and self.plain.writing_paused):
             connection = self.plain.connection
             if connection is not None and not self.plain.closing:
                 self.context.refused(connection, None, 400, "too many TLS records without data")
@@ -152,7 +152,7 @@ class TLSConnection(Connection):
         elif waiting and not self.plain.writing_paused:
             self.send_encrypted()
 
-    def answer_plain(self) -> None:
+    def refuse_plain_http(self) -> None:
         """Says in plain HTTP that this is the wrong port for it."""
         transport = self.transport
         transport.scheme = "http"
@@ -198,11 +198,12 @@ class TLSConnection(Connection):
         while True:
             # Asked first, since a read that finds nothing is an exception, the dearest part of a small request.
             if not waiting and not (full and ssl_object.pending()):
-                if at == end or self.barren > BARREN:
+                if at == end or self.empty_bytes > MOST_EMPTY_BYTES:
                     break
                 waiting = self.feed(encrypted, at)
                 at += waiting
-            wanted = RECORD if waiting == 0 or waiting > RECORD else waiting  # no plain text is longer than what it was
+            # No plain text is longer than what it was decrypted from.
+            wanted = RECORD_BYTES if waiting == 0 or waiting > RECORD_BYTES else waiting
             try:
                 data = ssl_object.read(wanted)
             except ssl.SSLWantReadError:
@@ -213,37 +214,37 @@ class TLSConnection(Connection):
                 data = b""  # garbage, or close_notify: either way no more will come
             if not data:
                 if pieces:
-                    self.hand_up(b"".join(pieces))
+                    self.deliver(b"".join(pieces))
                 if not plain.closing and plain.connection is not None:
                     plain.connection.eof_received()
                 return
             full = len(data) == wanted
             waiting = incoming.pending
-            self.barren = max(0, self.barren - WORTH * len(data))
+            self.empty_bytes = max(0, self.empty_bytes - DATA_WEIGHT * len(data))
             if pieces is None:
                 if not waiting and not full and at == end:
-                    self.hand_up(data)  # a small request, by itself
+                    self.deliver(data)  # a small request, by itself
                     return
                 pieces = []
             pieces.append(data)
             size += len(data)
-            if size >= BATCH:
-                self.hand_up(b"".join(pieces))
+            if size >= BATCH_BYTES:
+                self.deliver(b"".join(pieces))
                 pieces = []
                 size = 0
                 if plain.closing:
                     return
         if pieces:
-            self.hand_up(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            self.deliver(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def feed(self, encrypted: bytes, at: int) -> int:
         """Gives OpenSSL the slice at `at`. Returns its size."""
-        size = min(len(encrypted) - at, SLICE)
+        size = min(len(encrypted) - at, SLICE_BYTES)
         take_in(self.incoming, encrypted if size == len(encrypted) else memoryview(encrypted)[at : at + size])
-        self.barren += size
+        self.empty_bytes += size
         return size
 
-    def hand_up(self, data: bytes) -> None:
+    def deliver(self, data: bytes) -> None:
         """Gives plain bytes to the connection."""
         connection = self.plain.connection
         if connection is not None:
@@ -295,7 +296,7 @@ class TLSConnection(Connection):
             if not self.transport.in_turn:
                 self.transport.flush()
 
-    def say_goodbye(self) -> None:
+    def send_close_notify(self) -> None:
         """Sends close_notify (RFC 8446 section 6.1); does not wait for the peer's."""
         if self.handshaken:
             try:

@@ -15,23 +15,23 @@ from time import perf_counter
 from typing import Any
 
 from hypercorn.net.address import server_address
-from hypercorn.net.forwarding import LARGEST, Place
-from hypercorn.protocol.quic.endpoint import DatagramPort, QUICEndpoint
+from hypercorn.net.forwarding import LARGEST_BYTES, DatagramForwarder
+from hypercorn.protocol.quic.endpoint import DatagramSocket, QUICEndpoint
 
 BATCH = 64  # datagrams read before the loop gets its turn
-SLICE = 0.002  # seconds after which no other datagram is read before it
-TOGETHER = 8  # datagrams of other workers that are used together
+SLICE_SECONDS = 0.002  # seconds after which no other datagram is read before it
+FORWARDED_BATCH = 8  # datagrams of other workers that are used together
 WAITING = 1024  # datagrams that wait for a kernel that takes none; more are lost, as datagrams are
 SEGMENTS = 64  # datagrams in one call (UDP_MAX_SEGMENTS)
-SEGMENTED = 65000  # octets in one call
+SEGMENTED_BYTES = 65000  # octets in one call
 SOL_UDP, UDP_SEGMENT = 17, 103
 IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, IP_PMTUDISC_PROBE = 10, 23, 3
-BUFFER = 4194304  # octets of the socket's buffers, where the system allows as many
+BUFFER_BYTES = 4194304  # octets of the socket's buffers, where the system allows as many
 _FULL = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS))
 _NO_GSO = frozenset((errno.EIO, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOPROTOOPT))
 
 
-class UDPPort(DatagramPort):
+class UDPSocket(DatagramSocket):
     """A bound UDP socket. `wait_writable` has the loop call `writable` once the kernel takes more."""
 
     def __init__(self, sock: socket.socket, number: int, endpoint: QUICEndpoint) -> None:
@@ -57,7 +57,7 @@ class UDPPort(DatagramPort):
     def datagrams(self, first: tuple[bytes, Any]) -> Iterator[tuple[bytes, Any]]:
         """A batch, each read when the one before it was used."""
         receive = self.sock.recvfrom
-        end = perf_counter() + SLICE
+        end = perf_counter() + SLICE_SECONDS
         yield first
         for _ in range(BATCH - 1):
             if self.closed or perf_counter() >= end:
@@ -81,7 +81,7 @@ class UDPPort(DatagramPort):
         while first < len(datagrams):
             size = len(datagrams[first])
             last = first + 1
-            most = min(len(datagrams), first + max(1, min(SEGMENTS, SEGMENTED // size)))
+            most = min(len(datagrams), first + max(1, min(SEGMENTS, SEGMENTED_BYTES // size)))
             while last < most and len(datagrams[last]) == size:
                 last += 1
             if last < most and len(datagrams[last]) < size and last > first:
@@ -133,28 +133,28 @@ class UDPPort(DatagramPort):
         return not self.blocked
 
 
-class Inbox:
+class ForwardedDatagrams:
     """Handles a datagram that another worker handed over as if it had come through a socket of this one."""
 
-    def __init__(self, place: Place, ports: list[UDPPort], endpoint: QUICEndpoint) -> None:
-        assert place.inbox is not None
-        self.place = place
-        self.sock = place.inbox
+    def __init__(self, forwarder: DatagramForwarder, udp_sockets: list[UDPSocket], endpoint: QUICEndpoint) -> None:
+        assert forwarder.inbox is not None
+        self.forwarder = forwarder
+        self.sock = forwarder.inbox
         self.closed = False
-        self.ports = {port.number: port for port in ports}
+        self.udp_sockets = {udp.number: udp for udp in udp_sockets}
         self.endpoint = endpoint
         self.wait_writable: Callable[[], None] = lambda: None
 
     def readable(self) -> None:
         """Reads what there is, up to a batch, and no more than the loop can be kept waiting for."""
-        end = perf_counter() + SLICE
+        end = perf_counter() + SLICE_SECONDS
         left = BATCH
         while left > 0 and perf_counter() < end:
             batches: dict[int, list[tuple[bytes, Any]]] = {}
-            for _ in range(min(left, TOGETHER)):
+            for _ in range(min(left, FORWARDED_BATCH)):
                 left -= 1
                 try:
-                    number, address, data = self.place.received(self.sock.recv(LARGEST))
+                    number, address, data = self.forwarder.received(self.sock.recv(LARGEST_BYTES))
                 except ValueError:
                     continue
                 except OSError:
@@ -162,16 +162,16 @@ class Inbox:
                     break
                 batches.setdefault(number, []).append((data, address))
             for number, batch in batches.items():
-                port = self.ports.get(number)
-                if port is not None:
-                    self.endpoint.received(port, batch)
+                udp = self.udp_sockets.get(number)
+                if udp is not None:
+                    self.endpoint.received(udp, batch)
 
 
 def prepare(sock: socket.socket) -> bool:
     """Sets what QUIC wants of a socket. True where the kernel cuts up what is sent."""
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         try:
-            sock.setsockopt(socket.SOL_SOCKET, option, BUFFER)
+            sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
         except OSError:
             pass
     if not sys.platform.startswith("linux"):

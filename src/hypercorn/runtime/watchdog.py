@@ -24,10 +24,10 @@ class Watchdog:
         self.worker = worker
         self.seconds = seconds
         self.blocked = blocked
-        self.watched = threading.get_ident()
+        self.thread_id = threading.get_ident()
         self.alive = threading.Event()
         self.ended = threading.Event()
-        self.thread = threading.Thread(target=self.watch, name="hypercorn-watchdog", daemon=True)
+        self.thread = threading.Thread(target=self.run, name="hypercorn-watchdog", daemon=True)
 
     def start(self) -> None:
         """Begins to watch the loop of this thread."""
@@ -39,14 +39,14 @@ class Watchdog:
         self.alive.set()
         self.thread.join(1.0)
 
-    def watch(self) -> None:
+    def run(self) -> None:
         """The thread's life."""
         while not self.ended.is_set():
             self.alive.clear()
             if not self.call(self.alive.set):
                 return
             if not self.alive.wait(self.seconds) and not self.ended.is_set():
-                self.bark()
+                self.report()
                 self.alive.wait()  # one record for each time, however long it lasts
                 if not self.ended.is_set():
                     self.call(self.blocked)
@@ -60,8 +60,8 @@ class Watchdog:
             return False
         return True
 
-    def bark(self) -> None:
+    def report(self) -> None:
         """Logs what blocks the loop."""
-        frame = sys._current_frames().get(self.watched)
+        frame = sys._current_frames().get(self.thread_id)
         stack = "".join(traceback.format_stack(frame)[-FRAMES:]) if frame is not None else ""
         self.worker.log.log_warning("The event loop has been blocked for %g seconds by:\n%s", self.seconds, stack)

@@ -29,21 +29,21 @@ from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.runtime.contract import Link, WorkerBase
 from hypercorn.runtime.deadlines import Deadlines
-from hypercorn.runtime.management import LAST
+from hypercorn.runtime.management import LAST_SECONDS
 from hypercorn.runtime.operations import Operations
 from hypercorn.runtime.ports import Listener, LoopRuntime
 from hypercorn.runtime.quic import QUICServer
 from hypercorn.runtime.tls import TLSConnection
 
-LONGEST = 3600.0  # seconds of one sleep: loops take no infinite ones
-HURRY = 0.2  # seconds that cancelled calls get after a second signal
-CANCELLED = 0.5  # seconds that they get otherwise
-BESIDE = 0.25  # seconds in which a supervisor's order follows the SIGTERM of a whole process group
-THREADS = 3.0  # seconds that threads of the application get once its shutdown is over
-AFTER_GRACE = 0.8  # ... but not more than that after `graceful_timeout`
-AT_LEAST = 0.2  # ... and not less than that
-SILENCE = 1.0  # seconds after which the log says that the application's shutdown is waited for
-SETTLING = 4  # turns of a loop from the acceptance of a connection to its transport, and one more
+LONGEST_SLEEP_SECONDS = 3600.0  # seconds of one sleep: loops take no infinite ones
+AT_ONCE_SECONDS = 0.2  # seconds that cancelled calls get after a second signal
+CANCELLED_SECONDS = 0.5  # seconds that they get otherwise
+ORDER_SECONDS = 0.25  # seconds in which a supervisor's order follows the SIGTERM of a whole process group
+THREADS_SECONDS = 3.0  # seconds that threads of the application get once its shutdown is over
+AFTER_GRACE_SECONDS = 0.8  # ... but not more than that after `graceful_timeout`
+AT_LEAST_SECONDS = 0.2  # ... and not less than that
+SILENCE_SECONDS = 1.0  # seconds after which the log says that the application's shutdown is waited for
+ACCEPT_TURNS = 4  # turns of a loop from the acceptance of a connection to its transport, and one more
 
 
 class Worker(WorkerBase):
@@ -75,18 +75,18 @@ class Worker(WorkerBase):
         self.quic: QUICServer | None = None
         self.tls: LiveContext | None = None
         self.addresses: list[str] = []
-        self.stopping: Any = None  # waiter of `wait_for_stop`
+        self.stop_waiter: Any = None  # waiter of `wait_for_stop`
         self.stop_asked = False
         self.interrupted = False  # ... in a way that a startup does not hold up
-        self.hurried = False  # a second signal came: end now
+        self.at_once = False  # a second signal came: end now
         self.terminated = False  # a supervised worker was sent SIGTERM
-        self.why = ""  # what asked it to stop
+        self.stop_reason = ""  # what asked it to stop
         self.stopped_at = 0.0
         self.failure: BaseException | None = None  # what ended it
         self.ready = False  # it serves, and nothing has asked it to stop: what a readiness probe wants to know
         self.last_owner = not self.link.shared  # nobody else will accept what waits on its sockets
         self.shutdown_delay = config.shutdown_delay
-        self.emptied: Any = None  # waiter of `drain`
+        self.empty_waiter: Any = None  # waiter of `drain`
         self.requests_left = 0
         if config.max_requests is not None:
             self.requests_left = config.max_requests + randint(0, config.max_requests_jitter)
@@ -141,7 +141,7 @@ class Worker(WorkerBase):
                 listen(sock, self.config.backlog)
                 self.listeners.append(await self.runtime.listen(self, sock, context))
                 self.addresses.append(url("https" if context is not None else "http", sock.getsockname()))
-                if self.link.speaks:
+                if self.link.logs_addresses:
                     self.log.log_info("Running on %s (CTRL + C to quit)", self.addresses[-1])
         if self.sockets.quic_sockets:
             await self.start_quic(self.sockets)
@@ -155,7 +155,7 @@ class Worker(WorkerBase):
         sockets.quic_sockets = []  # they stay open while connections drain
         self.quic.advertise()
         for address in await self.quic.start():
-            if self.link.speaks:
+            if self.link.logs_addresses:
                 self.log.log_info("Running on %s (QUIC) (CTRL + C to quit)", address)
             if address not in self.addresses:
                 self.addresses.append(address)
@@ -174,52 +174,52 @@ class Worker(WorkerBase):
             else:
                 ended.append(None)
             finally:
-                if self.stopping is not None:
-                    self.runtime.wake(self.stopping)
+                if self.stop_waiter is not None:
+                    self.runtime.wake(self.stop_waiter)
 
         self.runtime.start(run)
         while not ended and not self.interrupted:
-            self.stopping = self.runtime.waiter()
-            await self.stopping
-        self.stopping = None
+            self.stop_waiter = self.runtime.waiter()
+            await self.stop_waiter
+        self.stop_waiter = None
         if ended and ended[0] is not None:
             raise ended[0]
 
     async def wait_for_stop(self) -> None:
         """Returns once `stop` was called."""
         while not self.stop_asked:
-            self.stopping = self.runtime.waiter()
-            await self.stopping
+            self.stop_waiter = self.runtime.waiter()
+            await self.stop_waiter
 
-    def stop(self, why: str = "") -> None:
+    def stop(self, reason: str = "") -> None:
         """Asks the worker to stop, and says what asks. Not thread-safe."""
         if not self.stop_asked:
             self.stop_asked = True
-            self.why = why
+            self.stop_reason = reason
             self.stopped_at = self.runtime.now()
             if self.ready:
                 self.ready = False
                 self.link.stopping()
-        if self.stopping is not None:
-            self.runtime.wake(self.stopping)
+        if self.stop_waiter is not None:
+            self.runtime.wake(self.stop_waiter)
 
-    def hurry(self, why: str = "") -> None:
+    def stop_at_once(self, reason: str = "") -> None:
         """Asks the worker to end at once."""
-        self.hurried = True
-        if self.emptied is not None:
-            self.runtime.wake(self.emptied)
+        self.at_once = True
+        if self.empty_waiter is not None:
+            self.runtime.wake(self.empty_waiter)
         self.interrupted = True
-        self.stop(why)
+        self.stop(reason)
 
-    def interrupt(self, why: str = "") -> None:
+    def interrupt(self, reason: str = "") -> None:
         """Asks the worker to stop, even inside of the application's startup."""
         self.interrupted = True
-        self.stop(why)
+        self.stop(reason)
 
     def on_interrupt(self, name: str) -> None:
         """Somebody at a terminal: the first signal asks for a graceful end, the second for one at once."""
         if self.stop_asked:
-            self.hurry(name)
+            self.stop_at_once(name)
         else:
             self.interrupt(name)
 
@@ -233,7 +233,7 @@ class Worker(WorkerBase):
             self.interrupt("SIGTERM")
         elif not self.terminated:
             self.terminated = True
-            self.runtime.call_at(self.runtime.now() + BESIDE, partial(self.interrupt, "SIGTERM"))
+            self.runtime.call_at(self.runtime.now() + ORDER_SECONDS, partial(self.interrupt, "SIGTERM"))
 
     def signal_actions(self) -> dict[str, Callable[[], None]]:
         """The loop's handlers of signals, by name. In a process that only serves, `Ending` takes SIGTERM and SIGINT as
@@ -245,7 +245,7 @@ class Worker(WorkerBase):
             for name in ("SIGBREAK",) if self.link.owns_process else ("SIGINT", "SIGBREAK"):
                 actions[name] = partial(self.on_interrupt, name)
         if self.link.owns_process:
-            actions["SIGQUIT"] = partial(self.hurry, "SIGQUIT")
+            actions["SIGQUIT"] = partial(self.stop_at_once, "SIGQUIT")
         return {**actions, **self.link.signals()}
 
     def close_listeners(self) -> None:
@@ -263,8 +263,8 @@ class Worker(WorkerBase):
         Before that, `shutdown_delay` seconds go by in which all is served as ever, and only `ready` is False.
         """
         self.draining = True
-        if self.stop_asked and self.link.speaks:
-            self.log.log_info("Stopping%s", f" ({self.why})" if self.why else "")
+        if self.stop_asked and self.link.logs_addresses:
+            self.log.log_info("Stopping%s", f" ({self.stop_reason})" if self.stop_reason else "")
         if self.listeners and self.shutdown_delay:
             await self.pause(self.shutdown_delay)
         self.context.terminating = True
@@ -274,25 +274,25 @@ class Worker(WorkerBase):
             self.quic.withdraw()
         if self.last_owner:
             await self.accept_waiting(self.listeners)
-        await self.settle(self.listeners)
+        await self.wait_for_accepted(self.listeners)
         self.close_listeners()
-        await self.settle()
-        self.tell_all(lambda connection: connection.shutdown())
+        await self.wait_for_accepted()
+        self.for_each_connection(lambda connection: connection.shutdown())
         notify = self.config.shutdown_notify_delay
         if notify is not None:
             self.runtime.call_at(self.runtime.now() + notify, self.notify)
-        self.say_waiting()
+        self.log_waiting()
         await self.wait_until_empty(grace_of(self.config))
         if self.deadlines.connections or self.runtime.active_calls():
-            self.say_cut()
+            self.log_cut()
             if self.threads is not None:
                 self.threads.release()
             self.runtime.cancel_calls()
-            self.tell_all(lambda connection: connection.abort())
-            await self.wait_until_empty(HURRY if self.hurried else CANCELLED)
+            self.for_each_connection(lambda connection: connection.abort())
+            await self.wait_until_empty(AT_ONCE_SECONDS if self.at_once else CANCELLED_SECONDS)
         if self.operations.management is not None:
             await self.operations.management.leave()
-            await self.wait_until_empty(2 * LAST)
+            await self.wait_until_empty(2 * LAST_SECONDS)
         if self.quic is not None:
             self.quic.close()
         self.deadlines.stop()
@@ -305,14 +305,14 @@ class Worker(WorkerBase):
         """Ends at once what `drain` was cancelled in the middle of, and waits for nothing."""
         self.close_listeners()
         self.runtime.cancel_calls()
-        self.tell_all(lambda connection: connection.abort())
+        self.for_each_connection(lambda connection: connection.abort())
 
     async def end(self) -> None:
         """Ends the connections, then runs the application's shutdown. Raises as `Lifespan.shutdown`."""
         timer: Any = None
         try:
             await self.drain()
-            timer = self.runtime.call_at(self.runtime.now() + SILENCE, self.say_shutdown)
+            timer = self.runtime.call_at(self.runtime.now() + SILENCE_SECONDS, self.log_shutdown)
             await self.lifespan.shutdown()
         except Exception as error:
             self.failure = self.failure or error
@@ -321,32 +321,32 @@ class Worker(WorkerBase):
             if timer is not None:
                 timer.cancel()
             self.link.over(self.failure, self.time_left())
-            if self.stop_asked and self.link.speaks:
+            if self.stop_asked and self.link.logs_addresses:
                 self.log.log_info("Stopped")
 
     def time_left(self) -> float:
         """Seconds that threads of the application have once its shutdown is over."""
-        if self.hurried or not self.stop_asked:
-            return AT_LEAST
-        end = self.stopped_at + self.shutdown_delay + grace_of(self.config) + AFTER_GRACE
-        return max(AT_LEAST, min(THREADS, end - self.runtime.now()))
+        if self.at_once or not self.stop_asked:
+            return AT_LEAST_SECONDS
+        end = self.stopped_at + self.shutdown_delay + grace_of(self.config) + AFTER_GRACE_SECONDS
+        return max(AT_LEAST_SECONDS, min(THREADS_SECONDS, end - self.runtime.now()))
 
-    def say_waiting(self) -> None:
+    def log_waiting(self) -> None:
         """Tells the log what is waited for."""
         calls = self.runtime.active_calls()
-        if calls and not self.hurried and grace_of(self.config):
+        if calls and not self.at_once and grace_of(self.config):
             limit = "" if self.config.graceful_timeout is None else f"up to {self.config.graceful_timeout:g} s "
-            hint = "; CTRL + C again ends at once" if self.why == "SIGINT" else ""
+            hint = "; CTRL + C again ends at once" if self.stop_reason == "SIGINT" else ""
             self.log.log_info("Waiting %sfor %s to end%s", limit, counted(calls, "request"), hint)
 
-    def say_cut(self) -> None:
+    def log_cut(self) -> None:
         """Tells the log what is cut, and why."""
         calls = self.runtime.active_calls()
         cut = counted(calls, "request") if calls else counted(len(self.deadlines.connections), "connection")
-        reason = "asked to end at once" if self.hurried else f"graceful_timeout ({grace_of(self.config):g} s)"
+        reason = "asked to end at once" if self.at_once else f"graceful_timeout ({grace_of(self.config):g} s)"
         self.log.log_info("Cut %s: %s", cut, reason)
 
-    def say_shutdown(self) -> None:
+    def log_shutdown(self) -> None:
         """Tells the log that the application takes its time."""
         timeout = self.limits.shutdown_timeout
         limit = f"up to {timeout:g} s " if timeout < inf else ""
@@ -354,9 +354,9 @@ class Worker(WorkerBase):
 
     def notify(self) -> None:
         """Tells the applications that stream a response that the server goes down, as if their clients had gone."""
-        self.tell_all(lambda connection: connection.notify_shutdown())
+        self.for_each_connection(lambda connection: connection.notify_shutdown())
 
-    def tell_all(self, what: Callable[[Connection], None]) -> None:
+    def for_each_connection(self, what: Callable[[Connection], None]) -> None:
         """Tells every connection something. One that fails is ended, and keeps nobody else."""
         for connection in list(self.deadlines.connections):
             try:
@@ -372,37 +372,37 @@ class Worker(WorkerBase):
                 if accepting is not None:
                     await accepting
 
-    async def settle(self, listeners: Sequence[Listener] = ()) -> None:
+    async def wait_for_accepted(self, listeners: Sequence[Listener] = ()) -> None:
         """Lets connections that a loop's own listeners have just accepted begin, which takes the loop some turns."""
         if getattr(self.runtime, "reactor", None) is None:
             for listener in listeners:
                 listener.hold()
-            for _ in range(SETTLING):
+            for _ in range(ACCEPT_TURNS):
                 await self.runtime.sleep_until(self.runtime.waiter(), 0)
 
     async def pause(self, seconds: float) -> None:
         """Waits, but not once the worker has to hurry."""
         end = self.runtime.now() + seconds
-        while not self.hurried and (left := end - self.runtime.now()) > 0:
-            self.emptied = self.runtime.waiter()
-            await self.runtime.sleep_until(self.emptied, left)
-        self.emptied = None
+        while not self.at_once and (left := end - self.runtime.now()) > 0:
+            self.empty_waiter = self.runtime.waiter()
+            await self.runtime.sleep_until(self.empty_waiter, left)
+        self.empty_waiter = None
 
     async def wait_until_empty(self, seconds: float) -> None:
         """Waits until no connection and no call is left, but not longer than `seconds`."""
         end = self.runtime.now() + seconds
         while self.occupied():
-            left = min(end - self.runtime.now(), HURRY if self.hurried else seconds, LONGEST)
-            if left <= 0 or (self.hurried and seconds > HURRY):
+            left = min(end - self.runtime.now(), AT_ONCE_SECONDS if self.at_once else seconds, LONGEST_SLEEP_SECONDS)
+            if left <= 0 or (self.at_once and seconds > AT_ONCE_SECONDS):
                 return
-            self.emptied = self.runtime.waiter()
-            await self.runtime.sleep_until(self.emptied, left)
-        self.emptied = None
+            self.empty_waiter = self.runtime.waiter()
+            await self.runtime.sleep_until(self.empty_waiter, left)
+        self.empty_waiter = None
 
-    def one_less(self) -> None:
+    def notify_if_empty(self) -> None:
         """A connection or a call has ended."""
-        if self.emptied is not None and not self.occupied():
-            self.runtime.wake(self.emptied)
+        if self.empty_waiter is not None and not self.occupied():
+            self.runtime.wake(self.empty_waiter)
 
     def occupied(self) -> bool:
         """True while a connection or a call is left."""
@@ -415,7 +415,7 @@ class Worker(WorkerBase):
     def connected(self, transport: Transport, tls: Any) -> None:
         """Takes a new transport."""
         try:
-            if not self.operations.guarded or self.operations.admit(transport, tls):
+            if not self.operations.checks_connections or self.operations.admit(transport, tls):
                 self.begin(transport, tls)
         except Exception as error:
             self.context.log_fault(error)
@@ -428,7 +428,7 @@ class Worker(WorkerBase):
             connection = self.open_connection(transport)
         else:
             transport.scheme = "https"
-            connection = TLSConnection(transport, self.context, tls.fresh(self.runtime.now()), self)
+            connection = TLSConnection(transport, self.context, tls.latest(self.runtime.now()), self)
         transport.hand_over(connection, rest)
 
     def open_connection(self, transport: Transport) -> Connection:
@@ -450,17 +450,17 @@ class Worker(WorkerBase):
             connection.connection_lost()
         except Exception as error:
             self.context.log_fault(error)
-        if self.operations.guarded:
+        if self.operations.checks_connections:
             self.operations.closed(connection)
-        if self.emptied is not None:
-            self.one_less()
+        if self.empty_waiter is not None:
+            self.notify_if_empty()
 
     def replaced(self, connection: Connection | None, successor: Connection) -> None:
         """A transport has a connection, in the place of another or as its first."""
         if connection is not None:
             self.deadlines.connections.discard(connection)
         self.deadlines.connections.add(successor)
-        if self.operations.guarded:
+        if self.operations.checks_connections:
             self.operations.replaced(connection, successor)
 
     def count_request(self) -> None:

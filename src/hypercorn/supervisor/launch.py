@@ -28,7 +28,7 @@ from typing import Any
 
 from hypercorn.config import Config
 from hypercorn.errors import ConfigError
-from hypercorn.metrics import Board, use_slot
+from hypercorn.metrics import Board, use_board_slot
 from hypercorn.net.sockets import Sockets
 from hypercorn.runtime.ending import flush_logs
 from hypercorn.supervisor.channel import Channel
@@ -130,7 +130,7 @@ def worker_main(fd: int) -> None:
             inherited.set_inheritable(False)
             getattr(sockets, name).append(inherited)
     os.set_inheritable(settings["board"], False)
-    use_slot(Board.attach(settings["board"]).slot(settings["board_slot"]))
+    use_board_slot(Board.attach(settings["board"]).slot(settings["board_slot"]))
     from hypercorn.supervisor.worker import serve
 
     sys.exit(serve(config, sockets, Channel(sock, FROM_SUPERVISOR)))

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from hypercorn.config import Config
-from hypercorn.metrics import Board, use_slot
+from hypercorn.metrics import Board, use_board_slot
 from hypercorn.supervisor.channel import channel_pair
 from hypercorn.supervisor.launch import LENGTH_PREFIX, fork, freeze, may_fork, one_thread, pickled, spawn
 from hypercorn.supervisor.listening import ListeningSockets
@@ -80,7 +80,7 @@ class ProcessPool:
                 tls = self.shared_context(config)
 
                 def work() -> int:
-                    use_slot(self.board.slot(board_slot))
+                    use_board_slot(self.board.slot(board_slot))
                     from hypercorn.supervisor.worker import serve
 
                     config.__dict__.pop("_log", None)

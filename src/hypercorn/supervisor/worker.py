@@ -57,7 +57,7 @@ class WorkerLink(Link):
 
     shared = True
     supervised = True
-    speaks = False
+    logs_addresses = False
     owns_process = True
 
     def __init__(self, channel: Channel[SupervisorMessage], config: Config, app: Any = None, tls: Any = None) -> None:
@@ -104,7 +104,7 @@ class WorkerLink(Link):
         return True
 
     def stopping(self) -> None:
-        self.channel.send(Draining(self.worker.why))  # type: ignore[union-attr]
+        self.channel.send(Draining(self.worker.stop_reason))  # type: ignore[union-attr]
 
     def drained(self) -> None:
         self.channel.send(Drained())
@@ -140,7 +140,7 @@ class WorkerLink(Link):
                 self.begin_stop(message)
             case StopNow():
                 if self.worker is not None:
-                    self.on_loop(self.worker.hurry)
+                    self.on_loop(self.worker.stop_at_once)
             case ReopenLogs():
                 reopen = getattr(self.config.log, "reopen", None)
                 if reopen is not None:

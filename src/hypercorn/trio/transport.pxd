@@ -6,7 +6,7 @@ cdef class TrioTransport(Transport):
     cdef public object sock
     cdef public object start_writer
     cdef public object close_socket
-    cdef public object changed
+    cdef public object read_waiter
     cdef public list pending
     cdef public Py_ssize_t pending_size
     cdef public Py_ssize_t high_water

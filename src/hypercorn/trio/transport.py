@@ -15,10 +15,9 @@ if TYPE_CHECKING:
 
 
 class TrioTransport(Transport):
-    """One accepted connection on trio. `changed` wakes the task that reads it."""
+    """One accepted connection on trio. `read_waiter` wakes the task that reads it."""
 
     __slots__ = (
-        "changed",
         "close_socket",
         "closed",
         "closing",
@@ -26,6 +25,7 @@ class TrioTransport(Transport):
         "high_water",
         "pending",
         "pending_size",
+        "read_waiter",
         "sock",
         "start_writer",
         "worker",
@@ -45,7 +45,7 @@ class TrioTransport(Transport):
         self.sock = sock
         self.start_writer = start_writer
         self.close_socket = close_socket
-        self.changed: Any = None
+        self.read_waiter: Any = None
         self.pending: list[memoryview] = []  # what the kernel refused
         self.pending_size = 0
         self.high_water = worker.context.limits.write_buffer_size
@@ -65,7 +65,7 @@ class TrioTransport(Transport):
 
     # -- from the task that reads
 
-    def ended(self) -> None:
+    def eof_received(self) -> None:
         """The peer sends no more."""
         if self.connection is not None:
             self.connection.eof_received()
@@ -180,8 +180,8 @@ class TrioTransport(Transport):
 
     def wake_reader(self) -> None:
         """Lets the task that reads look at the state again."""
-        if self.changed is not None:
-            self.runtime.wake(self.changed)
+        if self.read_waiter is not None:
+            self.runtime.wake(self.read_waiter)
 
     def get_extra_info(self, name: str) -> Any:
         if name == "socket":

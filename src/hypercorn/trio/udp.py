@@ -12,28 +12,26 @@ from hypercorn.runtime.ports import Listener
 
 
 class UDPListener(Listener):
-    """Watches a socket for a `UDPPort` or an `Inbox`."""
+    """Watches a socket for a `UDPSocket`, or for `ForwardedDatagrams`."""
 
-    def __init__(
-        self, sock: socket, port: Any, start: Callable[..., None], report: Callable[[Exception], None]
-    ) -> None:
+    def __init__(self, sock: socket, udp: Any, start: Callable[..., None], report: Callable[[Exception], None]) -> None:
         self.sock = sock
-        self.port = port
+        self.udp = udp
         self.start = start
         self.report = report
         self.scope = trio.CancelScope()
         self.watching_output = False
-        port.wait_writable = self.wait_writable
+        udp.wait_writable = self.wait_writable
         start(self.read)
 
     async def read(self) -> None:
         """The task that reads."""
         with self.scope:
             await trio.lowlevel.checkpoint_if_cancelled()  # the socket may be closed before this task began
-            while not self.port.closed:  # trio fails for a socket that is closed already
+            while not self.udp.closed:  # trio fails for a socket that is closed already
                 await trio.lowlevel.wait_readable(self.sock)
                 try:
-                    self.port.readable()
+                    self.udp.readable()
                 except Exception as error:  # it would end the server
                     self.report(error)
 
@@ -46,9 +44,9 @@ class UDPListener(Listener):
     async def write(self) -> None:
         """The task that sends what the kernel refused."""
         try:
-            while not self.port.closed:
+            while not self.udp.closed:
                 await trio.lowlevel.wait_writable(self.sock)
-                if self.port.writable():
+                if self.udp.writable():
                     break
         except (OSError, trio.ClosedResourceError, trio.BusyResourceError):
             pass
@@ -58,7 +56,7 @@ class UDPListener(Listener):
             self.watching_output = False
 
     def close(self) -> None:
-        self.port.closed = True
+        self.udp.closed = True
         self.scope.cancel()
         if self.sock.fileno() >= 0:
             trio.lowlevel.notify_closing(self.sock)

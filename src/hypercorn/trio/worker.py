@@ -25,11 +25,11 @@ from hypercorn.trio.loop import TrioLoop
 from hypercorn.trio.transport import TrioTransport
 from hypercorn.trio.udp import UDPListener
 
-READ_SIZE = 65536
+READ_BYTES = 65536
 OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 ACCEPTS = 64  # connections accepted before the loop gets its turn
-ACCEPT_PAUSE = 0.5  # seconds without accepting when descriptors have run out
-GLANCE = 0.001  # seconds that something may take which should be there already
+ACCEPT_PAUSE_SECONDS = 0.5  # seconds without accepting when descriptors have run out
+BRIEF_SECONDS = 0.001  # seconds that something may take which should be there already
 
 
 class TrioWaiter:
@@ -105,7 +105,7 @@ class TrioRuntime(LoopRuntime):
     def open(self, worker: Worker) -> None:
         """Gets ready to serve a worker's sockets."""
         self.log = worker.log
-        self.inner.ended = worker.one_less
+        self.inner.ended = worker.notify_if_empty
         # A task of a call has the application's name, as if the nursery had been given that.
         self.inner.start_call = partial(self.call_nursery.start_soon, name=task_name(worker.app))
         self.reactor = new_reactor(worker.config.runtime, self.inner, worker.log)
@@ -182,12 +182,12 @@ class TrioRuntime(LoopRuntime):
     def call_threadsafe(self, callback: Callable[[], object]) -> None:
         self.token.run_sync_soon(callback)
 
-    async def glance(self, awaitable: Any) -> Any:
-        with trio.move_on_after(GLANCE):
+    async def await_briefly(self, awaitable: Any) -> Any:
+        with trio.move_on_after(BRIEF_SECONDS):
             return await awaitable
         return None
 
-    async def outlast(self, waiter: Any) -> None:
+    async def wait_although_cancelled(self, waiter: Any) -> None:
         with trio.CancelScope(shield=True):
             await waiter
 
@@ -200,7 +200,7 @@ class TrioRuntime(LoopRuntime):
         self.calls_end.set()
         self.call_nursery.cancel_scope.cancel()
 
-    async def hold_calls(self, task_status: trio.TaskStatus[None]) -> None:
+    async def run_call_nursery(self, task_status: trio.TaskStatus[None]) -> None:
         """The task around all application calls: they can be cancelled while the worker's own life goes on."""
         try:
             async with trio.open_nursery() as calls:
@@ -240,8 +240,8 @@ class TrioRuntime(LoopRuntime):
         self.background.start_soon(self.accept, listener, worker, sock, tls)
         return listener
 
-    async def listen_datagrams(self, sock: socket.socket, port: Any) -> Listener:
-        return UDPListener(sock, port, self.background.start_soon, self.report)
+    async def listen_datagrams(self, sock: socket.socket, udp: Any) -> Listener:
+        return UDPListener(sock, udp, self.background.start_soon, self.report)
 
     async def accept(self, listener: TrioListener, worker: Worker, sock: socket.socket, tls: Any) -> None:
         """The task that accepts on one socket."""
@@ -258,7 +258,7 @@ class TrioRuntime(LoopRuntime):
                 except OSError as error:
                     if error.errno in OUT_OF_DESCRIPTORS:
                         self.log.log_error("Cannot accept a connection: %s", error)
-                    await trio.sleep(ACCEPT_PAUSE)
+                    await trio.sleep(ACCEPT_PAUSE_SECONDS)
 
     async def serve_socket(self, worker: Worker, sock: socket.socket, tls: Any) -> None:
         """The task that reads one connection."""
@@ -285,22 +285,22 @@ class TrioRuntime(LoopRuntime):
         at_end = False
         while not transport.closed:
             if at_end or transport.reading_paused:
-                transport.changed = TrioWaiter()
-                await transport.changed
-                transport.changed = None
+                transport.read_waiter = TrioWaiter()
+                await transport.read_waiter
+                transport.read_waiter = None
                 continue
             await trio.lowlevel.wait_readable(sock)
             if transport.closed or transport.reading_paused:
                 continue
             try:
-                data = sock.recv(READ_SIZE)
+                data = sock.recv(READ_BYTES)
             except (BlockingIOError, InterruptedError):
                 continue
             if data:
                 transport.received(data)
             else:
                 at_end = True
-                transport.ended()
+                transport.eof_received()
 
     def start_writer(self, transport: TrioTransport) -> None:
         """Starts the task that sends what the kernel refused."""
@@ -349,8 +349,8 @@ async def run_worker(
                 async with trio.open_nursery() as background:
                     runtime.background = background
                     try:
-                        await background.start(runtime.hold_calls)
-                        failure = await live(worker, runtime, sockets, started)
+                        await background.start(runtime.run_call_nursery)
+                        failure = await run_lifetime(worker, runtime, sockets, started)
                     finally:
                         # A signal may still start a timer, which a closed nursery would refuse.
                         runtime.background = None
@@ -380,7 +380,7 @@ def task_name(app: Any) -> str:
         return repr(app)
 
 
-async def live(
+async def run_lifetime(
     worker: Worker, runtime: TrioRuntime, sockets: Any, started: Callable[[], None] | None
 ) -> BaseException | None:
     """A worker from start to end. Gives what went wrong rather than raising it through the nurseries, which would

@@ -121,7 +121,7 @@ class HTTP3Connection(Multiplexer):
         """One event."""
         if isinstance(event, Arrived):
             data, end = event.receiver.take()
-            self.quic.took(len(data))
+            self.quic.consumed(len(data))
             if not event.stream_id & 3:
                 self.request_data(event.stream_id, data, end, now)
             else:

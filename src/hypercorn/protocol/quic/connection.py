@@ -50,7 +50,7 @@ UNI_WINDOW_BYTES = 65536
 HELLO_BYTES = 1024  # octets of a ServerHello, or of a session ticket, at the most
 HOST_IDS = 8  # connection ids that a peer gets at the most
 LONGEST_FLIGHT_BYTES = 4194304  # octets that are kept for a peer that has not acknowledged them
-HEADLESS = 4  # streams that were opened by octets behind their first ones: packets overtake one another
+MOST_LATE_STARTS = 4  # streams that were opened by octets behind their first ones: packets overtake one another
 ACKS, RANGES = 4, 64  # ACK frames in a packet that are used, where one says everything, and ranges of one
 WITH_FIN, WITH_LENGTH, WITH_OFFSET = 1, 2, 4  # in the type of a STREAM frame (section 19.8)
 FRAME_HANDLERS = "_QuicConnection__frame_handlers"
@@ -83,8 +83,8 @@ class ServerConnection(QuicConnection):
         self.frames = Frames(getattr(self, FRAME_HANDLERS))
         setattr(self, FRAME_HANDLERS, self.frames)
         self.handshake = {epoch: Handshake(limit) for epoch, limit in MESSAGES.items()}
-        self.told_ids = 0  # the highest number of an id that the peer was told
-        self.headless: list[int] = []  # streams that were opened by octets behind their first ones
+        self.announced_ids = 0  # the highest number of an id that the peer was told
+        self.late_starts: list[int] = []  # streams that were opened by octets behind their first ones
         self.skipped: set[int] = set()  # streams that a higher one has opened, of which no frame has come
         self.settings = configuration
         self.ids = ids
@@ -100,8 +100,8 @@ class ServerConnection(QuicConnection):
         )
         self.host_cid = first
         self._local_initial_source_connection_id = first
-        self.most_streams = context.limits.h2_max_concurrent_streams
-        self._local_max_streams_bidi.value = self._local_max_streams_bidi.sent = self.most_streams
+        self.max_streams = context.limits.h2_max_concurrent_streams
+        self._local_max_streams_bidi.value = self._local_max_streams_bidi.sent = self.max_streams
         self._local_max_streams_uni.value = self._local_max_streams_uni.sent = UNI_STREAMS
         self._local_max_stream_data_uni = UNI_WINDOW_BYTES
 
@@ -175,7 +175,7 @@ class ServerConnection(QuicConnection):
             return True
         return stream.sender.is_finished and stream.receiver.highest_offset >= stream.max_stream_data_local
 
-    def took(self, size: int) -> None:
+    def consumed(self, size: int) -> None:
         """Octets came in order: the connection's window opens again by half of its size at a time."""
         self.read += size
         if self.read * 2 >= self.window:
@@ -187,7 +187,7 @@ class ServerConnection(QuicConnection):
         stream = self._streams.get(stream_id)
         receiver = None if stream is None else stream.receiver
         if isinstance(receiver, Receiver):
-            self.took(receiver.missing())
+            self.consumed(receiver.missing())
 
     def credit(self, stream_id: int, size: int) -> None:
         """Lets the peer send more on a stream."""
@@ -279,7 +279,7 @@ class ServerConnection(QuicConnection):
     def limits_moved(self) -> bool:
         """Lets the peer open a new stream for each that is over. True where it has to be told what it may send."""
         bidi, uni = self._local_max_streams_bidi, self._local_max_streams_uni
-        for limit, most, kind in ((bidi, self.most_streams, 0), (uni, UNI_STREAMS, 2)):
+        for limit, most, kind in ((bidi, self.max_streams, 0), (uni, UNI_STREAMS, 2)):
             limit.value = limit.sent
             if (limit.sent - limit.used) * 2 <= most:
                 open_now = sum(number & 3 == kind for ids in (self._streams, self.skipped) for number in ids)
@@ -372,13 +372,13 @@ class ServerConnection(QuicConnection):
         peer sends them again, behind the first ones."""
         if stream_id & 1 or self._is_closed(stream_id):
             return
-        if len(self.headless) >= HEADLESS:
-            self.headless = [one for one in self.headless if self._is_headless(one)]
-        if len(self.headless) >= HEADLESS:
+        if len(self.late_starts) >= MOST_LATE_STARTS:
+            self.late_starts = [one for one in self.late_starts if self._starts_late(one)]
+        if len(self.late_starts) >= MOST_LATE_STARTS:
             raise Unacknowledged
-        self.headless.append(stream_id)
+        self.late_starts.append(stream_id)
 
-    def _is_headless(self, stream_id: int) -> bool:
+    def _starts_late(self, stream_id: int) -> bool:
         """Whether the first octets of a stream are still missing."""
         stream = self._streams.get(stream_id)
         return stream is not None and not stream.receiver.is_finished and not stream.receiver.starting_offset()
@@ -469,11 +469,11 @@ class ServerConnection(QuicConnection):
         """An id that the peer was not told cannot be given back (RFC 9000 section 19.16)."""
         start = buf.tell()
         number = buf.pull_uint_var()
-        if number > self.told_ids:
+        if number > self.announced_ids:
             raise QuicConnectionError(QuicErrorCode.PROTOCOL_VIOLATION, frame_type, "an id that was not issued")
         buf.seek(start)
         super()._handle_retire_connection_id_frame(context, frame_type, buf)
 
     def _write_new_connection_id_frame(self, builder: QuicPacketBuilder, connection_id: Any) -> None:
         super()._write_new_connection_id_frame(builder, connection_id)
-        self.told_ids = max(self.told_ids, connection_id.sequence_number)
+        self.announced_ids = max(self.announced_ids, connection_id.sequence_number)

@@ -1,7 +1,7 @@
 """The QUIC connections of one worker (RFC 9000): which datagram is whose, who may come in, and when to look again.
 
-    port.received -> QUICEndpoint -> Peer -> HTTP3Connection
-                                     Peer -> port.send
+    udp.received  -> QUICEndpoint -> Peer -> HTTP3Connection
+                                     Peer -> udp.send
 
 Nothing here opens a socket or knows the time of itself, and no datagram, however malformed, raises out of `received`.
 
@@ -42,7 +42,7 @@ from aioquic.quic.packet import (
 )
 from aioquic.quic.packet_builder import QuicPacketBuilder
 
-from hypercorn.net.forwarding import Place
+from hypercorn.net.forwarding import DatagramForwarder
 from hypercorn.net.quic_tls import ServerConfiguration
 from hypercorn.protocol.http3.connection import HTTP3Connection
 from hypercorn.protocol.mux.budgets import Budget
@@ -64,7 +64,7 @@ REPEATS = 16  # times that CONNECTION_CLOSE is repeated at the most (RFC 9000 se
 Datagram = tuple[bytes, Any]  # and the address that it came from
 
 
-class DatagramPort:
+class DatagramSocket:
     """A UDP socket, as an endpoint sees it. `server`: its address, as scopes have it."""
 
     server: tuple[str, int | None] | None = None
@@ -99,16 +99,16 @@ class Peer:
         "endpoint",
         "ids",
         "pairs",
-        "port",
         "quic",
         "scheduled",
         "state",
         "strays",
+        "udp",
     )
 
-    def __init__(self, endpoint: QUICEndpoint, port: DatagramPort) -> None:
+    def __init__(self, endpoint: QUICEndpoint, udp: DatagramSocket) -> None:
         self.endpoint = endpoint
-        self.port = port
+        self.udp = udp
         self.pairs = endpoint.pairs
         self.ids: set[bytes] = set()
         self.scheduled = 0.0  # when its entry in the heap of timers is due; 0: it has none
@@ -143,14 +143,14 @@ class Peer:
         """The peer has another address."""
         self.endpoint.moved(self.connection)
 
-    def receive(self, data: bytes, address: Any, port: DatagramPort, now: float) -> None:
+    def receive(self, data: bytes, address: Any, udp: DatagramSocket, now: float) -> None:
         """A datagram for this connection."""
         if not self.open:
             self.strays += 1
             if self.close_datagrams and self.strays <= 1 << REPEATS and not self.strays & (self.strays - 1):
                 self.send(self.close_datagrams)
             return
-        self.port = port
+        self.udp = udp
         try:
             self.quic.receive_datagram(data, address, now)
             self.connection.received_at = now
@@ -186,7 +186,7 @@ class Peer:
 
     def transmit(self, now: float) -> None:
         """Sends what QUIC has to send, and sets its timer."""
-        if self.port.blocked and not self.quic.closing:  # CONNECTION_CLOSE waits with the port, as nobody asks again
+        if self.udp.blocked and not self.quic.closing:  # CONNECTION_CLOSE waits with the socket, as nobody asks again
             self.endpoint.blocked[self] = None
             return
         datagrams = self.quic.datagrams_to_send(now)
@@ -206,7 +206,7 @@ class Peer:
             last = first + 1
             while last < count and datagrams[last][1] == address:
                 last += 1
-            self.port.send([data for data, _ in datagrams[first:last]], address)
+            self.udp.send([data for data, _ in datagrams[first:last]], address)
             first = last
 
     def timer(self, now: float) -> None:
@@ -252,17 +252,17 @@ class QUICEndpoint:
         log: Any,
         opened: Callable[[Connection], None],
         closed: Callable[[Connection], None],
-        place: Place | None = None,
+        forwarder: DatagramForwarder | None = None,
     ) -> None:
         self.context = context
-        self.configuration = configuration  # `fresh` gives that of the next connection: its files may be new
+        self.configuration = configuration  # of the last connection; the next may have new files
         self.log = log
         self.opened = opened
         self.closed = closed
-        self.place = Place() if place is None else place
-        self.ids = ConnectionIds(self.place.index, self.place.key)
+        self.forwarder = DatagramForwarder() if forwarder is None else forwarder
+        self.ids = ConnectionIds(self.forwarder.index, self.forwarder.key)
         self.pairs = FieldPairs()
-        self.fresh: Callable[[float], ServerConfiguration] = lambda _: self.configuration
+        self.latest_configuration: Callable[[float], ServerConfiguration] = lambda _: self.configuration
         self.full: Callable[[], bool] = lambda: False  # for reasons beside the number of these connections
         self.established: Callable[[Connection], bool] = lambda _: True  # is asked once a client has proven itself
         self.moved: Callable[[Connection], None] = lambda _: None  # is told when a client has another address
@@ -272,7 +272,7 @@ class QUICEndpoint:
         self.peers: set[Peer] = set()
         self.half_open: set[Peer] = set()
         self.flights = FirstFlights(context.runtime)
-        self.blocked: dict[Peer, None] = {}  # those that wait for a port to take more
+        self.blocked: dict[Peer, None] = {}  # those that wait for a socket that takes more
         now = context.runtime.now()
         self.strays = Budget(STRAY_BURST, STRAY_RATE, now)
         # The timers of all connections: one entry for each at the most, and one timer of the loop for the first.
@@ -283,31 +283,31 @@ class QUICEndpoint:
 
     # -- datagrams
 
-    def received(self, port: DatagramPort, batch: Iterable[Datagram]) -> None:
+    def received(self, udp: DatagramSocket, batch: Iterable[Datagram]) -> None:
         """Takes what a socket has received."""
         now = self.context.runtime.now()
         touched: dict[Peer, None] = {}
         for data, address in batch:
             try:
-                peer = self.peer_of(port, data, address, now)
+                peer = self.peer_of(udp, data, address, now)
             except Exception as error:
                 self.log.log_error("A datagram could not be used", exc_info=error)
                 continue
             if peer is not None:
                 touched[peer] = None
-                peer.receive(data, address, port, now)
+                peer.receive(data, address, udp, now)
         for peer in touched:
             if peer.open:
                 peer.turn(now)
 
-    def peer_of(self, port: DatagramPort, data: bytes, address: Any, now: float) -> Peer | None:
+    def peer_of(self, udp: DatagramSocket, data: bytes, address: Any, now: float) -> Peer | None:
         """The connection that a datagram is for; None where it was used otherwise, or is of no use."""
         if not data:
             return None
         if not data[0] & LONG:
             peer = self.table.get(data[1 : 1 + ID_BYTES])
             if peer is None:
-                self.stray(port, data, address, data[1 : 1 + ID_BYTES], now)
+                self.stray(udp, data, address, data[1 : 1 + ID_BYTES], now)
             return peer
         if len(data) < 7 or data[5] > 20:
             return None
@@ -322,41 +322,41 @@ class QUICEndpoint:
         if header is None or header.version is None or header.packet_type == QuicPacketType.VERSION_NEGOTIATION:
             return None
         if header.version not in self.configuration.supported_versions:
-            self.negotiate(port, header, len(data), address, now)
+            self.negotiate(udp, header, len(data), address, now)
             return None
         if header.packet_type == QuicPacketType.INITIAL:
             if len(data) < SMALLEST_MAX_DATAGRAM_SIZE:
                 return None
-            if self.forwarded(port, data, address, destination):
+            if self.forwarded(udp, data, address, destination):
                 return None  # after the first one, and after a Retry, it names the worker that has answered
-            if self.context.terminating and self.passed_on(port, data, address, destination):
+            if self.context.terminating and self.forwarded_to_sibling(udp, data, address, destination):
                 return None
-            return self.admit(port, header, data, address, now)
+            return self.admit(udp, header, data, address, now)
         if header.packet_type == QuicPacketType.HANDSHAKE:
-            self.forwarded(port, data, address, destination)
+            self.forwarded(udp, data, address, destination)
         return None
 
-    def forwarded(self, port: DatagramPort, data: bytes, address: Any, connection_id: bytes) -> bool:
+    def forwarded(self, udp: DatagramSocket, data: bytes, address: Any, connection_id: bytes) -> bool:
         """Hands a datagram on where its id names another worker."""
         owner = self.ids.owner(connection_id)
-        return owner >= 0 and self.place.forward(owner, port.number, address, data)
+        return owner >= 0 and self.forwarder.forward(owner, udp.number, address, data)
 
-    def passed_on(self, port: DatagramPort, data: bytes, address: Any, connection_id: bytes) -> bool:
+    def forwarded_to_sibling(self, udp: DatagramSocket, data: bytes, address: Any, connection_id: bytes) -> bool:
         """While this worker drains, another one takes new connections, the same one for all packets of a client."""
-        siblings = sorted(self.place.siblings())
+        siblings = sorted(self.forwarder.siblings())
         if not siblings:
             return False
         chosen = siblings[sum(connection_id) % len(siblings)]
-        return self.place.forward(chosen, port.number, address, data)
+        return self.forwarder.forward(chosen, udp.number, address, data)
 
-    def stray(self, port: DatagramPort, data: bytes, address: Any, connection_id: bytes, now: float) -> None:
+    def stray(self, udp: DatagramSocket, data: bytes, address: Any, connection_id: bytes, now: float) -> None:
         """A packet of a connection that is not here: another worker's, or one that is gone (RFC 9000 section 10.3)."""
-        if self.forwarded(port, data, address, connection_id):
+        if self.forwarded(udp, data, address, connection_id):
             return
         if len(data) >= RESET_FLOOR_BYTES and len(connection_id) == ID_BYTES and self.may_answer(now):
             filler = bytearray(os.urandom(min(len(data) - 1, RESET_FLOOR_BYTES) - 16))
             filler[0] = filler[0] & 0x3F | 0x40
-            port.send([bytes(filler) + self.ids.reset_token(connection_id)], address)
+            udp.send([bytes(filler) + self.ids.reset_token(connection_id)], address)
 
     def may_answer(self, now: float) -> bool:
         """True while answers to strangers are within their rate."""
@@ -368,22 +368,22 @@ class QUICEndpoint:
         budget.left -= 1
         return True
 
-    def negotiate(self, port: DatagramPort, header: QuicHeader, size: int, address: Any, now: float) -> None:
+    def negotiate(self, udp: DatagramSocket, header: QuicHeader, size: int, address: Any, now: float) -> None:
         """Says which versions are spoken (RFC 9000 section 6.1)."""
         if size >= SMALLEST_MAX_DATAGRAM_SIZE and self.may_answer(now):
             versions = self.configuration.supported_versions
             packet = encode_quic_version_negotiation(
                 source_cid=header.destination_cid, destination_cid=header.source_cid, supported_versions=versions
             )
-            port.send([packet], address)
+            udp.send([packet], address)
 
     # -- who may come in
 
-    def admit(self, port: DatagramPort, header: QuicHeader, data: bytes, address: Any, now: float) -> Peer | None:
+    def admit(self, udp: DatagramSocket, header: QuicHeader, data: bytes, address: Any, now: float) -> Peer | None:
         """A connection for the first packet of a client, or None: it was refused, or has to prove its address."""
         if self.context.terminating or len(self.peers) >= self.max_connections or self.full():
             if self.may_answer(now):
-                port.send([refusal(header, QuicErrorCode.CONNECTION_REFUSED)], address)
+                udp.send([refusal(header, QuicErrorCode.CONNECTION_REFUSED)], address)
             return None
         original, retry = header.destination_cid, None
         loaded = len(self.half_open) >= self.retry_threshold
@@ -393,10 +393,10 @@ class QUICEndpoint:
                 original, retry = proven, header.destination_cid
             elif loaded:
                 if self.may_answer(now):
-                    port.send([refusal(header, QuicErrorCode.INVALID_TOKEN)], address)
+                    udp.send([refusal(header, QuicErrorCode.INVALID_TOKEN)], address)
                 return None
         elif loaded:
-            self.retry(port, header, address, now)
+            self.retry(udp, header, address, now)
             return None
         if len(header.destination_cid) < 8:
             return None  # RFC 9000 section 7.2
@@ -406,14 +406,14 @@ class QUICEndpoint:
             if flight is None:
                 return None
             before = flight
-        peer = self.open(port, header, address, now, original, retry)
+        peer = self.open(udp, header, address, now, original, retry)
         for one in before:
-            peer.receive(one, address, port, now)
+            peer.receive(one, address, udp, now)
         return peer
 
     def open(
         self,
-        port: DatagramPort,
+        udp: DatagramSocket,
         header: QuicHeader,
         address: Any,
         now: float,
@@ -421,9 +421,11 @@ class QUICEndpoint:
         retry: bytes | None,
     ) -> Peer:
         """A connection."""
-        peer = Peer(self, port)
-        quic = ServerConnection(self.fresh(now), self.context, self.ids, original, retry, peer.issued, self.log)
-        transport = QUICTransport(self.context.runtime, quic, (address[0], address[1]), port.server)
+        peer = Peer(self, udp)
+        quic = ServerConnection(
+            self.latest_configuration(now), self.context, self.ids, original, retry, peer.issued, self.log
+        )
+        transport = QUICTransport(self.context.runtime, quic, (address[0], address[1]), udp.server)
         connection = HTTP3Connection(transport, self.context, quic, peer)
         transport.connection = connection
         peer.quic = quic
@@ -438,7 +440,7 @@ class QUICEndpoint:
             peer.internal_error(error)
         return peer
 
-    def retry(self, port: DatagramPort, header: QuicHeader, address: Any, now: float) -> None:
+    def retry(self, udp: DatagramSocket, header: QuicHeader, address: Any, now: float) -> None:
         """Asks a client to prove its address first (RFC 9000 section 8.1.2). No state is kept for it."""
         fresh = self.ids.new()
         token = self.ids.new_token(header.destination_cid, address, fresh, now)
@@ -449,7 +451,7 @@ class QUICEndpoint:
             original_destination_cid=header.destination_cid,
             retry_token=token,
         )
-        port.send([packet], address)
+        udp.send([packet], address)
 
     def ended(self, peer: Peer) -> None:
         """A connection is over for its streams."""
