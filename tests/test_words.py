@@ -14,20 +14,40 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "hypercorn"
-# For each folder that keeps to the glossary: the words that no name has, alone or as a part ("free_place").
+# Words that no name of a folder has, alone or as a part ("free_place").
+FLOORS = """
+    askers asker bark brisk buried buries bury burying cork corked crew dismissed glance goodbye graves hear heard hears
+    hurried hurry pace park parked parking place places stir stirred strange strangers stray tells unhurried zombie
+    zombies
+"""
 PARTS = {
+    "asgi": FLOORS,
+    "asyncio": FLOORS,
+    "metrics": FLOORS,
+    "middleware": FLOORS,
+    "net": FLOORS,
+    "protocol": FLOORS,
+    "runtime": FLOORS,
     "supervisor": """
         askers asker bell bells buried buries bury child children crew goodbye hear heard hears hurried look looks
         parking place places say says tells twin twins watched watches words zombie zombies
     """,
+    "trio": FLOORS,
 }
 # Words that no name is by itself; with another they mean something ("worker_slot", "WorkerMessage").
-WHOLE = {"supervisor": "event gives_way life line_up message_type pace port slot slots tell watch"}
+OWN = "busy gives_way leave life line_up must_give_way say_goodbye told"
+WHOLE = dict.fromkeys(PARTS, OWN) | {
+    "protocol": f"{OWN} port slot wrote",
+    "supervisor": "event gives_way life line_up message_type pace port slot slots tell watch",
+}
 # Words that comments and docstrings do not use.
-PROSE = {"supervisor": "buries bury crew goodbye heard zombie zombies"}
+COINED = "barked buries bury cork corked crew goodbye heard parked strangers unhurried zombie zombies"
+PROSE = dict.fromkeys(PARTS, COINED) | {"supervisor": "buries bury crew goodbye heard zombie zombies"}
+# The one meaning of "stream" is RFC 9113's and RFC 9114's: nothing else is called so above the protocol floor.
+STREAMS = ("asgi", "asyncio", "runtime", "trio")
 CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 CONSTANT = re.compile(r"^(_?[A-Z][A-Z0-9_]*) = ([\d_.e]+(?: \* [\d_.e]+)*)(?:  # (.*))?$", re.MULTILINE)
-UNITS = {"seconds": "_SECONDS", "bytes": "_BYTES"}
+UNITS = {"seconds": "_SECONDS", "bytes": "_BYTES", "octets": "_BYTES"}
 
 
 def files(folder: str) -> list[Path]:
@@ -80,6 +100,11 @@ def without_unit(text: str) -> list[str]:
     return found
 
 
+def called_stream(text: str) -> list[tuple[int, str]]:
+    """The names that are "stream", alone or at their end ("HTTPStream")."""
+    return [(line, name) for line, name in names_of(ast.parse(text)) if re.search(r"(^|_)streams?$|Streams?$", name)]
+
+
 CHECKED = [pytest.param(key, path, id=path.relative_to(PACKAGE).as_posix()) for key in PARTS for path in files(key)]
 
 
@@ -99,12 +124,22 @@ def test_constants_carry_their_unit(folder: str, path: Path) -> None:
     assert without_unit(path.read_text()) == []
 
 
+@pytest.mark.parametrize(("folder", "path"), [case for case in CHECKED if case.values[0] in STREAMS])
+def test_an_exchange_is_no_stream(folder: str, path: Path) -> None:
+    assert called_stream(path.read_text()) == []
+
+
 def test_the_checks_see_what_they_look_for() -> None:
     """They can fail."""
     text = "class FreePlace:\n    def f(self, slot):\n        self.twin = slot\nworker_slot = replaced = 1\n"
     assert banned_names(text, {"place", "twin"}, {"slot"}) == [(1, "FreePlace"), (2, "slot"), (3, "twin")]
     assert (1, "it buries") in list(prose_of("x = 1  # it buries\n"))
-    assert without_unit("A = 1.5\nB = 4096  # bytes at once\nC_SECONDS = 2.0\nD = 5  # crashes\n") == ["A", "B"]
+    assert called_stream("class HTTPStream: ...\nstream_id = 1\nstream = 2\n") == [(1, "HTTPStream"), (3, "stream")]
+    assert without_unit("A = 1.5\nB = 4096  # bytes at once\nC_SECONDS = 2.0\nD = 5  # crashes\nE = 3  # octets\n") == [
+        "A",
+        "B",
+        "E",
+    ]
 
 
 def test_the_glossary_has_every_folder() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hypercorn._cpython.marks import mark_coroutine_function
-from hypercorn.asgi.failures import APP_ERRORS, log_failure, tells_of_cancellation
+from hypercorn.asgi.failures import APP_ERRORS, is_cancellation, log_failure
 from hypercorn.asgi.scope import connection_scope
 from hypercorn.errors import ClientDisconnected
 from hypercorn.protocol.ports import Connection, Exchange
@@ -238,7 +238,7 @@ class ASGIExchange(Exchange):
     gone: nothing can reach the peer any more
     over: the exchange was completed
     dismissed: the server has cancelled the call
-    parked: waiters of the application's tasks
+    waiters: of the application's tasks
     method, raw_path: of the request, whatever the application makes of its scope
     status, headers, sent: of the response, or of the answer to the handshake, for the record
     expected: bytes of body that the response announced, or -1
@@ -418,7 +418,7 @@ class ASGIExchange(Exchange):
         or a person ends it. `departed`: the client is gone, or has closed its side."""
         if isinstance(error, (GeneratorExit, KeyboardInterrupt)):
             return
-        if self.cancelled_by_server and not isinstance(error, APP_ERRORS) and tells_of_cancellation(error):
+        if self.cancelled_by_server and not isinstance(error, APP_ERRORS) and is_cancellation(error):
             return
         log_failure(self.context, self.name(), error, departed)
 

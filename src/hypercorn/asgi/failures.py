@@ -15,13 +15,13 @@ APP_ERRORS = (Exception, SystemExit)
 
 def log_failure(context: ASGIContext, name: str, error: BaseException, departed: bool) -> None:
     """Writes the record of a call that raised. `departed`: the client is gone, or has closed its side."""
-    if departed and tells_of_disconnect(error):
+    if departed and is_disconnect(error):
         context.logger.log_debug("The client left before the application was done (%s)", name, exc_info=error)
     else:
         context.log_exception("Error in the application (%s)", name, error)
 
 
-def tells_of_disconnect(error: BaseException) -> bool:
+def is_disconnect(error: BaseException) -> bool:
     """True where a `ClientDisconnected` is the error, one of its causes or contexts, or in a group among these:
     frameworks raise errors of their own in its place, and task groups wrap it."""
     waiting: list[BaseException] = [error]
@@ -39,9 +39,9 @@ def tells_of_disconnect(error: BaseException) -> bool:
     return False
 
 
-def tells_of_cancellation(error: BaseException) -> bool:
+def is_cancellation(error: BaseException) -> bool:
     """True for a loop's exception that cancels a task, and for a group of nothing else."""
     members = getattr(error, "exceptions", None)
     if isinstance(members, tuple) and members:
-        return all(map(tells_of_cancellation, members))
+        return all(map(is_cancellation, members))
     return type(error).__name__ in ("CancelledError", "Cancelled")

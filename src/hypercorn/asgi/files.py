@@ -47,7 +47,7 @@ class SendFile(Awaitable):
             if exchange.must_wait():
                 return False
             pieces += 1
-            if pieces > PIECES_IN_STEP:  # others want to run too, and a peer that is gone wants to be heard
+            if pieces > PIECES_IN_STEP:  # other tasks run too, and the end of the peer is noticed
                 exchange.runtime.call_soon(self.again)
                 return False
             data = os.pread(self.fd, min(PIECE_BYTES, self.left), self.offset)

@@ -124,7 +124,7 @@ def _is_declared(app: Any) -> bool:
     while isinstance(app, functools.partial):
         app = app.func
     call = inspect.getattr_static(type(app), "__call__", None)
-    return any(getattr(place, "__signature__", None) is not None for place in (app, call))
+    return any(getattr(called, "__signature__", None) is not None for called in (app, call))
 
 
 def _fits(signature: inspect.Signature, count: int) -> bool:

@@ -132,16 +132,16 @@ def _import(path: str, name: str, app_dir: str) -> Any:
     base = Path(app_dir).resolve()
     if not name:
         raise NoAppError(f"Cannot load application from '{path}', module not found: no module is named.")
-    place = Path(app_dir, name).resolve()
-    source = place if place.is_file() else place.with_name(place.name + ".py")
-    name = place.stem if place.is_file() and place.suffix else place.name
-    folder = place.parent
-    if source.is_file() or place.is_dir():
+    target = Path(app_dir, name).resolve()
+    source = target if target.is_file() else target.with_name(target.name + ".py")
+    name = target.stem if target.is_file() and target.suffix else target.name
+    folder = target.parent
+    if source.is_file() or target.is_dir():
         # A file inside of a package is imported as part of it, so that its relative imports work.
         while (folder / "__init__.py").is_file() and folder.name.isidentifier() and folder.parent != folder:
             name = f"{folder.name}.{name}"
             folder = folder.parent
-    _add_to_path(folder, base, place.parent)
+    _add_to_path(folder, base, target.parent)
     try:
         module = import_module(name)
     except ModuleNotFoundError as error:

@@ -119,7 +119,7 @@ class Threads:
 
 
 def work(queue: SimpleQueue[Call | None]) -> None:
-    """The life of a thread."""
+    """Runs calls until `queue` gives None: the function of a thread."""
     while True:
         call = queue.get()
         if call is None:

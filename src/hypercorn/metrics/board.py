@@ -106,8 +106,8 @@ class Board:
         """The sum over all workers, those that are no more included; of a gauge, the largest."""
         sums = [0] * len(FIELDS)
         for number in (-1, *self._taken()):
-            for place, value in enumerate(self._fields(number)):
-                sums[place] = max(sums[place], value) if FIELDS[place] in GAUGES else sums[place] + value
+            for index, value in enumerate(self._fields(number)):
+                sums[index] = max(sums[index], value) if FIELDS[index] in GAUGES else sums[index] + value
         return dict(zip(FIELDS, sums, strict=True))
 
     def retire(self, number: int) -> None:

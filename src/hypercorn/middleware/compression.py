@@ -102,7 +102,7 @@ class CompressionMiddleware:
 
     Left alone: what is encoded already, partial content, responses that say `no-transform`, server-sent events, and
     files that are sent as such. A strong ETag becomes a weak one. Do not compress a secret together with what a
-    stranger can put beside it (BREACH).
+    third party can put beside it (BREACH).
     """
 
     def __init__(

@@ -245,17 +245,17 @@ def elements_from_right(text: str) -> Iterable[str]:
     """
     end = len(text)
     quoted = False
-    for place in range(len(text) - 1, -1, -1):
-        character = text[place]
+    for position in range(len(text) - 1, -1, -1):
+        character = text[position]
         if character == '"':
-            before = place
+            before = position
             while before and text[before - 1] == "\\":
                 before -= 1
-            if not (place - before) & 1:
+            if not (position - before) & 1:
                 quoted = not quoted
         elif character == "," and not quoted:
-            yield text[place + 1 : end]
-            end = place
+            yield text[position + 1 : end]
+            end = position
     if end:
         yield text[:end]
 
@@ -263,16 +263,16 @@ def elements_from_right(text: str) -> Iterable[str]:
 def read_pairs(element: str) -> dict[str, str] | None:
     """The parameters of one element, names in lower case; None where it is malformed."""
     pairs: dict[str, str] = {}
-    place = 0
+    position = 0
     while True:
-        match = _PAIR.match(element, place)
+        match = _PAIR.match(element, position)
         assert match is not None  # it may be empty
         if match[1]:
             value = match[3] if match[2] is None else re.sub(r"\\(.)", r"\1", match[2])
             pairs.setdefault(match[1].lower(), value)
-        place = match.end()
-        if place == len(element):
+        position = match.end()
+        if position == len(element):
             return pairs
-        if element[place] != ";":
+        if element[position] != ";":
             return None
-        place += 1
+        position += 1

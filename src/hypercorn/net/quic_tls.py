@@ -85,7 +85,7 @@ class Sessions:
         self.tickets: dict[bytes, tuple[Any, str | None]] = {}
 
     def keep(self, ticket: Any, name: str | None) -> None:
-        """Remembers a session, and the host that the client has asked for; the oldest one gives way."""
+        """Remembers a session, and the host that the client has asked for; the oldest one is dropped."""
         if len(self.tickets) >= self.MOST:
             del self.tickets[next(iter(self.tickets))]
         self.tickets[ticket.ticket] = (ticket, name)

@@ -87,7 +87,7 @@ class Transport:
         Every change of protocol is this one operation: prior knowledge, `Upgrade: h2c`, WebSocket, the end of a PROXY
         header, and of a TLS handshake. The connection that was there waits for nothing any more, and its deadline is
         off; its successor's is swept from now on. The successor learns whether output waits and whether the server
-        goes down, and gets `rest`, the bytes that were received and not used. Reading goes on where it was paused.
+        stops, and gets `rest`, the bytes that were received and not used. Reading goes on where it was paused.
         """
         predecessor = self.connection
         self.connection = successor
@@ -111,7 +111,7 @@ class Transport:
             self.end_turn()
 
     def write(self, data: bytes) -> None:
-        """Takes bytes for the peer."""
+        """Writes bytes; they leave when the turn ends."""
         self.out.append(data)
         self.out_size += len(data)
         if self.out_size >= self.gather:
@@ -130,17 +130,17 @@ class Transport:
         return True
 
     def turn_is_over(self) -> bool:
-        """True where the steps of applications in this turn took so long that others should have theirs."""
+        """Returns True where the applications' steps in this turn took longer than TURN_SECONDS."""
         return self.runtime.step_ended_at - self.turn_at > TURN_SECONDS
 
     def turn_soon(self) -> None:
-        """Goes on in another turn, after others had theirs: `turn_ended` of the connection is called then."""
+        """Schedules another turn, after those of others; it calls `turn_ended` of the connection."""
         if not self.turn_queued:
             self.turn_queued = True
             self.runtime.turn_soon(self)
 
     def next_turn(self) -> None:
-        """That turn."""
+        """Goes on in that turn."""
         self.turn_queued = False
         if self.begin_turn():  # else a loop runs inside of a step of its turn, whose end goes on
             self.end_turn()
@@ -178,7 +178,7 @@ class Transport:
         return False
 
     def end_turn_soon(self) -> None:
-        """Sees to it that a turn ends when the current step has ended."""
+        """Schedules the end of the turn for when the current step has ended."""
         if self.in_turn:
             self.end_turn_wanted = True
         elif not self.end_turn_scheduled:
@@ -201,7 +201,7 @@ class Transport:
             self.internal_error(error)
 
     def internal_error(self, error: Exception) -> None:
-        """A fault of the server itself, found where nobody above could take it: it ends this connection alone."""
+        """Logs a fault of the server itself, and ends this connection alone."""
         self.in_turn = False
         self.out.clear()
         self.out_size = 0
@@ -290,22 +290,22 @@ class Connection:
         raise NotImplementedError
 
     def take_over(self, rest: bytes) -> None:
-        """It stands on its transport from now on. `rest`: what was received before and is not used."""
+        """Begins on its transport. `rest`: bytes that were received before and are not used."""
         if self.context.terminating:
             self.shutdown()
         if rest:
             self.data_received(rest)
 
     def detached(self) -> None:
-        """Another connection has taken its place: no call of the transport follows."""
+        """Ends this connection on its transport, which another has taken over; no call of the transport follows."""
         self.deadline = 0.0
 
     def eof_received(self) -> None:
-        """The peer sends no more."""
+        """The peer has closed its sending half."""
         raise NotImplementedError
 
     def connection_lost(self) -> None:
-        """The transport is gone."""
+        """The transport is closed."""
         raise NotImplementedError
 
     def pause_writing(self) -> None:
@@ -317,10 +317,10 @@ class Connection:
         raise NotImplementedError
 
     def turn_ended(self) -> None:
-        """A turn is about to end: go on with what waited for it."""
+        """A turn is about to end: goes on with what waited for that."""
 
     def flush_output(self) -> None:
-        """Gives the transport what was written and is kept here."""
+        """Writes to the transport what this connection has kept."""
 
     # -- from the runtime
 
@@ -333,14 +333,14 @@ class Connection:
         raise NotImplementedError
 
     def shutdown(self) -> None:
-        """The server is going down: take no further request, end what is idle."""
+        """The server stops: takes no further request, and ends what is idle."""
         raise NotImplementedError
 
     def notify_shutdown(self) -> None:
-        """Tells the applications that stream a response that the server goes down."""
+        """Tells the applications that stream a response that the server stops."""
 
     def abort(self) -> None:
-        """The server stops waiting: end now."""
+        """Ends the connection now: the server waits no longer."""
         raise NotImplementedError
 
     # -- from an exchange
@@ -363,7 +363,7 @@ class Connection:
         raise NotImplementedError
 
     def announce(self, exchange: Exchange, length: int) -> None:
-        """The body's length, known only now, after `start` and before the first piece."""
+        """Sets the length of the body (bytes), known only after `start`, before the first piece."""
         raise NotImplementedError
 
     def send_file(self, exchange: Exchange, fd: int, offset: int, count: int, end: bool) -> bool:
@@ -384,7 +384,7 @@ class Connection:
         raise NotImplementedError
 
     def reset(self, exchange: Exchange) -> int:
-        """Gives the exchange up: answers 500 if nothing was sent yet, else makes sure that the peer cannot take the
+        """Ends the exchange early: answers 500 if nothing was sent yet, else makes sure that the peer cannot take the
         response for complete. Returns the status that the peer saw."""
         raise NotImplementedError
 
@@ -394,11 +394,11 @@ class Connection:
         raise NotImplementedError
 
     def body_wanted(self, exchange: Exchange) -> None:
-        """The application waits for the body: send 100 (Continue) where asked for, read on."""
+        """The application waits for the body: sends 100 (Continue) where the client asked for it, and reads on."""
         raise NotImplementedError
 
     def body_consumed(self, exchange: Exchange, size: int) -> None:
-        """The application took bytes of the body: the peer may send as many more, where the version counts them."""
+        """The application took `size` bytes of the body: the peer may send as many more (HTTP/2, HTTP/3)."""
 
     def finished(self, exchange: Exchange) -> None:
         """The application's call has ended."""
@@ -434,7 +434,7 @@ class Exchange:
         raise NotImplementedError
 
     def server_stopping(self) -> None:
-        """The server goes down: where the application streams its response, it should come to an end."""
+        """The server stops: an application that streams its response should end it."""
 
     def may_be_slow(self) -> bool:
         """True where the request's body may come as slowly as its sender likes. Asked when it is late."""
@@ -503,7 +503,7 @@ class Context:
         self.h2c_upgrade = False  # ... and by Upgrade (RFC 7540 section 3.2), to peers that are no proxies
 
     def log_fault(self, error: Exception) -> None:
-        """One record of a fault of the server that ended a connection."""
+        """Logs a fault of the server that ended a connection."""
         raise NotImplementedError
 
     def serves(self, host: bytes) -> bool:
@@ -524,8 +524,7 @@ class Context:
         raise NotImplementedError
 
     def refused(self, connection: Connection, head: RequestHead | None, status: int, reason: str) -> None:
-        """A request was refused before any application saw it: one access record, one counter. Without a head, the
-        connection itself was."""
+        """Records a request that was refused without an application; without `head`, the connection itself was."""
         raise NotImplementedError
 
     def open_websocket(self, connection: Connection, head: RequestHead, handshake: Any) -> Exchange:
@@ -533,9 +532,9 @@ class Context:
         raise NotImplementedError
 
     def replaced(self, connection: Connection | None, successor: Connection) -> None:
-        """A transport has a connection, in the place of another or as its first."""
+        """A transport has got `successor`, in the place of `connection` or as its first."""
         raise NotImplementedError
 
     def arm(self, deadline: float) -> None:
-        """A connection now waits no longer than `deadline`."""
+        """Has the deadlines checked at `deadline` (seconds of `Runtime.now`)."""
         raise NotImplementedError

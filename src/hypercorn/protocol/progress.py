@@ -19,7 +19,7 @@ EXTRA_SECONDS = 0.1  # seconds that it then gets, so that what came meanwhile is
 
 
 class ProgressTimer:
-    """One body, or one time in which output waits.
+    """The time limits of one body, or of output that waits.
 
     rate: octets a second; 0: any
     timeout: seconds without any progress; infinity: any
@@ -37,7 +37,7 @@ class ProgressTimer:
     moved: int  # octets that are not counted yet
 
     def open(self, rate: float, grace: float, timeout: float, max_balance: float) -> None:
-        """Sets all up. In place of `__init__`, which would cost a tuple of arguments."""
+        """Initialises it, in place of `__init__`, which would cost a tuple of arguments."""
         self.rate = rate
         self.timeout = timeout
         self.max_balance = max_balance
@@ -46,36 +46,36 @@ class ProgressTimer:
         self.moved = 0
 
     def expect_progress(self, now: float) -> None:
-        """From now on any progress has to come within the time for it."""
+        """Expects any progress within `timeout` seconds from `now`."""
         self.silent_at = now + self.timeout
 
     def start_rate(self, now: float) -> None:
-        """From now on the rate counts."""
+        """Counts the rate from `now` on."""
         if self.rate and not self.rate_due:
             self.rate_due = now + self.balance
 
     def pause_rate(self, now: float) -> None:
-        """It does not: the server itself does not go on."""
+        """Stops counting the rate: the server itself does not go on."""
         if self.rate_due:
             self.balance = self.rate_due - now
             self.rate_due = 0.0
 
     def drop_rate(self) -> None:
-        """The rate does not count any more."""
+        """Stops counting the rate for good."""
         self.rate = self.rate_due = 0.0
 
     def deadline(self) -> float:
-        """When the peer may be late; 0: never."""
+        """Returns when the peer may be late (seconds of Runtime.now); 0: never."""
         if self.rate_due and (not self.silent_at or self.rate_due < self.silent_at):
             return self.rate_due
         return self.silent_at
 
     def timed_out(self, now: float) -> bool:
-        """True where there was no progress in time."""
+        """Returns True where there was no progress in time."""
         return 0 < self.silent_at <= now
 
     def is_late(self, now: float) -> bool:
-        """Counts what moved. True where there was no progress in time, or too little."""
+        """Counts what moved. Returns True where there was no progress in time, or too little."""
         if 0 < self.silent_at <= now:
             return True
         if not 0 < self.rate_due <= now:
@@ -88,7 +88,7 @@ class ProgressTimer:
         return self.rate_due <= now
 
     def is_late_with(self, waiting: int, taken: int, now: float) -> bool:
-        """The same of output, of which `waiting` octets are left after `taken` went."""
+        """Does the same for output, of which `waiting` octets are left after `taken` went."""
         if waiting <= 0:
             self.rate_due = 0.0  # all was taken, and the transport is about to say so
         elif taken > 0:
@@ -98,7 +98,7 @@ class ProgressTimer:
 
 
 def timer_of_body(context: Context, rate: float) -> ProgressTimer:
-    """For a request's body. What is sent fast buys no more time than a pause may last."""
+    """Returns a timer for a request's body. What is sent fast buys no more time than a pause may last."""
     timer = ProgressTimer.__new__(ProgressTimer)
     grace = context.limits.min_rate_grace
     pause = context.limits.body_timeout
@@ -107,7 +107,7 @@ def timer_of_body(context: Context, rate: float) -> ProgressTimer:
 
 
 def timer_of_unread(context: Context) -> ProgressTimer:
-    """For the rest of a request whose response was sent: it is only read so that the client sees that response."""
+    """Returns a timer for the rest of a request whose response was sent, which is read so that the client sees that."""
     timer = ProgressTimer.__new__(ProgressTimer)
     limits = context.limits
     grace = limits.min_rate_grace
@@ -116,7 +116,7 @@ def timer_of_unread(context: Context) -> ProgressTimer:
 
 
 def timer_of_output(context: Context) -> ProgressTimer:
-    """For output, of which a peer may be a burst behind."""
+    """Returns a timer for output, of which a peer may be BURST_BYTES behind."""
     timer = ProgressTimer.__new__(ProgressTimer)
     rate = context.limits.min_send_rate
     seconds = context.limits.min_rate_grace + BURST_BYTES / rate if rate else 0.0

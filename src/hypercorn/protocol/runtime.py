@@ -66,18 +66,18 @@ class Runtime:
             self.quick_steps = 0
 
     def turn_soon(self, transport: TakesTurns) -> None:
-        """Gives a transport another turn in the loop's next round."""
+        """Schedules another turn of a transport, in the loop's next round."""
         self.turns.append(transport)
         self.schedule_turns()
 
     def schedule_turns(self) -> None:
-        """Sees to it that `take_turns` is called."""
+        """Has the loop call `take_turns`."""
         if not self.turns_scheduled:
             self.turns_scheduled = True
             self.call_soon(self.take_turns)
 
     def take_turns(self) -> None:
-        """The turns of transports that were cut short, as many as fit into the time of one."""
+        """Runs the turns of transports that were cut short, for TURN_SECONDS at the most."""
         self.turns_scheduled = False
         until = self.now() + TURN_SECONDS
         while self.turns:
@@ -93,13 +93,13 @@ class Runtime:
         return bool(self.unbegun or self.turns) or (self.reactor is not None and self.reactor.is_behind())
 
     def call_spawned(self) -> None:
-        """The task of a call is started that is to ask `may_begin`."""
+        """Counts a task of a call that is going to ask `may_begin`."""
         if not self.unbegun:
             self.round_began_at = 0.0
         self.unbegun += 1
 
     def may_begin(self) -> bool:
-        """Asked by the task of a call before its first step: True where it may take it. Tasks that are not eager begin
+        """Returns True where the task of a call may take its first step. Tasks that are not eager begin
         in the loop's next round, all of them; where their steps have taken long enough, the rest waits for later
         rounds."""
         now = self.now()
@@ -111,7 +111,7 @@ class Runtime:
         return True
 
     def next_round(self) -> Any:
-        """A waiter for another round, in which `may_begin` is to be asked again."""
+        """Returns a waiter for another round, in which `may_begin` is to be asked again."""
         if not self.waiting_calls:
             self.call_soon(self.begin_round)
         waiter = self.waiter()
@@ -119,7 +119,7 @@ class Runtime:
         return waiter
 
     def begin_round(self) -> None:
-        """Lets calls begin that were late, in their order."""
+        """Lets calls begin that had to wait, in their order."""
         self.round_began_at = 0.0
         for _ in range(min(len(self.waiting_calls), CALLS_PER_ROUND)):
             self.wake(self.waiting_calls.popleft())
@@ -127,7 +127,7 @@ class Runtime:
             self.call_soon(self.begin_round)
 
     def call_over(self, call: Any, error: BaseException | None) -> None:
-        """A call that `spawn` began is about to end, with `error` or without."""
+        """Forgets a call of `spawn` that is about to end; `error` is what it raised."""
 
     def cancel(self, call: Any) -> None:
         """Cancels an application call that `spawn` started; does nothing to one that has ended."""

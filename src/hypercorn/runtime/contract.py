@@ -67,11 +67,11 @@ class WorkerBase:
         raise NotImplementedError
 
     def handshake_failed(self, error: BaseException, transport: Transport) -> None:
-        """A TLS handshake came to nothing."""
+        """A TLS handshake failed."""
         raise NotImplementedError
 
     def disconnected(self, connection: Connection) -> None:
-        """A transport is gone."""
+        """A transport is closed."""
         raise NotImplementedError
 
     async def accept_waiting(self, listeners: Sequence[Listener]) -> None:
@@ -83,7 +83,7 @@ class WorkerBase:
         raise NotImplementedError
 
     def notify_if_empty(self) -> None:
-        """A connection or a call has ended."""
+        """A connection or a call has ended: wakes who waits for the last one."""
         raise NotImplementedError
 
     # -- for its link
@@ -110,7 +110,7 @@ class WorkerBase:
 
 
 class Link:
-    """A worker that belongs to nobody: `serve()` in somebody's program."""
+    """What starts a worker, and what it tells: by default nothing, as for `serve()` in another program."""
 
     shared = False  # other processes accept on the same sockets
     supervised = False  # a terminal's SIGINT is not for this process

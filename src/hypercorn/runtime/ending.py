@@ -145,9 +145,9 @@ def flush_logs() -> None:
     """Writes what is still in memory: log records first, then the standard streams."""
     with suppress(Exception):
         logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
+    for output in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
-            stream.flush()
+            output.flush()
 
 
 def busy_threads() -> list[str]:
@@ -158,9 +158,9 @@ def busy_threads() -> list[str]:
         if thread is threading.main_thread() or thread.name.startswith("hypercorn-"):
             continue
         frame = frames.get(thread.ident or 0)
-        place = working_frame(frame)
-        if not thread.daemon or (place and is_awaited(frame)):
-            found.append(f"{thread.name!r}{place and f' ({place})'}")
+        where = working_frame(frame)
+        if not thread.daemon or (where and is_awaited(frame)):
+            found.append(f"{thread.name!r}{where and f' ({where})'}")
     return found
 
 

@@ -54,7 +54,7 @@ class Management:
         """True while it accepts no more, and answers those that it has accepted."""
         return not self.listeners and bool(self.deadlines.connections)
 
-    async def leave(self) -> None:
+    async def stop_accepting(self) -> None:
         """Accepts no more. Idle connections end as those of the worker do, the others with their answer."""
         if not self.listeners:
             return

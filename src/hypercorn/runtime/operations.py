@@ -123,7 +123,7 @@ class Operations(OperationsBase):
             self.slot.publish(self.counters, state or ("serving" if self.worker.ready else "draining"))
 
     def blocked(self) -> None:
-        """The watchdog barked. Called on the loop."""
+        """Counts a time that the loop was blocked. The watchdog calls this on the loop."""
         if self.counters is not None:
             self.counters.count("loop_blocked")
 

@@ -75,7 +75,7 @@ class QUICServer:
             self.worker.context.set_alt_svc(self.alt_svc())
 
     def withdraw(self) -> None:
-        """The server goes down: what clients remember is cleared, unless other workers go on (RFC 7838 section 3)."""
+        """The server stops: clears what clients remember, unless other workers go on (RFC 7838 section 3)."""
         if not self.config.alt_svc_headers:
             self.worker.context.set_alt_svc(["clear"] if self.worker.last_owner else [])
 
@@ -86,7 +86,7 @@ class QUICServer:
         return [f'h3=":{port}"; ma={int(self.config.alt_svc_max_age)}' for port in ports]
 
     def opened(self, connection: Connection) -> None:
-        """A client has come."""
+        """Takes a new connection."""
         self.worker.deadlines.connections.add(connection)
         self.moved(connection)
         self.count("http3_opened")
@@ -112,7 +112,7 @@ class QUICServer:
         connection.transport.trusted = self.worker.operations.trusts(connection.transport.client)
 
     def closed(self, connection: Connection) -> None:
-        """A connection is over."""
+        """Forgets a connection that has ended."""
         worker = self.worker
         worker.deadlines.connections.discard(connection)
         if connection in self.limited:

@@ -329,7 +329,7 @@ cdef class ReactorTransport(Transport):
             self.shut()
 
     cdef shut(self):
-        """Closes the socket. The connection hears of it when the turn has ended."""
+        """Closes the socket. The connection is told when the turn has ended."""
         if self.fd < 0:
             return
         # By hand: a child that was forked a moment ago may still have the socket, and so would the poller.

@@ -1,7 +1,7 @@
 """TLS between a transport and a connection, over memory buffers: the same on every loop.
 
-Two faces of one session: `TLSConnection` is what the socket's transport knows, `TLSTransport` what the protocol's
-connection writes to. A handshake that fails, a peer that closes without a word or in the middle of one, never raises.
+One session has two sides: the socket's transport calls a `TLSConnection`, and the protocol's connection writes to a
+`TLSTransport`. A handshake that fails, or a peer that closes without close_notify, never raises.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ class TLSConnection(Connection):
         size = 0
         full = True  # the last read may have left a part of a record
         while True:
-            # Asked first, since a read that finds nothing is an exception, the dearest part of a small request.
+            # Asked first, since a read that finds nothing raises, which costs more than the rest of a small request.
             if not waiting and not (full and ssl_object.pending()):
                 if at == end or self.empty_bytes > MOST_EMPTY_BYTES:
                     break
@@ -260,7 +260,7 @@ class TLSConnection(Connection):
     def connection_lost(self) -> None:
         self.deadline = 0.0
         self.plain.closing = True
-        # The two faces know each other, so the collector frees them some time later: what is large goes now.
+        # The two sides refer to each other, so the collector frees them later: what is large is freed now.
         self.ssl_object = self.incoming = self.outgoing = None
         connection = self.plain.connection
         if connection is not None:

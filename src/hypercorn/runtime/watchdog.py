@@ -1,6 +1,6 @@
 """A thread that watches the event loop: where one callback blocks it for too long, the log gets its stack.
 
-The thread asks the loop for a sign of life and waits for it; while the loop is blocked, the thread still runs, as long
+The thread has the loop run a callback and waits for it; while the loop is blocked, the thread still runs, as long
 as what blocks it releases the interpreter (Python code does, every few milliseconds).
 """
 
@@ -40,7 +40,7 @@ class Watchdog:
         self.thread.join(1.0)
 
     def run(self) -> None:
-        """The thread's life."""
+        """Checks the loop until `stop`: the function of the thread."""
         while not self.ended.is_set():
             self.alive.clear()
             if not self.call(self.alive.set):

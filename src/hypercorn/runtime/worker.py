@@ -269,7 +269,7 @@ class Worker(WorkerBase):
             await self.pause(self.shutdown_delay)
         self.context.terminating = True
         if self.operations.management is not None and not self.last_owner:
-            await self.operations.management.leave()
+            await self.operations.management.stop_accepting()
         if self.quic is not None:
             self.quic.withdraw()
         if self.last_owner:
@@ -291,7 +291,7 @@ class Worker(WorkerBase):
             self.for_each_connection(lambda connection: connection.abort())
             await self.wait_until_empty(AT_ONCE_SECONDS if self.at_once else CANCELLED_SECONDS)
         if self.operations.management is not None:
-            await self.operations.management.leave()
+            await self.operations.management.stop_accepting()
             await self.wait_until_empty(2 * LAST_SECONDS)
         if self.quic is not None:
             self.quic.close()
@@ -302,7 +302,7 @@ class Worker(WorkerBase):
         self.link.drained()
 
     def cut(self) -> None:
-        """Ends at once what `drain` was cancelled in the middle of, and waits for nothing."""
+        """Ends at once what is open, after `drain` was cancelled."""
         self.close_listeners()
         self.runtime.cancel_calls()
         self.for_each_connection(lambda connection: connection.abort())
@@ -353,11 +353,11 @@ class Worker(WorkerBase):
         self.log.log_info("Waiting %sfor the application's lifespan shutdown", limit)
 
     def notify(self) -> None:
-        """Tells the applications that stream a response that the server goes down, as if their clients had gone."""
+        """Tells the applications that stream a response that the server stops, as if their clients had disconnected."""
         self.for_each_connection(lambda connection: connection.notify_shutdown())
 
     def for_each_connection(self, what: Callable[[Connection], None]) -> None:
-        """Tells every connection something. One that fails is ended, and keeps nobody else."""
+        """Tells every connection something. One that fails is ended; the others go on."""
         for connection in list(self.deadlines.connections):
             try:
                 what(connection)
@@ -381,7 +381,7 @@ class Worker(WorkerBase):
                 await self.runtime.sleep_until(self.runtime.waiter(), 0)
 
     async def pause(self, seconds: float) -> None:
-        """Waits, but not once the worker has to hurry."""
+        """Waits for `seconds`, or until the worker has to stop at once."""
         end = self.runtime.now() + seconds
         while not self.at_once and (left := end - self.runtime.now()) > 0:
             self.empty_waiter = self.runtime.waiter()
@@ -400,7 +400,7 @@ class Worker(WorkerBase):
         self.empty_waiter = None
 
     def notify_if_empty(self) -> None:
-        """A connection or a call has ended."""
+        """Wakes who waits for the end, once no connection and no call is left."""
         if self.empty_waiter is not None and not self.occupied():
             self.runtime.wake(self.empty_waiter)
 
@@ -444,7 +444,7 @@ class Worker(WorkerBase):
         self.runtime.report_handshake_failure(error, transport)
 
     def disconnected(self, connection: Connection) -> None:
-        """A transport is gone."""
+        """A transport is closed."""
         self.deadlines.connections.discard(connection)
         try:
             connection.connection_lost()

@@ -33,7 +33,7 @@ BRIEF_SECONDS = 0.001  # seconds that something may take which should be there a
 
 
 class TrioWaiter:
-    """Parks one task until it is woken; remembers a wake that came first."""
+    """Suspends one task until it is woken; remembers a wake that came first."""
 
     __slots__ = ("task", "woken")
 

@@ -50,7 +50,7 @@ from hypercorn.wire.http2_tables import GOOD, OVERHEAD
 
 HANDSHAKE_SECONDS = 10.0  # seconds for a handshake
 SLACK_BYTES = 4096  # octets beyond the congestion window that QUIC is given, so that its packets are full
-REMEMBERED_STREAMS = 32  # streams that may have octets in QUIC before it is asked what became of them
+REMEMBERED_STREAMS = 32  # streams that may have data in QUIC before it is asked what became of it
 MAX_REQUEST_ID = wire.LARGEST_VARINT - 3  # the highest id of a request's stream
 CODES = ErrorCodes(
     none=wire.H3_NO_ERROR,

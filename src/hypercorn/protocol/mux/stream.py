@@ -121,7 +121,7 @@ class MuxStream(Connection):
         self.recv_window = recv_window
         self.recv_size = recv_window  # what the window is filled up to
         self.body_timer: ProgressTimer | None = None
-        self.body_base = 0  # octets of DATA on the connection that its pace has counted
+        self.body_base = 0  # octets of DATA on the connection that `body_timer` has counted
         self.unacked = 0  # octets that the application took, and the peer was not told of
         self.unread = 0  # octets that were dropped after the response
         # the response
@@ -195,7 +195,7 @@ class MuxStream(Connection):
         return self.state != CLOSED and (self.blocked or (self.pending > 0 and self.mux.writing_paused))
 
     def queue_data(self, exchange: Exchange, data: bytes, size: int, last: bool) -> bool:
-        """Data that cannot pass at once. Returns False when the application should wait."""
+        """Keeps data that cannot be sent at once. Returns False when the application should wait."""
         if size:
             if self.pieces is None:
                 self.pieces = []
@@ -218,13 +218,13 @@ class MuxStream(Connection):
         return last or not self.writing_blocked(exchange)
 
     def enqueue(self) -> None:
-        """It has something to send, and may."""
+        """Has the scheduler send what waits, which the windows allow."""
         if not self.queued:
             self.mux.scheduler.add(self, self.urgency)
             self.queued = True
 
     def dequeue(self) -> None:
-        """It has not, or may not."""
+        """Takes the stream out of the scheduler: nothing waits, or the window is closed."""
         if self.queued:
             self.mux.scheduler.remove(self, self.urgency)
             self.queued = False
@@ -254,7 +254,7 @@ class MuxStream(Connection):
         if self.state == CLOSED:
             return size
         if self.pending:
-            if timer is not None:  # else `hold` begins one with what is left
+            if timer is not None:  # else `queue_data` begins one with what is left
                 self.wait_for_window()
         elif last:
             self.dequeue()
@@ -307,7 +307,7 @@ class MuxStream(Connection):
             self.wait_for_body()
 
     def grow(self) -> int:
-        """Octets by which the receive window may grow, for the application keeps up."""
+        """Returns the octets by which the receive window may grow, as the application keeps up."""
         limits = self.context.limits
         more = min(self.recv_size, limits.h2_max_stream_window - self.recv_size)
         more = min(more, limits.h2_connection_window - self.mux.grown)
@@ -317,7 +317,7 @@ class MuxStream(Connection):
         return int(more)
 
     def shrink(self) -> None:
-        """What the receive window had grown by is there for others."""
+        """Gives back what the receive window had grown by, for other streams."""
         first = self.context.limits.h2_stream_window
         if self.recv_size > first:
             self.mux.grown -= self.recv_size - first
@@ -415,7 +415,7 @@ class MuxStream(Connection):
             self.wait_for_body()
 
     def request_complete(self, data: bytes) -> None:
-        """The last piece of the request."""
+        """Takes the last piece of the request."""
         opened = self.state == OPEN
         if opened:
             self.state = STREAM.change(self.state, HALF_CLOSED_REMOTE)
@@ -428,7 +428,7 @@ class MuxStream(Connection):
             self.end()  # a WebSocket, whose other side has ended before
 
     def too_large(self) -> None:
-        """The body is longer than the server accepts."""
+        """Answers 413: the body is longer than `max_body_size`."""
         mux = self.mux
         if self.progress != NO_HEAD or self.exchange is None:
             mux.fault(self, mux.codes.cancelled)
@@ -439,7 +439,7 @@ class MuxStream(Connection):
     # -- from the connection
 
     def peer_ended(self) -> None:
-        """The peer sends no more on the whole connection, but may read."""
+        """The peer has closed its half of the connection, and may still read."""
         if self.state < OPEN:
             if self.exchange is not None:
                 self.exchange.peer_closed()
@@ -448,17 +448,17 @@ class MuxStream(Connection):
             self.mux.close_if_done()
 
     def wake_writer(self) -> None:
-        """The transport takes more: so may the application send more."""
+        """Lets the application send again, as the transport takes more."""
         if self.exchange is not None and not self.blocked:
             self.exchange.writable()
 
     def server_stopping(self) -> None:
-        """The server goes down: a response that streams should come to an end."""
+        """The server stops: ends a response that the application streams."""
         if self.exchange is not None and self.state < OPEN:
             self.exchange.server_stopping()
 
     def change_window(self, delta: int) -> None:
-        """The peer takes more, or less."""
+        """Changes the send window by `delta` octets (RFC 9113 sections 6.9 and 6.9.2)."""
         self.send_window += delta
         if self.send_window <= 0:
             self.dequeue()
@@ -466,7 +466,7 @@ class MuxStream(Connection):
             self.enqueue()
 
     def prioritize(self, value: bytes) -> None:
-        """PRIORITY_UPDATE (RFC 9218 section 7)."""
+        """Takes a PRIORITY_UPDATE (RFC 9218 section 7)."""
         queued = self.queued
         self.dequeue()
         self.urgency, self.incremental = read_priority(value, DEFAULT_URGENCY, False)
@@ -474,7 +474,7 @@ class MuxStream(Connection):
             self.enqueue()
 
     def end(self) -> None:
-        """Both directions are over."""
+        """Closes the stream: both directions have ended."""
         self.state = STREAM.change(self.state, CLOSED)
         self.exchange = None
         self.shrink()
@@ -482,7 +482,7 @@ class MuxStream(Connection):
         self.mux.close_if_done()
 
     def drop(self) -> None:
-        """The stream is over for its peer. A call that goes on is cancelled soon, and counts until it has ended."""
+        """Closes the stream for its peer. A call that goes on is cancelled soon, and counts until it has ended."""
         if self.state == CLOSED:
             return
         mux = self.mux
@@ -498,7 +498,7 @@ class MuxStream(Connection):
                 mux.orphans.cancel_later(self)
 
     def forget(self) -> None:
-        """The peer is gone."""
+        """Closes the stream: the connection is lost."""
         exchange = self.exchange
         answered = self.state > OPEN
         self.state = STREAM.change(self.state, CLOSED)
@@ -509,7 +509,7 @@ class MuxStream(Connection):
             exchange.disconnected(0)
 
     def answer(self, status: int, reason: str) -> None:
-        """A whole response of the server's own."""
+        """Sends a whole response of the server's own."""
         body = reason.encode("ascii", "replace") + b"\n"
         length = len(body)
         if self.bodyless:

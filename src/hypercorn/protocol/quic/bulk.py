@@ -175,7 +175,7 @@ class Run:
         self.datagrams.append((data, self.address))
 
     def end(self) -> list[tuple[bytes, Any]]:
-        """The datagrams. Streams that were served give way to the others."""
+        """Returns the datagrams. Streams that were served go behind the others."""
         connection = self.connection
         if self.datagrams:
             connection._packet_number = self.number

@@ -50,7 +50,7 @@ UNI_WINDOW_BYTES = 65536
 HELLO_BYTES = 1024  # octets of a ServerHello, or of a session ticket, at the most
 HOST_IDS = 8  # connection ids that a peer gets at the most
 LONGEST_FLIGHT_BYTES = 4194304  # octets that are kept for a peer that has not acknowledged them
-MOST_LATE_STARTS = 4  # streams that were opened by octets behind their first ones: packets overtake one another
+MOST_LATE_STARTS = 4  # streams whose first packet did not come first: packets overtake one another
 ACKS, RANGES = 4, 64  # ACK frames in a packet that are used, where one says everything, and ranges of one
 WITH_FIN, WITH_LENGTH, WITH_OFFSET = 1, 2, 4  # in the type of a STREAM frame (section 19.8)
 FRAME_HANDLERS = "_QuicConnection__frame_handlers"
@@ -243,9 +243,9 @@ class ServerConnection(QuicConnection):
 
     def _parse_transport_parameters(self, data: bytes, from_session_ticket: bool = False) -> None:
         super()._parse_transport_parameters(data, from_session_ticket)
-        told = pull_quic_transport_parameters(Buffer(data=data)).max_udp_payload_size
-        if told is not None:
-            self.mtu.peer_limit = told
+        max_size = pull_quic_transport_parameters(Buffer(data=data)).max_udp_payload_size
+        if max_size is not None:
+            self.mtu.peer_limit = max_size
 
     # -- where aioquic would do otherwise
 

@@ -56,7 +56,10 @@ from hypercorn.wire.http3 import H3_INTERNAL_ERROR, FieldPairs
 
 LONG = 0x80  # the header form bit
 RESET_FLOOR_BYTES = 43  # octets of a packet that a stateless reset may answer (RFC 9000 section 10.3.3)
-STRAY_BURST, STRAY_RATE = 200.0, 100.0  # answers to datagrams that belong to no connection: at once, and in a second
+UNKNOWN_BURST, UNKNOWN_RATE = (
+    200.0,
+    100.0,
+)  # answers to datagrams that belong to no connection: at once, and in a second
 UNFINISHED = 16  # handshakes under way from which on a connection is made for a whole ClientHello only
 TICK_SECONDS = 0.005  # seconds
 REPEATS = 16  # times that CONNECTION_CLOSE is repeated at the most (RFC 9000 section 10.2.1)
@@ -98,11 +101,11 @@ class Peer:
         "connection",
         "endpoint",
         "ids",
+        "late_datagrams",
         "pairs",
         "quic",
         "scheduled",
         "state",
-        "strays",
         "udp",
     )
 
@@ -114,7 +117,7 @@ class Peer:
         self.scheduled = 0.0  # when its entry in the heap of timers is due; 0: it has none
         self.state = HANDSHAKE
         self.close_datagrams: list[Datagram] = []  # CONNECTION_CLOSE, to be repeated
-        self.strays = 0  # datagrams that came after it
+        self.late_datagrams = 0  # datagrams that came after it
         self.quic: ServerConnection
         self.connection: HTTP3Connection
 
@@ -146,8 +149,12 @@ class Peer:
     def receive(self, data: bytes, address: Any, udp: DatagramSocket, now: float) -> None:
         """A datagram for this connection."""
         if not self.open:
-            self.strays += 1
-            if self.close_datagrams and self.strays <= 1 << REPEATS and not self.strays & (self.strays - 1):
+            self.late_datagrams += 1
+            if (
+                self.close_datagrams
+                and self.late_datagrams <= 1 << REPEATS
+                and not self.late_datagrams & (self.late_datagrams - 1)
+            ):
                 self.send(self.close_datagrams)
             return
         self.udp = udp
@@ -274,7 +281,7 @@ class QUICEndpoint:
         self.flights = FirstFlights(context.runtime)
         self.blocked: dict[Peer, None] = {}  # those that wait for a socket that takes more
         now = context.runtime.now()
-        self.strays = Budget(STRAY_BURST, STRAY_RATE, now)
+        self.unknown_budget = Budget(UNKNOWN_BURST, UNKNOWN_RATE, now)
         # The timers of all connections: one entry for each at the most, and one timer of the loop for the first.
         self.heap: list[tuple[float, int, Peer]] = []
         self.entries = 0
@@ -307,7 +314,7 @@ class QUICEndpoint:
         if not data[0] & LONG:
             peer = self.table.get(data[1 : 1 + ID_BYTES])
             if peer is None:
-                self.stray(udp, data, address, data[1 : 1 + ID_BYTES], now)
+                self.unknown_connection(udp, data, address, data[1 : 1 + ID_BYTES], now)
             return peer
         if len(data) < 7 or data[5] > 20:
             return None
@@ -349,7 +356,9 @@ class QUICEndpoint:
         chosen = siblings[sum(connection_id) % len(siblings)]
         return self.forwarder.forward(chosen, udp.number, address, data)
 
-    def stray(self, udp: DatagramSocket, data: bytes, address: Any, connection_id: bytes, now: float) -> None:
+    def unknown_connection(
+        self, udp: DatagramSocket, data: bytes, address: Any, connection_id: bytes, now: float
+    ) -> None:
         """A packet of a connection that is not here: another worker's, or one that is gone (RFC 9000 section 10.3)."""
         if self.forwarded(udp, data, address, connection_id):
             return
@@ -359,8 +368,8 @@ class QUICEndpoint:
             udp.send([bytes(filler) + self.ids.reset_token(connection_id)], address)
 
     def may_answer(self, now: float) -> bool:
-        """True while answers to strangers are within their rate."""
-        budget = self.strays
+        """Returns True while answers to datagrams of no connection are within their rate."""
+        budget = self.unknown_budget
         budget.left = min(budget.burst, budget.left + (now - budget.since) * budget.rate)
         budget.since = now
         if budget.left < 1:

@@ -18,7 +18,7 @@ from aioquic.quic.packet import QuicFrameType, QuicHeader, QuicPacketType, pull_
 from hypercorn.protocol.quic.receive import EACH, FRAMES, PACKETS, Handshake, Unacknowledged
 from hypercorn.protocol.runtime import Runtime
 
-MOST = 1024  # clients that are waited for; the one that came first gives way
+MOST = 1024  # clients that are waited for; the oldest one is dropped for another
 DATAGRAMS = 4  # of one client
 WAIT_SECONDS = 5.0  # seconds for the rest
 HELLO_BYTES = 16384  # octets of a ClientHello
@@ -40,10 +40,10 @@ class FirstFlights:
         since, before = self.waiting.get(key, (now, []))
         if len(before) >= DATAGRAMS:
             return None
-        told = says_hello([*before, data], header)
-        if told is None:
+        is_whole = has_whole_hello([*before, data], header)
+        if is_whole is None:
             return None
-        if told:
+        if is_whole:
             self.waiting.pop(key, None)
             return before
         self.waiting[key] = (since, [*before, data])
@@ -73,7 +73,7 @@ class FirstFlights:
             self.timer = None
 
 
-def says_hello(datagrams: list[bytes], header: QuicHeader) -> bool | None:
+def has_whole_hello(datagrams: list[bytes], header: QuicHeader) -> bool | None:
     """True where Initial packets have a whole message of TLS, or anything that a connection has to answer; None where
     the last one cannot be decrypted."""
     crypto = CryptoPair()

@@ -34,22 +34,24 @@ class ConnectionIds:
 
     def new_token(self, original_id: bytes, address: Any, retry_id: bytes, now: float) -> bytes:
         """What a client sends back to prove its address (RFC 9000 section 8.1.4)."""
-        told = int(now * 1000).to_bytes(8, "big") + original_id
-        return told + self.seal(told, address, retry_id)
+        content = int(now * 1000).to_bytes(8, "big") + original_id
+        return content + self.seal(content, address, retry_id)
 
     def read_token(self, token: bytes, address: Any, retry_id: bytes, now: float) -> bytes | None:
         """The id that the client chose first; None where the token is not of this server, this client, or lately."""
-        told, seal = token[:-SEAL_BYTES], token[-SEAL_BYTES:]
-        if len(told) < 8 or not hmac.compare_digest(seal, self.seal(told, address, retry_id)):
+        content, seal = token[:-SEAL_BYTES], token[-SEAL_BYTES:]
+        if len(content) < 8 or not hmac.compare_digest(seal, self.seal(content, address, retry_id)):
             return None
-        if abs(now - int.from_bytes(told[:8], "big") / 1000) > TOKEN_SECONDS:
+        if abs(now - int.from_bytes(content[:8], "big") / 1000) > TOKEN_SECONDS:
             return None
-        return told[8:]
+        return content[8:]
 
-    def seal(self, told: bytes, address: Any, retry_id: bytes) -> bytes:
+    def seal(self, content: bytes, address: Any, retry_id: bytes) -> bytes:
         """Binds what a token says to the address and the id that it was made for."""
         where = f"{address[0]} {address[1]} ".encode()
-        return hmac.digest(self.key, b"retry" + where + bytes((len(retry_id),)) + retry_id + told, sha256)[:SEAL_BYTES]
+        return hmac.digest(self.key, b"retry" + where + bytes((len(retry_id),)) + retry_id + content, sha256)[
+            :SEAL_BYTES
+        ]
 
     def reset_token(self, connection_id: bytes) -> bytes:
         """What proves that a reset is of this server, also after its state is gone."""

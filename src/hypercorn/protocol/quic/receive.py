@@ -27,7 +27,7 @@ from aioquic.quic.packet import QuicErrorCode, QuicFrameType, QuicStreamFrame, p
 from aioquic.quic.stream import FinalSizeError, QuicStreamReceiver
 
 LIST = 32  # pieces of a run that are moved rather than counted
-GAPS = 64  # runs of octets behind a gap, for each stream
+GAPS = 64  # runs behind a gap, for each stream
 PACKETS = 8  # packets in one datagram: one of each type, and some more
 FRAMES, EACH, MOST_FRAMES = 32, 6, 512  # frames in a packet: so many, one more for each six octets, at the most
 LONG_HEADER = 0x80
@@ -176,7 +176,7 @@ class Receiver(QuicStreamReceiver):
         self._stream_id = fresh._stream_id
         self._final_size = fresh._final_size
         self.octets = Octets()
-        self.told = False  # an event says that there is something to take
+        self.event_pending = False  # an event says that there is something to take
 
     def starting_offset(self) -> int:
         return self.octets.start
@@ -204,14 +204,14 @@ class Receiver(QuicStreamReceiver):
         if fin:
             final = self._final_size = stop
         self.is_finished = octets.start == final
-        if self.told or (octets.start == before and not self.is_finished):
+        if self.event_pending or (octets.start == before and not self.is_finished):
             return None
-        self.told = True
+        self.event_pending = True
         return Arrived(self._stream_id or 0, self)
 
     def take(self) -> tuple[bytes, bool]:
         """What came in order since the last time, and whether that is the end."""
-        self.told = False
+        self.event_pending = False
         return self.octets.take(), self.octets.start == self._final_size
 
     def missing(self) -> int:

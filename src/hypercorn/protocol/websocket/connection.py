@@ -424,8 +424,8 @@ class WebSocketConnection(Connection):
             self.set_deadline()
 
     def ping_due(self, now: float) -> None:
-        """Sends a ping, or looks whether anything came since the last one. A peer that cannot be heard, because the
-        application does not read, or that does not read itself, is not judged by this."""
+        """Sends a ping, or looks whether anything came since the last one. A peer is not judged by this
+        while the application does not read its messages, or it does not read itself."""
         limits = self.limits
         if self.reading_paused or self.writing_paused or self.liveness == RECEIVED:
             self.liveness = QUIET
