@@ -4,7 +4,7 @@ from hypercorn.asgi.context cimport ASGIContext
 from hypercorn.protocol.ports cimport Connection, Exchange, Transport
 from hypercorn.protocol.runtime cimport Runtime
 
-cdef int CREATED, BEGUN, ENDED
+cdef int CREATED, BEGUN, ENDED, PENDING, LOGGED, COUNTED
 
 cdef class ASGIExchange(Exchange):
     cdef public Runtime runtime
@@ -17,9 +17,8 @@ cdef class ASGIExchange(Exchange):
     cdef public long long expected
     cdef public long long sent
     cdef public long long received
-    cdef public bint logged
     cdef public bint calling
-    cdef public bint counted
+    cdef public int recorded
     cdef public str method
     cdef public bytes raw_path
     cdef public double started_at

@@ -113,6 +113,8 @@ class Drain(Awaitable):
         return None
 
 
+# How far the record of an exchange is.
+PENDING, LOGGED, COUNTED = range(3)
 # The steps of what an application awaits.
 CREATED, BEGUN, ENDED = range(3)
 
@@ -243,22 +245,21 @@ class ASGIExchange(Exchange):
     status, headers, sent: of the response, or of the answer to the handshake, for the record
     expected: bytes of body that the response announced, or -1
     calling: the application's call goes on
-    counted: nothing is left to count: the exchange is over or, where its peer left before, the call is
+    recorded: how far its record is: PENDING, LOGGED while only the call's end is not counted yet, or COUNTED
     """
 
     __slots__ = (
         "calling",
         "cancelled_by_server",
         "context",
-        "counted",
         "expected",
         "gone",
         "headers",
-        "logged",
         "method",
         "over",
         "raw_path",
         "received",
+        "recorded",
         "runtime",
         "scope",
         "sent",
@@ -269,13 +270,12 @@ class ASGIExchange(Exchange):
 
     calling: bool
     context: ASGIContext
-    counted: bool
     expected: int
     headers: Any
-    logged: bool
     method: str
     raw_path: bytes
     received: int
+    recorded: int
     scope: dict[str, Any]
     sent: int
     started_at: float
@@ -375,8 +375,8 @@ class ASGIExchange(Exchange):
 
     def record(self) -> None:
         """Writes the one access record of this exchange. A call that its peer has left counts until it ends."""
-        if not self.logged:
-            self.logged = True
+        if self.recorded == PENDING:
+            self.recorded = LOGGED
             duration = self.runtime.now() - self.started_at
             if not (self.gone and self.calling):
                 self.count(duration)
@@ -424,7 +424,7 @@ class ASGIExchange(Exchange):
 
     def count(self, duration: float) -> None:
         """Counts this exchange as one that has ended."""
-        self.counted = True
+        self.recorded = COUNTED
         counters = self.context.counters
         if counters is not None:
             counters.ended(self.status, duration, self.sent, self.received)
@@ -432,7 +432,7 @@ class ASGIExchange(Exchange):
     def leave_call(self) -> None:
         """The application's call is over."""
         self.calling = False
-        if self.logged and not self.counted:
+        if self.recorded == LOGGED:
             self.count(self.runtime.now() - self.started_at)
 
 

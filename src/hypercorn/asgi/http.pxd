@@ -8,6 +8,7 @@ from hypercorn.wire.head cimport RequestHead
 
 # What the application has sent so far, as C numbers; and names looked up at every request.
 cdef int REQUEST, STARTED, BODY, TRAILERS, COMPLETE
+cdef int RECEIVING, RECEIVED, TAKEN, NOT_ANNOUNCED, DROPPED, WANTED, PENDING, COUNTED
 cdef Py_ssize_t QUEUE_BYTES, MANY_PIECES
 cdef object DONE
 
@@ -15,16 +16,13 @@ cdef class HTTPExchange(ASGIExchange):
     cdef public list fields  # of the request
     cdef public str http_version
     cdef public bint may_push
-    cdef public bint complete
-    cdef public bint last_given
+    cdef public int request
     cdef public bint half_closed
-    cdef public bint head_only
     cdef public list pieces
     cdef public Py_ssize_t queued
     cdef public list request_trailers  # or None
     cdef public int state
-    cdef public bint trailers
-    cdef public bint trailers_wanted
+    cdef public int trailers
     cdef public bint bodyless
     cpdef answered(self, int status)
     cpdef open(self, Connection connection, ASGIContext context, dict scope, RequestHead head)

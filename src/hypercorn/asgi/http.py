@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.asgi.exchange import DONE, ASGIExchange, Drain, as_dict, to_bytes
+from hypercorn.asgi.exchange import COUNTED, DONE, PENDING, ASGIExchange, Drain, as_dict, to_bytes
 from hypercorn.asgi.files import SendFile, open_path, open_range
 from hypercorn.errors import ClientDisconnected, UnexpectedMessageError
 from hypercorn.objects import same_text
@@ -19,6 +19,10 @@ from hypercorn.wire.head import RequestHead
 if TYPE_CHECKING:
     from hypercorn.asgi.context import ASGIContext
 
+# How much of the request has come: not all of its body, all, and the application has taken it.
+RECEIVING, RECEIVED, TAKEN = range(3)
+# Trailer fields of the response: none announced; announced, and dropped for this client; announced, and sent.
+NOT_ANNOUNCED, DROPPED, WANTED = range(3)
 # What the application has sent so far.
 REQUEST, STARTED, BODY, TRAILERS, COMPLETE = range(5)
 STATE_NAMES = ("REQUEST", "RESPONSE", "RESPONSE", "TRAILERS", "CLOSED")
@@ -36,19 +40,16 @@ class HTTPExchange(ASGIExchange):
 
     __slots__ = (
         "bodyless",
-        "complete",
         "fields",
         "half_closed",
-        "head_only",
         "http_version",
-        "last_given",
         "may_push",
         "pieces",
         "queued",
+        "request",
         "request_trailers",
         "state",
         "trailers",
-        "trailers_wanted",
     )
 
     def open(self, connection: Connection, context: ASGIContext, scope: dict[str, Any], head: RequestHead) -> None:
@@ -67,9 +68,7 @@ class HTTPExchange(ASGIExchange):
         self.fields = head.headers
         self.http_version = head.http_version
         self.may_push = head.may_push
-        self.head_only = same_text(head.method, "HEAD")
-        self.complete = head.complete  # its body was received whole
-        self.last_given = False  # ... and the application has the last piece
+        self.request = RECEIVED if head.complete else RECEIVING
         self.half_closed = False
         self.pieces: list[bytes] | None = None
         self.queued = 0
@@ -79,20 +78,20 @@ class HTTPExchange(ASGIExchange):
         self.state = REQUEST
         self.status = 0
         self.headers: Any = ()
-        self.trailers = False  # the application announced trailer fields
-        self.trailers_wanted = False  # ... and the client takes them
+        self.trailers = NOT_ANNOUNCED
         self.bodyless = False
         self.expected = -1  # bytes of body that the response announced, or -1
         self.sent = 0
         # the record
-        self.logged = self.counted = not context.records
+        self.recorded = PENDING if context.records else COUNTED
         self.calling = False
-        self.started_at = 0.0 if self.logged else context.runtime.now()
+        self.started_at = context.runtime.now() if context.records else 0.0
 
     # -- towards the connection
 
     def body_received(self, data: bytes, complete: bool) -> bool:
-        self.complete = complete
+        if complete:
+            self.request = RECEIVED
         if data:
             if self.pieces is None:
                 self.pieces = []
@@ -152,19 +151,18 @@ class HTTPExchange(ASGIExchange):
             self.pieces = None
             self.queued = 0
             self.connection.body_consumed(self, len(data))
-            if self.complete:
+            if self.request == RECEIVED:
                 return self.last_message(data)
             return {"type": "http.request", "body": data, "more_body": True}
-        if self.complete:
-            if not self.last_given:
-                return self.last_message(b"")
-            if self.half_closed:
-                return {"type": "http.disconnect"}
+        if self.request == RECEIVED:
+            return self.last_message(b"")
+        if self.request == TAKEN and self.half_closed:
+            return {"type": "http.disconnect"}
         return None
 
     def last_message(self, data: bytes) -> dict[str, Any]:
         """The end of the request's body, with its trailer fields if there are any."""
-        self.last_given = True
+        self.request = TAKEN
         message = {"type": "http.request", "body": data, "more_body": False}
         if self.request_trailers is not None:
             message["trailers"] = self.request_trailers
@@ -228,12 +226,12 @@ class HTTPExchange(ASGIExchange):
         headers = message.get("headers", ())
         if not isinstance(headers, (list, tuple)):
             headers = list(headers)
-        bodyless = status == 204 or status == 304 or self.head_only
+        bodyless = status == 204 or status == 304 or same_text(self.method, "HEAD")
         trailers = bool(message.get("trailers", False))
         wanted = trailers and not bodyless and self.http_version != "1.0" and takes_trailers(self.fields)
         self.expected = self.connection.start(self, status, headers, wanted)
-        self.trailers = trailers
-        self.trailers_wanted = wanted
+        if trailers:
+            self.trailers = WANTED if wanted else DROPPED
         self.status = int(status)
         self.headers = headers
         self.bodyless = bodyless
@@ -248,7 +246,7 @@ class HTTPExchange(ASGIExchange):
         size = len(data)
         expected = self.expected
         if self.bodyless:
-            if data and self.state == STARTED and not self.head_only:
+            if data and self.state == STARTED and not same_text(self.method, "HEAD"):
                 self.context.log_warning("The body of a %d response was dropped (%s)", self.status, self.name())
             data = b""
         elif expected >= 0:
@@ -266,7 +264,7 @@ class HTTPExchange(ASGIExchange):
                 return DONE
             return Drain(self)
         self.state = TRAILERS if self.trailers else COMPLETE
-        self.over = not self.trailers_wanted
+        self.over = self.trailers != WANTED
         try:
             self.connection.body(self, data, True)
         except Exception:
@@ -316,7 +314,7 @@ class HTTPExchange(ASGIExchange):
         if self.state != TRAILERS:
             self.send_body({"type": "http.response.body"})
         end = not message.get("more_trailers", False)
-        if self.trailers_wanted:
+        if self.trailers == WANTED:
             self.connection.trailers(self, message.get("headers", ()), end)
         if end:
             self.state = COMPLETE
@@ -360,7 +358,7 @@ class HTTPExchange(ASGIExchange):
                 self.answered(status)
             self.record()
             self.wake()
-        if self.logged:  # nobody asks for it any more, and the peer may take its time to read
+        if self.recorded != PENDING:  # nobody asks for it any more, and the peer may take its time to read
             self.scope = None  # type: ignore[assignment]  # it was there for as long as the call
 
     def why_no_start(self) -> str:

@@ -3,7 +3,7 @@ from hypercorn.objects cimport same_text
 from hypercorn.protocol.ports cimport Connection
 from hypercorn.protocol.websocket.connection cimport WebSocketConnection
 
-cdef int CONNECTING, DENYING, CONNECTED, CLOSED
+cdef int CONNECTING, DENYING, CONNECTED, CLOSED, PENDING, COUNTED
 cdef Py_ssize_t QUEUE_BYTES
 cdef double TURN_SECONDS
 cdef object DONE

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.asgi.exchange import DONE, ASGIExchange, Drain, as_dict, to_bytes
+from hypercorn.asgi.exchange import COUNTED, DONE, PENDING, ASGIExchange, Drain, as_dict, to_bytes
 from hypercorn.errors import ClientDisconnected, UnexpectedMessageError
 from hypercorn.objects import same_text
 from hypercorn.protocol.ports import Connection
@@ -77,9 +77,9 @@ class WebSocketExchange(ASGIExchange):
         self.headers: Any = ()
         self.expected = -1
         self.sent = 0
-        self.logged = self.counted = not context.records
+        self.recorded = PENDING if context.records else COUNTED
         self.calling = False
-        self.started_at = 0.0 if self.logged else context.runtime.now()
+        self.started_at = context.runtime.now() if context.records else 0.0
 
     # -- towards the connection
 
@@ -317,7 +317,7 @@ class WebSocketExchange(ASGIExchange):
         self.end(1011, "")
 
     def record(self) -> None:
-        if self.socket is not None and not self.logged:
+        if self.socket is not None and self.recorded == PENDING:
             self.sent = self.socket.sent
         ASGIExchange.record(self)  # super() fails in a compiled method that overrides a C one
 

@@ -50,6 +50,9 @@ cdef class Transport:
     cpdef Py_ssize_t unsent(self) except -1
     cpdef close(self)
     cpdef abort(self)
+    @cython.locals(connection=Connection)
+    cpdef set_deadline(self, double when)
+    cpdef call_ended(self, Exchange exchange)
     cpdef write_eof(self)
     cpdef pause_reading(self)
     cpdef resume_reading(self)

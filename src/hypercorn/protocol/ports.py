@@ -254,6 +254,15 @@ class Transport:
         """Closes at once; what is unsent is lost."""
         raise NotImplementedError
 
+    def set_deadline(self, when: float) -> None:
+        """Has the deadline of the connection checked at `when` (seconds of `Runtime.now`), or earlier."""
+        connection = self.connection
+        if connection is not None and when < connection.context.next_sweep:
+            connection.context.arm(when)
+
+    def call_ended(self, exchange: Exchange) -> None:
+        """The application's call for a WebSocket on this transport has ended."""
+
     def write_eof(self) -> None:
         """Sends what is left, then half-closes, where the transport can."""
         raise NotImplementedError

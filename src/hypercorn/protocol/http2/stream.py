@@ -6,7 +6,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from hypercorn.protocol.mux.budgets import GATHER_BYTES, SEPARATE_BYTES
-from hypercorn.protocol.mux.states import CLOSED, HALF_CLOSED_REMOTE, NO_HEAD, OPEN, RESERVED, STARTED, STREAM
+from hypercorn.protocol.mux.states import (
+    BODYLESS,
+    CLOSED,
+    HALF_CLOSED_REMOTE,
+    NO_HEAD,
+    OPEN,
+    RESERVED,
+    STARTED,
+    STREAM,
+    WITH_TRAILERS,
+)
 from hypercorn.protocol.mux.stream import MuxStream
 from hypercorn.protocol.ports import Exchange
 from hypercorn.wire.http2_writer import FrameWriter
@@ -26,8 +36,8 @@ class HTTP2Stream(MuxStream):
     def body(self, exchange: Exchange, data: bytes, end: bool) -> bool:
         if self.state > OPEN:
             return True
-        last = end and not self.with_trailers
-        if self.bodyless:
+        last = end and self.content != WITH_TRAILERS
+        if self.content == BODYLESS:
             data = b""
         size = len(data)
         if self.progress == NO_HEAD:

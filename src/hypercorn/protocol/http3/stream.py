@@ -11,7 +11,7 @@ from typing import Any
 
 from hypercorn.protocol.http3.states import HEAD
 from hypercorn.protocol.mux.budgets import PIECE_BYTES
-from hypercorn.protocol.mux.states import CLOSED, NO_HEAD, OPEN, STARTED
+from hypercorn.protocol.mux.states import BODYLESS, CLOSED, NO_HEAD, OPEN, STARTED, WITH_TRAILERS
 from hypercorn.protocol.mux.stream import MuxStream
 from hypercorn.protocol.ports import Exchange
 from hypercorn.wire.http3 import F_DATA, ON_REQUESTS, FrameReader, varint
@@ -44,8 +44,8 @@ class HTTP3Stream(MuxStream):
         if self.state > OPEN:
             return True
         mux = self.mux
-        last = end and not self.with_trailers
-        if self.bodyless:
+        last = end and self.content != WITH_TRAILERS
+        if self.content == BODYLESS:
             data = b""
         head = self.head() if self.progress == NO_HEAD else b""
         size = len(data)

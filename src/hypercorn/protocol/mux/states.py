@@ -37,6 +37,8 @@ NOT_CALLED, RUNNING, ORPHANED, RETURNED = range(4)
 PLAIN, EXPECTING, TUNNEL = range(3)
 # How far the response is: its head was not sent; it was; and the response ends with what is pending.
 NO_HEAD, STARTED, ENDING = range(3)
+# What follows the head of the response.
+WITH_BODY, WITH_TRAILERS, BODYLESS = range(3)
 
 STREAM = Transitions(
     "stream",

@@ -13,18 +13,19 @@ cdef long long LARGEST_WINDOW
 cdef int DEFAULT_URGENCY, CONTROLS, EMPTY, GLITCHES, UPDATES
 cdef int CLOSED, DISCARDING, ENDED, HALF_CLOSED_LOCAL, HALF_CLOSED_REMOTE, IDLE, OPEN
 cdef int ENDING, EXPECTING, NO_HEAD, NOT_CALLED, ORPHANED, PLAIN, RETURNED, RUNNING, TUNNEL
+cdef int BODYLESS, WITH_BODY, WITH_TRAILERS
 cdef Transitions STREAM
 
 cdef class MuxStream(Connection):
     cdef public Multiplexer mux
     cdef public unsigned int id
-    cdef public int state, call_state, request, progress
+    cdef public int state, call_state, request, progress, content
     cdef public Exchange exchange
     cdef public object call
     cdef public Connection socket
     cdef public long long content_length, received, recv_window, recv_size, unacked, unread, send_window
     cdef public int urgency, status
-    cdef public bint incremental, queued, blocked, bodyless, with_trailers
+    cdef public bint incremental, queued, blocked
     cdef public list lines, trailer_lines, pieces
     cdef public long long length
     cdef public Py_ssize_t offset, pending

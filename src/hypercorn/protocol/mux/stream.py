@@ -25,6 +25,7 @@ from hypercorn.protocol.mux.budgets import (
 from hypercorn.protocol.mux.connection import Multiplexer
 from hypercorn.protocol.mux.scheduler import read_priority
 from hypercorn.protocol.mux.states import (
+    BODYLESS,
     CLOSED,
     DISCARDING,
     ENDED,
@@ -42,6 +43,8 @@ from hypercorn.protocol.mux.states import (
     RUNNING,
     STREAM,
     TUNNEL,
+    WITH_BODY,
+    WITH_TRAILERS,
 )
 from hypercorn.protocol.ports import Connection, Exchange
 from hypercorn.protocol.progress import ProgressTimer, timer_of_body, timer_of_output, timer_of_unread
@@ -67,9 +70,9 @@ class MuxStream(Connection):
         "blocked",
         "body_base",
         "body_timer",
-        "bodyless",
         "call",
         "call_state",
+        "content",
         "content_length",
         "exchange",
         "id",
@@ -95,7 +98,6 @@ class MuxStream(Connection):
         "unread",
         "urgency",
         "window_timer",
-        "with_trailers",
     )
 
     def __init__(self, mux: Multiplexer, stream_id: int, send_window: int, recv_window: int) -> None:
@@ -129,11 +131,10 @@ class MuxStream(Connection):
         self.send_window = send_window
         self.urgency = DEFAULT_URGENCY
         self.incremental = True  # takes turns with others of its urgency
-        self.bodyless = False
+        self.content = WITH_BODY
         self.status = 0
         self.lines: list[Any] = []  # checked fields, as the protocol's writer takes them
         self.length = -1
-        self.with_trailers = False
         self.trailer_lines: list[Any] | None = None
         self.pieces: list[bytes] | None = None  # of the body, not sent yet
         self.offset = 0  # octets of the first one that are sent
@@ -179,8 +180,9 @@ class MuxStream(Connection):
         self.length = -1 if status == 204 else length
         self.status = status
         if status == 204 or status == 304:
-            self.bodyless = True
-        self.with_trailers = trailers and not self.bodyless
+            self.content = BODYLESS
+        elif self.content != BODYLESS:
+            self.content = WITH_TRAILERS if trailers else WITH_BODY
         return self.length
 
     def end_after(self, exchange: Exchange) -> None:
@@ -273,7 +275,7 @@ class MuxStream(Connection):
 
     def trailers(self, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]], end: bool) -> None:
         lines = self.check(headers, True)
-        if self.state > OPEN or not self.with_trailers:
+        if self.state > OPEN or self.content != WITH_TRAILERS:
             return
         self.trailer_lines = lines if self.trailer_lines is None else self.trailer_lines + lines
         if end:
@@ -352,7 +354,8 @@ class MuxStream(Connection):
     def take_head(self, head: HTTP2Head) -> None:
         """Opens the stream for a request."""
         self.state = STREAM.change(self.state, HALF_CLOSED_REMOTE if head.complete else OPEN)
-        self.bodyless = same_text(head.method, "HEAD")
+        if same_text(head.method, "HEAD"):
+            self.content = BODYLESS
         if not head.complete:
             self.content_length = head.content_length
             if head.expect_continue:
@@ -383,7 +386,8 @@ class MuxStream(Connection):
         head.complete = complete
         self.state = STREAM.change(self.state, HALF_CLOSED_REMOTE if complete else OPEN)
         self.content_length = head.content_length
-        self.bodyless = same_text(head.method, "HEAD")
+        if same_text(head.method, "HEAD"):
+            self.content = BODYLESS
         reason = reason or REASONS.get(status, "refused")
         self.answer(status, reason)
         mux = self.mux
@@ -512,13 +516,14 @@ class MuxStream(Connection):
         """Sends a whole response of the server's own."""
         body = reason.encode("ascii", "replace") + b"\n"
         length = len(body)
-        if self.bodyless:
+        if self.content == BODYLESS:
             body = b""
+        else:
+            self.content = WITH_BODY
         more = [(b"sec-websocket-version", b"13")] if status == 426 else []
         self.set_fields(
             [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % length), *more], False
         )
-        self.with_trailers = False
         self.status = status
         self.answered = len(body)
         exchange: Any = self.exchange

@@ -322,6 +322,9 @@ class WebSocketConnection(Connection):
         elif self.parser.hold:
             self.resume_frames()
 
+    def finished(self, exchange: Exchange) -> None:
+        self.transport.call_ended(exchange)
+
     def resume_frames(self) -> None:
         """Takes data frames again."""
         self.parser.hold = False
@@ -387,8 +390,8 @@ class WebSocketConnection(Connection):
             if when and (not first or when < first):
                 first = when
         self.deadline = first
-        if first and first < self.context.next_sweep:
-            self.context.arm(first)
+        if first:
+            self.transport.set_deadline(first)
 
     def idle_at(self) -> float:
         """When nothing but control frames has gone either way for too long."""

@@ -15,9 +15,6 @@ cdef class StreamTransport(Transport):
     cpdef receive(self, bytes data, bint complete)
     cpdef deliver(self)
 
-cdef class WebSocketOnStream(WebSocketConnection):
-    pass
-
 cdef class Tunnel(Exchange):
     cdef public MuxStream stream
     cdef public Exchange exchange

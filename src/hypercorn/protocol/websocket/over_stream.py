@@ -1,6 +1,6 @@
 """A WebSocket on one stream of HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220): DATA frames as the pipe that it needs.
 
-    MuxStream -> Tunnel: the stream's exchange -> WebSocketOnStream -> StreamTransport -> MuxStream
+    MuxStream -> Tunnel: the stream's exchange -> WebSocketConnection -> StreamTransport -> MuxStream
 
 What comes before the handshake is answered, or while the application does not read, waits here; the peer gets credit
 for it when it is taken, so the stream's window bounds it.
@@ -103,6 +103,12 @@ class StreamTransport(Transport):
             if self.held or self.ended:
                 self.call_soon(self.deliver)
 
+    def set_deadline(self, when: float) -> None:
+        self.stream.mux.wait_until(when)
+
+    def call_ended(self, exchange: Exchange) -> None:
+        self.stream.finished(exchange)
+
     def get_extra_info(self, name: str) -> Any:
         return self.below.get_extra_info(name)
 
@@ -132,22 +138,6 @@ class StreamTransport(Transport):
             self.end_turn()
 
 
-class WebSocketOnStream(WebSocketConnection):
-    """A WebSocket whose deadlines are among those of the HTTP/2 connection."""
-
-    __slots__ = ()
-
-    def set_deadline(self) -> None:
-        WebSocketConnection.set_deadline(self)
-        if self.deadline:
-            transport: Any = self.transport
-            transport.stream.mux.wait_until(self.deadline)
-
-    def finished(self, exchange: Exchange) -> None:
-        transport: Any = self.transport
-        transport.stream.finished(exchange)
-
-
 class Tunnel(Exchange):
     """What is on the stream of an extended CONNECT: the WebSocket's handshake, then the WebSocket."""
 
@@ -165,7 +155,7 @@ class Tunnel(Exchange):
 
     def accept(self, extension: Any) -> WebSocketConnection:
         """The handshake has succeeded: its 200 is on the way."""
-        socket = WebSocketOnStream(self.transport, self.stream.context, self.exchange, extension)
+        socket = WebSocketConnection(self.transport, self.stream.context, self.exchange, extension)
         socket.accepted = 200
         self.socket = self.stream.socket = socket
         self.transport.connection = socket
