@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from hypercorn._cpython.marks import mark_coroutine_function
 from hypercorn.asgi.failures import APP_ERRORS, is_cancellation, log_failure
+from hypercorn.asgi.messages import Message, Scope
 from hypercorn.asgi.scope import connection_scope
 from hypercorn.errors import ClientDisconnected
 from hypercorn.protocol.ports import Connection, Exchange
-from hypercorn.protocol.runtime import Runtime
+from hypercorn.protocol.runtime import Runtime, Waiter
 
 if TYPE_CHECKING:
     from hypercorn.asgi.context import ASGIContext
@@ -31,7 +32,7 @@ class Awaitable:
 
     def __init__(self, exchange: ASGIExchange) -> None:
         self.exchange = exchange
-        self.waiter: Any = None
+        self.waiter: Waiter | None = None
         self.inner: Any = None
 
     def ready(self) -> bool:
@@ -130,7 +131,7 @@ class Receive(Awaitable):
         self.exchange = exchange
         self.waiter = None
         self.inner = None
-        self.message: dict[str, Any] | None = None
+        self.message: Message | None = None
         self.state = CREATED
 
     def ready(self) -> bool:
@@ -276,7 +277,7 @@ class ASGIExchange(Exchange):
     raw_path: bytes
     received: int
     recorded: int
-    scope: dict[str, Any]
+    scope: Scope
     sent: int
     started_at: float
     status: int
@@ -287,22 +288,22 @@ class ASGIExchange(Exchange):
         self.gone = False
         self.over = False
         self.cancelled_by_server = False
-        self.waiters: list[Any] | None = None
+        self.waiters: list[Waiter] | None = None
 
     def receive(self) -> Any:
         """The ASGI `receive`: returns an awaitable of the next message."""
         return Receive(self)
 
-    def send(self, message: dict[str, Any]) -> Any:
+    def send(self, message: Message) -> Any:
         """The ASGI `send`. When awaited, it raises `ClientDisconnected` (an OSError) when the client is gone,
         `UnexpectedMessageError` for a message out of place, TypeError or ValueError for a malformed one."""
         return Send(self, message)
 
-    def take(self) -> dict[str, Any] | None:
+    def take(self) -> Message | None:
         """The next message for the application, or None when it has to wait."""
         raise NotImplementedError
 
-    def perform(self, message: dict[str, Any]) -> Any:
+    def perform(self, message: Message) -> Any:
         """Does what a message of the application asks for. Returns None, or the awaitable to wait for."""
         raise NotImplementedError
 
@@ -398,7 +399,7 @@ class ASGIExchange(Exchange):
                     self.scope = self.mended_scope()
                     self.context.record(self, duration)
 
-    def mended_scope(self) -> dict[str, Any]:
+    def mended_scope(self) -> Scope:
         """The scope, with what its application removed, or changed into something of another type."""
         scope = connection_scope(self.context, self.connection.transport)
         scope["method"] = self.method
@@ -436,7 +437,7 @@ class ASGIExchange(Exchange):
             self.count(self.runtime.now() - self.started_at)
 
 
-def as_dict(message: Any) -> dict[str, Any]:
+def as_dict(message: Any) -> Message:
     """A message given as another kind of mapping. Raises TypeError for what is none."""
     if isinstance(message, Mapping):
         return dict(message)

@@ -11,6 +11,7 @@ import stat
 from typing import Any
 
 from hypercorn.asgi.exchange import ASGIExchange, Awaitable
+from hypercorn.asgi.messages import Message
 from hypercorn.errors import ClientDisconnected
 
 PIECE_BYTES = 65536  # bytes read at once
@@ -86,7 +87,7 @@ class SendFile(Awaitable):
         self.release()
 
 
-def open_path(message: dict[str, Any]) -> tuple[int, int, int]:
+def open_path(message: Message) -> tuple[int, int, int]:
     """The descriptor, offset and size of a `pathsend` message. Raises OSError, or ValueError for what is no file."""
     fd = os.open(message["path"], os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
     try:
@@ -99,7 +100,7 @@ def open_path(message: dict[str, Any]) -> tuple[int, int, int]:
     return fd, 0, status.st_size
 
 
-def open_range(message: dict[str, Any]) -> tuple[int, int, int]:
+def open_range(message: Message) -> tuple[int, int, int]:
     """The descriptor, offset and count of a `zerocopysend` message: a duplicate, so that the application may close
     its own at once. Without an offset it starts, as sendfile(2) does, where the file stands, and moves it on."""
     file = message["file"]

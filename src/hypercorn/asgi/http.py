@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypercorn.asgi.exchange import COUNTED, DONE, PENDING, ASGIExchange, Drain, as_dict, to_bytes
 from hypercorn.asgi.files import SendFile, open_path, open_range
+from hypercorn.asgi.messages import Message, Scope
 from hypercorn.errors import ClientDisconnected, UnexpectedMessageError
 from hypercorn.objects import same_text
 from hypercorn.protocol.ports import Connection
@@ -32,6 +33,7 @@ WITHHELD = (
     ": no http.response.start came. The option pathsend is on, and a middleware that changes bodies may keep the start "
     "back until it sees a body: such middleware needs the option off"
 )
+NO_SCOPE: Scope = {}
 QUEUE_BYTES = 262144  # of request body that wait for the application before the connection stops reading
 
 
@@ -52,7 +54,7 @@ class HTTPExchange(ASGIExchange):
         "trailers",
     )
 
-    def open(self, connection: Connection, context: ASGIContext, scope: dict[str, Any], head: RequestHead) -> None:
+    def open(self, connection: Connection, context: ASGIContext, scope: Scope, head: RequestHead) -> None:
         """Sets all up. In place of `__init__`, which would cost a tuple of arguments at every request."""
         self.connection = connection
         self.runtime = context.runtime
@@ -142,7 +144,7 @@ class HTTPExchange(ASGIExchange):
 
     # -- towards the application
 
-    def take(self) -> dict[str, Any] | None:
+    def take(self) -> Message | None:
         if self.gone or self.over:
             return {"type": "http.disconnect"}
         pieces = self.pieces
@@ -160,7 +162,7 @@ class HTTPExchange(ASGIExchange):
             return {"type": "http.disconnect"}
         return None
 
-    def last_message(self, data: bytes) -> dict[str, Any]:
+    def last_message(self, data: bytes) -> Message:
         """The end of the request's body, with its trailer fields if there are any."""
         self.request = TAKEN
         message = {"type": "http.request", "body": data, "more_body": False}
@@ -168,14 +170,14 @@ class HTTPExchange(ASGIExchange):
             message["trailers"] = self.request_trailers
         return message
 
-    def perform(self, message: dict[str, Any]) -> Any:
+    def perform(self, message: Message) -> Any:
         if type(message) is not dict:
             message = as_dict(message)
         if self.gone:
             raise ClientDisconnected("the client is gone")
         return self.take_message(message)
 
-    def take_message(self, message: dict[str, Any]) -> Any:
+    def take_message(self, message: Message) -> Any:
         """Does what a message asks for."""
         kind = message.get("type")
         state = self.state
@@ -207,7 +209,7 @@ class HTTPExchange(ASGIExchange):
             raise ClientDisconnected("the client is gone")
         raise UnexpectedMessageError(kind, STATE_NAMES[state], self.why_no_start())
 
-    def send_push(self, message: dict[str, Any]) -> None:
+    def send_push(self, message: Message) -> None:
         """Promises a response of this server to a request that the client has not made."""
         path, headers = message["path"], message.get("headers", ())
         if not isinstance(path, str) or path[:1] != "/":
@@ -218,7 +220,7 @@ class HTTPExchange(ASGIExchange):
         authority = next((value for name, value in self.fields if name == b"host"), b"")
         self.connection.push(self, authority, path, list(headers))
 
-    def send_start(self, message: dict[str, Any]) -> None:
+    def send_start(self, message: Message) -> None:
         """Checks the head and keeps it: it leaves with the first piece of the body."""
         status = message["status"]
         if not isinstance(status, int) or status < 200 or status > 999:
@@ -237,7 +239,7 @@ class HTTPExchange(ASGIExchange):
         self.bodyless = bodyless
         self.state = STARTED
 
-    def send_body(self, message: dict[str, Any]) -> Any:
+    def send_body(self, message: Message) -> Any:
         """A piece of the body."""
         data = message.get("body", b"")
         if type(data) is not bytes:
@@ -309,7 +311,7 @@ class HTTPExchange(ASGIExchange):
         self.response_sent()
         raise ValueError(f"the response body is longer than the {self.expected} bytes that it announced")
 
-    def send_trailers(self, message: dict[str, Any]) -> Any:
+    def send_trailers(self, message: Message) -> Any:
         """Trailer fields, after the body. Dropped where the client did not ask for them (RFC 9110 section 6.5.1)."""
         if self.state != TRAILERS:
             self.send_body({"type": "http.response.body"})
@@ -359,16 +361,14 @@ class HTTPExchange(ASGIExchange):
             self.record()
             self.wake()
         if self.recorded != PENDING:  # nobody asks for it any more, and the peer may take its time to read
-            self.scope = None  # type: ignore[assignment]  # it was there for as long as the call
+            self.scope = NO_SCOPE  # it was there for as long as the call
 
     def why_no_start(self) -> str:
         """A likely reason why no response has started, for an error text; "" once it has."""
         return WITHHELD if self.state == REQUEST and self.context.pathsend else ""
 
 
-def open_exchange(
-    connection: Connection, context: ASGIContext, scope: dict[str, Any], head: RequestHead
-) -> HTTPExchange:
+def open_exchange(connection: Connection, context: ASGIContext, scope: Scope, head: RequestHead) -> HTTPExchange:
     """The exchange of a request."""
     exchange = HTTPExchange.__new__(HTTPExchange)
     exchange.open(connection, context, scope, head)

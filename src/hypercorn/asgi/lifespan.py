@@ -9,9 +9,10 @@ from collections.abc import Callable, Coroutine
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from hypercorn.asgi.messages import Message
 from hypercorn.errors import LifespanFailureError, LifespanTimeoutError, UnexpectedMessageError
 from hypercorn.protocol.limits import Limits
-from hypercorn.protocol.runtime import Runtime
+from hypercorn.protocol.runtime import Runtime, Waiter
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
@@ -50,9 +51,9 @@ class Lifespan:
         self.logger = config.log
         self.state = state
         self.supported = config.lifespan != "off"
-        self.messages: list[dict[str, Any]] = []
-        self.receiver: Any = None
-        self.watcher: Any = None
+        self.messages: list[Message] = []
+        self.receiver: Waiter | None = None
+        self.watcher: Waiter | None = None
         self.stage = "startup"
         self.answered: set[str] = set()  # the stages that the application has completed
         self.failure: LifespanFailureError | None = None
@@ -147,7 +148,7 @@ class Lifespan:
         elif "startup" in self.answered:
             self.logger.log_error("ASGI Framework Lifespan error, shutdown without Lifespan support", exc_info=error)
 
-    async def receive(self) -> dict[str, Any]:
+    async def receive(self) -> Message:
         """The ASGI `receive` of the lifespan scope."""
         while not self.messages:
             self.receiver = self.runtime.waiter()
@@ -158,7 +159,7 @@ class Lifespan:
         self.received = True
         return self.messages.pop(0)
 
-    async def send(self, message: dict[str, Any]) -> None:
+    async def send(self, message: Message) -> None:
         """The ASGI `send` of the lifespan scope."""
         kind = message["type"]
         stage = self.stage

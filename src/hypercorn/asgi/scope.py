@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hypercorn.asgi.messages import Scope
 from hypercorn.objects import same_text
 from hypercorn.protocol.ports import Transport
 from hypercorn.wire.head import RequestHead
@@ -50,7 +51,7 @@ class ScopeTemplate:
         self.path: Any = ""
         self.raw_path: Any = b""
         self.query_string: Any = b""
-        self.scope: dict[str, Any] = {
+        self.scope: Scope = {
             "type": "http",
             "asgi": None,
             "http_version": self.version,
@@ -79,7 +80,7 @@ class ScopeTemplate:
             self.query_string = self.scope["query_string"] = head.query_string
 
 
-def http_scope(context: ASGIContext, transport: Transport, head: RequestHead | None) -> dict[str, Any]:
+def http_scope(context: ASGIContext, transport: Transport, head: RequestHead | None) -> Scope:
     """The scope of an HTTP request. Without a head (a refused request, for its access record) it names only the
     connection."""
     if head is None:
@@ -92,7 +93,7 @@ def http_scope(context: ASGIContext, transport: Transport, head: RequestHead | N
         template.version = template.scope["http_version"] = version
     if head.known_target:
         template.take_target(head)
-    scope: dict[str, Any] = template.scope.copy()
+    scope: Scope = template.scope.copy()
     if not head.known_target:
         scope["method"] = head.method
         scope["path"] = head.path
@@ -105,7 +106,7 @@ def http_scope(context: ASGIContext, transport: Transport, head: RequestHead | N
     return scope
 
 
-def add_root_path(context: ASGIContext, scope: dict[str, Any]) -> None:
+def add_root_path(context: ASGIContext, scope: Scope) -> None:
     """Puts the path that a proxy has taken off in front of a scope's path again, as ASGI wants it: `path` begins with
     `root_path`. The target "*" is no path."""
     if scope["raw_path"][:1] == b"/":
@@ -113,7 +114,7 @@ def add_root_path(context: ASGIContext, scope: dict[str, Any]) -> None:
         scope["raw_path"] = context.added_raw_path + scope["raw_path"]
 
 
-def connection_scope(context: ASGIContext, transport: Transport) -> dict[str, Any]:
+def connection_scope(context: ASGIContext, transport: Transport) -> Scope:
     """The scope of a request that nobody saw."""
     return {
         "type": "http",
@@ -131,9 +132,7 @@ def connection_scope(context: ASGIContext, transport: Transport) -> dict[str, An
     }
 
 
-def websocket_scope(
-    context: ASGIContext, transport: Transport, head: RequestHead, subprotocols: list[str]
-) -> dict[str, Any]:
+def websocket_scope(context: ASGIContext, transport: Transport, head: RequestHead, subprotocols: list[str]) -> Scope:
     """The scope of a WebSocket (ASGI WebSocket specification 2.5)."""
     extensions: dict[str, Any] = {"websocket.http.response": {}}
     if transport.tls is not None:

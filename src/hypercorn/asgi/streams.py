@@ -6,6 +6,7 @@ from typing import Any
 
 from hypercorn.asgi.context import ASGIContext
 from hypercorn.asgi.http import open_exchange
+from hypercorn.asgi.messages import Scope
 from hypercorn.asgi.scope import add_root_path, http_scope, websocket_scope
 from hypercorn.asgi.websocket import WebSocketExchange
 from hypercorn.protocol.ports import Connection, Exchange
@@ -62,7 +63,7 @@ class StreamContext(ASGIContext):
             self.counters.started(head.http_version)
         return open_exchange(connection, self, scope, head)
 
-    def serves_scope(self, scope: dict[str, Any]) -> bool:
+    def serves_scope(self, scope: Scope) -> bool:
         """True where the host of a request, as a proxy has named it, is one of `server_names`."""
         for name, value in scope["headers"]:
             if name.lower() == b"host":

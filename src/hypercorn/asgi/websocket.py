@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hypercorn.asgi.exchange import COUNTED, DONE, PENDING, ASGIExchange, Drain, as_dict, to_bytes
+from hypercorn.asgi.messages import Message, Scope
 from hypercorn.errors import ClientDisconnected, UnexpectedMessageError
 from hypercorn.objects import same_text
 from hypercorn.protocol.ports import Connection
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 CONNECTING, DENYING, CONNECTED, CLOSED = range(4)
 STATE_NAMES = ("HANDSHAKE", "RESPONSE", "CONNECTED", "CLOSED")
 QUEUE_BYTES = 262144  # of messages that wait for the application before no more are taken
-RECEIVE: dict[str, Any] = {"type": "websocket.receive", "bytes": None, "text": None}  # copied for each message
+RECEIVE: Message = {"type": "websocket.receive", "bytes": None, "text": None}  # copied for each message
 OWN_FIELDS = frozenset(
     (
         b"connection",
@@ -53,7 +54,7 @@ class WebSocketExchange(ASGIExchange):
         "state",
     )
 
-    def __init__(self, connection: Connection, context: ASGIContext, scope: dict[str, Any], handshake: Any) -> None:
+    def __init__(self, connection: Connection, context: ASGIContext, scope: Scope, handshake: Any) -> None:
         super().__init__(connection, context.runtime)
         self.context = context
         self.scope = scope
@@ -118,7 +119,7 @@ class WebSocketExchange(ASGIExchange):
 
     # -- towards the application
 
-    def take(self) -> dict[str, Any] | None:
+    def take(self) -> Message | None:
         if self.ready or self.arrived:
             if self.connect_given:
                 return self.take_message()
@@ -129,7 +130,7 @@ class WebSocketExchange(ASGIExchange):
             return {"type": "websocket.connect"}
         return None
 
-    def take_message(self) -> dict[str, Any]:
+    def take_message(self) -> Message:
         """The oldest message that waits."""
         if self.ready:
             data = self.ready.pop()
@@ -154,10 +155,10 @@ class WebSocketExchange(ASGIExchange):
     def should_yield(self) -> bool:
         return self.burst_at > 0 and self.runtime.now() - self.burst_at > TURN_SECONDS
 
-    def perform(self, message: dict[str, Any]) -> Any:
+    def perform(self, message: Message) -> Any:
         return self.take_up(message if type(message) is dict else as_dict(message))
 
-    def take_up(self, message: dict[str, Any]) -> Any:
+    def take_up(self, message: Message) -> Any:
         """A message of the application's, as `send` got it."""
         kind = message.get("type")
         state = self.state
@@ -182,7 +183,7 @@ class WebSocketExchange(ASGIExchange):
             return self.send_body(message)
         raise UnexpectedMessageError(kind, STATE_NAMES[state])
 
-    def send_message(self, message: dict[str, Any]) -> Any:
+    def send_message(self, message: Message) -> Any:
         """A message: `text` or `bytes`, the other one absent or None."""
         data = message.get("text")
         if data is None:
@@ -195,11 +196,13 @@ class WebSocketExchange(ASGIExchange):
             raise ValueError("websocket.send takes text or bytes, not both")
         elif type(data) is not str:
             data = to_text(data)
-        if self.socket.send_message(data):  # type: ignore[union-attr]  # it is there since CONNECTED
+        socket = self.socket
+        assert socket is not None  # it is there since CONNECTED
+        if socket.send_message(data):
             return DONE
         return Drain(self)
 
-    def send_accept(self, message: dict[str, Any]) -> None:
+    def send_accept(self, message: Message) -> None:
         """Accepts the handshake. Raises ValueError for a subprotocol that was not offered, and for fields that are
         the server's."""
         headers: list[tuple[bytes, bytes]] = []
@@ -229,7 +232,7 @@ class WebSocketExchange(ASGIExchange):
         self.handshake = None
         connection.begin()
 
-    def send_close(self, message: dict[str, Any]) -> None:
+    def send_close(self, message: Message) -> None:
         """Ends the WebSocket, or refuses the handshake with 403. The application is told of the end all the same."""
         code = message.get("code")
         if code is None:
@@ -242,7 +245,8 @@ class WebSocketExchange(ASGIExchange):
             if code != 1005 and (type(code) is not int or not 0 <= code < 65536 or not is_close_code(code)):
                 raise ValueError(f"not a close code: {code!r}")
             self.state = CLOSED
-            self.socket.close(code, reason)  # type: ignore[union-attr]  # it is there since CONNECTED
+            assert self.socket is not None  # it is there since CONNECTED
+            self.socket.close(code, reason)
         self.drop_queue()
         self.gone = True
         self.end(code, reason)
@@ -260,7 +264,7 @@ class WebSocketExchange(ASGIExchange):
         self.ready.clear()
         self.queued = 0
 
-    def send_start(self, message: dict[str, Any]) -> None:
+    def send_start(self, message: Message) -> None:
         """Refuses the handshake with a response of the application's: its head, which leaves with the body."""
         status = message["status"]
         if not isinstance(status, int) or status < 200 or status > 999:
@@ -273,7 +277,7 @@ class WebSocketExchange(ASGIExchange):
         self.headers = headers
         self.state = DENYING
 
-    def send_body(self, message: dict[str, Any]) -> Any:
+    def send_body(self, message: Message) -> Any:
         """A piece of that response's body."""
         data = message.get("body", b"")
         if type(data) is not bytes:
@@ -307,7 +311,8 @@ class WebSocketExchange(ASGIExchange):
             return
         self.gone = True
         if self.state == CONNECTED:
-            self.socket.close(1011, "")  # type: ignore[union-attr]  # it is there since CONNECTED
+            assert self.socket is not None  # it is there since CONNECTED
+            self.socket.close(1011, "")
         else:
             self.status = self.connection.reset(self)
             self.headers = ()

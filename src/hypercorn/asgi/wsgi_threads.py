@@ -27,6 +27,7 @@ from hypercorn.asgi.wsgi_environ import InvalidPathError, build_environ
 from hypercorn.asgi.wsgi_response import Message, Responder
 from hypercorn.errors import ClientDisconnected
 from hypercorn.protocol.limits import Limits
+from hypercorn.protocol.runtime import Timer, Waiter
 
 HIGH_WATER_BYTES = 131072  # bytes in an outbox at which its thread waits
 LOW_WATER_BYTES = 32768  # and goes on
@@ -44,18 +45,18 @@ class LoopAccess(Protocol):
     ways of waiting."""
 
     def now(self) -> float: ...
-    def call_at(self, when: float, callback: Callable[[], object]) -> Any: ...
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer: ...
     def call_soon(self, callback: Callable[[], object]) -> None: ...
-    def waiter(self) -> Any: ...
+    def waiter(self) -> Waiter: ...
     def wake(self, waiter: Any) -> None: ...
 
     def call_threadsafe(self, callback: Callable[[], object]) -> Any:
         """Runs `callback` on the loop. Raises RuntimeError when the loop has ended."""
 
-    async def await_briefly(self, awaitable: Any) -> Any:
+    async def await_briefly(self, awaitable: Awaitable[Any]) -> Any:
         """The result of an awaitable where it has one already, else None."""
 
-    async def wait_although_cancelled(self, waiter: Any) -> None:
+    async def wait_although_cancelled(self, waiter: Waiter) -> None:
         """Waits for a `waiter` in a task that was cancelled."""
 
 
@@ -157,11 +158,11 @@ class Call(Responder):
         self.body: Body | None = None  # one that did not come in one piece
         self.outbox: deque[Message] = deque()
         self.error: BaseException | None = None
-        self.waiter: Any = None  # of the loop's task
+        self.waiter: Waiter | None = None  # of the loop's task
         self.has_thread = False
         self.expired = False  # it waited for one too long
         self.done = False  # the thread has left it
-        self.end_waiter: Any = None  # waiter of a task that was cancelled before that
+        self.end_waiter: Waiter | None = None  # waiter of a task that was cancelled before that
         self.gone = False  # nothing reaches the client any more
         self.given = 0  # bytes put into the outbox
         self.sent_on = 0  # ... and taken from there

@@ -12,7 +12,7 @@ from typing import Any
 from hypercorn.asgi.calling import run_call, run_call_in_turn
 from hypercorn.asgi.exchange import ASGIExchange
 from hypercorn.clock import monotonic
-from hypercorn.protocol.runtime import Runtime
+from hypercorn.protocol.runtime import Runtime, Timer, Waiter
 
 EAGER = hasattr(asyncio, "eager_task_factory")  # a task can take its first step at once
 # The library that lets a loop run inside of a callback. A callback of the server cannot be entered again while an
@@ -62,7 +62,7 @@ class AsyncioLoop(Runtime):
     def call_soon(self, callback: Callable[[], object]) -> None:
         self.loop.call_soon(callback, context=self.variables.copy())
 
-    def call_at(self, when: float, callback: Callable[[], object]) -> Any:
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         return self.loop.call_later(max(0.0, when - monotonic()), callback, context=self.variables.copy())
 
     def spawn(self, call: Any) -> Any:
@@ -123,7 +123,7 @@ class AsyncioLoop(Runtime):
             if self.ended is not None:
                 self.ended()
 
-    def waiter(self) -> Any:
+    def waiter(self) -> Waiter:
         return self.loop.create_future()
 
     def wake(self, waiter: Any) -> None:

@@ -18,6 +18,7 @@ from hypercorn.asyncio.transport import AsyncioTransport, is_unix
 from hypercorn.asyncio.udp import listen_datagrams
 from hypercorn.net.sockets import waiting
 from hypercorn.protocol.ports import Transport
+from hypercorn.protocol.runtime import Waiter
 from hypercorn.runtime.choice import new_reactor, no_reactor
 from hypercorn.runtime.ports import Listener, LoopRuntime
 from hypercorn.runtime.worker import Worker
@@ -88,18 +89,18 @@ class AsyncioRuntime(LoopRuntime):
         self.background.add(task)
         task.add_done_callback(self.background.discard)
 
-    async def sleep_until(self, waiter: Any, seconds: float) -> None:
+    async def sleep_until(self, waiter: Waiter, seconds: float) -> None:
         await asyncio.wait([waiter], timeout=seconds)
 
     def call_threadsafe(self, callback: Callable[[], object]) -> None:
         self.loop.call_soon_threadsafe(callback, context=self.inner.variables.copy())
 
-    async def await_briefly(self, awaitable: Any) -> Any:
+    async def await_briefly(self, awaitable: Awaitable[Any]) -> Any:
         with suppress(asyncio.TimeoutError):
             return await asyncio.wait_for(awaitable, BRIEF_SECONDS)
         return None
 
-    async def wait_although_cancelled(self, waiter: Any) -> None:
+    async def wait_although_cancelled(self, waiter: Waiter) -> None:
         await asyncio.wait([waiter])  # a second cancellation ends it: the loop may be about to close
 
     async def listen(self, worker: Any, sock: socket, tls: Any) -> Listener:

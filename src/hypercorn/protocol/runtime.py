@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from hypercorn.protocol.turns import CALLS_PER_ROUND, GATHER_SECONDS, TURN_SECONDS
+
+Waiter = Awaitable[object]  # what `Runtime.waiter` returns: `wake` ends it, and one task may await it
+
+
+class Timer(Protocol):
+    """What `Runtime.call_at` returns."""
+
+    def cancel(self) -> object:
+        """Keeps the callback from running, if it has not run yet."""
 
 
 class TakesTurns(Protocol):
@@ -37,7 +46,7 @@ class Runtime:
         self.turns_scheduled = False  # `take_turns` is going to be called
         self.unbegun = 0  # calls whose tasks were started, and have not begun
         self.round_began_at = 0.0  # when the first of these began
-        self.waiting_calls: deque[Any] = deque()  # waiters of those that are to begin in a later round of the loop
+        self.waiting_calls: deque[Waiter] = deque()  # of the next rounds of the loop
         self.reactor: Any = None  # the compiled reactor that serves this loop's sockets, where there is one
 
     def now(self) -> float:
@@ -48,7 +57,7 @@ class Runtime:
         """Runs `callback` once the current task step has ended."""
         raise NotImplementedError
 
-    def call_at(self, when: float, callback: Callable[[], object]) -> Any:
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         """Runs `callback` at `when` (seconds of `now`); the result has `cancel()`."""
         raise NotImplementedError
 
@@ -110,7 +119,7 @@ class Runtime:
         self.unbegun -= 1
         return True
 
-    def next_round(self) -> Any:
+    def next_round(self) -> Waiter:
         """Returns a waiter for another round, in which `may_begin` is to be asked again."""
         if not self.waiting_calls:
             self.call_soon(self.begin_round)
@@ -133,7 +142,7 @@ class Runtime:
         """Cancels an application call that `spawn` started; does nothing to one that has ended."""
         raise NotImplementedError
 
-    def waiter(self) -> Any:
+    def waiter(self) -> Waiter:
         """An awaitable that `wake` ends once; one task may await it."""
         raise NotImplementedError
 

@@ -6,10 +6,8 @@ most have moved on, and it is set anew. So a request costs no timer, and nothing
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypercorn.protocol.ports import Connection, Context
-from hypercorn.protocol.runtime import Runtime
+from hypercorn.protocol.runtime import Runtime, Timer
 
 TICK_SECONDS = 0.1  # seconds between two sweeps at the least: how coarse a timeout is
 NEVER = float("inf")
@@ -22,7 +20,7 @@ class Deadlines:
         self.runtime = runtime
         self.context = context
         self.connections: set[Connection] = set()
-        self.timer: Any = None
+        self.timer: Timer | None = None
 
     def arm(self, deadline: float) -> None:
         """Sees to it that a sweep happens at `deadline` (seconds of `Runtime.now`) or before."""

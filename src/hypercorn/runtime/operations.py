@@ -18,6 +18,7 @@ from hypercorn.net.sockets import Sockets
 from hypercorn.protocol.http1.connection import HTTP1Connection
 from hypercorn.protocol.http2.connection import HTTP2Connection
 from hypercorn.protocol.ports import Connection, Transport
+from hypercorn.protocol.runtime import Timer
 from hypercorn.protocol.websocket.connection import WebSocketConnection
 from hypercorn.runtime.contract import OperationsBase, WorkerBase
 from hypercorn.runtime.management import Management
@@ -56,7 +57,7 @@ class Operations(OperationsBase):
         self.checks_connections = bool(self.limit < LARGEST or self.proxies is not None or self.counters is not None)
         self.management: Management | None = None
         self.watchdog: Watchdog | None = None
-        self.timer: Any = None
+        self.timer: Timer | None = None
         self.publish_at = 0.0
         if self.slot is not None and self.counters is not None:
             self.counters.on_change = self.counts_changed

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from hypercorn.protocol.ports import Transport
-from hypercorn.protocol.runtime import Runtime
+from hypercorn.protocol.runtime import Runtime, Timer, Waiter
 
 
 class Listener:
@@ -41,10 +41,10 @@ class LoopRuntime(Runtime):
     def call_soon(self, callback: Callable[[], object]) -> None:
         self.inner.call_soon(callback)
 
-    def call_at(self, when: float, callback: Callable[[], object]) -> Any:
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         return self.inner.call_at(when, callback)
 
-    def waiter(self) -> Any:
+    def waiter(self) -> Waiter:
         return self.inner.waiter()
 
     def wake(self, waiter: Any) -> None:
@@ -54,7 +54,7 @@ class LoopRuntime(Runtime):
         """Runs an async function in a background task of the server."""
         raise NotImplementedError
 
-    def sleep_until(self, waiter: Any, seconds: float) -> Awaitable[None]:
+    def sleep_until(self, waiter: Waiter, seconds: float) -> Awaitable[None]:
         """Waits for `waiter`, or for `seconds`."""
         raise NotImplementedError
 
@@ -62,11 +62,11 @@ class LoopRuntime(Runtime):
         """Runs `callback` on the loop; for any thread. Raises RuntimeError when the loop has ended."""
         raise NotImplementedError
 
-    def await_briefly(self, awaitable: Any) -> Coroutine[Any, Any, Any]:
+    def await_briefly(self, awaitable: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
         """The result of an awaitable where it has one already, else None."""
         raise NotImplementedError
 
-    def wait_although_cancelled(self, waiter: Any) -> Coroutine[Any, Any, None]:
+    def wait_although_cancelled(self, waiter: Waiter) -> Coroutine[Any, Any, None]:
         """Waits for a `waiter` in a task that was cancelled."""
         raise NotImplementedError
 

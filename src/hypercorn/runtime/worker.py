@@ -27,6 +27,7 @@ from hypercorn.protocol.http1.connection import HTTP1Connection
 from hypercorn.protocol.http2.connection import HTTP2Connection
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.ports import Connection, Transport
+from hypercorn.protocol.runtime import Timer, Waiter
 from hypercorn.runtime.contract import Link, WorkerBase
 from hypercorn.runtime.deadlines import Deadlines
 from hypercorn.runtime.management import LAST_SECONDS
@@ -75,7 +76,7 @@ class Worker(WorkerBase):
         self.quic: QUICServer | None = None
         self.tls: LiveContext | None = None
         self.addresses: list[str] = []
-        self.stop_waiter: Any = None  # waiter of `wait_for_stop`
+        self.stop_waiter: Waiter | None = None  # waiter of `wait_for_stop`
         self.stop_asked = False
         self.interrupted = False  # ... in a way that a startup does not hold up
         self.at_once = False  # a second signal came: end now
@@ -86,7 +87,7 @@ class Worker(WorkerBase):
         self.ready = False  # it serves, and nothing has asked it to stop: what a readiness probe wants to know
         self.last_owner = not self.link.shared  # nobody else will accept what waits on its sockets
         self.shutdown_delay = config.shutdown_delay
-        self.empty_waiter: Any = None  # waiter of `drain`
+        self.empty_waiter: Waiter | None = None  # waiter of `drain`
         self.requests_left = 0
         if config.max_requests is not None:
             self.requests_left = config.max_requests + randint(0, config.max_requests_jitter)
@@ -309,7 +310,7 @@ class Worker(WorkerBase):
 
     async def end(self) -> None:
         """Ends the connections, then runs the application's shutdown. Raises as `Lifespan.shutdown`."""
-        timer: Any = None
+        timer: Timer | None = None
         try:
             await self.drain()
             timer = self.runtime.call_at(self.runtime.now() + SILENCE_SECONDS, self.log_shutdown)

@@ -52,7 +52,8 @@ class SoloLink(Link):
 
     def reopen_logs(self) -> None:
         """Opens the log files anew."""
-        log = self.worker.log  # type: ignore[union-attr]
+        assert self.worker is not None  # it was attached before signals came
+        log = self.worker.log
         reopen = getattr(log, "reopen", None)
         if reopen is not None:
             reopen()
@@ -75,4 +76,5 @@ class SoloLink(Link):
 
     def over(self, failure: BaseException | None, seconds: float) -> None:
         report = None if failure is None else partial(self.report, failure)
-        self.ending.begin(self.worker.log, seconds, report)  # type: ignore[union-attr]
+        assert self.worker is not None  # it was attached before it ended
+        self.ending.begin(self.worker.log, seconds, report)

@@ -95,7 +95,8 @@ class WorkerLink(Link):
 
     def send_heartbeat(self) -> None:
         """Sends a heartbeat, from the loop itself."""
-        runtime = self.worker.runtime  # type: ignore[union-attr]
+        assert self.worker is not None  # it has started
+        runtime = self.worker.runtime
         self.channel.send(Heartbeat())
         runtime.call_at(runtime.now() + (self.config.worker_timeout or 0) / HEARTBEATS, self.send_heartbeat)
 
@@ -104,7 +105,8 @@ class WorkerLink(Link):
         return True
 
     def stopping(self) -> None:
-        self.channel.send(Draining(self.worker.stop_reason))  # type: ignore[union-attr]
+        assert self.worker is not None  # it was attached before it started
+        self.channel.send(Draining(self.worker.stop_reason))
 
     def drained(self) -> None:
         self.channel.send(Drained())
@@ -175,8 +177,9 @@ class WorkerLink(Link):
 
     def on_loop(self, function: Callable[[], Any]) -> None:
         """Runs a function on the loop, if that still runs."""
-        with suppress(Exception):
-            self.call(function)  # type: ignore[misc]
+        if self.call is not None:
+            with suppress(Exception):
+                self.call(function)
 
     def stop(self, order: Stop) -> None:
         """On the loop: the worker's end."""

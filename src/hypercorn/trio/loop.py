@@ -7,7 +7,7 @@ from contextvars import Context, copy_context
 from typing import Any
 
 from hypercorn.clock import monotonic
-from hypercorn.protocol.runtime import Runtime
+from hypercorn.protocol.runtime import Runtime, Timer, Waiter
 
 
 class TrioLoop(Runtime):
@@ -26,7 +26,7 @@ class TrioLoop(Runtime):
         "variables",
     )
 
-    def __init__(self, token: Any, new_waiter: Callable[[], Any], new_scope: Callable[[], Any]) -> None:
+    def __init__(self, token: Any, new_waiter: Callable[[], Waiter], new_scope: Callable[[], Any]) -> None:
         Runtime.__init__(self)  # super() fails in a compiled method that overrides a C one
         self.token = token
         self.new_waiter = new_waiter
@@ -34,7 +34,7 @@ class TrioLoop(Runtime):
         self.variables: Context = copy_context()
         self.start_call: Any = None  # start_soon of the nursery of the calls
         self.run_call: Any = None
-        self.start_timer: Any = None
+        self.start_timer: Callable[[float, Callable[[], object]], Timer]
         self.calls: dict[Any, Any] = {}  # the application calls that have not ended, with the scope of each or None
         self.ended: Callable[[], None] | None = None
         self.report: Any = None  # takes what a callback raised
@@ -52,7 +52,7 @@ class TrioLoop(Runtime):
         except Exception as error:
             self.report(error)
 
-    def call_at(self, when: float, callback: Callable[[], object]) -> Any:
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         return self.start_timer(max(0.0, when - monotonic()), callback)
 
     def spawn(self, call: Any) -> Any:
@@ -75,7 +75,7 @@ class TrioLoop(Runtime):
             call.cancelled_by_server = True
             scope.cancel()
 
-    def waiter(self) -> Any:
+    def waiter(self) -> Waiter:
         return self.new_waiter()
 
     def wake(self, waiter: Any) -> None:

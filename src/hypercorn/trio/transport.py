@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypercorn.net.address import client_address, server_address
 from hypercorn.protocol.ports import Transport
-from hypercorn.protocol.runtime import Runtime
+from hypercorn.protocol.runtime import Runtime, Waiter
 
 if TYPE_CHECKING:
     from hypercorn.runtime.worker import Worker
@@ -45,7 +45,7 @@ class TrioTransport(Transport):
         self.sock = sock
         self.start_writer = start_writer
         self.close_socket = close_socket
-        self.read_waiter: Any = None
+        self.read_waiter: Waiter | None = None
         self.pending: list[memoryview] = []  # what the kernel refused
         self.pending_size = 0
         self.high_water = worker.context.limits.write_buffer_size

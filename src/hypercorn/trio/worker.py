@@ -18,6 +18,7 @@ from hypercorn.asgi.calling import run_call
 from hypercorn.asgi.exchange import ASGIExchange
 from hypercorn.net.sockets import waiting
 from hypercorn.protocol.ports import Transport
+from hypercorn.protocol.runtime import Waiter
 from hypercorn.runtime.choice import new_reactor
 from hypercorn.runtime.ports import Listener, LoopRuntime
 from hypercorn.runtime.worker import Worker
@@ -175,19 +176,19 @@ class TrioRuntime(LoopRuntime):
     def start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self.start_task(function)
 
-    async def sleep_until(self, waiter: Any, seconds: float) -> None:
+    async def sleep_until(self, waiter: Waiter, seconds: float) -> None:
         with trio.move_on_after(seconds):
             await waiter
 
     def call_threadsafe(self, callback: Callable[[], object]) -> None:
         self.token.run_sync_soon(callback)
 
-    async def await_briefly(self, awaitable: Any) -> Any:
+    async def await_briefly(self, awaitable: Awaitable[Any]) -> Any:
         with trio.move_on_after(BRIEF_SECONDS):
             return await awaitable
         return None
 
-    async def wait_although_cancelled(self, waiter: Any) -> None:
+    async def wait_although_cancelled(self, waiter: Waiter) -> None:
         with trio.CancelScope(shield=True):
             await waiter
 

@@ -144,7 +144,7 @@ class ServerConnection(QuicConnection):
         if stream is None:
             return -1
         sender = stream.sender
-        return sender._buffer_stop - sender.highest_offset  # type: ignore[no-any-return, unused-ignore]
+        return int(sender._buffer_stop - sender.highest_offset)
 
     def stream_window(self, stream_id: int) -> int:
         """Octets that the peer takes on a stream beyond what was written."""

@@ -51,6 +51,7 @@ from hypercorn.protocol.quic.connection import ServerConnection
 from hypercorn.protocol.quic.flights import FirstFlights
 from hypercorn.protocol.quic.ids import ID_BYTES, ConnectionIds
 from hypercorn.protocol.quic.transport import QUICTransport
+from hypercorn.protocol.runtime import Timer
 from hypercorn.protocol.states import Transitions
 from hypercorn.wire.http3 import H3_INTERNAL_ERROR, FieldPairs
 
@@ -285,7 +286,7 @@ class QUICEndpoint:
         # The timers of all connections: one entry for each at the most, and one timer of the loop for the first.
         self.heap: list[tuple[float, int, Peer]] = []
         self.entries = 0
-        self.timer: Any = None
+        self.timer: Timer | None = None
         self.timer_at = 0.0
 
     # -- datagrams

@@ -16,7 +16,7 @@ from aioquic.quic.crypto import CryptoPair
 from aioquic.quic.packet import QuicFrameType, QuicHeader, QuicPacketType, pull_quic_header
 
 from hypercorn.protocol.quic.receive import EACH, FRAMES, PACKETS, Handshake, Unacknowledged
-from hypercorn.protocol.runtime import Runtime
+from hypercorn.protocol.runtime import Runtime, Timer
 
 MOST = 1024  # clients that are waited for; the oldest one is dropped for another
 DATAGRAMS = 4  # of one client
@@ -31,7 +31,7 @@ class FirstFlights:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.waiting: OrderedDict[Any, tuple[float, list[bytes]]] = OrderedDict()
-        self.timer: Any = None
+        self.timer: Timer | None = None
 
     def add(self, header: QuicHeader, data: bytes, address: Any, now: float) -> list[bytes] | None:
         """Takes a datagram. Returns those that came before where the ClientHello is complete, or is none; None while
