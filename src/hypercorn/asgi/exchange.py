@@ -65,7 +65,7 @@ class Awaitable:
             raise StopIteration
         raise StopIteration(value)
 
-    def send(self, value: Any) -> Any:
+    def send(self, value: object) -> Any:
         """One step, as a coroutine's. `value` is what the loop has for what was waited for."""
         if value is not None and self.inner is not None:
             try:
@@ -206,7 +206,7 @@ class Send:
                 raise StopIteration
         return next(self.rest)
 
-    def send(self, value: Any) -> Any:
+    def send(self, value: object) -> Any:
         """One step, as a coroutine's."""
         if value is None or self.rest is None:
             return self.__next__()
@@ -437,14 +437,14 @@ class ASGIExchange(Exchange):
             self.count(self.runtime.now() - self.started_at)
 
 
-def as_dict(message: Any) -> Message:
+def as_dict(message: object) -> Message:
     """A message given as another kind of mapping. Raises TypeError for what is none."""
     if isinstance(message, Mapping):
         return dict(message)
     raise TypeError(f"an ASGI message must be a dict, not {type(message).__name__}")
 
 
-def to_bytes(data: Any) -> bytes:
+def to_bytes(data: object) -> bytes:
     """A body given as another kind of buffer. Raises TypeError for what is none."""
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)

@@ -26,11 +26,11 @@ class Health:
         self.is_ready = is_ready
         self.draining = False
 
-    async def alive(self, scope: Any, receive: Any, send: Any) -> None:
+    async def alive(self, scope: object, receive: object, send: object) -> None:
         """The application of the health path."""
         await respond_in_text(scope, send, 200, b"ok\n", NO_STORE)
 
-    async def ready(self, scope: Any, receive: Any, send: Any) -> None:
+    async def ready(self, scope: object, receive: object, send: object) -> None:
         """The application of the readiness path."""
         if self.draining or not self.is_ready():
             await respond_in_text(scope, send, 503, b"not ready\n", NO_STORE, RETRY_AFTER)
@@ -38,12 +38,12 @@ class Health:
             await respond_in_text(scope, send, 200, b"ready\n", NO_STORE)
 
 
-async def refuse(scope: Any, receive: Any, send: Any) -> None:
+async def refuse(scope: object, receive: object, send: object) -> None:
     """The application of requests that are too many."""
     await respond_in_text(scope, send, 503, b"too many requests at the moment\n", RETRY_AFTER)
 
 
-async def misdirect(scope: Any, receive: Any, send: Any) -> None:
+async def misdirect(scope: object, receive: object, send: object) -> None:
     """The application of requests whose host, as the proxy names it, is none of `server_names`."""
     await respond_in_text(scope, send, 404, b"no such host here\n")
 

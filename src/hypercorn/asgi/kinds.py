@@ -57,7 +57,7 @@ def is_asgi(app: Any, depth: int = DECORATORS) -> bool:
     return next(iter(signature.parameters), "") == "scope" if inner is None else is_asgi(inner, depth - 1)
 
 
-def is_async(app: Any) -> bool:
+def is_async(app: object) -> bool:
     """True where a call gives a coroutine for certain."""
     while isinstance(app, functools.partial):
         app = app.func
@@ -67,7 +67,7 @@ def is_async(app: Any) -> bool:
     return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(call)
 
 
-def find_kind(app: Any, name: str | None) -> str:
+def find_kind(app: object, name: str | None) -> str:
     """ "asgi" or "wsgi". `name` is the path that the application was loaded from, or None for an object that was
     passed.
 
@@ -97,7 +97,7 @@ def find_problem(app: Any, asgi: bool) -> str | None:
     return ASGI2 if _is_scope(signature) else CLASS if inspect.isclass(app) else ARGUMENTS
 
 
-def _refusal(app: Any, name: str | None, problem: str) -> str:
+def _refusal(app: object, name: str | None, problem: str) -> str:
     """The text of the error: the object, the problem, and the way out."""
     if name is None:
         label = getattr(app, "__qualname__", None) or repr(app)
@@ -119,7 +119,7 @@ def _signature(app: Callable[..., Any]) -> inspect.Signature | None:
         return None
 
 
-def _is_declared(app: Any) -> bool:
+def _is_declared(app: object) -> bool:
     """True where the signature is what somebody put on the object, and may not be how it is called."""
     while isinstance(app, functools.partial):
         app = app.func

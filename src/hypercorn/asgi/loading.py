@@ -39,7 +39,7 @@ class ASGIWrapper:
 
     async def __call__(
         self,
-        scope: Any,
+        scope: object,
         receive: Callable[[], Awaitable[Any]],
         send: Callable[[Any], Awaitable[None]],
         sync_spawn: Callable[..., Awaitable[Any]],
@@ -54,7 +54,7 @@ def load_configured(config: Config) -> ASGIWrapper | WSGIWrapper:
     return wrapped
 
 
-def resolve(app: Any, config: Config) -> Any:
+def resolve(app: object, config: Config) -> Any:
     """The application that `serve()` was given, which may be named as on the command line ("module:app").
 
     Raises as `load_application` does.
@@ -86,7 +86,7 @@ def load_application(
     return wrap_app(app, wsgi_max_body_size, mode, path if ":" in path else f"{path}:{expression}")
 
 
-def _call_factory(path: str, factory: Any) -> Any:
+def _call_factory(path: str, factory: object) -> Any:
     """Calls a factory. Raises NoAppError where it is none."""
     if not callable(factory):
         raise NoAppError(f"Cannot load application from '{path}', it is no factory (not callable).")
@@ -191,7 +191,7 @@ def _add_to_path(folder: Path, base: Path, last: Path) -> None:
         sys.path.append(str(last))
 
 
-def _checked(path: str, module: Any, source: Path) -> Any:
+def _checked(path: str, module: object, source: Path) -> Any:
     """The module, if it is the one of that file. Raises NoAppError for another one of the same name."""
     found = module.__file__ if source.is_file() and hasattr(module, "__file__") else None
     if found is not None and Path(found).suffix == ".py" and Path(found).resolve() != source:

@@ -54,7 +54,7 @@ class WebSocketExchange(ASGIExchange):
         "state",
     )
 
-    def __init__(self, connection: Connection, context: ASGIContext, scope: Scope, handshake: Any) -> None:
+    def __init__(self, connection: Connection, context: ASGIContext, scope: Scope, handshake: object) -> None:
         super().__init__(connection, context.runtime)
         self.context = context
         self.scope = scope
@@ -327,7 +327,7 @@ class WebSocketExchange(ASGIExchange):
         ASGIExchange.record(self)  # super() fails in a compiled method that overrides a C one
 
 
-def to_text(data: Any) -> str:
+def to_text(data: object) -> str:
     """Text given as a subclass of str. Raises TypeError for what is no text."""
     if isinstance(data, str):
         return str(data)

@@ -83,7 +83,7 @@ class DirectResponder(Responder):
 
     __slots__ = ("send",)
 
-    def __init__(self, scope: Any, send: Callable[[Message], Any]) -> None:
+    def __init__(self, scope: object, send: Callable[[Message], Any]) -> None:
         super().__init__(scope)
         self.send = send
 
@@ -98,7 +98,7 @@ def _declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int:
     return 0
 
 
-def _build_environ(scope: Any, body: bytes) -> dict[str, Any]:
+def _build_environ(scope: object, body: bytes) -> dict[str, Any]:
     """The environ of a request with a whole body. Raises InvalidPathError as `build_environ` does."""
     environ = build_environ(scope, BytesIO(body))
     if body and "CONTENT_LENGTH" not in environ:

@@ -234,7 +234,7 @@ class Responder:
         self.emit({**message, "more_body": False}, 0)
 
 
-def as_bytes(data: Any) -> bytes:
+def as_bytes(data: object) -> bytes:
     """A piece of a body given as another kind of buffer. Raises TypeError for what is none."""
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)

@@ -150,7 +150,7 @@ class Call(Responder):
         "waiter",
     )
 
-    def __init__(self, bridge: ThreadedWSGI, scope: Any, environ: dict[str, Any]) -> None:
+    def __init__(self, bridge: ThreadedWSGI, scope: object, environ: dict[str, Any]) -> None:
         super().__init__(scope)
         self.bridge = bridge
         self.environ = environ

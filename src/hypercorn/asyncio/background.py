@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from hypercorn.asyncio.worker import AsyncioRuntime, run_worker
 from hypercorn.config import Config
@@ -12,7 +11,7 @@ from hypercorn.runtime.server import Server
 from hypercorn.runtime.worker import Worker
 
 
-def serve_here(app: Any, config: Config, mode: Any, loop_name: str, started: Callable[[Server], None]) -> None:
+def serve_here(app: object, config: Config, mode: object, loop_name: str, started: Callable[[Server], None]) -> None:
     """Serves in this thread, on "asyncio" or "uvloop", until the server that `started` was given is shut down.
 
     Raises as `hypercorn.asyncio.serve` does, and ImportError where uvloop is not installed.

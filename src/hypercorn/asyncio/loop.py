@@ -94,7 +94,7 @@ class AsyncioLoop(Runtime):
         if not task.cancelled():
             task.exception()
 
-    def task_ended(self, call: ASGIExchange, task: Any) -> None:
+    def task_ended(self, call: ASGIExchange, task: object) -> None:
         """A task has ended, perhaps before its first step, in which case the call has not been told."""
         if call in self.calls:
             self.unbegun -= 1

@@ -17,7 +17,7 @@ CANCELLED_TASKS_SECONDS = 1.0  # seconds that cancelled tasks of the application
 
 
 async def worker_serve(
-    app: Any,
+    app: object,
     config: Config,
     *,
     sockets: Sockets | None = None,
@@ -33,14 +33,14 @@ async def worker_serve(
 
 
 def asyncio_worker(
-    config: Config, sockets: Sockets | None = None, shutdown_event: Any = None, link: Link | None = None
+    config: Config, sockets: Sockets | None = None, shutdown_event: object = None, link: Link | None = None
 ) -> None:
     """Loads the application and serves it on asyncio's own loop."""
     run_process(config, sockets, shutdown_event, None, link)
 
 
 def uvloop_worker(
-    config: Config, sockets: Sockets | None = None, shutdown_event: Any = None, link: Link | None = None
+    config: Config, sockets: Sockets | None = None, shutdown_event: object = None, link: Link | None = None
 ) -> None:
     """Loads the application and serves it on uvloop. Raises ImportError where it is not installed."""
     try:
@@ -53,7 +53,7 @@ def uvloop_worker(
 def run_process(
     config: Config,
     sockets: Sockets | None,
-    shutdown_event: Any,
+    shutdown_event: object,
     new_loop: Callable[[], asyncio.AbstractEventLoop] | None,
     link: Link | None,
 ) -> None:

@@ -48,7 +48,7 @@ class TransportListener(asyncio.DatagramProtocol, Listener):
         self.transport: Any = None
         udp.send = self.send
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: object) -> None:
         """asyncio's callback."""
         self.transport = transport
 
@@ -59,7 +59,7 @@ class TransportListener(asyncio.DatagramProtocol, Listener):
     def error_received(self, error: Exception) -> None:
         """asyncio's callback: what an earlier datagram met concerns nobody else."""
 
-    def send(self, datagrams: list[bytes], address: Any) -> None:
+    def send(self, datagrams: list[bytes], address: object) -> None:
         """Replaces the method of the `UDPSocket`."""
         if not self.transport.is_closing():
             for data in datagrams:
@@ -70,7 +70,7 @@ class TransportListener(asyncio.DatagramProtocol, Listener):
         self.transport.close()
 
 
-async def listen_datagrams(loop: asyncio.AbstractEventLoop, sock: socket, udp: Any) -> Listener:
+async def listen_datagrams(loop: asyncio.AbstractEventLoop, sock: socket, udp: object) -> Listener:
     """Reads a UDP socket, or a worker's inbox."""
     try:
         return UDPListener(loop, sock, udp)

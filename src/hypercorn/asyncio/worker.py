@@ -116,7 +116,7 @@ class AsyncioRuntime(LoopRuntime):
         server = await create(factory, sock=sock, backlog=backlog, **options)
         return AsyncioListener(server, sock, partial(self.loop.connect_accepted_socket, factory))
 
-    async def listen_datagrams(self, sock: socket, udp: Any) -> Listener:
+    async def listen_datagrams(self, sock: socket, udp: object) -> Listener:
         return await listen_datagrams(self.loop, sock, udp)
 
     def active_calls(self) -> int:

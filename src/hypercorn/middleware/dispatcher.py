@@ -48,7 +48,7 @@ class Dispatcher:
         else:
             await answer(send, 404)
 
-    async def lifespan(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def lifespan(self, scope: object, receive: Receive, send: Send) -> None:
         """The lifespan of all."""
         raise NotImplementedError
 
@@ -58,7 +58,7 @@ class AsyncioDispatcherMiddleware(Dispatcher):
 
     __doc__ = Dispatcher.__doc__
 
-    async def lifespan(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def lifespan(self, scope: object, receive: Receive, send: Send) -> None:
         parts = [Part(path, app, scope, asyncio.Event) for path, app in self.ordered]
         tasks = []
 
@@ -78,7 +78,7 @@ class TrioDispatcherMiddleware(Dispatcher):
 
     __doc__ = Dispatcher.__doc__
 
-    async def lifespan(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def lifespan(self, scope: object, receive: Receive, send: Send) -> None:
         import trio
 
         parts = [Part(path, app, scope, trio.Event) for path, app in self.ordered]

@@ -38,7 +38,7 @@ class WSGIMiddleware:
         self.threads = threads
         self.served: tuple[Any, ThreadedWSGI] | None = None  # with the loop that it is for
 
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: object, receive: Receive, send: Send) -> None:
         await self.application()(scope, receive, send)
 
     def application(self) -> ThreadedWSGI:

@@ -111,14 +111,14 @@ def join_host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def client_address(peername: Any) -> tuple[str, int] | None:
+def client_address(peername: object) -> tuple[str, int] | None:
     """ASGI's `client`: host and port of the peer; None for a unix socket or an unknown peer."""
     if isinstance(peername, (tuple, list)) and len(peername) >= 2:
         return (peername[0], peername[1])
     return None
 
 
-def server_address(sockname: Any) -> tuple[str, int | None] | None:
+def server_address(sockname: object) -> tuple[str, int | None] | None:
     """ASGI's `server`: host and port, or path and None for a unix socket; None if unknown."""
     if isinstance(sockname, (tuple, list)) and len(sockname) >= 2:
         return (sockname[0], sockname[1])
@@ -127,7 +127,7 @@ def server_address(sockname: Any) -> tuple[str, int | None] | None:
     return None
 
 
-def address_text(sockname: Any) -> str:
+def address_text(sockname: object) -> str:
     """An address that `getsockname()` returned, as text: `127.0.0.1:80`, `[::1]:80`, `unix:/path`."""
     address = server_address(sockname)
     if address is None:
@@ -136,12 +136,12 @@ def address_text(sockname: Any) -> str:
     return f"unix:{host}" if port is None else join_host_port(host, port)
 
 
-def url(scheme: str, sockname: Any) -> str:
+def url(scheme: str, sockname: object) -> str:
     """The address of a listening socket as the banner shows it: `http://[::1]:8000`, `http://unix:/path`."""
     return f"{scheme}://{address_text(sockname)}"
 
 
-def parse_socket_addr(family: int, address: Any) -> tuple[str, int] | None:
+def parse_socket_addr(family: int, address: object) -> tuple[str, int] | None:
     """Host and port of an address of `family`; None where the family has none. Kept for callers of 0.18."""
     return client_address(address) if family in (socket.AF_INET, socket.AF_INET6) else None
 

@@ -67,7 +67,7 @@ class DatagramForwarder:
         name = f"hypercorn.{secret}.{worker}"
         return b"\0" + name.encode() if sys.platform.startswith("linux") else os.path.join(tempfile.gettempdir(), name)
 
-    def forward(self, worker: int, socket_number: int, address: Any, data: bytes) -> bool:
+    def forward(self, worker: int, socket_number: int, address: object, data: bytes) -> bool:
         """Hands a datagram to another worker. False where there is none of that number. Where its inbox is full the
         datagram is lost, as datagrams are."""
         if self.outbox is None or worker == self.index:

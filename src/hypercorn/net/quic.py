@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from hypercorn.net.tls import TLSSettings
 
 
-def create_quic_configuration(config: TLSSettings, limits: Any) -> Any:
+def create_quic_configuration(config: TLSSettings, limits: object) -> Any:
     """aioquic's configuration from the options of TLS, with certificates and keys as they are on disk now.
 
     `limits` are the worker's (`protocol.limits.Limits`). Raises ConfigError where aioquic is not installed, and for

@@ -397,7 +397,7 @@ class Connection:
         response for complete. Returns the status that the peer saw."""
         raise NotImplementedError
 
-    def accept(self, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]], extension: Any) -> Connection:
+    def accept(self, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]], extension: object) -> Connection:
         """Answers a WebSocket handshake with success. Returns the connection that carries the WebSocket on, with the
         `extension` that was agreed on, or None. Raises TypeError or ValueError for bad fields."""
         raise NotImplementedError
@@ -455,7 +455,7 @@ class Exchange:
 
     # A WebSocket's, after its handshake.
 
-    def message_received(self, message: Any) -> bool:
+    def message_received(self, message: object) -> bool:
         """Takes a message: str or bytes. Returns False when the sender should wait."""
         raise NotImplementedError
 
@@ -536,7 +536,7 @@ class Context:
         """Records a request that was refused without an application; without `head`, the connection itself was."""
         raise NotImplementedError
 
-    def open_websocket(self, connection: Connection, head: RequestHead, handshake: Any) -> Exchange:
+    def open_websocket(self, connection: Connection, head: RequestHead, handshake: object) -> Exchange:
         """Opens the exchange of a WebSocket whose `handshake` (protocol.websocket.handshake.Handshake) is in order."""
         raise NotImplementedError
 

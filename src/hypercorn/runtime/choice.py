@@ -8,7 +8,7 @@ from hypercorn.errors import ConfigError
 from hypercorn.protocol.runtime import Runtime
 
 
-def new_reactor(choice: str, runtime: Runtime, log: Any) -> Any:
+def new_reactor(choice: str, runtime: Runtime, log: object) -> Any:
     """A reactor for a worker, or None where the loop's transports serve it.
 
     Raises ConfigError where `reactor` was asked for by name and cannot be had.

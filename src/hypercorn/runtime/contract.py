@@ -58,7 +58,7 @@ class WorkerBase:
 
     # -- for its parts
 
-    def begin(self, transport: Transport, tls: Any, rest: bytes = b"") -> None:
+    def begin(self, transport: Transport, tls: object, rest: bytes = b"") -> None:
         """Puts a connection on a transport. `rest`: what the transport has received already."""
         raise NotImplementedError
 

@@ -45,7 +45,7 @@ class Ending:
         self.cut_short = threading.Event()
         self.cancelled = False
 
-    def begin(self, log: Any, seconds: float, report: Callable[[], int] | None) -> None:
+    def begin(self, log: object, seconds: float, report: Callable[[], int] | None) -> None:
         """The server has ended; the process has so many seconds left. From any thread."""
         self.log = log
         self.report = report
@@ -65,7 +65,7 @@ class Ending:
             return
         for name, action in actions.items():
 
-            def handle(number: int, _: Any, action: Callable[[], Any] = action) -> None:
+            def handle(number: int, _: object, action: Callable[[], Any] = action) -> None:
                 if not self.until:
                     with suppress(RuntimeError):  # there is no loop any more
                         action()

@@ -110,7 +110,7 @@ class Management:
 
     # -- from transports
 
-    def connected(self, transport: Transport, tls: Any) -> None:
+    def connected(self, transport: Transport, tls: object) -> None:
         """Puts a connection on a new transport."""
         connection = HTTP1Connection(transport, self.context)
         transport.connection = connection

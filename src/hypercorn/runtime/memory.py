@@ -88,7 +88,7 @@ class Task:
             _running.pop()
             del self  # frames of the exception's traceback refer to this one
 
-    def suspend(self, waiter: Any) -> None:
+    def suspend(self, waiter: object) -> None:
         """Waits for what the coroutine gave."""
         if not isinstance(waiter, Waiter):
             problem = TypeError(f"a task in memory cannot wait for {waiter!r}")
@@ -99,7 +99,7 @@ class Task:
             self.waiting = waiter
             waiter.task = self
 
-    def finish(self, value: Any, error: BaseException | None) -> None:
+    def finish(self, value: object, error: BaseException | None) -> None:
         """The coroutine has ended."""
         self.done = True
         self.value = value

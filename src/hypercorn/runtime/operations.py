@@ -6,7 +6,6 @@ Nothing of it costs a request anything where no option asks for it.
 from __future__ import annotations
 
 from math import inf
-from typing import Any
 
 from hypercorn.asgi.gate import Health, open_gate, trusted_proxies
 from hypercorn.asgi.overload import can_be_overloaded
@@ -134,7 +133,7 @@ class Operations(OperationsBase):
         """Whether forwarding fields of that peer count."""
         return self.proxies is not None and self.proxies.trusts(client)
 
-    def admit(self, transport: Transport, tls: Any) -> bool:
+    def admit(self, transport: Transport, tls: object) -> bool:
         """Checks a new transport before it gets its connection. Returns False where it got another one."""
         worker = self.worker
         if self.open >= self.limit:
@@ -150,7 +149,7 @@ class Operations(OperationsBase):
                 return False
         return True
 
-    def reject(self, transport: Transport, tls: Any) -> None:
+    def reject(self, transport: Transport, tls: object) -> None:
         """One connection too many: it is told so, where that costs no handshake."""
         connection = HTTP1Connection(transport, self.worker.context)
         transport.connection = connection

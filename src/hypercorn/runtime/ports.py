@@ -70,11 +70,11 @@ class LoopRuntime(Runtime):
         """Waits for a `waiter` in a task that was cancelled."""
         raise NotImplementedError
 
-    def listen(self, worker: Any, sock: socket.socket, tls: Any) -> Awaitable[Listener]:
+    def listen(self, worker: object, sock: socket.socket, tls: object) -> Awaitable[Listener]:
         """Accepts connections on a bound socket, for `worker.connected`."""
         raise NotImplementedError
 
-    def listen_datagrams(self, sock: socket.socket, udp: Any) -> Awaitable[Listener]:
+    def listen_datagrams(self, sock: socket.socket, udp: object) -> Awaitable[Listener]:
         """Watches a datagram socket for a `runtime.udp.UDPSocket` or `ForwardedDatagrams`."""
         raise NotImplementedError
 

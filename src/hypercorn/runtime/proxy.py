@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, inet_ntop
-from typing import Any
 
 from hypercorn.protocol.ports import Connection, Context, Transport
 from hypercorn.runtime.contract import WorkerBase
@@ -82,7 +81,7 @@ def read_binary(data: bytes) -> Found | None:
 class ProxyConnection(Connection):
     """The first connection of a transport whose peer has to send a PROXY header."""
 
-    def __init__(self, transport: Transport, context: Context, tls: Any, worker: WorkerBase) -> None:
+    def __init__(self, transport: Transport, context: Context, tls: object, worker: WorkerBase) -> None:
         super().__init__(transport, context)
         self.tls = tls
         self.worker = worker

@@ -70,7 +70,7 @@ class UDPSocket(DatagramSocket):
                 continue
             yield datagram
 
-    def send(self, datagrams: list[bytes], address: Any) -> None:
+    def send(self, datagrams: list[bytes], address: object) -> None:
         if self.closed:
             return
         if not self.segments:
@@ -92,7 +92,7 @@ class UDPSocket(DatagramSocket):
                 self.send_one(b"".join(datagrams[first:last]), size, address)
             first = last
 
-    def send_one(self, data: bytes, size: int, address: Any) -> None:
+    def send_one(self, data: bytes, size: int, address: object) -> None:
         """One call: a datagram, or several of `size` octets."""
         if self.waiting:
             if len(self.waiting) < WAITING:

@@ -53,7 +53,7 @@ class Worker(WorkerBase):
     operations: Operations
 
     def __init__(
-        self, app: Any, config: Config, runtime: LoopRuntime, mode: Any = None, link: Link | None = None
+        self, app: object, config: Config, runtime: LoopRuntime, mode: object = None, link: Link | None = None
     ) -> None:
         config.validate()
         self.config = config
@@ -413,7 +413,7 @@ class Worker(WorkerBase):
 
     # -- connections
 
-    def connected(self, transport: Transport, tls: Any) -> None:
+    def connected(self, transport: Transport, tls: object) -> None:
         """Takes a new transport."""
         try:
             if not self.operations.checks_connections or self.operations.admit(transport, tls):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import trio
 
@@ -13,7 +12,7 @@ from hypercorn.runtime.worker import Worker
 from hypercorn.trio.worker import TrioRuntime, run_worker
 
 
-def serve_here(app: Any, config: Config, mode: Any, loop_name: str, started: Callable[[Server], None]) -> None:
+def serve_here(app: object, config: Config, mode: object, loop_name: str, started: Callable[[Server], None]) -> None:
     """Serves in this thread until the server that `started` was given is shut down. Raises as `hypercorn.trio.serve`
     does."""
 

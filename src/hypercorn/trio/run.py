@@ -16,7 +16,7 @@ from hypercorn.trio.worker import TrioRuntime, run_worker
 
 
 async def worker_serve(
-    app: Any,
+    app: object,
     config: Config,
     *,
     sockets: Sockets | None = None,
@@ -38,7 +38,7 @@ async def worker_serve(
 
 
 def trio_worker(
-    config: Config, sockets: Sockets | None = None, shutdown_event: Any = None, link: Link | None = None
+    config: Config, sockets: Sockets | None = None, shutdown_event: object = None, link: Link | None = None
 ) -> None:
     """Loads the application before trio runs, as an import may take long, then serves it."""
     app = None if link is None else link.app

@@ -48,7 +48,7 @@ class TrioWaiter:
             return
         self.task = trio.lowlevel.current_task()
 
-        def abort(_: Any) -> trio.lowlevel.Abort:
+        def abort(_: object) -> trio.lowlevel.Abort:
             self.task = None
             return trio.lowlevel.Abort.SUCCEEDED
 
@@ -158,7 +158,7 @@ class TrioRuntime(LoopRuntime):
         self.start_task(self.run_timer, scope, seconds, callback)
         return scope
 
-    def start_task(self, function: Callable[..., Any], *args: Any) -> None:
+    def start_task(self, function: Callable[..., Any], *args: object) -> None:
         """Starts a task of the server, with the context variables of its start whoever calls this."""
         # A middleware's runtime serves no worker, and has no nursery.
         start = trio.lowlevel.spawn_system_task if self.background is None else self.background.start_soon
@@ -241,10 +241,10 @@ class TrioRuntime(LoopRuntime):
         self.background.start_soon(self.accept, listener, worker, sock, tls)
         return listener
 
-    async def listen_datagrams(self, sock: socket.socket, udp: Any) -> Listener:
+    async def listen_datagrams(self, sock: socket.socket, udp: object) -> Listener:
         return UDPListener(sock, udp, self.background.start_soon, self.report)
 
-    async def accept(self, listener: TrioListener, worker: Worker, sock: socket.socket, tls: Any) -> None:
+    async def accept(self, listener: TrioListener, worker: Worker, sock: socket.socket, tls: object) -> None:
         """The task that accepts on one socket."""
         with listener.scope:
             await trio.lowlevel.checkpoint_if_cancelled()  # the socket may be closed before this task began
@@ -261,7 +261,7 @@ class TrioRuntime(LoopRuntime):
                         self.log.log_error("Cannot accept a connection: %s", error)
                     await trio.sleep(ACCEPT_PAUSE_SECONDS)
 
-    async def serve_socket(self, worker: Worker, sock: socket.socket, tls: Any) -> None:
+    async def serve_socket(self, worker: Worker, sock: socket.socket, tls: object) -> None:
         """The task that reads one connection."""
         transport = None
         try:
@@ -326,7 +326,7 @@ async def run_worker(
     worker: Worker,
     runtime: TrioRuntime,
     *,
-    sockets: Any = None,
+    sockets: object = None,
     shutdown_trigger: Callable[..., Awaitable[Any]] | None = None,
     handle_signals: bool = False,
     started: Callable[[], None] | None = None,

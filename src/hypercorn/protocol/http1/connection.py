@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import inf
-from typing import Any
 
 from hypercorn.errors import ProtocolError
 from hypercorn.objects import same_text
@@ -410,7 +409,7 @@ class HTTP1Connection(Connection):
     def hint(self, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.response.send_hints(headers)
 
-    def accept(self, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]], extension: Any) -> Connection:
+    def accept(self, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]], extension: object) -> Connection:
         return switch(self.response, exchange, headers, extension)
 
     def reset(self, exchange: Exchange) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from hypercorn.errors import ProtocolError
 from hypercorn.protocol.http1.response import ResponseWriter
@@ -26,7 +25,7 @@ def check_upgrade(head: RequestParser, settings: WebSocketSettings) -> Handshake
 
 
 def switch(
-    response: ResponseWriter, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]], extension: Any
+    response: ResponseWriter, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]], extension: object
 ) -> WebSocketConnection:
     """Writes the 101 (Switching Protocols), and puts a WebSocket in the place of the HTTP connection, with the bytes
     that came after the request."""

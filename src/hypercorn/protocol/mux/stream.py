@@ -333,7 +333,7 @@ class MuxStream(Connection):
         self.answer(500, "Internal Server Error")
         return 500
 
-    def accept(self, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]], extension: Any) -> Connection:
+    def accept(self, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]], extension: object) -> Connection:
         tunnel: Any = self.exchange
         self.start(exchange, 200, headers, False)
         self.send_head(False)

@@ -56,7 +56,7 @@ WITH_FIN, WITH_LENGTH, WITH_OFFSET = 1, 2, 4  # in the type of a STREAM frame (s
 FRAME_HANDLERS = "_QuicConnection__frame_handlers"
 
 
-def ignore(*_: Any) -> None:
+def ignore(*_: object) -> None:
     """Takes the place of a callback of a connection that is over."""
 
 
@@ -71,7 +71,7 @@ class ServerConnection(QuicConnection):
         original_id: bytes,
         retry_id: bytes | None,
         issued: Callable[[bytes], None],
-        log: Any,
+        log: object,
     ) -> None:
         super().__init__(
             configuration=configuration,
@@ -325,7 +325,7 @@ class ServerConnection(QuicConnection):
 
     # -- what comes in
 
-    def receive_datagram(self, data: bytes, addr: Any, now: float) -> None:
+    def receive_datagram(self, data: bytes, addr: object, now: float) -> None:
         data = first_packets(data, self._configuration.connection_id_length)
         try:
             super().receive_datagram(data, addr, now)

@@ -75,7 +75,7 @@ class DatagramSocket:
     number = 0  # among the sockets of the server
     blocked = False  # the kernel takes no more for now; `QUICEndpoint.unblocked` follows
 
-    def send(self, datagrams: list[bytes], address: Any) -> None:
+    def send(self, datagrams: list[bytes], address: object) -> None:
         """Sends datagrams to one address. What the kernel does not take now may be lost."""
         raise NotImplementedError
 
@@ -147,7 +147,7 @@ class Peer:
         """The peer has another address."""
         self.endpoint.moved(self.connection)
 
-    def receive(self, data: bytes, address: Any, udp: DatagramSocket, now: float) -> None:
+    def receive(self, data: bytes, address: object, udp: DatagramSocket, now: float) -> None:
         """A datagram for this connection."""
         if not self.open:
             self.late_datagrams += 1
@@ -308,7 +308,7 @@ class QUICEndpoint:
             if peer.open:
                 peer.turn(now)
 
-    def peer_of(self, udp: DatagramSocket, data: bytes, address: Any, now: float) -> Peer | None:
+    def peer_of(self, udp: DatagramSocket, data: bytes, address: object, now: float) -> Peer | None:
         """The connection that a datagram is for; None where it was used otherwise, or is of no use."""
         if not data:
             return None
@@ -344,12 +344,12 @@ class QUICEndpoint:
             self.forwarded(udp, data, address, destination)
         return None
 
-    def forwarded(self, udp: DatagramSocket, data: bytes, address: Any, connection_id: bytes) -> bool:
+    def forwarded(self, udp: DatagramSocket, data: bytes, address: object, connection_id: bytes) -> bool:
         """Hands a datagram on where its id names another worker."""
         owner = self.ids.owner(connection_id)
         return owner >= 0 and self.forwarder.forward(owner, udp.number, address, data)
 
-    def forwarded_to_sibling(self, udp: DatagramSocket, data: bytes, address: Any, connection_id: bytes) -> bool:
+    def forwarded_to_sibling(self, udp: DatagramSocket, data: bytes, address: object, connection_id: bytes) -> bool:
         """While this worker drains, another one takes new connections, the same one for all packets of a client."""
         siblings = sorted(self.forwarder.siblings())
         if not siblings:
@@ -358,7 +358,7 @@ class QUICEndpoint:
         return self.forwarder.forward(chosen, udp.number, address, data)
 
     def unknown_connection(
-        self, udp: DatagramSocket, data: bytes, address: Any, connection_id: bytes, now: float
+        self, udp: DatagramSocket, data: bytes, address: object, connection_id: bytes, now: float
     ) -> None:
         """A packet of a connection that is not here: another worker's, or one that is gone (RFC 9000 section 10.3)."""
         if self.forwarded(udp, data, address, connection_id):
@@ -378,7 +378,7 @@ class QUICEndpoint:
         budget.left -= 1
         return True
 
-    def negotiate(self, udp: DatagramSocket, header: QuicHeader, size: int, address: Any, now: float) -> None:
+    def negotiate(self, udp: DatagramSocket, header: QuicHeader, size: int, address: object, now: float) -> None:
         """Says which versions are spoken (RFC 9000 section 6.1)."""
         if size >= SMALLEST_MAX_DATAGRAM_SIZE and self.may_answer(now):
             versions = self.configuration.supported_versions
@@ -389,7 +389,7 @@ class QUICEndpoint:
 
     # -- who may come in
 
-    def admit(self, udp: DatagramSocket, header: QuicHeader, data: bytes, address: Any, now: float) -> Peer | None:
+    def admit(self, udp: DatagramSocket, header: QuicHeader, data: bytes, address: object, now: float) -> Peer | None:
         """A connection for the first packet of a client, or None: it was refused, or has to prove its address."""
         if self.context.terminating or len(self.peers) >= self.max_connections or self.full():
             if self.may_answer(now):
@@ -450,7 +450,7 @@ class QUICEndpoint:
             peer.internal_error(error)
         return peer
 
-    def retry(self, udp: DatagramSocket, header: QuicHeader, address: Any, now: float) -> None:
+    def retry(self, udp: DatagramSocket, header: QuicHeader, address: object, now: float) -> None:
         """Asks a client to prove its address first (RFC 9000 section 8.1.2). No state is kept for it."""
         fresh = self.ids.new()
         token = self.ids.new_token(header.destination_cid, address, fresh, now)

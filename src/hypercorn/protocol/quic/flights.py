@@ -33,7 +33,7 @@ class FirstFlights:
         self.waiting: OrderedDict[Any, tuple[float, list[bytes]]] = OrderedDict()
         self.timer: Timer | None = None
 
-    def add(self, header: QuicHeader, data: bytes, address: Any, now: float) -> list[bytes] | None:
+    def add(self, header: QuicHeader, data: bytes, address: object, now: float) -> list[bytes] | None:
         """Takes a datagram. Returns those that came before where the ClientHello is complete, or is none; None while
         its rest has to come."""
         key = header.destination_cid, address

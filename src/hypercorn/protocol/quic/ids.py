@@ -32,12 +32,12 @@ class ConnectionIds:
         """The worker that an id names, or -1 where the id is not of this server's making."""
         return int.from_bytes(connection_id[:2], "big") if len(connection_id) == ID_BYTES else -1
 
-    def new_token(self, original_id: bytes, address: Any, retry_id: bytes, now: float) -> bytes:
+    def new_token(self, original_id: bytes, address: object, retry_id: bytes, now: float) -> bytes:
         """What a client sends back to prove its address (RFC 9000 section 8.1.4)."""
         content = int(now * 1000).to_bytes(8, "big") + original_id
         return content + self.seal(content, address, retry_id)
 
-    def read_token(self, token: bytes, address: Any, retry_id: bytes, now: float) -> bytes | None:
+    def read_token(self, token: bytes, address: object, retry_id: bytes, now: float) -> bytes | None:
         """The id that the client chose first; None where the token is not of this server, this client, or lately."""
         content, seal = token[:-SEAL_BYTES], token[-SEAL_BYTES:]
         if len(content) < 8 or not hmac.compare_digest(seal, self.seal(content, address, retry_id)):

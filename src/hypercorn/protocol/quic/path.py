@@ -32,7 +32,7 @@ class PathMTU:
         self.peer_limit = LARGEST_BYTES  # octets of a datagram that the peer takes
         self.streamed = 0  # datagrams that were full of stream data
 
-    def follow(self, connection: Any, address: Any) -> None:
+    def follow(self, connection: object, address: object) -> None:
         """Where the peer has moved, nothing is known of its new path (RFC 9000 section 9.4)."""
         if address != self.address and self.address is not None:
             self.address = None

@@ -182,7 +182,7 @@ class WebSocketConnection(Connection):
                 break
         self.advancing = False
 
-    def message_received(self, message: Any) -> None:
+    def message_received(self, message: object) -> None:
         """Hands a message up, or drops one that comes after our close frame."""
         if self.limits.websocket_idle_timeout < NEVER:
             self.active_at = self.context.runtime.now()

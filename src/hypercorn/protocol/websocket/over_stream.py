@@ -153,7 +153,7 @@ class Tunnel(Exchange):
     def begin(self) -> Any:
         return self.exchange.begin()
 
-    def accept(self, extension: Any) -> WebSocketConnection:
+    def accept(self, extension: object) -> WebSocketConnection:
         """The handshake has succeeded: its 200 is on the way."""
         socket = WebSocketConnection(self.transport, self.stream.context, self.exchange, extension)
         socket.accepted = 200
