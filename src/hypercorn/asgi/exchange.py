@@ -1,4 +1,4 @@
-"""What an HTTP exchange and a WebSocket share: `receive` and `send`, the application's call, the one access record.
+"""The base of HTTP and WebSocket exchanges: `receive` and `send`, the application's call, the access record.
 
 To an application both are coroutine functions. A call does nothing until it is awaited; what is never awaited never
 happens. Neither is written as `async def`, because compiled coroutines are slower than these awaitables, and because

@@ -1,4 +1,4 @@
-"""What an application raised: which of it is worth an error record, and the record."""
+"""Errors that an application raised: which of them are logged, and how."""
 
 from __future__ import annotations
 

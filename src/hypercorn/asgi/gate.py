@@ -20,7 +20,7 @@ HEALTH, READY = "/health", "/ready"  # where no other paths are named
 
 
 class Health:
-    """Whether a worker takes requests: what its readiness answers."""
+    """The health and readiness of a worker, and the applications that answer for them."""
 
     def __init__(self, is_ready: Callable[[], bool] = lambda: True) -> None:
         self.is_ready = is_ready

@@ -112,7 +112,7 @@ def _refusal(app: object, name: str | None, problem: str) -> str:
 
 
 def _signature(app: Callable[..., Any]) -> inspect.Signature | None:
-    """How the object itself is called, whatever it wraps; None where that is not known."""
+    """Returns the signature of the object itself, whatever it wraps; None where that is not known."""
     try:
         return inspect.signature(app, follow_wrapped=False)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""When a worker has more to do than it can: which new requests it turns away.
+"""Load shedding: the requests that a worker refuses when it has more to do than it can.
 
 Two measures, each an option. The number of requests that go on is exact. The wait for the event loop is what a request
 spends before anybody looks at it: the loop takes what is ready in batches, and the last of a batch waits for all before

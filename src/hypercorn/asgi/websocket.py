@@ -109,7 +109,7 @@ class WebSocketExchange(ASGIExchange):
         self.disconnected(0)
 
     def end(self, code: int, reason: str) -> None:
-        """It is over: the application is told after what it has not read yet."""
+        """Ends the exchange: the application is told after it has read what came before."""
         if not self.over:
             self.over = True
             self.code = code

@@ -237,7 +237,7 @@ class Call(Responder):
             del error, failure  # a cycle through the traceback otherwise
 
     def abandon(self) -> None:
-        """Nothing is sent on any more: the thread must not wait for it."""
+        """Stops sending: the thread must not wait for its client any more."""
         self.gone = True
         self.waiter = None
         if self.room is not None:

@@ -1,4 +1,4 @@
-"""Whole processes on asyncio and uvloop: what the command line starts."""
+"""Worker processes on asyncio and uvloop, as the command line starts them."""
 
 from __future__ import annotations
 

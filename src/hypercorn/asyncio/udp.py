@@ -41,7 +41,7 @@ class UDPListener(Listener):
 
 
 class TransportListener(asyncio.DatagramProtocol, Listener):
-    """The same over the loop's own datagram transport."""
+    """A listener over the loop's own datagram transport."""
 
     def __init__(self, udp: Any) -> None:
         self.udp = udp

@@ -63,7 +63,7 @@ class Board:
 
     @property
     def size(self) -> int:
-        """How many workers have room."""
+        """The number of slots for workers."""
         return int(self._numbers[1])
 
     @property
@@ -77,7 +77,7 @@ class Board:
 
     @property
     def started_at(self) -> int:
-        """When the board was made, in seconds since 1970."""
+        """The time that the board was made at, in seconds since 1970."""
         return int(self._numbers[4])
 
     @property
@@ -126,7 +126,7 @@ class Board:
         self._numbers[len(self._numbers) - self.size + number] = 0
 
     def close(self) -> None:
-        """Lets go of the memory; other processes keep theirs."""
+        """Releases the memory; other processes keep theirs."""
         self._numbers.release()
         self._memory.close()
         os.close(self.descriptor)
@@ -158,7 +158,7 @@ class BoardSlot:
         self.board._numbers[self._start : self._start + len(_SLOT)] = numbers
 
     def publish(self, counters: Counters, state: str = "serving") -> None:
-        """Makes the counts seen."""
+        """Publishes the counts."""
         head = array("q", (int(time.time() * 1000), STATES.index(state)))
         numbers = self.board._numbers
         numbers[self._start + 2 : self._start + 4] = head

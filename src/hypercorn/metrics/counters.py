@@ -98,7 +98,7 @@ class Counters:
         self.others: dict[str, int] = {name: 0 for name in FIELDS if name not in _ATTRIBUTES}
 
     def started(self, version: str) -> None:
-        """A request went to the application."""
+        """Counts a request that went to the application."""
         self.requests_started += 1
         if self.published and self.on_change is not None:
             self.on_change()
@@ -112,7 +112,7 @@ class Counters:
             self.http1_requests += 1
 
     def ended(self, status: int, seconds: float, sent: int, received: int) -> None:
-        """... and is over, after that time. A status of 0 is one that was never sent."""
+        """Counts a request that has ended after `seconds`. A status of 0 was never sent."""
         self.requests_ended += 1
         if self.published and self.on_change is not None:
             self.on_change()
@@ -135,7 +135,7 @@ class Counters:
             self.on_change()
 
     def refused(self, status: int) -> None:
-        """A request was answered before any application saw it."""
+        """Counts a request that was answered before any application saw it."""
         self.count("refused_" + _REASON_OF_STATUS.get(status, "other"))
 
     def values(self) -> list[int]:

@@ -238,7 +238,7 @@ def precondition(headers: Headers, file: File) -> int:
 
 
 def is_newer(headers: Headers, name: bytes, file: File) -> bool | None:
-    """Whether the file was changed after the time in a field; None where there is no such time."""
+    """Returns True where the file was changed after the time in a field; None where there is no such time."""
     value = field(headers, name)
     if value is None:
         return None

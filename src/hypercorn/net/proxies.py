@@ -182,7 +182,7 @@ def set_prefix(scope: dict[str, Any], prefix: str) -> None:
 
 
 def at_hop(text: str | None, hops: int) -> str:
-    """Of a list, the item that the outermost trusted proxy wrote: one value often stands for all of them."""
+    """Returns the item of a list that the outermost trusted proxy wrote: one value often stands for all of them."""
     if not text:
         return ""
     items = text.split(",")

@@ -45,7 +45,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class SocketOptions:
-    """How sockets are made.
+    """The options of sockets.
 
     `umask`, `user` and `group` concern unix sockets; with `reuse_port` other sockets may have the same address.
     """
@@ -141,7 +141,7 @@ def create_sockets(
 
 
 def _take(bind: Bind, kind: int, known: list[socket.socket]) -> list[socket.socket]:
-    """Of sockets that are open already, those that this bind would open; they are known no more."""
+    """Takes the sockets that this bind would open out of those that are open already."""
     found = []
     addresses: list[tuple[int | None, Any, Any]] = [(None, bind.path, bind.fd)]
     if bind.kind == "tcp":

@@ -1,4 +1,4 @@
-"""What the protocol floor asks of the floors around it, as base classes that they fill.
+"""The contracts between the protocol floor and the floors around it: base classes that these fill.
 
 Below a connection is a `Transport`, beside it a `Runtime`, above it an `Exchange` for each request or WebSocket, which
 a `Context` opens. They are classes rather than typing protocols so that, compiled, a call across a floor is a C call.
@@ -473,7 +473,7 @@ class Exchange:
 
 
 class Context:
-    """What all connections of one worker share: the limits as numbers, the runtime, and the floors above."""
+    """The state that all connections of a worker share: limits, the runtime, and the way to the floors above."""
 
     __slots__ = (
         "counters",
@@ -529,7 +529,7 @@ class Context:
         raise NotImplementedError
 
     def server_pairs(self, has_date: bool, has_server: bool) -> list[tuple[bytes, bytes]]:
-        """The same fields for an HTTP/2 response. The list is the same object for as long as its fields are."""
+        """Returns the same fields for HTTP/2 and HTTP/3, as the same list until one of them changes."""
         raise NotImplementedError
 
     def refused(self, connection: Connection, head: RequestHead | None, status: int, reason: str) -> None:

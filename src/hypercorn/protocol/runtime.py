@@ -1,4 +1,4 @@
-"""What the protocol floor asks of an event loop, as the base class that each loop's own fills."""
+"""The contract between the protocol floor and an event loop, a base class that each loop fills."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Waiter = Awaitable[object]  # what `Runtime.waiter` returns: `wake` ends it, and
 
 
 class Timer(Protocol):
-    """What `Runtime.call_at` returns."""
+    """A callback that waits for its time."""
 
     def cancel(self) -> object:
         """Keeps the callback from running, if it has not run yet."""

@@ -1,4 +1,4 @@
-"""How long a turn of a connection, or of the reactor, may last (`ports.Transport` says what a turn is)."""
+"""The limits of a turn, of a transport or of the reactor (`ports.Transport` says what a turn is)."""
 
 from __future__ import annotations
 

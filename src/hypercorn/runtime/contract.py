@@ -110,7 +110,7 @@ class WorkerBase:
 
 
 class Link:
-    """What starts a worker, and what it tells: by default nothing, as for `serve()` in another program."""
+    """The starter of a worker, which is told of its life; this one does nothing, as `serve()` in another program."""
 
     shared = False  # other processes accept on the same sockets
     supervised = False  # a terminal's SIGINT is not for this process

@@ -130,7 +130,7 @@ class Operations(OperationsBase):
     # -- connections
 
     def trusts(self, client: tuple[str, int] | None) -> bool:
-        """Whether forwarding fields of that peer count."""
+        """Returns True where forwarding headers of that peer count."""
         return self.proxies is not None and self.proxies.trusts(client)
 
     def admit(self, transport: Transport, tls: object) -> bool:
@@ -150,7 +150,7 @@ class Operations(OperationsBase):
         return True
 
     def reject(self, transport: Transport, tls: object) -> None:
-        """One connection too many: it is told so, where that costs no handshake."""
+        """Refuses a connection beyond `limit_connections`: by 503, where that costs no handshake."""
         connection = HTTP1Connection(transport, self.worker.context)
         transport.connection = connection
         self.worker.deadlines.connections.add(connection)

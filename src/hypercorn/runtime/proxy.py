@@ -122,10 +122,10 @@ class ProxyConnection(Connection):
         self.deadline = 0.0
 
     def pause_writing(self) -> None:
-        """Nothing is written here."""
+        """Does nothing: this connection writes nothing."""
 
     def resume_writing(self) -> None:
-        """Nothing is written here."""
+        """Does nothing: this connection writes nothing."""
 
     def expired(self, now: float) -> None:
         self.abort()

@@ -97,8 +97,8 @@ class QUICServer:
         return operations.open >= operations.limit
 
     def established(self, connection: Connection) -> bool:
-        """A client has shown that it is there; before, it could be anybody, and counts for no other limit than QUIC's
-        own. False where it is one too many."""
+        """Counts a client whose address is validated; before, it counts against no other limit than QUIC's own. Returns
+        False where it is one too many."""
         if self.full():
             if self.worker.context.counters is not None:
                 self.worker.context.counters.refused(503)
@@ -108,7 +108,7 @@ class QUICServer:
         return True
 
     def moved(self, connection: Connection) -> None:
-        """A client has an address, or another one: it may be a proxy that is trusted."""
+        """Checks whether the address of a client, which may be a new one, is a trusted proxy's."""
         connection.transport.trusted = self.worker.operations.trusts(connection.transport.client)
 
     def closed(self, connection: Connection) -> None:
@@ -156,7 +156,7 @@ class QUICServer:
 
 
 def new_forwarder(worker: WorkerBase) -> DatagramForwarder | None:
-    """What forwards datagrams to the other workers of the supervisor; None where there are none."""
+    """Returns the forwarder of datagrams to the other workers of the supervisor; None where there are none."""
     slot = current_board_slot()
     if slot is None or not worker.link.supervised:
         return None

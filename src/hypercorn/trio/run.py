@@ -1,4 +1,4 @@
-"""Whole processes on trio: what the command line starts."""
+"""Worker processes on trio, as the command line starts them."""
 
 from __future__ import annotations
 

@@ -250,13 +250,13 @@ class HTTP2Connection(Multiplexer):
             self.input_used(parser.partial, parser.frames)
 
     def hold_frames(self) -> None:
-        """The applications' steps of this turn took long: the rest waits until others had theirs."""
+        """Keeps the remaining frames for another turn, as the applications' steps of this one took long."""
         self.frames_held = True
         self.transport.pause_reading()
         self.transport.turn_soon()
 
     def input_used(self, partial: bool, frames: int) -> None:
-        """All that came was used. `partial`: the peer is in the middle of something; `frames`: how many came."""
+        """Sets the deadlines once all input was used. `partial`: a frame has come in part; `frames`: their number."""
         if self.state == LINGERING:
             return  # what comes now is dropped, and the time for that goes on
         now = self.context.runtime.now()
@@ -343,7 +343,7 @@ class HTTP2Connection(Multiplexer):
             self.unstarted = stream
 
     def open_stream(self, stream_id: int, head: HTTP2Head) -> HTTP2Stream:
-        """The record of a request's stream."""
+        """Opens the stream of a request."""
         stream = self.new_stream(stream_id, self.context.limits.h2_stream_window)
         stream.take_head(head)
         return stream
@@ -472,7 +472,7 @@ class HTTP2Connection(Multiplexer):
     # -- other frames
 
     def other_frame(self, parser: FrameParser, event: int) -> None:
-        """What does not come with every request."""
+        """Takes a frame that does not come with every request."""
         if event == RESET:
             self.stream_reset(parser.stream_id)
         elif event == SETTINGS:
@@ -686,7 +686,7 @@ class HTTP2Connection(Multiplexer):
             self.reset_stream(one, NO_ERROR)
 
     def remember_reset(self, stream_id: int) -> None:
-        """What was sent before the peer saw the reset is dropped without a word."""
+        """Remembers a reset stream: frames that the peer sent before it saw the reset are dropped."""
         self.reset_ids.add(stream_id)
         self.reset_order.append(stream_id)
         if len(self.reset_order) > 2 * REMEMBERED_RESETS:
@@ -722,7 +722,7 @@ class HTTP2Connection(Multiplexer):
         self.written()
 
     def finish_drain(self) -> None:
-        """The peer knows: what it opens from now on it can repeat elsewhere."""
+        """Sends the second GOAWAY: streams that the peer opens from now on it can repeat elsewhere."""
         self.drain_at = 0.0
         if self.state == DRAINING:
             self.state = CONNECTION.change(self.state, LEAVING)
@@ -757,7 +757,7 @@ class HTTP2Connection(Multiplexer):
         self.check_streams(now)
 
     def check_progress(self, timer: ProgressTimer, now: float) -> None:
-        """Has the peer taken anything since the output piled up, and enough?"""
+        """Aborts if the peer has taken nothing since the output piled up, or too little."""
         if 0 < timer.deadline() <= now:
             left = self.transport.unsent()
             taken = self.unsent - left
@@ -770,7 +770,7 @@ class HTTP2Connection(Multiplexer):
             self.wait_until(timer.deadline())
 
     def check_peer(self, now: float) -> None:
-        """Whatever the connection as a whole waits for."""
+        """Checks what the connection as a whole waits for."""
         context = self.context
         if self.partial_at:
             if now >= self.partial_at + context.limits.header_timeout:
@@ -819,7 +819,7 @@ class HTTP2Connection(Multiplexer):
             self.wait_until(self.received_at + context.limits.h2_ping_interval)
 
     def idle_limit(self) -> float:
-        """How long the connection may be without a stream: until the first, as long as a first head may take."""
+        """Returns the seconds that the connection may be without a stream, or without its first one."""
         limits = self.context.limits
         return limits.keep_alive_timeout if self.last_id else max(limits.keep_alive_timeout, limits.header_timeout)
 

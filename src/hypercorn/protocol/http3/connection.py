@@ -97,7 +97,7 @@ class HTTP3Connection(Multiplexer):
     # -- from QUIC
 
     def work(self, now: float) -> None:
-        """Uses what QUIC has to tell."""
+        """Handles the events of QUIC."""
         while self.state != ENDED:
             event = self.quic.next_event()
             if event is None:
@@ -118,7 +118,7 @@ class HTTP3Connection(Multiplexer):
                 stream.begin_call()
 
     def handle(self, event: events.QuicEvent, now: float) -> None:
-        """One event."""
+        """Handles one event of QUIC."""
         if isinstance(event, Arrived):
             data, end = event.receiver.take()
             self.quic.consumed(len(data))
@@ -147,7 +147,7 @@ class HTTP3Connection(Multiplexer):
             self.connection_ended()
 
     def handshake_completed(self) -> None:
-        """The client is who it says: HTTP/3 begins."""
+        """Judges the client's certificate and begins HTTP/3."""
         if not self.quic.judge_client():
             self.endpoint.transmit(self.context.runtime.now())
             self.connection_ended()
@@ -166,7 +166,7 @@ class HTTP3Connection(Multiplexer):
     # -- requests
 
     def request_data(self, stream_id: int, data: bytes, end: bool, now: float) -> None:
-        """Octets of a request's stream."""
+        """Takes octets of a request's stream."""
         reader = self.readers.get(stream_id)
         if reader is None:
             if not self.is_new(stream_id):
@@ -190,7 +190,7 @@ class HTTP3Connection(Multiplexer):
         return True
 
     def rest_received(self, stream_id: int, size: int, end: bool) -> None:
-        """What follows an answer that did not wait for it."""
+        """Drops the rest of a request that was answered without it."""
         stream = self.streams.get(stream_id)
         if stream is not None and stream.state == DISCARDING:
             self.body_octets += size
@@ -280,7 +280,7 @@ class HTTP3Connection(Multiplexer):
             self.advance(stream_id, reader)
 
     def section_decoded(self, stream_id: int, reader: RequestReader, instructions: bytes, pairs: Any) -> None:
-        """The fields are there."""
+        """Takes a field section that was decoded."""
         if instructions:
             self.send(self.control.decoder_id, instructions, False)
         is_head = reader.state <= HEAD_BLOCKED
@@ -296,7 +296,7 @@ class HTTP3Connection(Multiplexer):
             self.trailers_received(self.streams[stream_id], fields, reader)
 
     def oversize(self, stream_id: int, reader: RequestReader) -> None:
-        """More fields than the server takes."""
+        """Refuses a request with more fields than the server takes."""
         if reader.state == HEAD:
             reader.state = REQUEST.change(HEAD, BODY)  # it may follow, while the answer waits for the peer's window
         stream = self.streams.get(stream_id)
@@ -470,7 +470,7 @@ class HTTP3Connection(Multiplexer):
             self.transport.end_turn_soon()
 
     def drop_reader(self, stream_id: int) -> None:
-        """What else comes on a stream is not read."""
+        """Stops reading a stream."""
         if stream_id in self.readers:
             self.finish_reader(stream_id)
             self.cancel_sections(stream_id)
@@ -572,7 +572,7 @@ class HTTP3Connection(Multiplexer):
             self.make_room()
 
     def make_room(self) -> None:
-        """How much QUIC may be given, and how much of each stream that waits."""
+        """Finds how much QUIC may be given, and how much of each stream that waits."""
         quic = self.quic
         room = quic.room() + max(SLACK_BYTES, quic.datagram_size)
         for stream_id in list(self.fed_streams):
@@ -604,7 +604,7 @@ class HTTP3Connection(Multiplexer):
                     stream.enqueue()
 
     def written(self) -> None:
-        """Nothing: `send` sees to it that what was written leaves."""
+        """Does nothing: `send` schedules the end of the turn."""
 
     def credit(self, stream_id: int, size: int) -> None:
         """Lets the peer send more on a stream."""
@@ -700,7 +700,7 @@ class HTTP3Connection(Multiplexer):
             self.transport.end_turn_soon()
 
     def check_peer(self, now: float) -> None:
-        """Whatever the connection as a whole waits for."""
+        """Checks what the connection as a whole waits for."""
         if self.state == HANDSHAKE:
             if now >= self.opened_at + HANDSHAKE_SECONDS:
                 self.finish(wire.H3_NO_ERROR, "the handshake took too long")

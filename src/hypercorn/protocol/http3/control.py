@@ -1,4 +1,4 @@
-"""What concerns a whole HTTP/3 connection: its unidirectional streams (RFC 9114 section 6.2, RFC 9204 section 4.2).
+"""The unidirectional streams of an HTTP/3 connection (RFC 9114 section 6.2, RFC 9204 section 4.2).
 
 The control stream has SETTINGS, GOAWAY and priorities; two more carry the instructions of QPACK.
 """

@@ -52,7 +52,7 @@ class FieldSections:
         return instructions
 
     def feed_encoder(self, data: bytes) -> None:
-        """What the peer's decoder says of the server's sections. Raises QPACKError."""
+        """Takes instructions of the peer's decoder. Raises QPACKError."""
         try:
             self.encoder.feed_decoder(data)
         except pylsqpack.DecoderStreamError:

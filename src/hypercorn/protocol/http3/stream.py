@@ -18,7 +18,7 @@ from hypercorn.wire.http3 import F_DATA, ON_REQUESTS, FrameReader, varint
 
 
 class RequestReader:
-    """What a client sends on a request stream. `states` has its states."""
+    """The request part of a stream: its frames and its state (`states`)."""
 
     __slots__ = ("frames", "overhead", "since", "state")
 
@@ -113,5 +113,5 @@ class HTTP3Stream(MuxStream):
 
 
 def data_head(size: int) -> bytes:
-    """What is ahead of the octets of a DATA frame."""
+    """Returns the type and length of a DATA frame of `size` octets."""
     return bytes((F_DATA,)) + varint(size)

@@ -1,4 +1,4 @@
-"""How much of what costs the server more than its peer one HTTP/2 connection may do (RFC 9113 section 10.5).
+"""Budgets for what costs the server more than its peer, for one HTTP/2 or HTTP/3 connection (RFC 9113 section 10.5).
 
 A token bucket for each kind of event. Buckets are made when first used: an idle connection has none.
 """

@@ -1,4 +1,4 @@
-"""What a connection of many streams is to its streams, whether HTTP/2 or HTTP/3 carries it.
+"""The base of HTTP/2 and HTTP/3 connections, as their streams see them.
 
 A stream (`mux.stream`) knows how a request and its response go on; the connection knows the frames, and when to close.
 """
@@ -78,7 +78,7 @@ class Multiplexer(Connection):
             stream.forget()
 
     def check_streams(self, now: float) -> None:
-        """Looks at the deadlines of the streams, and of the WebSockets on them."""
+        """Checks the deadlines of the streams, and of the WebSockets on them."""
         for stream in list(self.streams.values()):
             waiting = stream.socket or stream
             if waiting.deadline:
@@ -88,14 +88,14 @@ class Multiplexer(Connection):
                     self.wait_until(waiting.deadline)
 
     def wait_until(self, when: float) -> None:
-        """Looks at the deadlines at `when`, or earlier."""
+        """Has the deadlines checked at `when` (seconds of `Runtime.now`), or earlier."""
         if not self.deadline or when < self.deadline:
             self.deadline = when
             if when < self.context.next_sweep:
                 self.context.arm(when)
 
     def shutdown_streams(self) -> None:
-        """The server is going down."""
+        """Tells every stream that the server stops."""
         for stream in list(self.streams.values()):
             stream.shutdown()
 
@@ -106,11 +106,11 @@ class Multiplexer(Connection):
     # -- from a stream
 
     def written(self) -> None:
-        """Frames were written: they leave when the turn ends, or now if they are many."""
+        """Sends the frames that were written when the turn ends, or now if they are many."""
         raise NotImplementedError
 
     def remove(self, stream_id: int) -> None:
-        """A stream is closed."""
+        """Forgets a stream that is closed."""
         self.streams.pop(stream_id, None)
         self.idle_at = -1.0
 
@@ -123,16 +123,16 @@ class Multiplexer(Connection):
         raise NotImplementedError
 
     def fault(self, stream: Connection, code: int) -> None:
-        """The peer broke the protocol on one stream."""
+        """Resets a stream on which the peer broke the protocol."""
         self.reset_stream(stream, code)
         self.spend(RESETS)
 
     def keep_reading(self, stream: Connection) -> None:
-        """The response is complete, and the request is not."""
+        """Reads on after a response that was complete before its request."""
         raise NotImplementedError
 
     def cancel_start(self, stream: Connection) -> None:
-        """If the stream's application has not started, it will not."""
+        """Keeps the stream's application from starting, if it has not started yet."""
         raise NotImplementedError
 
     def promise(self, stream: Connection, authority: bytes, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:

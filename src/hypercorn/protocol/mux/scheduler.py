@@ -1,4 +1,4 @@
-"""Whose turn it is among the streams of a connection (RFC 9218).
+"""The order in which the streams of a connection send (RFC 9218).
 
 Streams that have data and may send it wait in eight queues, one for each urgency. The most urgent queue goes first;
 within one, streams that said `i=?0` go one after the other, all others in turn, a frame each.

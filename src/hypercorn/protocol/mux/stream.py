@@ -162,7 +162,7 @@ class MuxStream(Connection):
         raise NotImplementedError
 
     def finish_queue(self) -> None:
-        """Nothing is pending: writes what ends the response, whatever the windows say."""
+        """Writes what ends the response once nothing is pending, whatever the windows say."""
         raise NotImplementedError
 
     def interim(self, status: int, lines: list[Any]) -> None:
@@ -186,7 +186,7 @@ class MuxStream(Connection):
         return self.length
 
     def end_after(self, exchange: Exchange) -> None:
-        """Nothing: END_STREAM ends the message, and the connection goes on."""
+        """Does nothing: END_STREAM ends the message, and the connection goes on."""
 
     def announce(self, exchange: Exchange, length: int) -> None:
         if self.length < 0 and self.progress == NO_HEAD:

@@ -238,7 +238,7 @@ class ServerConnection(QuicConnection):
         return super().datagrams_to_send(now) if datagrams is None else datagrams
 
     def probed(self, delivery: QuicDeliveryState, size: int) -> None:
-        """What became of a datagram that was sent to find out whether the path takes it."""
+        """Takes the result of a probe of the path."""
         self.mtu.probed(self, delivery, size)
 
     def _parse_transport_parameters(self, data: bytes, from_session_ticket: bool = False) -> None:
@@ -346,11 +346,11 @@ class ServerConnection(QuicConnection):
         return stream
 
     def _is_closed(self, stream_id: int) -> bool:
-        """Whether a stream that is not in the table was there before."""
+        """Returns True for a stream that is not in the table and was there before."""
         return stream_id >> 2 < self._limit(stream_id).used and stream_id not in self.skipped
 
     def _limit(self, stream_id: int) -> Limit:
-        """How many streams of this kind the peer may open, and has opened."""
+        """Returns how many streams of this kind the peer may open, and has opened."""
         return self._local_max_streams_uni if stream_id & 2 else self._local_max_streams_bidi
 
     def _open(self, frame_type: int, stream_id: int) -> QuicStream:
@@ -379,7 +379,7 @@ class ServerConnection(QuicConnection):
         self.late_starts.append(stream_id)
 
     def _starts_late(self, stream_id: int) -> bool:
-        """Whether the first octets of a stream are still missing."""
+        """Returns True while the first octets of a stream are missing."""
         stream = self._streams.get(stream_id)
         return stream is not None and not stream.receiver.is_finished and not stream.receiver.starting_offset()
 

@@ -236,7 +236,7 @@ class Peer:
             self.endpoint.ended(self)
 
     def forget(self) -> None:
-        """Nothing is repeated any more. No object of the connection refers to itself, so its memory is free at once."""
+        """Forgets the connection. None of its objects refers to itself, so its memory is free at once."""
         if self.state == DISCARDED:
             return
         self.state = PEER.change(self.state, DISCARDED)
@@ -471,7 +471,7 @@ class QUICEndpoint:
         self.closed(peer.connection)
 
     def quic_end(self, peer: Peer) -> float:
-        """When CONNECTION_CLOSE need no longer be repeated."""
+        """Returns when CONNECTION_CLOSE need no longer be repeated (seconds of `Runtime.now`)."""
         end = peer.quic.get_timer()
         now = self.context.runtime.now()
         return now if end is None else min(end, now + 3.0)
@@ -547,7 +547,7 @@ class QUICEndpoint:
         self.stop_timer()
 
     def stop_timer(self) -> None:
-        """Nothing is waited for."""
+        """Cancels the timer."""
         self.heap.clear()
         if self.timer is not None:
             self.timer.cancel()

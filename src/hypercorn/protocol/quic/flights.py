@@ -26,7 +26,7 @@ USELESS = b"\x00\x01"  # PADDING and PING
 
 
 class FirstFlights:
-    """What came of each client, by the id that it has chosen and its address."""
+    """The first datagrams of each client, by the id that it has chosen and its address."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime

@@ -33,7 +33,7 @@ class ConnectionIds:
         return int.from_bytes(connection_id[:2], "big") if len(connection_id) == ID_BYTES else -1
 
     def new_token(self, original_id: bytes, address: object, retry_id: bytes, now: float) -> bytes:
-        """What a client sends back to prove its address (RFC 9000 section 8.1.4)."""
+        """Returns a token that a client sends back to prove its address (RFC 9000 section 8.1.4)."""
         content = int(now * 1000).to_bytes(8, "big") + original_id
         return content + self.seal(content, address, retry_id)
 
@@ -54,5 +54,5 @@ class ConnectionIds:
         ]
 
     def reset_token(self, connection_id: bytes) -> bytes:
-        """What proves that a reset is of this server, also after its state is gone."""
+        """Returns the token of a stateless reset (RFC 9000 section 10.3)."""
         return hmac.digest(self.key, connection_id, sha256)[:16]

@@ -1,4 +1,4 @@
-"""How long the datagrams of one connection may be (RFC 9000 section 14, RFC 8899).
+"""The size of the datagrams of one connection (RFC 9000 section 14, RFC 8899).
 
 A connection begins with what every path takes. Probes of the next size follow while there is room for them, and the
 size goes up when one is acknowledged; it goes back where nothing gets through any more.
@@ -33,7 +33,7 @@ class PathMTU:
         self.streamed = 0  # datagrams that were full of stream data
 
     def follow(self, connection: object, address: object) -> None:
-        """Where the peer has moved, nothing is known of its new path (RFC 9000 section 9.4)."""
+        """Starts anew where the peer has migrated, as its new path is unknown (RFC 9000 section 9.4)."""
         if address != self.address and self.address is not None:
             self.address = None
             self.probes = 0
@@ -85,7 +85,7 @@ class PathMTU:
         return [(datagram, path.addr) for datagram in datagrams]
 
     def probed(self, connection: Any, delivery: QuicDeliveryState, size: int) -> None:
-        """What became of a probe."""
+        """Takes the result of a probe."""
         self.probing = False
         if delivery == QuicDeliveryState.ACKED and size > connection._max_datagram_size:
             self.probes = 0

@@ -1,4 +1,4 @@
-"""What a QUIC connection receives: time and memory follow the octets that came, however they are cut (RFC 9000).
+"""The receiving side of QUIC: time and memory follow the octets that came, however they are cut (RFC 9000).
 
 aioquic looks through all ranges of a stream for each frame, keeps a buffer as long as the highest offset, and takes as
 many frames and packets as fit into a datagram. Here gaps are counted, octets are kept in pieces, and packets of one
@@ -71,7 +71,7 @@ class Octets:
             self.keep(offset, data, stop)
 
     def take(self) -> bytes:
-        """What came in order since the last time."""
+        """Returns the octets that came in order since the last time."""
         ready = self.ready
         if not ready:
             return b""
@@ -186,7 +186,7 @@ class Receiver(QuicStreamReceiver):
         return self.received(frame.offset, frame.data, frame.fin)
 
     def received(self, offset: int, data: bytes, fin: bool) -> Any:
-        """The same for its parts."""
+        """Takes a part of a stream. Returns and raises as `handle_frame`."""
         stop = offset + len(data)
         final = self._final_size
         if final is not None:
@@ -210,7 +210,7 @@ class Receiver(QuicStreamReceiver):
         return Arrived(self._stream_id or 0, self)
 
     def take(self) -> tuple[bytes, bool]:
-        """What came in order since the last time, and whether that is the end."""
+        """Returns the octets that came in order since the last time, and whether the stream ends with them."""
         self.event_pending = False
         return self.octets.take(), self.octets.start == self._final_size
 
@@ -310,8 +310,8 @@ def first_packets(data: bytes, id_length: int) -> bytes:
 
 
 class LibraryLog:
-    """What aioquic has to say of one connection. It warns of what a peer did wrong: nothing that an operator has to
-    know unasked. What it says of each step goes nowhere."""
+    """The log of aioquic for one connection. Its warnings, of what a peer did wrong, are logged at DEBUG; what it logs
+    of each step is dropped."""
 
     __slots__ = ("connection_id", "log")
 

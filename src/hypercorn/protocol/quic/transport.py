@@ -28,10 +28,10 @@ class QUICTransport(Transport):
         return 0
 
     def close(self) -> None:
-        """Nothing: the connection closes itself."""
+        """Does nothing: the connection closes itself."""
 
     def abort(self) -> None:
-        """Nothing: the connection closes itself."""
+        """Does nothing: the connection closes itself."""
 
     def internal_error(self, error: Exception) -> None:
         connection: Any = self.connection

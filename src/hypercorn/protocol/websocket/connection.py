@@ -217,7 +217,7 @@ class WebSocketConnection(Connection):
         self.end()
 
     def notify_closed(self, code: int, reason: str) -> None:
-        """Tells the exchange, once."""
+        """Tells the exchange that the WebSocket is closed, once."""
         exchange = self.exchange
         self.exchange = None
         if exchange is not None:
@@ -376,7 +376,7 @@ class WebSocketConnection(Connection):
         self.transport.close()
 
     def wait_for_end(self) -> None:
-        """The peer, or the kernel, now has `close_timeout` seconds."""
+        """Gives the peer, or the kernel, `websocket_close_timeout` seconds."""
         self.ping_at = self.ends_at = self.write_by = 0.0
         self.close_by = self.context.runtime.now() + self.limits.websocket_close_timeout
         self.set_deadline()
@@ -384,7 +384,7 @@ class WebSocketConnection(Connection):
     # -- times
 
     def set_deadline(self) -> None:
-        """The earliest of what is due."""
+        """Sets the deadline to the earliest of what is due."""
         first = self.close_by
         for when in (self.ping_at, self.ends_at, self.write_by, self.idle_at()):
             if when and (not first or when < first):
@@ -394,7 +394,7 @@ class WebSocketConnection(Connection):
             self.transport.set_deadline(first)
 
     def idle_at(self) -> float:
-        """When nothing but control frames has gone either way for too long."""
+        """Returns when the WebSocket is idle for too long (seconds of `Runtime.now`); control frames do not count."""
         if self.state >= CLOSING:
             return 0.0
         return self.active_at + self.limits.websocket_idle_timeout

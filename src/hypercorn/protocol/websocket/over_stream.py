@@ -23,7 +23,7 @@ UPGRADE = ((b"upgrade", b"websocket"), (b"connection", b"Upgrade"))
 
 
 class StreamTransport(Transport):
-    """The DATA of one stream as a transport. A turn of it is a turn of the connection's transport too."""
+    """A transport over the DATA of one stream. Its turn is a turn of the connection's transport too."""
 
     __slots__ = ("below", "ended", "held", "outer", "reading", "stream", "tunnel")
 
@@ -139,7 +139,7 @@ class StreamTransport(Transport):
 
 
 class Tunnel(Exchange):
-    """What is on the stream of an extended CONNECT: the WebSocket's handshake, then the WebSocket."""
+    """The exchange of an extended CONNECT: the WebSocket's handshake, then the WebSocket."""
 
     __slots__ = ("exchange", "socket", "stream", "transport")
 

@@ -1,4 +1,4 @@
-"""What else than limits the WebSockets of a worker have in common."""
+"""The settings of a worker's WebSockets beside the limits."""
 
 from __future__ import annotations
 
