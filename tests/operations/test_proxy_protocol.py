@@ -14,7 +14,7 @@ from tests.live import BACKENDS, Live, respond
 from tests.peer import Peer
 
 from hypercorn.errors import ConfigError
-from hypercorn.runtime.proxy import LONGEST_TEXT, SIGNATURE, read_header
+from hypercorn.runtime.proxy import LONGEST_TEXT_BYTES, SIGNATURE, read_header
 
 SOURCE, TARGET = ("203.0.113.9", 4711), ("192.0.2.1", 443)
 V1 = b"PROXY TCP4 203.0.113.9 192.0.2.1 4711 443\r\n"
@@ -58,7 +58,7 @@ def test_headers(data: bytes, found: Any) -> None:
         b"PROXY TCP4 203.0.113.9 192.0.2.1 4711 65536\r\n",
         b"PROXY TCP4 203.0.113.9 192.0.2.1 -1 1\r\n",
         b"PROXY TCP5 203.0.113.9 192.0.2.1 1 1\r\n",
-        b"PROXY " + b"x" * LONGEST_TEXT,
+        b"PROXY " + b"x" * LONGEST_TEXT_BYTES,
         b"PROXY \xff\r\n",
         SIGNATURE + b"\x11\x11\x00\x0c" + bytes(12),
         SIGNATURE + b"\x22\x11\x00\x0c" + bytes(12),

@@ -40,7 +40,7 @@ def serial_of(files: dict[str, str]) -> int:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tls, "CHECK", 0.0)
+    monkeypatch.setattr(tls, "CHECK_SECONDS", 0.0)
 
 
 def put(source: dict[str, str], target: dict[str, str], *names: str) -> None:

@@ -49,7 +49,7 @@ async def run_call_in_turn(exchange: ApplicationCall) -> None:
 
 
 def under_name_of(
-    app: Callable[..., Any], run_call: Callable[[Any], Coroutine[Any, Any, None]] = run_call
+    app: Callable[..., object], run_call: Callable[[Any], Coroutine[Any, Any, None]] = run_call
 ) -> Callable[[Any], Coroutine[Any, Any, None]]:
     """`run_call`, or the other one, under another name: its coroutines have the one that the application's have. Tasks
     are known by it in the messages of cancellations, in asyncio's debug output and in monitoring tools."""

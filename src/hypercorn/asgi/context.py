@@ -56,7 +56,7 @@ class ASGIContext(Context):
     )
 
     def __init__(
-        self, runtime: Runtime, app: Callable[..., Any], config: Config, logger: Any, limits: Limits | None = None
+        self, runtime: Runtime, app: Callable[..., object], config: Config, logger: Any, limits: Limits | None = None
     ) -> None:
         super().__init__(runtime, Limits(limits_of(config)) if limits is None else limits)
         self.app = app

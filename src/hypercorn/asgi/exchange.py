@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypercorn._cpython.marks import mark_coroutine_function
 from hypercorn.asgi.failures import APP_ERRORS, is_cancellation, log_failure
-from hypercorn.asgi.messages import Message, Scope
+from hypercorn.asgi.messages import COUNTED, LOGGED, PENDING, Message, Scope
 from hypercorn.asgi.scope import connection_scope
 from hypercorn.errors import ClientDisconnected
 from hypercorn.protocol.ports import Connection, Exchange
@@ -39,7 +39,7 @@ class Awaitable:
         """True when it can end; `result` then gives the value."""
         raise NotImplementedError
 
-    def result(self) -> Any:
+    def result(self) -> object:
         """The result of the await. Raises the error that the wait ended with."""
         return None
 
@@ -49,7 +49,7 @@ class Awaitable:
     def __iter__(self) -> Iterator[Any]:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> object:
         while True:
             if self.inner is None:
                 if self.ready():
@@ -74,7 +74,7 @@ class Awaitable:
                 self.inner = None
         return self.__next__()
 
-    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> object:
         """Raises an exception in it, as in a coroutine."""
         error = value if value is not None else kind
         if isinstance(error, type):
@@ -108,14 +108,12 @@ class Drain(Awaitable):
     def ready(self) -> bool:
         return self.exchange.gone or not self.exchange.must_wait()
 
-    def result(self) -> Any:
+    def result(self) -> object:
         if self.exchange.gone:
             raise ClientDisconnected("the client is gone")
         return None
 
 
-# How far the record of an exchange is.
-PENDING, LOGGED, COUNTED = range(3)
 # The steps of what an application awaits.
 CREATED, BEGUN, ENDED = range(3)
 
@@ -149,7 +147,7 @@ class Receive(Awaitable):
             self.message = exchange.take()
         return self.message is not None
 
-    def result(self) -> Any:
+    def result(self) -> object:
         self.state = ENDED
         message = self.message
         self.message = None
@@ -177,7 +175,7 @@ class Send:
         self.rest: Any = None  # what is waited for
         self.state = CREATED
 
-    def begin(self) -> Any:
+    def begin(self) -> object:
         """Acts. Returns what is to be waited for, or None."""
         if self.state != CREATED:
             raise RuntimeError("cannot reuse already awaited coroutine")
@@ -199,7 +197,7 @@ class Send:
     def __iter__(self) -> Iterator[Any]:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> object:
         if self.rest is None:
             self.rest = self.begin()
             if self.rest is None:
@@ -212,7 +210,7 @@ class Send:
             return self.__next__()
         return self.rest.send(value)
 
-    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> object:
         """Raises an exception in it, as in a coroutine."""
         self.state = ENDED
         if self.rest is not None:
@@ -240,7 +238,7 @@ class ASGIExchange(Exchange):
 
     gone: nothing can reach the peer any more
     over: the exchange was completed
-    dismissed: the server has cancelled the call
+    cancelled_by_server: it has cancelled the call
     waiters: of the application's tasks
     method, raw_path: of the request, whatever the application makes of its scope
     status, headers, sent: of the response, or of the answer to the handshake, for the record
@@ -303,7 +301,7 @@ class ASGIExchange(Exchange):
         """The next message for the application, or None when it has to wait."""
         raise NotImplementedError
 
-    def perform(self, message: Message) -> Any:
+    def perform(self, message: Message) -> object:
         """Does what a message of the application asks for. Returns None, or the awaitable to wait for."""
         raise NotImplementedError
 
@@ -355,7 +353,7 @@ class ASGIExchange(Exchange):
     def resume(self) -> None:
         self.wake()
 
-    def begin(self) -> Any:
+    def begin(self) -> object:
         runtime = self.runtime
         transport = self.connection.transport
         began = transport.begin_turn()

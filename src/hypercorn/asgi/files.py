@@ -67,7 +67,7 @@ class SendFile(Awaitable):
         """Has the application's task look again."""
         self.exchange.wake()
 
-    def result(self) -> Any:
+    def result(self) -> object:
         self.release()
         if self.exchange.gone:
             raise ClientDisconnected("the client is gone")

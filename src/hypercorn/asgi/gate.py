@@ -68,7 +68,7 @@ def open_gate(context: StreamContext, config: Config, health: Health, counters: 
         context.proxy = ProxyHeaders(trusted, config.proxy_headers, wanted)
         if config.server_names and context.proxy.moves_host:
             context.misdirected = context_for(context, config, misdirect)
-    paths: dict[str | None, Callable[..., Any]] = {config.health_path: health.alive, config.ready_path: health.ready}
+    paths: dict[str | None, Callable[..., object]] = {config.health_path: health.alive, config.ready_path: health.ready}
     answers = {path: context_for(context, config, app) for path, app in paths.items() if path is not None}
     if answers:
         context.answers = answers
@@ -82,7 +82,7 @@ def open_gate(context: StreamContext, config: Config, health: Health, counters: 
     context.gated = bool(trusted or answers or counters is not None or context.added_path)
 
 
-def context_for(context: StreamContext, config: Config, app: Callable[..., Any]) -> StreamContext:
+def context_for(context: StreamContext, config: Config, app: Callable[..., object]) -> StreamContext:
     """A context for requests of the same connections that another application answers."""
     other = StreamContext(context.runtime, app, config, context.logger, context.limits)
     other.access = context.access

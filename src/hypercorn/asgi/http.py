@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.asgi.exchange import COUNTED, DONE, PENDING, ASGIExchange, Drain, as_dict, to_bytes
+from hypercorn.asgi.exchange import DONE, ASGIExchange, Drain, as_dict, to_bytes
 from hypercorn.asgi.files import SendFile, open_path, open_range
-from hypercorn.asgi.messages import Message, Scope
+from hypercorn.asgi.messages import COUNTED, PENDING, Message, Scope
 from hypercorn.errors import ClientDisconnected, UnexpectedMessageError
 from hypercorn.objects import same_text
 from hypercorn.protocol.ports import Connection
@@ -170,14 +170,14 @@ class HTTPExchange(ASGIExchange):
             message["trailers"] = self.request_trailers
         return message
 
-    def perform(self, message: Message) -> Any:
+    def perform(self, message: Message) -> object:
         if type(message) is not dict:
             message = as_dict(message)
         if self.gone:
             raise ClientDisconnected("the client is gone")
         return self.take_message(message)
 
-    def take_message(self, message: Message) -> Any:
+    def take_message(self, message: Message) -> object:
         """Does what a message asks for."""
         kind = message.get("type")
         state = self.state
@@ -239,7 +239,7 @@ class HTTPExchange(ASGIExchange):
         self.bodyless = bodyless
         self.state = STARTED
 
-    def send_body(self, message: Message) -> Any:
+    def send_body(self, message: Message) -> object:
         """A piece of the body."""
         data = message.get("body", b"")
         if type(data) is not bytes:
@@ -276,7 +276,7 @@ class HTTPExchange(ASGIExchange):
             self.response_sent()
         return DONE
 
-    def send_file(self, fd: int, offset: int, count: int, end: bool) -> Any:
+    def send_file(self, fd: int, offset: int, count: int, end: bool) -> object:
         """A piece of the body that is a range of a file; `fd` is this exchange's to close."""
         call = SendFile(self, fd, offset, count, end)
         total = self.sent + count
@@ -311,7 +311,7 @@ class HTTPExchange(ASGIExchange):
         self.response_sent()
         raise ValueError(f"the response body is longer than the {self.expected} bytes that it announced")
 
-    def send_trailers(self, message: Message) -> Any:
+    def send_trailers(self, message: Message) -> object:
         """Trailer fields, after the body. Dropped where the client did not ask for them (RFC 9110 section 6.5.1)."""
         if self.state != TRAILERS:
             self.send_body({"type": "http.response.body"})

@@ -111,7 +111,7 @@ def _refusal(app: object, name: str | None, problem: str) -> str:
     return f"{start}{advice}. {_OTHERWISE.format(usage=usage)}"
 
 
-def _signature(app: Callable[..., Any]) -> inspect.Signature | None:
+def _signature(app: Callable[..., object]) -> inspect.Signature | None:
     """Returns the signature of the object itself, whatever it wraps; None where that is not known."""
     try:
         return inspect.signature(app, follow_wrapped=False)

@@ -34,16 +34,16 @@ _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 class ASGIWrapper:
     """An ASGI application behind the call that ASGI and WSGI applications share."""
 
-    def __init__(self, app: Callable[..., Awaitable[Any]]) -> None:
+    def __init__(self, app: Callable[..., Awaitable[object]]) -> None:
         self.app = app
 
     async def __call__(
         self,
         scope: object,
-        receive: Callable[[], Awaitable[Any]],
+        receive: Callable[[], Awaitable[object]],
         send: Callable[[Any], Awaitable[None]],
-        sync_spawn: Callable[..., Awaitable[Any]],
-        call_soon: Callable[..., Any],
+        sync_spawn: Callable[..., Awaitable[object]],
+        call_soon: Callable[..., object],
     ) -> None:
         await self.app(scope, receive, send)
 
@@ -86,7 +86,7 @@ def load_application(
     return wrap_app(app, wsgi_max_body_size, mode, path if ":" in path else f"{path}:{expression}")
 
 
-def _call_factory(path: str, factory: object) -> Any:
+def _call_factory(path: str, factory: object) -> object:
     """Calls a factory. Raises NoAppError where it is none."""
     if not callable(factory):
         raise NoAppError(f"Cannot load application from '{path}', it is no factory (not callable).")
@@ -127,7 +127,7 @@ def _is_expression(text: str) -> bool:
     return True
 
 
-def _import(path: str, name: str, app_dir: str) -> Any:
+def _import(path: str, name: str, app_dir: str) -> object:
     """The module. Raises NoAppError where there is none, and what the module raises."""
     base = Path(app_dir).resolve()
     if not name:
@@ -191,7 +191,7 @@ def _add_to_path(folder: Path, base: Path, last: Path) -> None:
         sys.path.append(str(last))
 
 
-def _checked(path: str, module: object, source: Path) -> Any:
+def _checked(path: str, module: object, source: Path) -> object:
     """The module, if it is the one of that file. Raises NoAppError for another one of the same name."""
     found = module.__file__ if source.is_file() and hasattr(module, "__file__") else None
     if found is not None and Path(found).suffix == ".py" and Path(found).resolve() != source:
@@ -201,7 +201,7 @@ def _checked(path: str, module: object, source: Path) -> Any:
     return module
 
 
-def _evaluate(path: str, expression: str, module: Any) -> Any:
+def _evaluate(path: str, expression: str, module: Any) -> object:
     """The value of the expression over the module's names. Raises NoAppError, and what the expression raises."""
     try:
         code = compile(expression.strip(), "<application>", "eval")

@@ -1,4 +1,4 @@
-"""The dicts of ASGI as the server handles them; `hypercorn.typing` has their exact types for applications."""
+"""The dicts of ASGI as the server handles them, and the states of an access record."""
 
 from __future__ import annotations
 
@@ -6,3 +6,7 @@ from typing import Any
 
 Message = dict[str, Any]  # an event that an application receives or sends, with its "type"
 Scope = dict[str, Any]  # a connection scope (ASGI 3.0)
+
+# How far the record of an exchange is: nothing is recorded; it is, but for a call that its peer has left; all is. Not
+# compiled, so that compiled modules can share the numbers.
+PENDING, LOGGED, COUNTED = range(3)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.asgi.exchange import COUNTED, DONE, PENDING, ASGIExchange, Drain, as_dict, to_bytes
-from hypercorn.asgi.messages import Message, Scope
+from hypercorn.asgi.exchange import DONE, ASGIExchange, Drain, as_dict, to_bytes
+from hypercorn.asgi.messages import COUNTED, PENDING, Message, Scope
 from hypercorn.errors import ClientDisconnected, UnexpectedMessageError
 from hypercorn.objects import same_text
 from hypercorn.protocol.ports import Connection
@@ -155,10 +155,10 @@ class WebSocketExchange(ASGIExchange):
     def should_yield(self) -> bool:
         return self.burst_at > 0 and self.runtime.now() - self.burst_at > TURN_SECONDS
 
-    def perform(self, message: Message) -> Any:
+    def perform(self, message: Message) -> object:
         return self.take_up(message if type(message) is dict else as_dict(message))
 
-    def take_up(self, message: Message) -> Any:
+    def take_up(self, message: Message) -> object:
         """A message of the application's, as `send` got it."""
         kind = message.get("type")
         state = self.state
@@ -183,7 +183,7 @@ class WebSocketExchange(ASGIExchange):
             return self.send_body(message)
         raise UnexpectedMessageError(kind, STATE_NAMES[state])
 
-    def send_message(self, message: Message) -> Any:
+    def send_message(self, message: Message) -> object:
         """A message: `text` or `bytes`, the other one absent or None."""
         data = message.get("text")
         if data is None:
@@ -277,7 +277,7 @@ class WebSocketExchange(ASGIExchange):
         self.headers = headers
         self.state = DENYING
 
-    def send_body(self, message: Message) -> Any:
+    def send_body(self, message: Message) -> object:
         """A piece of that response's body."""
         data = message.get("body", b"")
         if type(data) is not bytes:

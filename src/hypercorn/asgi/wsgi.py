@@ -31,10 +31,10 @@ class WSGIWrapper:
     async def __call__(
         self,
         scope: Any,
-        receive: Callable[[], Awaitable[Any]],
+        receive: Callable[[], Awaitable[object]],
         send: Send,
-        sync_spawn: Callable[..., Awaitable[Any]],
-        call_soon: Callable[..., Any],
+        sync_spawn: Callable[..., Awaitable[object]],
+        call_soon: Callable[..., object],
     ) -> None:
         """Serves one request. WebSockets are refused, a lifespan is left alone; other scopes raise."""
         if scope["type"] == "http":
@@ -73,7 +73,7 @@ class WSGIWrapper:
         await sync_spawn(responder.run, self.app, environ)
         return None
 
-    def run_app(self, environ: dict[str, Any], send: Callable[[dict[str, Any]], Any]) -> None:
+    def run_app(self, environ: dict[str, Any], send: Callable[[dict[str, Any]], object]) -> None:
         """Calls the application, in a thread; `send` waits until the message is on its way."""
         DirectResponder({"method": environ["REQUEST_METHOD"]}, send).run(self.app, environ)
 
@@ -83,7 +83,7 @@ class DirectResponder(Responder):
 
     __slots__ = ("send",)
 
-    def __init__(self, scope: object, send: Callable[[Message], Any]) -> None:
+    def __init__(self, scope: object, send: Callable[[Message], object]) -> None:
         super().__init__(scope)
         self.send = send
 

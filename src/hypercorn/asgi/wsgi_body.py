@@ -81,7 +81,7 @@ class Body:
         self.file = tempfile.TemporaryFile(buffering=BLOCK_BYTES)  # noqa: SIM115  # closed with the call
         self.file.write(before.getbuffer())
 
-    def rewind(self) -> Any:
+    def rewind(self) -> object:
         """The whole body, to be read from its start. Raises SpoolError where the disk fails."""
         try:
             self.file.seek(0)  # writes what is still buffered

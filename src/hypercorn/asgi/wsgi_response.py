@@ -35,11 +35,11 @@ class FileWrapper:
         seekable = getattr(self.filelike, "seekable", None)
         return bool(seekable()) if seekable is not None else hasattr(self.filelike, "seek")
 
-    def seek(self, *position: int) -> Any:
+    def seek(self, *position: int) -> object:
         """Positions the file, as its own `seek`. Raises AttributeError where it has none."""
         return self.filelike.seek(*position)
 
-    def tell(self) -> Any:
+    def tell(self) -> object:
         """The position of the file. Raises AttributeError where the file does not tell it."""
         return self.filelike.tell()
 

@@ -334,8 +334,8 @@ class ThreadedWSGI:
     async def refuse_body(self, send: Send) -> None:
         """Answers 413, and tells the log once which option a longer body needs."""
         if self.warn is not None:
-            option = "wsgi_max_body_size" if self.most == self.settings.max_body_size else "wsgi_spool_size"
-            self.warn(f"A request body of more than {self.most} bytes was refused (413) by the option {option}")
+            option = "wsgi_max_body_size" if self.max_body == self.settings.max_body_size else "wsgi_spool_size"
+            self.warn(f"A request body of more than {self.max_body} bytes was refused (413) by the option {option}")
             self.warn = None
         await refuse(send, 413)
 

@@ -11,7 +11,7 @@ import asyncio
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from hypercorn.asgi.loading import resolve
 from hypercorn.asyncio.worker import AsyncioRuntime, run_worker
@@ -33,7 +33,7 @@ async def serve(
     app: str | Framework,
     config: Config,
     *,
-    shutdown_trigger: Callable[..., Awaitable[Any]] | None = None,
+    shutdown_trigger: Callable[..., Awaitable[object]] | None = None,
     mode: Literal["asgi", "wsgi"] | None = None,
     task_status: _TaskStatus | None = None,
 ) -> None:

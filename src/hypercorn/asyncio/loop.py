@@ -65,7 +65,7 @@ class AsyncioLoop(Runtime):
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         return self.loop.call_later(max(0.0, when - monotonic()), callback, context=self.variables.copy())
 
-    def spawn(self, call: Any) -> Any:
+    def spawn(self, call: Any) -> object:
         context = self.variables.copy()
         if EAGER and self.get_task_factory() is None and NESTING not in MODULES:
             options = self.task_options  # a dict costs half of what keywords do

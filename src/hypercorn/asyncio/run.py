@@ -21,7 +21,7 @@ async def worker_serve(
     config: Config,
     *,
     sockets: Sockets | None = None,
-    shutdown_trigger: Callable[..., Awaitable[Any]] | None = None,
+    shutdown_trigger: Callable[..., Awaitable[object]] | None = None,
     link: Link | None = None,
 ) -> None:
     """Serves a loaded application until the trigger returns or, without one, a signal comes. Raises as `serve`."""

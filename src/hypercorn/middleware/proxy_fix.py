@@ -66,7 +66,7 @@ class ProxyFixMiddleware:
             scope = self.fixed(scope)
         await self.app(scope, receive, send)
 
-    def fixed(self, scope: Any) -> Any:
+    def fixed(self, scope: Any) -> object:
         """The scope as the proxy sees it: a copy, but for the client, which the access log shows too."""
         headers = scope["headers"]
         client, scheme, host = self.modern(headers) if self.mode == "modern" else (None, None, None)

@@ -16,7 +16,7 @@ from hypercorn.config.options import limits_of
 from hypercorn.middleware.answers import Receive, Send
 from hypercorn.protocol.limits import Limits
 
-MAX_BODY_SIZE = 16 * 1024 * 1024  # bytes
+MAX_BODY_BYTES = 16 * 1024 * 1024  # bytes
 
 
 class WSGIMiddleware:
@@ -29,7 +29,7 @@ class WSGIMiddleware:
     def __init__(
         self,
         wsgi_app: Callable[..., Iterable[bytes]],
-        max_body_size: int = MAX_BODY_SIZE,
+        max_body_size: int = MAX_BODY_BYTES,
         *,
         threads: int | None = None,
     ) -> None:

@@ -90,7 +90,7 @@ class Sessions:
             del self.tickets[next(iter(self.tickets))]
         self.tickets[ticket.ticket] = (ticket, name)
 
-    def take(self, identity: bytes, name: str | None) -> Any:
+    def take(self, identity: bytes, name: str | None) -> object:
         """The session of a ticket, where it is for the same host; None where there is none. It is forgotten."""
         ticket, known = self.tickets.pop(identity, (None, None))
         return ticket if known == name else None

@@ -421,7 +421,7 @@ class Exchange:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
-    def begin(self) -> Any:
+    def begin(self) -> object:
         """Starts the application. Returns its call, as `Runtime.spawn` does."""
         raise NotImplementedError
 

@@ -61,7 +61,7 @@ class Runtime:
         """Runs `callback` at `when` (seconds of `now`); the result has `cancel()`."""
         raise NotImplementedError
 
-    def spawn(self, call: Any) -> Any:
+    def spawn(self, call: Any) -> object:
         """Runs the application call of an exchange in a task of its own, in a fresh copy of the server's context
         variables. Returns what `cancel` takes, or None where the call has ended already."""
         raise NotImplementedError

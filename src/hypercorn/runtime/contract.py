@@ -119,7 +119,7 @@ class Link:
     app: Any = None  # the application, where it was loaded ahead
     tls: Any = None  # the `LiveContext`, where one was made ahead
 
-    def attach(self, worker: WorkerBase, call: Callable[[Callable[[], Any]], Any]) -> None:
+    def attach(self, worker: WorkerBase, call: Callable[[Callable[[], object]], object]) -> None:
         """The worker's loop runs. `call` runs a function on it, from any thread."""
 
     def signals(self) -> dict[str, Callable[[], None]]:

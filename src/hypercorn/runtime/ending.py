@@ -54,7 +54,7 @@ class Ending:
             atexit.register(self.threads_joined)  # called first, as the last that is registered
         threading.Thread(target=self.wait, name="hypercorn-end", daemon=True).start()
 
-    def take_signals(self, actions: Mapping[str, Callable[[], Any]]) -> None:
+    def take_signals(self, actions: Mapping[str, Callable[[], object]]) -> None:
         """Does on signals what `actions` says, by name. From `begin` on SIGTERM, which may come late and more than
         once, does nothing, and the others end the wait.
 
@@ -65,7 +65,7 @@ class Ending:
             return
         for name, action in actions.items():
 
-            def handle(number: int, _: object, action: Callable[[], Any] = action) -> None:
+            def handle(number: int, _: object, action: Callable[[], object] = action) -> None:
                 if not self.until:
                     with suppress(RuntimeError):  # there is no loop any more
                         action()

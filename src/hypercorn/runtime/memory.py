@@ -52,7 +52,7 @@ class Timer:
 class Task:
     """A coroutine that a `MemoryRuntime` steps. Await it for its result."""
 
-    def __init__(self, runtime: MemoryRuntime, coroutine: Coroutine[Any, Any, Any], context: Context) -> None:
+    def __init__(self, runtime: MemoryRuntime, coroutine: Coroutine[Any, Any, object], context: Context) -> None:
         self.runtime = runtime
         self.coroutine = coroutine
         self.context = context
@@ -171,7 +171,7 @@ class MemoryRuntime(Runtime):
             call.cancelled_by_server = True
             self.calls[call].cancel()
 
-    def new_task(self, coroutine: Coroutine[Any, Any, Any], context: Context) -> Task:
+    def new_task(self, coroutine: Coroutine[Any, Any, object], context: Context) -> Task:
         """A task with these context variables that has not started."""
         task = Task(self, coroutine, context)
         self.tasks.add(task)
@@ -211,7 +211,7 @@ class MemoryRuntime(Runtime):
         self.time = end
 
 
-def start_task(coroutine: Coroutine[Any, Any, Any]) -> Task:
+def start_task(coroutine: Coroutine[Any, Any, object]) -> Task:
     """Inside an application: runs a coroutine in a task beside it, which inherits its context variables."""
     runtime = _running[-1]
     task = runtime.new_task(coroutine, copy_context())

@@ -62,7 +62,7 @@ class LoopRuntime(Runtime):
         """Runs `callback` on the loop; for any thread. Raises RuntimeError when the loop has ended."""
         raise NotImplementedError
 
-    def await_briefly(self, awaitable: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
+    def await_briefly(self, awaitable: Awaitable[object]) -> Coroutine[Any, Any, object]:
         """The result of an awaitable where it has one already, else None."""
         raise NotImplementedError
 

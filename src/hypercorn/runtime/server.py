@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from hypercorn.runtime.worker import Worker
 
@@ -11,7 +10,7 @@ from hypercorn.runtime.worker import Worker
 class Server:
     """A server that is accepting connections."""
 
-    def __init__(self, worker: Worker, call_threadsafe: Callable[[Callable[[], None]], Any]) -> None:
+    def __init__(self, worker: Worker, call_threadsafe: Callable[[Callable[[], None]], object]) -> None:
         self._worker = worker
         self._call_threadsafe = call_threadsafe
 

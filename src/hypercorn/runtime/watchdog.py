@@ -10,7 +10,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import Any
 
 from hypercorn.runtime.contract import WorkerBase
 
@@ -52,7 +51,7 @@ class Watchdog:
                     self.call(self.blocked)
             self.ended.wait(self.seconds)
 
-    def call(self, callback: Callable[[], Any]) -> bool:
+    def call(self, callback: Callable[[], object]) -> bool:
         """Runs a callback on the loop. False where there is no loop any more."""
         try:
             self.worker.runtime.call_threadsafe(callback)

@@ -93,7 +93,7 @@ class Worker(WorkerBase):
             self.requests_left = config.max_requests + randint(0, config.max_requests_jitter)
             self.context.request_opened = self.count_request
 
-    def plain_app(self, app: Any, mode: Any) -> Callable[..., Any]:
+    def plain_app(self, app: Any, mode: Any) -> Callable[..., object]:
         """The application as one ASGI callable. A WSGI application runs in threads."""
         wrapper = wrap_app(app, self.limits.wsgi_max_body_size, mode)
         if isinstance(wrapper, WSGIWrapper):
@@ -102,7 +102,7 @@ class Worker(WorkerBase):
             return self.threads
         return wrapper.app
 
-    def spawn_plain(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def spawn_plain(self, coroutine: Coroutine[Any, Any, object]) -> None:
         """Runs a coroutine that is no application call (an async logger's)."""
 
         async def run() -> None:

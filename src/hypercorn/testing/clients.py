@@ -154,7 +154,7 @@ class _Endpoint:
         else:
             self._line = _SocketLine(target, timeout, tls, self.protocol)
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> object:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -420,7 +420,7 @@ class WebSocketClient(_Endpoint):
         if self._state.state is wsproto.connection.ConnectionState.REMOTE_CLOSING:
             self._line.send(self._state.send(event.response()))
 
-    def _next(self) -> Any:
+    def _next(self) -> object:
         while not self._events:
             data = self._line.receive()
             if not data:

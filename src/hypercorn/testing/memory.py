@@ -181,7 +181,7 @@ class MemoryServer:
     """
 
     def __init__(
-        self, app: Callable[..., Any], config: Config | None = None, *, eager: bool = True, counted: bool = False
+        self, app: Callable[..., object], config: Config | None = None, *, eager: bool = True, counted: bool = False
     ) -> None:
         self.config = config if config is not None else Config()
         self.runtime = MemoryRuntime(eager=eager)
@@ -322,6 +322,6 @@ class Client:
         return self.log.at("warning", "error")
 
 
-def connect(app: Callable[..., Any], config: Config | None = None, *, eager: bool = True) -> Client:
+def connect(app: Callable[..., object], config: Config | None = None, *, eager: bool = True) -> Client:
     """Serves an application in memory and connects to it."""
     return MemoryServer(app, config, eager=eager).connect()

@@ -26,7 +26,7 @@ class TrioLoop(Runtime):
         "variables",
     )
 
-    def __init__(self, token: Any, new_waiter: Callable[[], Waiter], new_scope: Callable[[], Any]) -> None:
+    def __init__(self, token: Any, new_waiter: Callable[[], Waiter], new_scope: Callable[[], object]) -> None:
         Runtime.__init__(self)  # super() fails in a compiled method that overrides a C one
         self.token = token
         self.new_waiter = new_waiter
@@ -55,7 +55,7 @@ class TrioLoop(Runtime):
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         return self.start_timer(max(0.0, when - monotonic()), callback)
 
-    def spawn(self, call: Any) -> Any:
+    def spawn(self, call: Any) -> object:
         # A scope costs as much as the task itself: only calls that are cancelled one by one have their own.
         scope = self.new_scope() if call.connection.cancels_calls() else None
         self.calls[call] = scope

@@ -20,7 +20,7 @@ async def worker_serve(
     config: Config,
     *,
     sockets: Sockets | None = None,
-    shutdown_trigger: Callable[..., Awaitable[Any]] | None = None,
+    shutdown_trigger: Callable[..., Awaitable[object]] | None = None,
     link: Link | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:

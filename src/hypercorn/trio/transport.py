@@ -56,7 +56,7 @@ class TrioTransport(Transport):
         self.client = client_address(self.peer())
         self.server = server_address(sock.getsockname())
 
-    def peer(self) -> Any:
+    def peer(self) -> object:
         """The peer's address, or None for one that is gone already."""
         try:
             return self.sock.getpeername()

@@ -108,7 +108,7 @@ class ServerConnection(QuicConnection):
     # -- what the server reads and sets
 
     @property
-    def path(self) -> Any:
+    def path(self) -> object:
         """The address that datagrams go to. Nobody may have answered there: `client` is who the peer is."""
         return self._network_paths[0].addr if self._network_paths else None
 

@@ -138,7 +138,7 @@ class Octets:
         runs[at:end] = [joined]
 
 
-def join(left: Any, right: Any) -> Any:
+def join(left: Any, right: Any) -> object:
     """Two neighbours, each octets or a sequence of them: the shorter one moves."""
     if left is None:
         return right
@@ -281,7 +281,7 @@ class Frames(dict[int, Any]):
         self.left = min(FRAMES + size // EACH, MOST_FRAMES)
         self.acks = 0
 
-    def __getitem__(self, kind: int) -> Any:
+    def __getitem__(self, kind: int) -> object:
         self.left -= 1
         if self.left < 0:
             raise QuicConnectionError(QuicErrorCode.PROTOCOL_VIOLATION, kind, "too many frames in a packet")

@@ -150,7 +150,7 @@ class Tunnel(Exchange):
         self.transport = StreamTransport(stream, self)
         self.socket: WebSocketConnection | None = None
 
-    def begin(self) -> Any:
+    def begin(self) -> object:
         return self.exchange.begin()
 
     def accept(self, extension: object) -> WebSocketConnection:
