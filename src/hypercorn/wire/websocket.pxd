@@ -21,7 +21,7 @@ cdef extern from "websocket.h":
 
 @cython.final
 cdef class FrameParser:
-    cdef readonly Py_ssize_t max_message_size, max_frame_size
+    cdef readonly long long max_message_size, max_frame_size
     cdef readonly object inflater
     cdef public bint hold
     cdef readonly object message

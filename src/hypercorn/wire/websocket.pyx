@@ -30,8 +30,8 @@ cdef enum:
     _INFLATE = 65536  # bytes of a compressed message that are decompressed before its end
 
 cdef bytes _EMPTY = b""
-cdef object _last = None  # the message that was encoded last, and its frame: a broadcast sends it again
-cdef bytes _last_frame = None
+# The message that was encoded last, and its frame: a broadcast sends it again. One object, as other threads replace it too.
+cdef list _last = [(None, b"")]
 
 
 cdef class FrameParser:
@@ -42,7 +42,7 @@ cdef class FrameParser:
         self.base = NULL
         memset(&self.utf8, 0, sizeof(self.utf8))
 
-    def __init__(self, Py_ssize_t max_message_size=0, Py_ssize_t max_frame_size=0, inflater=None):
+    def __init__(self, long long max_message_size=0, long long max_frame_size=0, inflater=None):
         self.max_message_size = max_message_size
         self.max_frame_size = max_frame_size
         self.inflater = inflater
@@ -369,12 +369,12 @@ cdef bytes frame(int first, const char* payload, Py_ssize_t size):
 
 
 cpdef bytes encode_message(message):
-    global _last, _last_frame
+    cdef tuple last = <tuple>_last[0]
     cdef Py_ssize_t size
     cdef const char* text
     cdef bytes made
-    if message is _last and message is not None:
-        return _last_frame
+    if message is last[0] and message is not None:
+        return <bytes>last[1]
     if type(message) is str:
         text = PyUnicode_AsUTF8AndSize(message, &size)
         made = frame(0x81, text, size)
@@ -384,8 +384,7 @@ cpdef bytes encode_message(message):
     else:
         raise TypeError("encode_message() takes str or bytes")
     if size <= _KEEP:
-        _last = message
-        _last_frame = made
+        _last[0] = (message, made)
     return made
 
 
