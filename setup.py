@@ -7,6 +7,7 @@ the pure build (one half of a compiled core could not talk to the other).
     HYPERCORN_REQUIRE_EXTENSIONS=1  a failed compile is an error
     CFLAGS=-O0                      builds faster, for tests; any -O in it replaces -O2
     HYPERCORN_SANITIZE=1            with the address and undefined-behaviour sanitizers (gcc or clang)
+    HYPERCORN_KQUEUE=1              the reactor over the kqueue of tests/platforms/kqueue, for tests on Linux
     HYPERCORN_FREE_THREADED=1       says that they need no GIL; not the default before the tests have run without one
 """
 
@@ -20,6 +21,7 @@ from setuptools.command.build_ext import build_ext
 SKIP = os.environ.get("HYPERCORN_NO_EXTENSIONS") == "1"
 REQUIRE = os.environ.get("HYPERCORN_REQUIRE_EXTENSIONS") == "1"
 SANITIZE = os.environ.get("HYPERCORN_SANITIZE") == "1"
+KQUEUE = os.environ.get("HYPERCORN_KQUEUE") == "1"
 FREE_THREADED = os.environ.get("HYPERCORN_FREE_THREADED") == "1"
 
 # Twins: a .pyx beside a .py of the same name and contract, with the C files that it needs.
@@ -108,7 +110,8 @@ def extensions() -> list:
         Extension(
             f"hypercorn.{name}",
             sources,
-            include_dirs=["csrc"],
+            include_dirs=["csrc", *(["tests/platforms/kqueue"] if KQUEUE else [])],
+            define_macros=[("HC_KQUEUE", "1")] if KQUEUE else [],
             extra_compile_args=flags,
             extra_link_args=link_flags,
             depends=depends,

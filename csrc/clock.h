@@ -18,6 +18,13 @@ static inline double hc_monotonic(void)
     QueryPerformanceCounter(&count);
     return (double)count.QuadPart / (double)frequency.QuadPart;
 }
+
+static inline long long hc_unix_milliseconds(void)
+{
+    FILETIME now; /* 100 ns since 1601 */
+    GetSystemTimeAsFileTime(&now);
+    return (long long)(((unsigned long long)now.dwHighDateTime << 32 | now.dwLowDateTime) / 10000) - 11644473600000;
+}
 #else
 
 static inline double hc_monotonic(void)
@@ -30,7 +37,6 @@ static inline double hc_monotonic(void)
 #endif
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
-#endif
 
 static inline long long hc_unix_milliseconds(void)
 {
@@ -39,6 +45,7 @@ static inline long long hc_unix_milliseconds(void)
         return (long long)time(NULL) * 1000;
     return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
+#endif
 
 static inline long long hc_unix_seconds(void) { return (long long)time(NULL); }
 

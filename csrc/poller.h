@@ -26,12 +26,13 @@ typedef struct {
 
 #define HC_MAX_EVENTS 512
 
-#if defined(__linux__)
+#if defined(__linux__) && !defined(HC_KQUEUE) /* of a build for tests: tests/platforms/kqueue */
 
 #include <sched.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 #define HC_HAS_POLLER 1
+#define HC_POLLER "epoll"
 
 static inline unsigned hc_epoll_bits(int what)
 {
@@ -91,8 +92,8 @@ static inline int hc_poller_ready(int poller, hc_event *events, int n)
     return found;
 }
 
-#elif defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__) || defined(__NetBSD__) ||                     \
-    defined(__DragonFly__)
+#elif defined(HC_KQUEUE) || defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__) ||                     \
+    defined(__NetBSD__) || defined(__DragonFly__)
 
 #include <fcntl.h>
 #include <sched.h>
@@ -101,6 +102,7 @@ static inline int hc_poller_ready(int poller, hc_event *events, int n)
 #include <sys/time.h>
 #include <unistd.h>
 #define HC_HAS_POLLER 1
+#define HC_POLLER "kqueue"
 
 static inline int hc_poller_open(void)
 {
@@ -110,30 +112,43 @@ static inline int hc_poller_open(void)
     return poller;
 }
 
-static inline int hc_kqueue_one(int poller, int fd, int filter, int add, void *data)
+static inline int hc_kqueue_one(int poller, int fd, int filter, int flags, void *data)
 {
     struct kevent change;
-    EV_SET(&change, (unsigned)fd, filter, add ? EV_ADD : EV_DELETE, 0, 0, data);
+    EV_SET(&change, (unsigned)fd, filter, flags, 0, 0, data);
     return kevent(poller, &change, 1, NULL, 0, NULL);
 }
 
-static inline int hc_poller_change(int poller, int fd, int was, int what, void *data)
+/* The filter for reading stays from add to remove: a connection that is reset is told of whatever it is watched for, as by
+ * epoll. Where nobody wants to read, EV_CLEAR has it told of once for what is new, not as long as there is something. */
+static inline int hc_kqueue_read(int poller, int fd, int what, void *data)
 {
-    if ((was ^ what) & HC_READ)
-        if (hc_kqueue_one(poller, fd, EVFILT_READ, what & HC_READ, data) < 0)
-            return -1;
-    if ((was ^ what) & HC_WRITE)
-        if (hc_kqueue_one(poller, fd, EVFILT_WRITE, what & HC_WRITE, data) < 0)
-            return -1;
-    return 0;
+    return hc_kqueue_one(poller, fd, EVFILT_READ, what & HC_READ ? EV_ADD : EV_ADD | EV_CLEAR, data);
 }
 
 static inline int hc_poller_add(int poller, int fd, int what, void *data)
 {
-    return hc_poller_change(poller, fd, 0, what, data);
+    if (hc_kqueue_read(poller, fd, what, data) < 0)
+        return -1;
+    return what & HC_WRITE ? hc_kqueue_one(poller, fd, EVFILT_WRITE, EV_ADD, data) : 0;
 }
 
-static inline int hc_poller_remove(int poller, int fd, int was) { return hc_poller_change(poller, fd, was, 0, NULL); }
+static inline int hc_poller_change(int poller, int fd, int was, int what, void *data)
+{
+    if ((was ^ what) & HC_READ) /* EV_CLEAR cannot be changed */
+        if (hc_kqueue_one(poller, fd, EVFILT_READ, EV_DELETE, NULL) < 0 || hc_kqueue_read(poller, fd, what, data) < 0)
+            return -1;
+    if ((was ^ what) & HC_WRITE)
+        return hc_kqueue_one(poller, fd, EVFILT_WRITE, what & HC_WRITE ? EV_ADD : EV_DELETE, data);
+    return 0;
+}
+
+static inline int hc_poller_remove(int poller, int fd, int was)
+{
+    if (hc_kqueue_one(poller, fd, EVFILT_READ, EV_DELETE, NULL) < 0)
+        return -1;
+    return was & HC_WRITE ? hc_kqueue_one(poller, fd, EVFILT_WRITE, EV_DELETE, NULL) : 0;
+}
 
 static inline int hc_poller_ready(int poller, hc_event *events, int n)
 {
@@ -147,8 +162,9 @@ static inline int hc_poller_ready(int poller, hc_event *events, int n)
     } while (found < 0 && errno == EINTR);
     for (i = 0; i < found; i++) {
         events[i].data = ready[i].udata;
-        /* An end of file is found by reading, an error by either call. */
-        events[i].what = ready[i].filter == EVFILT_WRITE ? HC_WRITE : HC_READ;
+        /* An end of file is found by reading; with EV_EOF, fflags has the error of the socket. */
+        events[i].what = (ready[i].filter == EVFILT_WRITE ? HC_WRITE : HC_READ) |
+                         ((ready[i].flags & EV_EOF) && ready[i].fflags ? HC_GONE : 0);
     }
     return found;
 }
@@ -156,6 +172,7 @@ static inline int hc_poller_ready(int poller, hc_event *events, int n)
 #else
 
 #define HC_HAS_POLLER 0
+#define HC_POLLER "none"
 static inline void hc_let_others_run(void) {}
 static inline int hc_poller_open(void)
 {

@@ -19,8 +19,11 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
-#if defined(__linux__)
+#if defined(__linux__) && !defined(HC_KQUEUE)
+#define HC_LINUX 1 /* accept4, sendfile */
 #include <sys/sendfile.h>
+#else
+#define HC_LINUX 0
 #endif
 
 #ifndef MSG_NOSIGNAL
@@ -61,13 +64,13 @@ static inline int hc_accept(int listener, struct sockaddr_storage *peer, socklen
     int fd;
     do {
         *length = sizeof(*peer);
-#if defined(__linux__)
+#if HC_LINUX
         fd = accept4(listener, (struct sockaddr *)peer, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 #else
         fd = accept(listener, (struct sockaddr *)peer, length);
 #endif
     } while (fd < 0 && errno == EINTR);
-#if !defined(__linux__)
+#if !HC_LINUX
     if (fd >= 0) {
         int on = 1;
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -166,7 +169,7 @@ static inline ssize_t hc_send_read(int fd, int file, off_t *offset, size_t size)
 /* Sends up to `size` bytes of a file from *offset, and moves *offset on. 0: the file has ended. */
 static inline ssize_t hc_send_file(int fd, int file, off_t *offset, size_t size)
 {
-#if defined(__linux__)
+#if HC_LINUX
     ssize_t n;
     do {
         n = sendfile(fd, file, offset, size);

@@ -23,7 +23,9 @@ from hypercorn.config.options import limits_of
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.ports import Connection, Context, Transport
 from hypercorn.protocol.runtime import Runtime
-from hypercorn.runtime.reactor import Reactor
+from hypercorn.runtime.reactor import POLLER, Reactor
+
+sends_files = pytest.mark.skipif(POLLER != "epoll", reason="the kernel sends files for the reactor on Linux alone")
 
 
 class HandRuntime(Runtime):
@@ -326,6 +328,7 @@ def test_one_wake_up_takes_every_ready_socket(stand: Stand) -> None:
     assert all(connection.data == b"x" for _, connection in pairs)
 
 
+@sends_files
 def test_a_truncated_file_ends_the_connection(stand: Stand, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"x" * 1000)
@@ -337,6 +340,7 @@ def test_a_truncated_file_ends_the_connection(stand: Stand, tmp_path: Path) -> N
     assert peer.recv(1) == b""
 
 
+@sends_files
 def test_a_file_that_no_descriptor_is_left_for(stand: Stand, tmp_path: Path) -> None:
     """The error is the caller's, and no descriptor of somebody else is closed for it."""
     path = tmp_path / "file"

@@ -5,6 +5,7 @@ from posix.types cimport off_t
 cdef extern from "poller.h" nogil:
     enum:
         HC_HAS_POLLER, HC_READ, HC_WRITE, HC_GONE, HC_EXCLUSIVE, HC_MAX_EVENTS
+    const char* HC_POLLER
     ctypedef struct hc_event:
         void* data
         int what
@@ -17,7 +18,7 @@ cdef extern from "poller.h" nogil:
 
 cdef extern from "sockets.h" nogil:
     enum:
-        HC_TEXT, AF_INET, AF_INET6, SHUT_WR
+        HC_TEXT, HC_LINUX, AF_INET, AF_INET6, SHUT_WR
     ctypedef unsigned int socklen_t
     struct sockaddr_storage:
         unsigned short ss_family

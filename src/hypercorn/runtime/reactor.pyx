@@ -10,7 +10,6 @@ descriptor readable again. Nothing here blocks, and no error of one socket leave
 
 import os
 import socket as sockets
-import sys
 from collections import deque
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -54,7 +53,7 @@ cdef enum:
 cdef double GATHER_SECONDS = turns.GATHER_SECONDS
 cdef double TURN_SECONDS = turns.TURN_SECONDS
 cdef Py_ssize_t QUICK_STEPS = turns.QUICK_STEPS
-cdef bint HAS_SENDFILE = sys.platform == "linux"
+POLLER = HC_POLLER.decode()  # what the reactor was built over: "epoll", "kqueue" or "none"
 ACCEPT_PAUSE_SECONDS = 1.0  # seconds without accepting when descriptors have run out
 
 

@@ -285,7 +285,7 @@ cdef class ReactorTransport(Transport):
         return True
 
     cpdef bint send_file(self, int fd, long long offset, long long count) except -1:
-        if not HAS_SENDFILE:
+        if not HC_LINUX:
             return False
         if count and self.fd >= 0 and not self.closing and not self.eof_wanted:
             self.flush()
