@@ -61,7 +61,7 @@ class HTTP1:
         raw = h1_request(path, method="POST", body=body)
         try:
             self.peer.send(raw[:-1])
-            if path == "/wanted":
+            if path == "/body_wanted":
                 time.sleep(0.01)  # the application waits for the rest
             self.peer.send(raw[-1:])
             return self.peer.response().status

@@ -465,7 +465,7 @@ def test_without_gso_and_with_a_full_kernel(serve: Any, monkeypatch: pytest.Monk
     data = b"x" * 300000
     with LiveClient(live.port, max_data=1 << 22, max_stream_data=1 << 22) as client:
         assert client.ask(request(b"/", b"POST"), data).body == data
-        live.on_loop(lambda: [setattr(one.port, "segments", False) for one in live.running._worker.quic.listeners])
+        live.on_loop(lambda: [setattr(one.udp, "segments", False) for one in live.running._worker.quic.listeners])
         assert client.ask(request(b"/", b"POST"), data).body == data
     assert refused.is_set() or sys.platform != "linux"
     assert not live.errors()
