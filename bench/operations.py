@@ -43,13 +43,12 @@ def set_up(harness: Any, extra: str) -> None:
     config = Config.from_mapping(EXTRAS[extra])
     context = harness.context
     if config.access_log is not None:
-        context.access = access_writer(config.log, lambda coroutine: None)
-        context.records = True
+        context.records.keep(access_writer(config.log, lambda coroutine: None), None)
     counters = Counters() if extra == "metrics" else None
     if counters is not None:
         counters.published = False
     open_gate(context, config, Health(), counters)
-    harness.transport.trusted = context.proxy is not None
+    harness.transport.trusted = bool(config.trusted_proxies)
 
 
 def servers(folder: str) -> dict[str, list[str]]:

@@ -364,8 +364,7 @@ class Server:
         self.log = Log()
         self.context = StreamContext(self.runtime, app, config, self.log)
         self.records: list[tuple[Any, ...]] = []
-        self.context.access = lambda *record: self.records.append(record)
-        self.context.records = True
+        self.context.records.keep(lambda *record: self.records.append(record), None)
         self.deadlines = Deadlines(self.runtime, self.context)
         self.context.arm_deadline = self.deadlines.arm
         self.context.connection_replaced = self.replaced

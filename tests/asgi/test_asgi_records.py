@@ -168,8 +168,7 @@ def test_headers_that_were_not_sent_are_not() -> None:
 def test_no_records_cost_nothing() -> None:
     """Off: no clock is asked for them."""
     client = serve(Answers())
-    client.server.context.access = None
-    client.server.context.records = False
+    client.server.context.records.keep(None, None)
     client.send(GET + b"nonsense\r\n\r\n")
     assert len(responses(client)) == 2
     assert client.access == []
@@ -182,7 +181,7 @@ def test_control_characters_cannot_forge_a_line(tmp_path: Any) -> None:
     logger = settings.log.access_logger
     assert logger is not None
     client = serve(Answers())
-    client.server.context.access = access_writer(settings.log, lambda coroutine: None)
+    client.server.context.records.access = access_writer(settings.log, lambda coroutine: None)
     client.send(request('/a%0aFAKE%22"?b=%0d', 'user-agent: x\x80\t\\y"'))
     client.send(b"GET /\x1b[31m HTTP/1.1\r\nhost: a\r\n\r\n")
     assert [found.status for found in responses(client)] == [200, 400]

@@ -133,8 +133,10 @@ def test_no_limit_is_read_past_the_frozen_object() -> None:
 
 def context(runtime: MemoryRuntime) -> Any:
     from hypercorn.protocol.ports import Context
+    from hypercorn.protocol.records import Records
+    from hypercorn.protocol.response_fields import ResponseFields
 
-    return Context(runtime, Limits(limits_of(Config())))
+    return Context(runtime, Limits(limits_of(Config())), ResponseFields(), Records(None))
 
 
 # -- the lifespan

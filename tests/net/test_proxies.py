@@ -234,7 +234,7 @@ def test_a_wrong_network_is_named() -> None:
 
 def test_without_trusted_proxies_nothing_is_read() -> None:
     server = MemoryServer(Answers())
-    assert not server.context.gated
+    assert server.context.gate is None
     client = server.connect()
     client.send(GET)
     assert response(client).status == 200

@@ -173,8 +173,7 @@ def test_c01_c02_c03_rapid_reset(separate: bool, with_body: bool) -> None:
 def test_c05_resets_just_below_the_rate_go_on_for_long() -> None:
     app = Sleeps()
     h2 = H2(app, keep_alive_max_requests=10**9)
-    h2.server.context.access = None  # the server in memory keeps its records
-    h2.server.context.records = False
+    h2.server.context.records.keep(None, None)  # the server in memory keeps its records
     tracemalloc.start()
     for round_ in range(200):
         for number in range(30):

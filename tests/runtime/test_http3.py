@@ -529,7 +529,7 @@ def test_connections_are_counted(serve: Any) -> None:
     with LiveClient(live.port) as client:
         assert client.ask().body == b"hello"
     worker = live.running._worker
-    counts = worker.context.counters.others
+    counts = worker.context.records.counters.others
     eventually(lambda: counts["http3_closed"] == 1)
     assert counts["http3_opened"] == 1
     assert worker.operations.open == 0

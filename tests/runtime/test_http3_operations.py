@@ -281,7 +281,7 @@ def test_requests_and_refusals_are_counted(serve: Any) -> None:
         assert client.ask().body == b"hello"
         assert client.ask([(b":method", b"CONNECT"), (b":authority", b"localhost")]).status == 405
     worker = live.running._worker
-    eventually(lambda: worker.context.counters.others["http3_closed"] == 1)
+    eventually(lambda: worker.context.records.counters.others["http3_closed"] == 1)
     live.on_loop(worker.operations.publish)
     with Peer(worker.operations.management.sockets[0].getsockname()) as peer:
         text = peer.get("/metrics").body.decode()

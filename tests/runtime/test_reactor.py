@@ -22,6 +22,8 @@ from hypercorn.config import Config
 from hypercorn.config.options import limits_of
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.ports import Connection, Context, Transport
+from hypercorn.protocol.records import Records
+from hypercorn.protocol.response_fields import ResponseFields
 from hypercorn.protocol.runtime import Runtime
 from hypercorn.runtime.reactor import POLLER, Reactor
 
@@ -87,7 +89,7 @@ class Stand:
         self.errors: list[str] = []
         log = SimpleNamespace(log_error=lambda message, *args, **_: self.errors.append(message % args))
         self.reactor = Reactor(self.runtime, log)
-        self.context = Context(self.runtime, Limits(limits_of(Config())))
+        self.context = Context(self.runtime, Limits(limits_of(Config())), ResponseFields(), Records(None))
         self.config = SimpleNamespace(write_buffer_size=65536)
         self.connections: list[Told] = []
         self.sock = socket.socket()

@@ -62,7 +62,7 @@ def bridge(live: Live) -> Any:
 
 def open_calls(live: Live) -> int:
     """Requests that go on, as the figures of the server say it."""
-    counters = live.running._worker.context.counters
+    counters = live.running._worker.context.records.counters
     return int(live.on_loop(lambda: counters.requests_started - counters.requests_ended))
 
 
@@ -174,7 +174,7 @@ def test_the_turn_of_a_call_whose_client_has_left_is_the_next_ones(serve_version
     for _ in range(3):
         clients.send("/stays")
     eventually(lambda: live.on_loop(lambda: len(threads.waiting)) == 4)
-    counters, now = live.running._worker.context.counters, live.running._worker.runtime.now
+    counters, now = live.running._worker.context.records.counters, live.running._worker.runtime.now
     began = live.on_loop(now)
     leave()
     # The call is told at its turn. Where its stream was reset it is cancelled, `CANCEL_AFTER_SECONDS` later.

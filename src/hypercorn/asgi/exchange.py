@@ -379,7 +379,7 @@ class ASGIExchange(Exchange):
             duration = self.runtime.now() - self.started_at
             if not (self.gone and self.calling):
                 self.count(duration)
-            if self.context.access is not None:
+            if self.context.records.access is not None:
                 # Looked at here, because a logger may make the text later, and a missing path is no exception to it.
                 scope = self.scope
                 if (
@@ -392,10 +392,10 @@ class ASGIExchange(Exchange):
                 ):
                     self.scope = self.mended_scope()
                 try:
-                    self.context.record(self, duration)
+                    self.context.records.write(self, duration)
                 except Exception:  # the application has removed or changed what else a record is made of
                     self.scope = self.mended_scope()
-                    self.context.record(self, duration)
+                    self.context.records.write(self, duration)
 
     def mended_scope(self) -> Scope:
         """The scope, with what its application removed, or changed into something of another type."""
@@ -424,7 +424,7 @@ class ASGIExchange(Exchange):
     def count(self, duration: float) -> None:
         """Counts this exchange as one that has ended."""
         self.recorded = COUNTED
-        counters = self.context.counters
+        counters = self.context.records.counters
         if counters is not None:
             counters.ended(self.status, duration, self.sent, self.received)
 

@@ -16,9 +16,9 @@ APP_ERRORS = (Exception, SystemExit)
 def log_failure(context: ASGIContext, name: str, error: BaseException, departed: bool) -> None:
     """Writes the record of a call that raised. `departed`: the client is gone, or has closed its side."""
     if departed and is_disconnect(error):
-        context.logger.log_debug("The client left before the application was done (%s)", name, exc_info=error)
+        context.records.logger.log_debug("The client left before the application was done (%s)", name, exc_info=error)
     else:
-        context.log_exception("Error in the application (%s)", name, error)
+        context.records.log_exception("Error in the application (%s)", name, error)
 
 
 def is_disconnect(error: BaseException) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hypercorn.asgi.context import Gate
 from hypercorn.asgi.overload import Overload, can_be_overloaded
 from hypercorn.asgi.responses import PLAIN_TEXT, RETRY_AFTER, length_of, respond
 from hypercorn.asgi.streams import StreamContext
@@ -62,29 +63,29 @@ def trusted_proxies(config: Config) -> TrustedProxies | None:
 
 def open_gate(context: StreamContext, config: Config, health: Health, counters: Counters | None) -> None:
     """Sets up what the requests of a context pass. Call it once the context's log is there."""
+    gate = Gate()
     trusted = trusted_proxies(config)
     if trusted is not None:
         wanted = [name for name in ("host", "port", "prefix") if getattr(config, f"forwarded_{name}")]
-        context.proxy = ProxyHeaders(trusted, config.proxy_headers, wanted)
-        if config.server_names and context.proxy.moves_host:
-            context.misdirected = context_for(context, config, misdirect)
+        gate.proxy = ProxyHeaders(trusted, config.proxy_headers, wanted)
+        if config.server_names and gate.proxy.moves_host:
+            gate.misdirected = context_for(context, config, misdirect)
     paths: dict[str | None, Callable[..., object]] = {config.health_path: health.alive, config.ready_path: health.ready}
     answers = {path: context_for(context, config, app) for path, app in paths.items() if path is not None}
     if answers:
-        context.answers = answers
+        gate.answers = answers
     if can_be_overloaded(context.limits):
         counters = counters if counters is not None else Counters()
-        context.overload = Overload(context.runtime, counters, context.limits)
-        context.overloaded = context_for(context, config, refuse)
+        gate.overload = Overload(context.runtime, counters, context.limits)
+        gate.overloaded = context_for(context, config, refuse)
     if counters is not None:
-        context.counters = counters
-        context.records = True
-    context.gated = bool(trusted or answers or counters is not None or context.added_path)
+        context.records.keep(context.records.access, counters)
+    if trusted or answers or counters is not None or context.added_path:
+        context.gate = gate
 
 
 def context_for(context: StreamContext, config: Config, app: Callable[..., object]) -> StreamContext:
     """A context for requests of the same connections that another application answers."""
-    other = StreamContext(context.runtime, app, config, context.logger, context.limits)
-    other.access = context.access
-    other.records = context.records
+    other = StreamContext(context.runtime, app, config, context.records.logger, context.limits)
+    other.records = context.records.uncounted()
     return other

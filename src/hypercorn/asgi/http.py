@@ -85,7 +85,7 @@ class HTTPExchange(ASGIExchange):
         self.expected = -1  # bytes of body that the response announced, or -1
         self.sent = 0
         # the record
-        self.recorded = PENDING if context.records else COUNTED
+        self.recorded = PENDING if context.records.kept else COUNTED
         self.calling = False
         self.started_at = context.runtime.now() if context.records else 0.0
 
@@ -115,10 +115,10 @@ class HTTPExchange(ASGIExchange):
         self.pieces = None
         if status:
             self.answered(status)
-            if self.context.counters is not None:
-                self.context.counters.refused(status)
-        elif self.context.counters is not None and not self.over:
-            self.context.counters.requests_aborted += 1
+            if self.context.records.counters is not None:
+                self.context.records.counters.refused(status)
+        elif self.context.records.counters is not None and not self.over:
+            self.context.records.counters.requests_aborted += 1
         if not status and self.state == STARTED:
             self.status = 0  # its head was kept for the body, so nothing was sent
         self.record()
@@ -249,7 +249,7 @@ class HTTPExchange(ASGIExchange):
         expected = self.expected
         if self.bodyless:
             if data and self.state == STARTED and not same_text(self.method, "HEAD"):
-                self.context.log_warning("The body of a %d response was dropped (%s)", self.status, self.name())
+                self.context.records.log_warning("The body of a %d response was dropped (%s)", self.status, self.name())
             data = b""
         elif expected >= 0:
             total = self.sent + size
@@ -327,9 +327,9 @@ class HTTPExchange(ASGIExchange):
 
     def end_trailers(self) -> None:
         """The application returned after the body, though it had announced trailer fields: there are no more."""
-        if not self.context.missing_trailers:
-            self.context.missing_trailers = True
-            self.context.log_warning(
+        if not self.context.records.missing_trailers:
+            self.context.records.missing_trailers = True
+            self.context.records.log_warning(
                 "The application announced trailers and sent none, or not the last (%s). Such responses end without;"
                 " this is said once.",
                 self.name(),
@@ -350,7 +350,7 @@ class HTTPExchange(ASGIExchange):
         if error is None:
             if not self.over and not self.gone and not self.half_closed:  # told by a disconnect, it may return
                 text = "The application returned before its response was complete (%s)" + self.why_no_start()
-                self.context.log_error(text, self.name())
+                self.context.records.log_error(text, self.name())
         else:
             self.log_failure(error, self.gone or self.half_closed)
         if not self.over and not self.gone:

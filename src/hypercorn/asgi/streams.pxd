@@ -1,4 +1,4 @@
-from hypercorn.asgi.context cimport ASGIContext
+from hypercorn.asgi.context cimport ASGIContext, Gate
 from hypercorn.asgi.http cimport open_exchange
 from hypercorn.asgi.scope cimport http_scope, websocket_scope
 from hypercorn.asgi.websocket cimport WebSocketExchange
@@ -7,4 +7,4 @@ from hypercorn.wire.head cimport RequestHead
 
 cdef class StreamContext(ASGIContext):
     cpdef bint serves_scope(self, dict scope) except -1
-    cpdef Exchange open_gated(self, Connection connection, RequestHead head)
+    cpdef Exchange open_gated(self, Connection connection, RequestHead head, Gate gate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypercorn.asgi.context import ASGIContext
+from hypercorn.asgi.context import ASGIContext, Gate
 from hypercorn.asgi.http import open_exchange
 from hypercorn.asgi.messages import Scope
 from hypercorn.asgi.scope import add_root_path, http_scope, websocket_scope
@@ -21,8 +21,8 @@ class StreamContext(ASGIContext):
     def open_http(self, connection: Connection, head: RequestHead) -> Exchange:
         if self.request_opened is not None:
             self.request_opened()
-        if self.gated:
-            return self.open_gated(connection, head)
+        if self.gate is not None:
+            return self.open_gated(connection, head, self.gate)
         scope = http_scope(self, connection.transport, head)
         return open_exchange(connection, self, scope, head)
 
@@ -30,37 +30,40 @@ class StreamContext(ASGIContext):
         if self.request_opened is not None:
             self.request_opened()
         scope = websocket_scope(self, connection.transport, head, handshake.subprotocols)
-        if self.gated:
+        gate = self.gate
+        if gate is not None:
             if self.added_path:
                 add_root_path(self, scope)
             if connection.transport.trusted:
-                self.proxy.apply(scope)
-                if self.misdirected is not None and not self.serves_scope(scope):
-                    return WebSocketExchange(connection, self.misdirected, scope, handshake)
-            if self.overload is not None and self.overload.refuses():
-                return WebSocketExchange(connection, self.overloaded, scope, handshake)
-            if self.counters is not None:
-                self.counters.websocket_requests += 1
-                self.counters.requests_started += 1
+                gate.proxy.apply(scope)
+                if gate.misdirected is not None and not self.serves_scope(scope):
+                    return WebSocketExchange(connection, gate.misdirected, scope, handshake)
+            if gate.overload is not None and gate.overload.refuses():
+                return WebSocketExchange(connection, gate.overloaded, scope, handshake)
+            counters = self.records.counters
+            if counters is not None:
+                counters.websocket_requests += 1
+                counters.requests_started += 1
         return WebSocketExchange(connection, self, scope, handshake)
 
-    def open_gated(self, connection: Connection, head: RequestHead) -> Exchange:
+    def open_gated(self, connection: Connection, head: RequestHead, gate: Gate) -> Exchange:
         """The exchange of a request that has a gate to pass: proxies, the server's own answers, limits, counters."""
         scope = http_scope(self, connection.transport, head)
         if self.added_path:
             add_root_path(self, scope)
         if connection.transport.trusted:
-            self.proxy.apply(scope)
-            if self.misdirected is not None and not self.serves_scope(scope):
-                return open_exchange(connection, self.misdirected, scope, head)
-        if self.answers is not None:
-            context = self.answers.get(head.path)  # as it was asked for: proxies name another
+            gate.proxy.apply(scope)
+            if gate.misdirected is not None and not self.serves_scope(scope):
+                return open_exchange(connection, gate.misdirected, scope, head)
+        if gate.answers is not None:
+            context = gate.answers.get(head.path)  # as it was asked for: proxies name another
             if context is not None:
                 return open_exchange(connection, context, scope, head)
-        if self.overload is not None and self.overload.refuses():
-            return open_exchange(connection, self.overloaded, scope, head)
-        if self.counters is not None:
-            self.counters.started(head.http_version)
+        if gate.overload is not None and gate.overload.refuses():
+            return open_exchange(connection, gate.overloaded, scope, head)
+        counters = self.records.counters
+        if counters is not None:
+            counters.started(head.http_version)
         return open_exchange(connection, self, scope, head)
 
     def serves_scope(self, scope: Scope) -> bool:
@@ -71,10 +74,11 @@ class StreamContext(ASGIContext):
         return False
 
     def refused(self, connection: Connection, head: RequestHead | None, status: int, reason: str) -> None:
-        self.log_refusal(connection, status, reason)
-        if self.counters is not None:
-            self.counters.refused(status)
-        if self.access is not None and head is not None:
+        records = self.records
+        records.log_refusal(connection.transport.client, status, reason)
+        if records.counters is not None:
+            records.counters.refused(status)
+        if records.access is not None and head is not None:
             target = head.raw_target
             scope = http_scope(self, connection.transport, None)
             scope["http_version"] = head.http_version
@@ -83,6 +87,7 @@ class StreamContext(ASGIContext):
             scope["headers"] = getattr(head, "headers", None) or []  # none where they were too large to be read
             if self.added_path:
                 add_root_path(self, scope)
-            if connection.transport.trusted:
-                self.proxy.apply(scope)
-            self.access(scope, status, (), connection.answered, 0.0)
+            gate = self.gate
+            if gate is not None and connection.transport.trusted:
+                gate.proxy.apply(scope)
+            records.access(scope, status, (), connection.answered, 0.0)

@@ -78,7 +78,7 @@ class WebSocketExchange(ASGIExchange):
         self.headers: Any = ()
         self.expected = -1
         self.sent = 0
-        self.recorded = PENDING if context.records else COUNTED
+        self.recorded = PENDING if context.records.kept else COUNTED
         self.calling = False
         self.started_at = context.runtime.now() if context.records else 0.0
 
@@ -304,7 +304,9 @@ class WebSocketExchange(ASGIExchange):
         self.connection.finished(self)
         if error is None:
             if self.state != CLOSED and not self.gone:
-                self.context.log_error("The application returned without closing its WebSocket (%s)", self.name())
+                self.context.records.log_error(
+                    "The application returned without closing its WebSocket (%s)", self.name()
+                )
         else:
             self.log_failure(error, self.gone)
         if self.gone or self.state == CLOSED:

@@ -1,7 +1,8 @@
 cimport cython
 
-from hypercorn.metrics.counters cimport Counters
 from hypercorn.protocol.limits cimport Limits
+from hypercorn.protocol.records cimport Records
+from hypercorn.protocol.response_fields cimport ResponseFields
 from hypercorn.protocol.runtime cimport Runtime
 from hypercorn.wire.head cimport RequestHead
 from hypercorn.wire.http1 cimport FieldEncoder, HeadMemory
@@ -108,22 +109,19 @@ cdef class Exchange:
 cdef class Context:
     cdef public Runtime runtime
     cdef public Limits limits
+    cdef public ResponseFields response_fields
+    cdef public Records records
     cdef public FieldEncoder encoder
     cdef public HeadMemory heads
     cdef public FieldLines fields
     cdef public bint terminating
-    cdef public Counters counters
     cdef public bint keep_case
-    cdef public bint secure_alt_svc
-    cdef public bytes keep_alive_hint
     cdef public bint http2, h2c_upgrade
     cdef public object websocket
     cdef public frozenset server_names
     cdef public double next_sweep
     cpdef bint serves(self, bytes host) except -1
     cpdef Exchange open_http(self, Connection connection, RequestHead head)
-    cpdef bytes server_fields(self, bint has_date, bint has_server)
-    cpdef list server_pairs(self, bint has_date, bint has_server)
     cpdef refused(self, Connection connection, RequestHead head, int status, str reason)
     cpdef Exchange open_websocket(self, Connection connection, RequestHead head, handshake)
     cpdef replaced(self, Connection connection, Connection successor)

@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from hypercorn.metrics.counters import Counters
 from hypercorn.protocol.limits import Limits
+from hypercorn.protocol.records import Records
+from hypercorn.protocol.response_fields import ResponseFields
 from hypercorn.protocol.runtime import Runtime
 from hypercorn.protocol.turns import GATHER_SECONDS, QUICK_STEPS, TURN_SECONDS
 from hypercorn.wire.head import RequestHead
@@ -207,7 +208,7 @@ class Transport:
         self.out_size = 0
         if self.connection is not None:
             self.connection.deadline = 0.0
-            self.connection.context.log_fault(error)
+            self.connection.context.records.log_fault(error)
         self.abort()
 
     def call_soon(self, callback: Callable[[], object]) -> None:
@@ -473,47 +474,41 @@ class Exchange:
 
 
 class Context:
-    """The state that all connections of a worker share: limits, the runtime, and the way to the floors above."""
+    """The state that all connections of a worker share: the runtime, limits, the fields that the server adds to
+    responses, the records that it keeps, and the way to the floors above."""
 
     __slots__ = (
-        "counters",
         "encoder",
         "fields",
         "h2c_upgrade",
         "heads",
         "http2",
-        "keep_alive_hint",
         "keep_case",
         "limits",
         "next_sweep",
+        "records",
+        "response_fields",
         "runtime",
-        "secure_alt_svc",
         "server_names",
         "terminating",
         "websocket",
     )
 
-    def __init__(self, runtime: Runtime, limits: Limits) -> None:
+    def __init__(self, runtime: Runtime, limits: Limits, response_fields: ResponseFields, records: Records) -> None:
         self.runtime = runtime
         self.limits = limits
+        self.response_fields = response_fields
+        self.records = records
         self.terminating = False
-        self.counters: Counters | None = None  # where this worker counts
         self.encoder = FieldEncoder()
         self.heads = HeadMemory()
         self.fields = FieldLines()
         self.server_names: frozenset[bytes] = frozenset()  # lower-case hosts that are served; empty: any
-        self.secure_alt_svc = False  # the alt-svc fields are not for responses without TLS
         self.next_sweep = float("inf")  # when the deadlines are looked at next
-        # The end of a head whose connection is kept: with a Keep-Alive field, where that is wanted (RFC 2068 19.7.1.1).
-        self.keep_alive_hint = b"\r\n"
         self.keep_case = False
         self.websocket: Any = None  # protocol.websocket.settings.WebSocketSettings, or None: no WebSockets
         self.http2 = True  # served with prior knowledge
         self.h2c_upgrade = False  # ... and by Upgrade (RFC 7540 section 3.2), to peers that are no proxies
-
-    def log_fault(self, error: Exception) -> None:
-        """Logs a fault of the server that ended a connection."""
-        raise NotImplementedError
 
     def serves(self, host: bytes) -> bool:
         """True where `host` (a Host field's value) is one of `server_names`, with or without its port."""
@@ -522,14 +517,6 @@ class Context:
 
     def open_http(self, connection: Connection, head: RequestHead) -> Exchange:
         """Opens the exchange of a request whose head is complete, and starts the application on it."""
-        raise NotImplementedError
-
-    def server_fields(self, has_date: bool, has_server: bool) -> bytes:
-        """The fields that the server adds to an HTTP/1.1 response, encoded: date, server, alt-svc."""
-        raise NotImplementedError
-
-    def server_pairs(self, has_date: bool, has_server: bool) -> list[tuple[bytes, bytes]]:
-        """Returns the same fields for HTTP/2 and HTTP/3, as the same list until one of them changes."""
         raise NotImplementedError
 
     def refused(self, connection: Connection, head: RequestHead | None, status: int, reason: str) -> None:

@@ -71,13 +71,13 @@ class QUICServer:
         """Has the answers of other versions say that there is this one, where the configuration says nothing of it.
         Only those over TLS do: it takes no requests for "http" (RFC 9114 section 3.1.2)."""
         if not self.config.alt_svc_headers:
-            self.worker.context.secure_alt_svc = True
-            self.worker.context.set_alt_svc(self.alt_svc())
+            self.worker.context.response_fields.secure_alt_svc = True
+            self.worker.context.response_fields.set_alt_svc(self.alt_svc())
 
     def withdraw(self) -> None:
         """The server stops: clears what clients remember, unless other workers go on (RFC 7838 section 3)."""
         if not self.config.alt_svc_headers:
-            self.worker.context.set_alt_svc(["clear"] if self.worker.last_owner else [])
+            self.worker.context.response_fields.set_alt_svc(["clear"] if self.worker.last_owner else [])
 
     def alt_svc(self) -> list[str]:
         """The values of the automatic alt-svc fields."""
@@ -100,8 +100,8 @@ class QUICServer:
         """Counts a client whose address is validated; before, it counts against no other limit than QUIC's own. Returns
         False where it is one too many."""
         if self.full():
-            if self.worker.context.counters is not None:
-                self.worker.context.counters.refused(503)
+            if self.worker.context.records.counters is not None:
+                self.worker.context.records.counters.refused(503)
             return False
         self.worker.operations.open += 1
         self.limited.add(connection)
@@ -121,14 +121,14 @@ class QUICServer:
         try:
             connection.connection_lost()
         except Exception as error:
-            worker.context.log_fault(error)
+            worker.context.records.log_fault(error)
         self.count("http3_closed")
         if worker.empty_waiter is not None:
             worker.notify_if_empty()
 
     def count(self, name: str) -> None:
         """Counts, where this worker counts."""
-        counters = self.worker.context.counters
+        counters = self.worker.context.records.counters
         if counters is not None:
             counters.count(name)
 

@@ -64,8 +64,7 @@ class Worker(WorkerBase):
         self.limits = Limits(limits_of(config))
         self.app = self.plain_app(app, mode)
         self.context = StreamContext(runtime.inner, self.app, config, self.log, self.limits)
-        self.context.access = access_writer(self.log, self.spawn_plain)
-        self.context.records = self.context.access is not None
+        self.context.records.keep(access_writer(self.log, self.spawn_plain), None)
         self.operations = Operations(self)
         self.deadlines = Deadlines(runtime.inner, self.context)
         self.context.arm_deadline = self.deadlines.arm
@@ -419,7 +418,7 @@ class Worker(WorkerBase):
             if not self.operations.checks_connections or self.operations.admit(transport, tls):
                 self.begin(transport, tls)
         except Exception as error:
-            self.context.log_fault(error)
+            self.context.records.log_fault(error)
             transport.abort()
 
     def begin(self, transport: Transport, tls: Any, rest: bytes = b"") -> None:
@@ -440,8 +439,8 @@ class Worker(WorkerBase):
 
     def handshake_failed(self, error: BaseException, transport: Transport) -> None:
         """A TLS handshake came to nothing."""
-        if self.context.counters is not None:
-            self.context.counters.count("tls_failures")
+        if self.context.records.counters is not None:
+            self.context.records.counters.count("tls_failures")
         self.runtime.report_handshake_failure(error, transport)
 
     def disconnected(self, connection: Connection) -> None:
@@ -450,7 +449,7 @@ class Worker(WorkerBase):
         try:
             connection.connection_lost()
         except Exception as error:
-            self.context.log_fault(error)
+            self.context.records.log_fault(error)
         if self.operations.checks_connections:
             self.operations.closed(connection)
         if self.empty_waiter is not None:

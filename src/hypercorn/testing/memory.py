@@ -187,8 +187,7 @@ class MemoryServer:
         self.runtime = MemoryRuntime(eager=eager)
         self.log = MemoryLog()
         self.context = StreamContext(self.runtime, app, self.config, self.log)
-        self.context.access = self.log.log_access
-        self.context.records = True
+        self.context.records.keep(self.log.log_access, None)
         self.deadlines = Deadlines(self.runtime, self.context)
         self.context.arm_deadline = self.deadlines.arm
         self.context.connection_replaced = self.replaced

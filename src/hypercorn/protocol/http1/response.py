@@ -83,7 +83,7 @@ class ResponseWriter:
         Returns False if the connection has to end after this response: because `keep_alive` is False, or because its
         end is the end of the body (RFC 9112 section 6.3).
         """
-        context = self.context
+        own = self.context.response_fields
         self.head_sent = True
         framing = b""
         if self.framing == NO_BODY:
@@ -102,13 +102,13 @@ class ResponseWriter:
         if not keep_alive:
             ending = CLOSE
         elif self.http10:
-            ending = b"".join((KEEP_ALIVE, context.keep_alive_hint))
+            ending = b"".join((KEEP_ALIVE, own.keep_alive_hint))
         else:
-            ending = context.keep_alive_hint
+            ending = own.keep_alive_hint
         if self.framing == CHUNKED:
             data = encode_chunk(data, end and not self.with_trailers)
-        server = context.server_fields(self.has_date, self.has_server)
-        if context.secure_alt_svc:
+        server = own.encoded(self.has_date, self.has_server)
+        if own.secure_alt_svc:
             server = self.without_alt_svc(server)
         line = STATUS_LINES[self.status]
         if len(data) > COPIED_BYTES:
@@ -152,10 +152,11 @@ class ResponseWriter:
 
     def server_fields(self, has_date: bool, has_server: bool) -> bytes:
         """The fields that the server adds to a response, encoded."""
-        return self.without_alt_svc(self.context.server_fields(has_date, has_server))
+        return self.without_alt_svc(self.context.response_fields.encoded(has_date, has_server))
 
     def without_alt_svc(self, fields: bytes) -> bytes:
         """Leaves out the address of HTTP/3 where it is not for a connection like this one."""
-        if self.context.secure_alt_svc and self.transport.scheme == "http":
-            return fields.partition(b"alt-svc: ")[0]
+        own = self.context.response_fields
+        if own.secure_alt_svc and self.transport.scheme == "http":
+            return fields[: len(fields) - len(own.alt_svc)]  # it is the last of them
         return fields

@@ -506,8 +506,8 @@ class HTTP2Connection(Multiplexer):
 
     def stream_reset(self, stream_id: int) -> None:
         """RST_STREAM of the peer."""
-        if self.context.counters is not None:
-            self.context.counters.count("resets")
+        if self.context.records.counters is not None:
+            self.context.records.counters.count("resets")
         stream: HTTP2Stream | None = self.streams.get(stream_id)
         if stream is None:
             if not stream_id & 1 and stream_id < self.pushes.next_id:

@@ -82,8 +82,9 @@ class HTTP2Stream(MuxStream):
         if self.state == RESERVED:
             self.state = STREAM.change(self.state, HALF_CLOSED_REMOTE)
         context = self.context
-        pairs = context.server_pairs(self.has_date, self.has_server)
-        if context.secure_alt_svc and self.transport.scheme == "http":
+        own = context.response_fields
+        pairs = own.in_pairs(self.has_date, self.has_server)
+        if own.secure_alt_svc and self.transport.scheme == "http":
             pairs = [pair for pair in pairs if pair[0] != b"alt-svc"]
         fields = context.fields
         more = fields.server(pairs)

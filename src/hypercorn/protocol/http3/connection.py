@@ -531,7 +531,7 @@ class HTTP3Connection(Multiplexer):
 
     def server_pairs(self, has_date: bool, has_server: bool) -> list[FieldPair]:
         """The fields that the server adds: an answer over HTTP/3 does not point at HTTP/3."""
-        pairs = self.context.server_pairs(has_date, has_server)
+        pairs = self.context.response_fields.in_pairs(has_date, has_server)
         if pairs is not self.reported:
             self.reported = pairs
             self.own_pairs = [
