@@ -35,6 +35,23 @@ def test_ends_cleanly(backend: str, number: int) -> None:
         assert running.complaint == ""
 
 
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_nobody_at_a_terminal_waits_for_idle_connections(backend: str, workers: str) -> None:
+    """A browser that is open keeps several."""
+    arguments = ("-b", "127.0.0.1:0", "-k", backend, "-w", workers, APP)
+    with Command(*arguments, HYPERCORN_IDLE_GRACE="60") as running, running.connect() as idle:
+        idle.get()
+        running.notify(signal.SIGINT)
+        assert running.code(10) == 0
+        assert idle.ended()
+    with Command(*arguments, HYPERCORN_IDLE_GRACE="60") as running, running.connect() as idle:
+        idle.get()
+        running.notify(signal.SIGTERM)  # by whoever manages processes, perhaps behind a proxy
+        with pytest.raises(TimeoutExpired):
+            running.code(1)
+        assert idle.get().status == 200
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_slow_request_is_finished(backend: str, number: int) -> None:
     with command(backend) as running, running.connect() as peer:

@@ -88,6 +88,10 @@ class WorkerBase:
 
     # -- for its link
 
+    def end_idle_at_once(self) -> None:
+        """At the stop, connections without a request end without `idle_grace`."""
+        raise NotImplementedError
+
     def interrupt(self, reason: str = "") -> None:
         """Asks the worker to stop, even inside of the application's startup."""
         raise NotImplementedError

@@ -221,7 +221,14 @@ class Worker(WorkerBase):
         if self.stop_asked:
             self.stop_at_once(name)
         else:
+            self.end_idle_at_once()
             self.interrupt(name)
+
+    def end_idle_at_once(self) -> None:
+        """At the stop, connections without a request end without `idle_grace`. That time is for clients, and proxies,
+        that send on a connection just while the server closes it; at a terminal somebody waits, and a browser that is
+        open keeps several."""
+        self.context.limits = self.context.limits.changed(idle_grace=0.0)
 
     def on_terminate(self) -> None:
         """SIGTERM asks for a graceful end however often it comes, as many a platform sends it more than once.

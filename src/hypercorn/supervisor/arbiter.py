@@ -554,7 +554,7 @@ class Arbiter(ManagedServer):
         delay = self.config.shutdown_delay if self.ever_ready and not self.handed_over else 0.0
         self.close_listening_at = now + delay
         self.monitor.stopping()
-        order = Stop(not self.handed_over, delay)
+        order = Stop(not self.handed_over, delay, by_hand=why == "SIGINT")
         for worker in self.workers.values():
             self.send_stop(worker, now, order)
         self.run_timers(now)

@@ -89,10 +89,12 @@ class Answer:
 @dataclass(frozen=True)
 class Stop:
     """The worker drains and ends, after `delay` seconds in which it goes on serving. `last_owner`: no other process
-    accepts what waits on its sockets."""
+    accepts what waits on its sockets. `by_hand`: somebody at a terminal waits, so idle connections end
+    at once."""
 
     last_owner: bool
     delay: float
+    by_hand: bool = False
 
 
 @dataclass(frozen=True)

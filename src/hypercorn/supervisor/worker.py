@@ -187,6 +187,8 @@ class WorkerLink(Link):
         if worker is not None:
             worker.last_owner = order.last_owner or not self.shared
             worker.shutdown_delay = order.delay
+            if order.by_hand:
+                worker.end_idle_at_once()
             worker.interrupt()
 
     def stacks(self) -> list[dict[str, Any]]:
