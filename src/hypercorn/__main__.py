@@ -25,6 +25,8 @@ def _load_config(source: str | None) -> Config:
     if source is None or source == "none":
         return Config()
     if source.startswith("python:"):
+        if os.getcwd() not in sys.path:
+            sys.path.insert(0, os.getcwd())  # as `python -m` has it, and the application's import
         return Config.from_object(source[len("python:") :])
     if source.startswith("file:"):
         return Config.from_pyfile(source[len("file:") :])

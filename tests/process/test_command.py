@@ -345,3 +345,16 @@ def test_a_failed_handshake_is_only_for_debugging(worker_class: str, tmp_path: P
             assert len(failures) >= lines
             assert lines or not failures
             assert "Traceback" not in command.complaint
+
+
+@pytest.mark.parametrize("name", ["python:options", "python:options.config"])
+def test_a_configuration_module_of_the_working_directory(name: str, tmp_path: Path) -> None:
+    """The installed command, unlike `python -m`, has a path without that folder."""
+    (tmp_path / "options.py").write_text(
+        "from hypercorn.config import Config\nbind = ['127.0.0.1:0']\nconfig = Config.from_mapping(bind=bind)\n"
+    )
+    (tmp_path / "app.py").write_text("async def app(scope, receive, send): ...\n")
+    script = "import sys; sys.path.pop(0); from hypercorn.__main__ import main; sys.exit(main())"
+    with Command("-c", name, "app:app", cwd=tmp_path, program=("-c", script)) as command:
+        command.address()
+        assert command.end() == 0
