@@ -8,10 +8,13 @@ the pure build (one half of a compiled core could not talk to the other).
     CFLAGS=-O0                      builds faster, for tests; any -O in it replaces -O2
     HYPERCORN_SANITIZE=1            with the address and undefined-behaviour sanitizers (gcc or clang)
     HYPERCORN_KQUEUE=1              the reactor over the kqueue of tests/platforms/kqueue, for tests on Linux
+    HYPERCORN_PROJECT_URL=URL       where the repository is: package indexes get links that work there (releases set it)
+    HYPERCORN_AUTHOR_EMAIL=ADDRESS  whom package indexes name as the author's address (releases set it)
     HYPERCORN_FREE_THREADED=1       says that they need no GIL; not the default before the tests have run without one
 """
 
 import os
+import re
 import sys
 from glob import glob
 
@@ -124,4 +127,46 @@ def extensions() -> list:
     ]
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildAllOrNone})
+def version() -> str:
+    """The version, read from the source."""
+    with open("src/hypercorn/__init__.py", encoding="utf-8") as file:
+        return re.findall(r'^__version__ = "(.*)"$', file.read(), re.MULTILINE)[0]
+
+
+def description(url: str) -> str:
+    """README.md as package indexes show it. Relative links lead nowhere there, so they become links to this version's
+    files in the repository at `url`, if that is known; pictures are taken from there as they are."""
+    with open("README.md", encoding="utf-8") as file:
+        text = file.read()
+    if not url:
+        return text
+    text = re.sub(r"(!\[[^\]]*\]\()(?![a-z]+:|#)", rf"\1{url}/raw/v{version()}/", text)
+    return re.sub(r"((?<!!)\[[^\]!]*\]\()(?![a-z]+:|#)", rf"\1{url}/blob/v{version()}/", text)
+
+
+def project_urls(url: str) -> dict[str, str]:
+    """The links that an index shows beside the description."""
+    if not url:
+        return {}
+    tag = f"{url}/blob/v{version()}"
+    return {
+        "Homepage": url,
+        "Documentation": f"{tag}/docs/index.md",
+        "Source": url,
+        "Issues": f"{url}/issues",
+        "Changelog": f"{tag}/CHANGELOG.md",
+        "Security": f"{tag}/SECURITY.md",
+    }
+
+
+if __name__ == "__main__":
+    project = os.environ.get("HYPERCORN_PROJECT_URL", "").rstrip("/")
+    setup(
+        ext_modules=extensions(),
+        cmdclass={"build_ext": BuildAllOrNone},
+        author="The Hypercorn authors",
+        author_email=os.environ.get("HYPERCORN_AUTHOR_EMAIL"),
+        long_description=description(project),
+        long_description_content_type="text/markdown",
+        project_urls=project_urls(project),
+    )

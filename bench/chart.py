@@ -125,6 +125,51 @@ def draw(comparison: Comparison) -> str:
     return document(width, height, parts)
 
 
+# The small picture follows the reader's colour scheme, where the picture stands in a page of the same.
+SMALL_STYLE = """<style>
+.paper { fill: #ffffff } .ink { fill: #1d2430 } .faint { fill: #57606e }
+.ours { fill: #0f766e } .peer { fill: #b4bcc8 }
+@media (prefers-color-scheme: dark) {
+  .paper { fill: #14181f } .ink { fill: #e6e9ef } .faint { fill: #a3acb9 }
+  .ours { fill: #2dd4bf } .peer { fill: #5b6573 }
+}
+</style>"""
+
+
+def draw_small(costs: Sequence[tuple[str, float, bool]], note: str) -> str:
+    """A chart for a first page, readable on a telephone: (label, microseconds, whether it is ours), least on top."""
+    width, left, step, bar = 400, 168, 30, 18
+    longest = max(cost for _, cost, _ in costs)
+    room = width - left - 52
+    parts = [SMALL_STYLE, '<rect class="paper" width="100%" height="100%" rx="8"/>']
+    parts.append(_small(16, 28, "CPU time of a request", 16, 'class="ink" font-weight="600"'))
+    parts.append(_small(16, 48, "in microseconds; less is better", 13, 'class="faint"'))
+    top = 64
+    for label, cost, ours in sorted(costs, key=lambda one: one[1]):
+        length = room * cost / longest
+        weight = ' font-weight="600"' if ours else ""
+        parts.append(_small(left - 8, top + 14, label, 14, f'class="ink" text-anchor="end"{weight}'))
+        shape = f'x="{left}" y="{top}" width="{length:.1f}" height="{bar}" rx="3"'
+        parts.append(f'<rect class="{"ours" if ours else "peer"}" {shape}/>')
+        parts.append(_small(left + length + 6, top + 14, number(cost), 14, f'class="ink"{weight}'))
+        top += step
+    parts.append(_small(16, top + 12, note, 11, 'class="faint"'))
+    height = top + 28
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} {FONT} role="img">'
+    return "\n".join((head, "<title>CPU time of a request, beside other servers</title>", *parts, "</svg>", ""))
+
+
+def small_costs(rows: Sequence[Row]) -> list[tuple[str, float, bool]]:
+    """What the small chart shows of a case: the compiled build, and the peers."""
+    shown = [row for row in rows if row.samples and not row.name.endswith("-pure") and not row.name.startswith("old-")]
+    return [(row.label, row.median("cpu"), row.kind == "ours") for row in shown]
+
+
+def _small(x: float, y: float, content: str, size: int, more: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" {more}>{escape(content)}</text>'
+
+
 def document(width: float, height: float, parts: Iterable[str]) -> str:
     return "\n".join(
         (

@@ -23,7 +23,7 @@ from bench import h2load, wrk
 from bench.cases import BROWSER, CASES, Case
 from bench.catalogue import Server, all_servers, chosen, version
 from bench.certificate import self_signed
-from bench.chart import draw, draw_png
+from bench.chart import draw, draw_png, draw_small, small_costs
 from bench.processes import ServerError, end_on_termination, free_port, raise_file_limit
 from bench.results import Comparison, Row, Sample, circumstances, table
 
@@ -163,6 +163,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.svg is not None:
         options.svg.write_text(draw(comparison))
         png = draw_png(options.svg)
+        if "hello" in comparison.cases:
+            note = "one worker, a response of 14 bytes"
+            small = options.svg.with_name("chart.svg")
+            small.write_text(draw_small(small_costs(comparison.cases["hello"]), note))
         print(
             f"drawn: {options.svg}" + (f" and {png}" if png else " (no PNG: neither rsvg-convert nor ImageMagick here)")
         )

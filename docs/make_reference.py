@@ -114,7 +114,7 @@ def escape(text: str) -> str:
 
 def page() -> str:
     """The whole page."""
-    lines = [INTRODUCTION]
+    lines = [INTRODUCTION, *overview()]
     group = ""
     for option in sorted(OPTIONS, key=lambda option: GROUPS.index(option.group)):
         if option.group != group:
@@ -122,6 +122,18 @@ def page() -> str:
             lines += [f"## {group}", ""]
         lines += entry(option)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def overview() -> list[str]:
+    """A table for each group, to find an option in."""
+    lines: list[str] = []
+    for group in GROUPS:
+        lines += [f"**{group}**", "", "| Option | Default | |", "|---|---|---|"]
+        for option in OPTIONS:
+            if option.group == group and not option.alias_of:
+                lines.append(f"| [`{option.name}`](#{option.name}) | {default_of(option)} | {escape(option.help)} |")
+        lines.append("")
+    return lines
 
 
 def is_limit(option: Option) -> bool:

@@ -30,8 +30,9 @@ from hypercorn.cli.parser import apply_flags, expand, make_parser
 from hypercorn.config import Config
 from hypercorn.supervisor import client
 
-# Those of the recipes are run as a user runs them: by test_recipes.py.
-PYTHON_PAGES = sorted({block.page for block in of("python") if not block.page.startswith("docs/recipes/")})
+# Those of the recipes are run by test_recipes.py as a user runs them, the others by `python -m bench.applications`.
+UNRUN = ("docs/recipes/", "docs/applications.md")
+PYTHON_PAGES = sorted({block.page for block in of("python") if not block.page.startswith(UNRUN)})
 LANGUAGES = {
     "python",
     "sh",

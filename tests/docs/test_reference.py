@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.docs.pages import PAGES, ROOT
+from tests.process.command import environment
 
 from hypercorn.cli.parser import make_parser
 from hypercorn.config.options import BY_NAME, OPTIONS
@@ -110,3 +112,17 @@ def test_the_fixed_bounds_are_those_of_the_code() -> None:
         found = re.search(rf"^{name} = (\d+)", source, re.MULTILINE)
         assert found is not None, name
         assert words.format(found[1]) in text, name
+
+
+def test_the_api_page_is_what_the_docstrings_say() -> None:
+    script = ROOT / "docs" / "make_api.py"
+    variables = environment(HYPERCORN_PURE_PYTHON="1")  # compiled classes have no signatures
+    checked = subprocess.run([sys.executable, script, "--check"], env=variables, check=False)
+    assert checked.returncode == 0, "run HYPERCORN_PURE_PYTHON=1 python docs/make_api.py"
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    """By its text, since the file has tags of MkDocs' own."""
+    text = (ROOT / "mkdocs.yml").read_text()
+    pages = {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")}
+    assert pages == set(re.findall(r": ([\w/-]+\.md)$", text, re.MULTILINE))

@@ -17,6 +17,8 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 USES = re.compile(r"^\s*-? ?uses: (.*)$", re.MULTILINE)
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+|\./\.github/workflows/[\w-]+\.yml( # .*)?")
 
+WRITES = {("release", "publish"): {"id-token", "attestations"}, ("docs", "publish"): {"id-token", "pages"}}
+
 
 def name_of(path: Path) -> str:
     return path.stem
@@ -34,7 +36,7 @@ def test_the_schema_holds() -> None:
 
 
 def test_the_workflows_are_there() -> None:
-    wanted = {"checks", "tests", "conformance", "sanitizers", "fuzzing", "benchmarks", "wheels", "release"}
+    wanted = {"docs", "checks", "tests", "conformance", "sanitizers", "fuzzing", "benchmarks", "wheels", "release"}
     assert {path.stem for path in WORKFLOWS} >= wanted
 
 
@@ -59,7 +61,7 @@ def test_jobs_have_only_the_permissions_that_they_need(path: Path) -> None:
     assert workflow["permissions"] == {}
     for name, job in workflow["jobs"].items():
         writes = {scope for scope, access in job["permissions"].items() if access == "write"}
-        assert writes <= ({"id-token", "attestations"} if (path.stem, name) == ("release", "publish") else set())
+        assert writes <= WRITES.get((path.stem, name), set())
         assert "timeout-minutes" in job or "uses" in job, name
         for step in job.get("steps", []):
             if str(step.get("uses", "")).startswith("actions/checkout@"):
@@ -76,6 +78,16 @@ def test_what_runs_is_there() -> None:
             assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()
         for folder in re.findall(r"(?<![\w/.])(tests/[\w/]+)(?![\w/*.])", path.read_text()):
             assert (ROOT / folder).is_dir(), f"{path.name} names {folder}"
+
+
+def test_a_release_has_passed_the_suite() -> None:
+    jobs = load(ROOT / ".github/workflows/release.yml")["jobs"]
+    needed = [jobs[name]["uses"].rpartition("/")[2] for name in jobs["publish"]["needs"]]
+    assert set(needed) == {"tests.yml", "checks.yml", "wheels.yml"}
+    for name in needed:
+        called = load(ROOT / ".github/workflows" / name)
+        assert "workflow_call" in called[True]  # YAML reads the key `on` so
+        assert "concurrency" not in called or not called["concurrency"]["group"].startswith("${{ github.workflow }}")
 
 
 def test_wheels_of_every_python_that_is_supported() -> None:
