@@ -153,3 +153,16 @@ def test_what_changes_later_is_not_remembered(version: str) -> None:
         quic = Server(app).client()
         found = [dict(quic.ask().heads[0])[b"x-a"] for _ in range(2)]
     assert found == [b"one", b"two"]
+
+
+def test_headers_of_the_configuration_are_added_in_every_version() -> None:
+    app = Answers(start(), body())
+    more = {"headers": ["X-Added: yes"]}
+    client = MemoryServer(app, config(**more)).connect()
+    client.send(request("/"))
+    assert (b"x-added", b"yes") in read_responses(client.received())[0].headers
+    h2 = H2(app, **more)
+    h2.send(headers(1, GET))
+    assert (b"x-added", b"yes") in h2.answer(1).headers
+    three = Server(app, **more).client().ask(request3(b"/", b"GET"))
+    assert (b"x-added", b"yes") in three.heads[0]

@@ -62,6 +62,7 @@ DEFAULTS: dict[str, Any] = {
     "h2_max_concurrent_streams": 100,
     "h2_max_header_list_size": 65536,
     "h2_max_inbound_frame_size": 16384,
+    "headers": [],
     "include_date_header": True,
     "include_server_header": True,
     "insecure_bind": [],

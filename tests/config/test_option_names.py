@@ -22,6 +22,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "access_log_format": ("json", "json"),
     "certificates": ("a.test c.pem k.pem", ["a.test c.pem k.pem"]),
     "error_log": ("e.log", "e.log"),
+    "headers": ("X-A: b", ["X-A: b"]),
     "keep_alive_timeout": ("75s", 75.0),
     "log_config": ("l.ini", "l.ini"),
     "log_level": ("debug", "DEBUG"),

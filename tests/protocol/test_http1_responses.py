@@ -392,3 +392,12 @@ def test_nobody_is_told_unless_asked_for() -> None:
     client = serve(Answers(start(), body(b"x")))
     client.send(GET)
     assert b"keep-alive" not in client.received()
+
+
+def test_headers_of_the_configuration_are_added() -> None:
+    more = ["X-One: 1, 2", "x-two: alt-svc: h3"]
+    found, _ = answered(start(headers=[(b"x-one", b"mine")]), body(), headers=more, alt_svc_headers=["clear"])
+    assert found.all(b"x-one") == [b"mine", b"1, 2"]
+    assert found.all(b"x-two") == [b"alt-svc: h3"]
+    found, _ = answered(start(headers=[(b"date", b"a"), (b"server", b"b")]), body(), headers=more)
+    assert (found.get(b"date"), found.get(b"server"), found.get(b"x-one")) == (b"a", b"b", b"1, 2")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hypercorn.config.options import limits_of
+from hypercorn.config.values import split_header
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.ports import Connection, Context
 from hypercorn.protocol.records import Records
@@ -88,7 +89,8 @@ class ASGIContext(Context):
 
 def response_fields(config: Config, limits: Limits) -> ResponseFields:
     """The fields that the server adds to responses."""
-    fields = ResponseFields(config.include_date_header, config.include_server_header)
+    more = map(split_header, config.headers)
+    fields = ResponseFields(config.include_date_header, config.include_server_header, more)
     fields.set_alt_svc(config.alt_svc_headers)
     if config.keep_alive_header and 0 < limits.keep_alive_timeout < inf:
         fields.set_keep_alive(limits.keep_alive_timeout)

@@ -74,7 +74,7 @@ UVICORN = (
     Row("--ssl-cert-reqs", "--verify-mode", "by name"),
     Row("--ssl-ca-certs", "--ca-certs"),
     Row("--ssl-ciphers", "--ciphers"),
-    Row("--header", "", "middleware of the application adds fields"),
+    Row("--header", "--headers"),
     Row("--app-dir", "--app-dir"),
     Row("--version", "--version"),
     Row("--h11-max-incomplete-event-size", "--max-header-size"),

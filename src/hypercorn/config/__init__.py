@@ -21,6 +21,7 @@ from hypercorn._toml import read_toml
 from hypercorn.config import sources
 from hypercorn.config.attributes import Attributes
 from hypercorn.config.options import ALIASES, BY_NAME, OPTIONS, UNSET, nearest
+from hypercorn.config.values import split_header
 from hypercorn.errors import ConfigError, ConfigWarning
 from hypercorn.logs.logger import Logger
 from hypercorn.net.address import client_address
@@ -279,12 +280,13 @@ class Config(Attributes):
                 )
 
     def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
-        """The headers that the server adds to a response: date, server, alt-svc."""
+        """The headers that the server adds to a response: date, server, those of `headers`, alt-svc."""
         headers = []
         if self.include_date_header:
             headers.append((b"date", format_date_time(time()).encode("ascii")))
         if self.include_server_header:
             headers.append((b"server", f"hypercorn-{protocol}".encode("ascii")))
+        headers += map(split_header, self.headers)
         for value in self.alt_svc_headers:
             headers.append((b"alt-svc", value.encode()))
         if not self.alt_svc_headers:

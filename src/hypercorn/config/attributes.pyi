@@ -790,6 +790,15 @@ class Attributes:
     True or false; True by default.
     """
 
+    headers: Setting[list[str], str | Iterable[str]]
+    """Header of every response, "Name: value", beside those of the application; may be repeated.
+
+    "Name: value", or a list of these; [] by default.
+    """
+
+    header: Setting[list[str], str | Iterable[str]]
+    """Another name of `headers`."""
+
     alt_svc_headers: Setting[list[str], str | Iterable[str]]
     """Value of an alt-svc header; may be repeated.
 
@@ -1048,6 +1057,8 @@ class Options(TypedDict, total=False):
     cert_reqs: int | str
     include_date_header: bool | str
     include_server_header: bool | str
+    headers: str | Iterable[str]
+    header: str | Iterable[str]
     alt_svc_headers: str | Iterable[str]
     alt_svc_max_age: float | str
     pathsend: bool | str

@@ -34,6 +34,12 @@ _WORDS = {
     "off": False,
     "0": False,
 }
+_HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
+# Headers that frame a message or belong to one connection, and those that other options are for.
+_OTHERWISE = (
+    *(b"connection", b"content-length", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding"),
+    *(b"alt-svc", b"date", b"upgrade"),
+)
 _NOTHING = ("none", "off", "")
 
 
@@ -198,6 +204,23 @@ def _read_folders(value: Any) -> list[str]:
     return folders
 
 
+def _read_headers(value: Any) -> list[str]:
+    texts = _read_texts(value)
+    for text in texts:
+        name = split_header(text)[0]
+        if name in _OTHERWISE:
+            raise ValueError
+    return texts
+
+
+def split_header(text: str) -> tuple[bytes, bytes]:
+    """The name, in lower case, and the value of "Name: value". Raises ValueError for what no header can be."""
+    match = _HEADER.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no header")
+    return match[1].lower().encode("ascii"), match[2].encode("latin-1")
+
+
 def _read_user(value: Any) -> Any:
     if not isinstance(value, str) or value.strip().isdigit():
         return number(0).read(value)
@@ -351,6 +374,7 @@ PATH = optional(Kind("a path", _read_path, "PATH", takes=_FILE))
 FUNCTION = Kind("module:function", _read_function, "NAME")
 SWITCH = Kind("true or false", _read_switch, switch=True, type="bool", takes="bool | str")
 TEXTS = _list("a text or a list of texts", _read_texts, "TEXT")
+HEADERS = _list('"Name: value", or a list of these', _read_headers, "HEADER")
 BINDS = _list(
     "host:port, host, [ipv6]:port, unix:path, unix:@name (abstract, Linux) or fd://number (or a list of these)",
     _read_binds,

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from hypercorn.config.options.option import Option
-from hypercorn.config.values import SWITCH, TEXTS, seconds
+from hypercorn.config.values import HEADERS, SWITCH, TEXTS, seconds
 
 OPTIONS: tuple[Option, ...] = (
     Option("include_date_header", SWITCH, True, "Responses", "add a date header"),
     Option("include_server_header", SWITCH, True, "Responses", "add a server header"),
+    Option(
+        "headers",
+        HEADERS,
+        [],
+        "Responses",
+        'header of every response, "Name: value", beside those of the application; may be repeated',
+        aliases=("header",),
+    ),
     Option("alt_svc_headers", TEXTS, [], "Responses", "value of an alt-svc header; may be repeated"),
     Option("alt_svc_max_age", seconds(), 3600.0, "Responses", "how long clients remember that there is HTTP/3"),
     Option(
