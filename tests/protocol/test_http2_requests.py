@@ -283,13 +283,56 @@ def test_f22_an_application_that_does_not_read_asks_for_nothing() -> None:
 
 @EAGERNESS
 def test_head_and_first_data_in_one_write(eager: bool) -> None:
-    """So do the answers of one batch, where the applications' steps are part of the turn and known to be short."""
+    """So do the answers of one round of the loop, where the applications' steps are known to be short."""
     h2 = H2(Answers(start(), body(b"hello")), eager=eager)
     h2.client.runtime.quick_steps = QUICK_STEPS
     before = len(h2.client.writes)
     h2.send(headers(1), headers(3), headers(5))
-    assert len(h2.client.writes) == before + (1 if eager else 3)
+    assert len(h2.client.writes) == before + 1
     assert [h2.answer(stream).body for stream in (1, 3, 5)] == [b"hello"] * 3
+
+
+@pytest.mark.parametrize(("quick_steps", "writes"), [(QUICK_STEPS, 1), (0, 3)])
+def test_answers_of_calls_that_wake_together_leave_together(quick_steps: int, writes: int) -> None:
+    """A call that waited ends in a step of its own, whose answer leaves with those of the same round of the loop."""
+    waiters: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        waiters.append(h2.client.runtime.waiter())
+        await waiters[-1]
+        await send(start())
+        await send(body(b"hello"))
+
+    h2 = H2(app)
+    h2.send(headers(1), headers(3), headers(5))
+    h2.client.runtime.quick_steps = quick_steps
+    before = len(h2.client.writes)
+    for waiter in waiters:
+        h2.client.runtime.wake(waiter)
+    h2.client.runtime.run()
+    h2.send()
+    assert len(h2.client.writes) == before + writes
+    assert [h2.answer(stream).body for stream in (1, 3, 5)] == [b"hello"] * 3
+
+
+def test_a_long_step_after_an_answer_ends_the_trust_in_short_steps() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        waiter = h2.client.runtime.waiter()
+        waiters.append(waiter)
+        await waiter
+        if scope["path"] == "/slow":
+            h2.client.runtime.time += 0.5
+        await send(start())
+        await send(body(b""))
+
+    waiters: list[Any] = []
+    h2 = H2(app)
+    h2.send(headers(1), headers(3, with_path(b"/slow")))
+    h2.client.runtime.quick_steps = QUICK_STEPS
+    for waiter in waiters:
+        h2.client.runtime.wake(waiter)
+    h2.client.runtime.run()
+    assert h2.client.runtime.quick_steps < QUICK_STEPS
 
 
 def test_q_h2_15_end_stream_stands_on_the_last_data() -> None:

@@ -39,8 +39,9 @@ cdef class Transport:
     cpdef bint turn_is_over(self) except -1
     cpdef turn_soon(self)
     cpdef next_turn(self)
-    @cython.locals(slow=bint)
+    @cython.locals(slow=bint, waited=double)
     cpdef after_write(self, bint began, bint last)
+    cpdef bint is_shared(self) except -1
     cpdef flush_early(self)
     cpdef bint begin_in_batch(self, Exchange exchange) except -1
     cpdef end_turn_soon(self)
@@ -73,7 +74,7 @@ cdef class Connection:
     cpdef resume_writing(self)
     cpdef turn_ended(self)
     cpdef flush_output(self)
-    cpdef bint cancels_calls(self) except -1
+    cpdef bint is_multiplexed(self) except -1
     cpdef expired(self, double now)
     cpdef shutdown(self)
     cpdef abort(self)

@@ -153,14 +153,22 @@ class Transport:
         if not self.end_turn_wanted and not self.out:
             return
         slow = False
-        if last and (began or self.runtime.quick_steps < QUICK_STEPS):
+        if last and (self.runtime.quick_steps < QUICK_STEPS or (began and not self.is_shared())):
             self.flush_early()
-        elif self.runtime.now() - self.flushed_at > GATHER_SECONDS:
-            slow = True
-            self.flush_early()
+        else:
+            waited = self.runtime.now() - self.flushed_at
+            if waited > GATHER_SECONDS:
+                slow = True
+                if began and waited > TURN_SECONDS:  # an answer has waited for a step that was not quick
+                    self.runtime.quick_steps = 0
+                self.flush_early()
         # A slow step has its turn ended, too, so that what it writes next leaves at once.
         if began and (slow or self.end_turn_wanted or self.out):
             self.end_turn_soon()
+
+    def is_shared(self) -> bool:
+        """True where other exchanges may end in this round of the loop, whose output leaves with that of one."""
+        return self.connection is not None and self.connection.is_multiplexed()
 
     def flush_early(self) -> None:
         """Hands what was gathered to the kernel before the turn ends."""
@@ -188,6 +196,8 @@ class Transport:
 
     def end_turn(self) -> None:
         """Ends the turn: the connection goes on with what was waiting, then the output leaves."""
+        if self.end_turn_scheduled and self.runtime.now() - self.flushed_at > TURN_SECONDS:
+            self.runtime.quick_steps = 0
         self.end_turn_scheduled = self.end_turn_wanted = False
         if not self.in_turn:
             self.begin_turn()
@@ -334,8 +344,8 @@ class Connection:
 
     # -- from the runtime
 
-    def cancels_calls(self) -> bool:
-        """True where the peer can reset a stream, and so have one application call cancelled while others go on."""
+    def is_multiplexed(self) -> bool:
+        """True where many exchanges share the transport. The call of one can be cancelled while the others go on."""
         return False
 
     def expired(self, now: float) -> None:

@@ -57,7 +57,7 @@ class TrioLoop(Runtime):
 
     def spawn(self, call: Any) -> object:
         # A scope costs as much as the task itself: only calls that are cancelled one by one have their own.
-        scope = self.new_scope() if call.connection.cancels_calls() else None
+        scope = self.new_scope() if call.connection.is_multiplexed() else None
         self.calls[call] = scope
         self.call_spawned()
         self.variables.copy().run(self.start_call, self.run_call, call, scope)

@@ -77,6 +77,9 @@ class Multiplexer(Connection):
             self.remove(stream.id)
             stream.forget()
 
+    def is_multiplexed(self) -> bool:
+        return True
+
     def check_streams(self, now: float) -> None:
         """Checks the deadlines of the streams, and of the WebSockets on them."""
         for stream in list(self.streams.values()):

@@ -340,7 +340,7 @@ class MuxStream(Connection):
         accepted: Connection = tunnel.accept(extension)
         return accepted
 
-    def cancels_calls(self) -> bool:
+    def is_multiplexed(self) -> bool:
         return True
 
     def finished(self, exchange: Exchange) -> None:
