@@ -31,6 +31,7 @@ def test_context(files: dict[str, str]) -> None:
     assert context is not None
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
     assert context.verify_mode == ssl.CERT_REQUIRED
+    assert context.num_tickets == 1
     assert context.verify_flags == ssl.VerifyFlags.VERIFY_X509_STRICT
     assert len(context.get_ca_certs()) == 1
     assert all("GCM" in cipher["name"] or "TLS_" in cipher["name"] for cipher in context.get_ciphers())

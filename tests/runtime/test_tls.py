@@ -449,3 +449,19 @@ def test_a_connection_that_is_over_keeps_no_session(serve_tls: Any, certificates
         eventually(lambda: sum(type(one) is ssl.SSLObject for one in gc.get_objects()) <= before)
     finally:
         gc.enable()
+
+
+def test_each_connection_has_one_ticket_for_the_next(serve_tls: Any, certificates: Certificates) -> None:
+    """RFC 8446 section 4.6.1. A client that resumes its session goes on with the ticket of its latest connection."""
+    live = serve_tls(hello)
+    session: Any = None
+    for resumed in (False, True, True):
+        with (
+            socket.create_connection(("127.0.0.1", live.port), 5) as sock,
+            certificates.client.wrap_socket(sock, server_hostname="localhost", session=session) as tls,
+        ):
+            tls.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            while tls.recv(65536):
+                pass
+            assert tls.session_reused is resumed
+            session = tls.session

