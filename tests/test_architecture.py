@@ -289,3 +289,14 @@ def test_a_connection_is_read_in_three_classes_at_most(module: str, name: str) -
 def test_http3_is_no_http2() -> None:
     for path in (PACKAGE / "protocol" / "http3").glob("*.py"):
         assert "protocol.http2" not in path.read_text(), path
+
+
+def test_what_is_optimised_is_compiled() -> None:
+    """A module that was renamed keeps its flags only if setup.py names it anew."""
+    text = (PACKAGE.parents[1] / "setup.py").read_text()
+    hot = next(
+        ast.literal_eval(node.value)
+        for node in ast.parse(text).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "HOT"
+    )
+    assert hot <= {name_of(path) for path in CYTHON if path.suffix == ".pxd"}, hot

@@ -41,6 +41,7 @@ from hypercorn.wire import deflate, http2_events, http2_writer, http3
 FRAMES = twins.both("hypercorn.wire.http2")
 LINES = twins.both("hypercorn.logs.access_json")
 PURE_MODULES = [twins.PURE, hpack_twins.PURE, websocket_frames.PURE, FRAMES["pure"], LINES["pure"]]
+PURE_MODULES.append(hpack_twins.PRIMITIVES["pure"])
 BLOCK = b"\x82\x86\x84\x41\x01a\x40\x01x\x01y\xbe\x10\x01z\x83\x1d\x81\x7f"  # indexed, literal, kept, Huffman
 
 

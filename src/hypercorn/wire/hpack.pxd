@@ -1,38 +1,54 @@
 cimport cython
-from libc.stdint cimport uint8_t, uint32_t
 
-cdef extern from "hpack.h":
-    ctypedef struct hpack_item "struct hpack_item":
-        int kind
-        uint32_t index
-        const uint8_t* name
-        const uint8_t* value
-        size_t name_length, value_length
-        int name_coded, value_coded
+from hypercorn.objects cimport part_of
+from hypercorn.wire.primitives cimport huffman, valid_field
+
+cdef dict KINDS
+cdef tuple _STATIC
+cdef int BAD_PSEUDO, COOKIE, REGULAR
+cdef Py_ssize_t MAX_RESIZES, OVERHEAD, _INTEGER_OCTETS, _LONGEST_LITERAL, _STATICS
 
 
 @cython.final
+@cython.freelist(32)
 cdef class Field:
     cdef readonly tuple pair
     cdef readonly int kind
     cdef readonly bint flawed
     cdef readonly Py_ssize_t size
     cdef public object memo
+    @cython.locals(kind=object)
+    cdef _fill(self, bytes name, bytes value)
 
 
 @cython.final
 cdef class HeaderDecoder:
     cdef readonly Py_ssize_t max_table_size
     cdef readonly bint oversize
-    cdef Py_ssize_t limit, used, first
-    cdef list table  # oldest first, from `first` on
-    cdef list texts, literals  # the last literals that stand for themselves: their octets, their fields
-    cdef Py_ssize_t next
-
+    cdef Py_ssize_t _limit, _size, _first, _at
+    cdef list _table
+    cdef bytes _text, _text_before
+    cdef Field _literal, _literal_before
     cpdef list decode(self, bytes block, Py_ssize_t max_size, Py_ssize_t max_count)
-    cdef Field literal(self, hpack_item* item, const uint8_t* p, size_t n)
-    cdef Field entry(self, size_t index)
-    cdef int evict(self, Py_ssize_t room) except -1
-
-
-cpdef bint valid_field(bytes name, bytes value) except -1
+    @cython.locals(fields=list, field=Field, size=Py_ssize_t, count=Py_ssize_t, resizes=Py_ssize_t, cookies=bint)
+    @cython.locals(first=int, end=Py_ssize_t)
+    cdef list _decode(self, bytes block, Py_ssize_t max_size, Py_ssize_t max_count)
+    @cython.locals(limit=Py_ssize_t)
+    cdef _resize(self, bytes block)
+    @cython.locals(indexing=bint, start=Py_ssize_t, index=Py_ssize_t, literals_at=Py_ssize_t)
+    @cython.locals(name=bytes, text=bytes, named=Field, field=Field)
+    cdef Field _take_literal(self, bytes block, int first)
+    @cython.locals(field=Field)
+    cdef Field _make(self, bytes name, bytes value)
+    cdef Field _remembered(self, bytes text)
+    cdef _insert(self, Field field)
+    @cython.locals(length=Py_ssize_t)
+    cdef Field _entry(self, Py_ssize_t index)
+    @cython.locals(length=Py_ssize_t, gone=Field)
+    cdef _evict(self, Py_ssize_t room)
+    @cython.locals(at=Py_ssize_t, top=Py_ssize_t, value=Py_ssize_t, i=Py_ssize_t, octet=Py_ssize_t)
+    cdef Py_ssize_t _integer(self, bytes block, int prefix) except -1
+    @cython.locals(length=Py_ssize_t)
+    cdef _skip_string(self, bytes block)
+    @cython.locals(coded=bint, length=Py_ssize_t, start=Py_ssize_t, plain=bytes)
+    cdef bytes _string(self, bytes block)

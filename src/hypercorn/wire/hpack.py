@@ -1,23 +1,19 @@
-"""Header compression of HTTP/2 (RFC 7541), the reading half: the pure twin, with the Huffman decoder of `hpack`."""
+"""Header compression of HTTP/2 (RFC 7541), the reading half. Written once, over `primitives`."""
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final, final
+from typing import Any
 
-from hpack.exceptions import HPACKDecodingError
-from hpack.huffman_table import decode_huffman
-
-from hypercorn.wire.grammar import CONTROL
+from hypercorn.objects import part_of
 from hypercorn.wire.http2_tables import BAD_PSEUDO, COOKIE, KINDS, MAX_RESIZES, OVERHEAD, REGULAR, STATIC
+from hypercorn.wire.primitives import huffman, valid_field
 
-__all__ = ("Field", "HeaderDecoder", "valid_field")
+__all__ = ("Field", "HeaderDecoder")
 
-_NAME: Final = re.compile(rb":?[!#$%&'*+\-.^_`|~0-9a-z]+")
-_INT_OCTETS: Final = 4  # continuation octets of an integer
+_INTEGER_OCTETS = 4  # continuation octets of an integer
+_LONGEST_LITERAL = 256  # octets of a literal that a decoder remembers
 
 
-@final
 class Field:
     """A header field.
 
@@ -31,32 +27,25 @@ class Field:
     __slots__ = ("flawed", "kind", "memo", "pair", "size")
 
     def __init__(self, name: bytes, value: bytes) -> None:
+        self._fill(name, value)
+
+    def _fill(self, name: bytes, value: bytes) -> None:
+        kind = KINDS.get(name)
         self.pair = (name, value)
-        self.kind = KINDS.get(name, BAD_PSEUDO if name[:1] == b":" else REGULAR)
+        self.kind = kind if kind is not None else BAD_PSEUDO if name.startswith(b":") else REGULAR
         self.flawed = not valid_field(name, value)
         self.size = len(name) + len(value) + OVERHEAD
         self.memo: Any = None
 
 
-def valid_field(name: bytes, value: bytes) -> bool:
-    """True for a lower-case token, perhaps after a colon, and a value without control characters but HTAB, and
-    without white space at its ends (RFC 9113 section 8.2.1)."""
-    return (
-        _NAME.fullmatch(name) is not None
-        and value[:1] not in (b" ", b"\t")
-        and value[-1:] not in (b" ", b"\t")
-        and CONTROL.search(value) is None
-    )
-
-
-_STATIC: Final = tuple(Field(name, value) for name, value in STATIC)
+_STATIC = tuple([Field(name, value) for name, value in STATIC])
+_STATICS = len(_STATIC)
 
 
 class _Malformed(Exception):
     """The block is no HPACK."""
 
 
-@final
 class HeaderDecoder:
     """Decodes the header blocks of one connection.
 
@@ -64,14 +53,32 @@ class HeaderDecoder:
     oversize: the last list was longer than allowed, and was cut
     """
 
-    __slots__ = ("_limit", "_size", "_table", "max_table_size", "oversize")
+    __slots__ = (
+        "_at",
+        "_first",
+        "_limit",
+        "_literal",
+        "_literal_before",
+        "_size",
+        "_table",
+        "_text",
+        "_text_before",
+        "max_table_size",
+        "oversize",
+    )
 
     def __init__(self, max_table_size: int = 4096) -> None:
         self.max_table_size = max_table_size
         self.oversize = False
+        self._at = 0  # where reading goes on in a block
         self._limit = max_table_size
         self._size = 0
-        self._table: list[Field] = []  # oldest first
+        self._table: list[Field | None] = []  # oldest first, from `_first` on
+        self._first = 0
+        # The last two literals that are in no table, and their octets: some clients never put :path into the table.
+        self._text = self._text_before = b""
+        self._literal: Field | None = None
+        self._literal_before: Field | None = None
 
     def decode(self, block: bytes, max_size: int, max_count: int) -> list[Field] | None:
         """The fields of a block, or None where it is malformed: the connection cannot go on then.
@@ -79,108 +86,162 @@ class HeaderDecoder:
         Counted while decoding: where the list is larger than `max_size` octets or has more than `max_count` regular
         fields (cookies count as one), `oversize` is set and the rest only kept in step.
         """
-        self.oversize = False
         try:
             return self._decode(block, max_size, max_count)
-        except (_Malformed, HPACKDecodingError):
+        except _Malformed:
             return None
 
     def _decode(self, block: bytes, max_size: int, max_count: int) -> list[Field]:
         fields: list[Field] = []
-        at = size = count = resizes = 0
+        size = count = resizes = 0
         cookies = False
         end = len(block)
-        while at < end:
-            first = block[at]
-            if first & 0xE0 == 0x20:
-                at, limit = _integer(block, at, 5)
-                resizes += 1
-                if fields or self.oversize or resizes > MAX_RESIZES or limit > self.max_table_size:
-                    raise _Malformed
-                self._limit = limit
-                self._evict(limit)
-                continue
+        self.oversize = False
+        self._at = 0
+        while self._at < end:
+            first = block[self._at]
             if first & 0x80:
-                at, index = _integer(block, at, 7)
-                field = self._entry(index)
+                field: Field | None = self._entry(self._integer(block, 7))
+            elif first & 0xE0 == 0x20:
+                resizes += 1
+                if fields or self.oversize or resizes > MAX_RESIZES:
+                    raise _Malformed
+                self._resize(block)
+                continue
             else:
-                indexing = first & 0x40
-                at, index = _integer(block, at, 6 if indexing else 4)
-                start = at
-                name = b""
-                if index == 0:
-                    start, at = _skip_string(block, at)
-                elif index:
-                    name = self._entry(index).pair[0]
-                value_at, at = _skip_string(block, at)
-                if self.oversize and not indexing:
-                    continue
-                if index == 0:
-                    name = _string(block, start)
-                field = Field(name, _string(block, value_at))
-                if indexing:
-                    self._evict(self._limit - field.size)
-                    if field.size <= self._limit:
-                        self._table.append(field)
-                        self._size += field.size
-            if self.oversize:
+                field = self._take_literal(block, first)
+            if field is None or self.oversize:
                 continue
             size += field.size
-            if field.kind >= 7 or field.kind == REGULAR:
-                count += not (field.kind == COOKIE and cookies)
-                cookies = cookies or field.kind == COOKIE
+            if field.kind > BAD_PSEUDO or field.kind == REGULAR:
+                if field.kind != COOKIE:
+                    count += 1
+                elif not cookies:
+                    cookies = True
+                    count += 1
             if size > max_size or count > max_count:
                 self.oversize = True
             else:
                 fields.append(field)
         return fields
 
-    def _entry(self, index: int) -> Field:
-        if 0 < index <= len(_STATIC):
-            return _STATIC[index - 1]
-        index -= len(_STATIC)
-        if not 0 < index <= len(self._table):
+    def _resize(self, block: bytes) -> None:
+        """A size update (RFC 7541 section 6.3)."""
+        limit = self._integer(block, 5)
+        if limit > self.max_table_size:
             raise _Malformed
-        return self._table[-index]
+        self._limit = limit
+        self._evict(limit)
+
+    def _take_literal(self, block: bytes, first: int) -> Field | None:
+        """The field of a literal (RFC 7541 section 6.2); None for one that is only read over."""
+        start = self._at
+        indexing = first & 0x40 != 0
+        index = self._integer(block, 6 if indexing else 4)
+        named = self._entry(index) if index else None
+        literals_at = self._at
+        if not index:
+            self._skip_string(block)
+        self._skip_string(block)
+        if self.oversize and not indexing:
+            return None
+        text = b""
+        # Without a reference to the dynamic table the same octets are the same field.
+        if not indexing and index <= _STATICS and self._at - start <= _LONGEST_LITERAL:
+            text = part_of(block, start, self._at)
+            field = self._remembered(text)
+            if field is not None:
+                return field
+        self._at = literals_at
+        name = self._string(block) if named is None else named.pair[0]
+        field = self._make(name, self._string(block))
+        if indexing:
+            self._insert(field)
+        elif text:
+            self._text_before, self._literal_before = self._text, self._literal
+            self._text, self._literal = text, field
+        return field
+
+    def _make(self, name: bytes, value: bytes) -> Field:
+        field = Field.__new__(Field)  # without the detour over its constructor
+        field._fill(name, value)
+        return field
+
+    def _remembered(self, text: bytes) -> Field | None:
+        """The field of a literal that came lately."""
+        if text == self._text:
+            return self._literal
+        return self._literal_before if text == self._text_before else None
+
+    def _insert(self, field: Field) -> None:
+        """Adds an entry (RFC 7541 section 4.4)."""
+        self._evict(self._limit - field.size)
+        if field.size <= self._limit:
+            self._table.append(field)
+            self._size += field.size
+
+    def _entry(self, index: int) -> Field:
+        if 0 < index <= _STATICS:
+            return _STATIC[index - 1]
+        length = len(self._table)
+        index -= _STATICS
+        if index <= 0 or index > length - self._first:
+            raise _Malformed
+        field = self._table[length - index]
+        assert field is not None
+        return field
 
     def _evict(self, room: int) -> None:
         """Drops the oldest entries until what is left has at most `room` octets."""
-        gone = 0
-        while self._size > room and gone < len(self._table):
-            self._size -= self._table[gone].size
-            gone += 1
-        del self._table[:gone]
+        length = len(self._table)
+        while self._size > room and self._first < length:
+            gone = self._table[self._first]
+            assert gone is not None
+            self._size -= gone.size
+            self._table[self._first] = None
+            self._first += 1
+        if self._first > 32 and self._first * 2 > length:
+            del self._table[: self._first]
+            self._first = 0
 
-
-def _integer(block: bytes, at: int, prefix: int) -> tuple[int, int]:
-    """An integer (RFC 7541 section 5.1): where it ends, and its value."""
-    if at >= len(block):
-        raise _Malformed
-    top = (1 << prefix) - 1
-    value = block[at] & top
-    at += 1
-    if value < top:
-        return at, value
-    for shift in range(_INT_OCTETS):
+    def _integer(self, block: bytes, prefix: int) -> int:
+        """Takes an integer (RFC 7541 section 5.1)."""
+        at = self._at
         if at >= len(block):
-            break
-        value += (block[at] & 0x7F) << (7 * shift)
+            raise _Malformed
+        top = (1 << prefix) - 1
+        value = block[at] & top
         at += 1
-        if not block[at - 1] & 0x80:
-            return at, value
-    raise _Malformed
+        if value == top:
+            for i in range(_INTEGER_OCTETS):
+                if at >= len(block):
+                    raise _Malformed
+                octet = block[at]
+                at += 1
+                value += (octet & 0x7F) << 7 * i
+                if octet < 0x80:
+                    break
+            else:
+                raise _Malformed
+        self._at = at
+        return value
 
+    def _skip_string(self, block: bytes) -> None:
+        """Reads over a string literal."""
+        length = self._integer(block, 7)
+        if length > len(block) - self._at:
+            raise _Malformed
+        self._at += length
 
-def _skip_string(block: bytes, at: int) -> tuple[int, int]:
-    """The start and the end of a string literal."""
-    start, length = _integer(block, at, 7)
-    if length > len(block) - start:
-        raise _Malformed
-    return at, start + length
-
-
-def _string(block: bytes, at: int) -> bytes:
-    """The string literal at `at` (RFC 7541 section 5.2)."""
-    start, length = _integer(block, at, 7)
-    octets = block[start : start + length]
-    return decode_huffman(octets) if block[at] & 0x80 else octets
+    def _string(self, block: bytes) -> bytes:
+        """Takes a string literal that was read over before (RFC 7541 section 5.2)."""
+        coded = block[self._at] & 0x80 != 0
+        length = self._integer(block, 7)
+        start = self._at
+        self._at += length
+        if not coded:
+            return part_of(block, start, self._at)
+        plain = huffman(block, start, self._at)
+        if plain is None:
+            raise _Malformed
+        return plain
