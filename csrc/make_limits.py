@@ -60,7 +60,7 @@ def texts() -> dict[Path, str]:
     kinds = [(option.name, "float" if option.is_time else "int") for option in limits]
     fields = "\n".join(f'        self.{name}: {kind} = values["{name}"]' for name, kind in kinds)
     types = {"float": "double", "int": "long long"}
-    lines = [f"# {MADE}", "", "cdef class Limits:"]
+    lines = ["# types of limits.py", f"# {MADE}", "", "cdef class Limits:"]
     lines += [f"    cdef readonly {types[kind]} {name}" for name, kind in kinds]
     python = CLASS.format(made=MADE, slots=slots, fields=fields)
     return {FOLDER / "limits.py": python, FOLDER / "limits.pxd": "\n".join(lines) + "\n"}

@@ -236,8 +236,33 @@ def test_files_and_functions_are_short_and_documented(path: Path) -> None:
 @pytest.mark.parametrize("path", [path for path in CYTHON if path.suffix == ".pyx"], ids=ids)
 def test_cython_files_are_short_and_documented(path: Path) -> None:
     text = path.read_text()
-    assert text.startswith('"""'), "a module says what it is for"
+    assert text.partition("\n")[2].startswith('"""'), "a module says what it is for"
     assert text.count("\n") <= LONGEST_FILE
+
+
+def kind_of(path: Path) -> str:
+    """What a Cython file is, told from the files beside it."""
+    if path.suffix == ".pxi":
+        return f"part of {path.stem.rpartition('_')[0]}.pyx"
+    if path.suffix == ".pyx":
+        return f"twin of {path.stem}.py" if path.with_suffix(".py").exists() else "compiled only"
+    for suffix in (".pyx", ".py"):
+        if path.with_suffix(suffix).exists():
+            return f"types of {path.stem}{suffix}"
+    return "compiled only"
+
+
+@pytest.mark.parametrize("path", CYTHON, ids=ids)
+def test_the_first_line_of_a_cython_file_says_what_it_is(path: Path) -> None:
+    assert path.read_text().partition("\n")[0] == f"# {kind_of(path)}"
+
+
+def test_the_architecture_page_lists_the_cython_files() -> None:
+    """All but those that only give an ordinary Python file its C types."""
+    page = (PACKAGE.parents[1] / "docs" / "architecture.md").read_text()
+    rows = dict(re.findall(r"^\| `([\w/]+\.p\w+)` \| ([^|]+) \|", page, re.MULTILINE))
+    kinds = {path.relative_to(PACKAGE).as_posix(): kind_of(path) for path in CYTHON}
+    assert rows == {name: kind for name, kind in kinds.items() if not kind.startswith("types of")}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=ids)

@@ -1,3 +1,4 @@
+# twin of clock.py
 """The compiled twin of `clock.py`: the same clocks, read without making objects."""
 
 cdef extern from "clock.h":

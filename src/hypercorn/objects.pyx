@@ -1,3 +1,4 @@
+# twin of objects.py
 """The compiled twin of `objects.py`."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE

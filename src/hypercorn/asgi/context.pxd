@@ -1,3 +1,4 @@
+# types of context.py
 cimport cython
 
 from hypercorn.protocol.ports cimport Connection, Context

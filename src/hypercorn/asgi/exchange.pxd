@@ -1,3 +1,4 @@
+# types of exchange.py
 cimport cython
 
 from hypercorn.asgi.context cimport ASGIContext

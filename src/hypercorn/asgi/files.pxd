@@ -1,3 +1,4 @@
+# types of files.py
 from hypercorn.asgi.exchange cimport Awaitable
 
 cdef class SendFile(Awaitable):

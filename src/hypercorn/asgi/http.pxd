@@ -1,3 +1,4 @@
+# types of http.py
 cimport cython
 
 from hypercorn.asgi.context cimport ASGIContext

@@ -1,3 +1,4 @@
+# types of overload.py
 from hypercorn.metrics.counters cimport Counters
 from hypercorn.protocol.runtime cimport Runtime
 

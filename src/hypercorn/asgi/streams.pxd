@@ -1,3 +1,4 @@
+# types of streams.py
 from hypercorn.asgi.context cimport ASGIContext, Gate
 from hypercorn.asgi.http cimport open_exchange
 from hypercorn.asgi.scope cimport http_scope, websocket_scope

@@ -1,3 +1,4 @@
+# types of websocket.py
 from hypercorn.asgi.exchange cimport ASGIExchange, Drain
 from hypercorn.objects cimport same_text
 from hypercorn.protocol.ports cimport Connection

@@ -1,3 +1,4 @@
+# types of loop.py
 cimport cython
 
 from hypercorn.asgi.exchange cimport ASGIExchange

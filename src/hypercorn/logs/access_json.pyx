@@ -1,4 +1,5 @@
-"""The compiled twin of `accessjson.py`: the same lines, written into one buffer."""
+# twin of access_json.py
+"""The compiled twin of `access_json.py`: the same lines, written into one buffer."""
 
 import json.encoder
 from time import gmtime, strftime

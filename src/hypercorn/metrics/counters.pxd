@@ -1,3 +1,4 @@
+# types of counters.py
 cdef class Counters:
     cdef public long long requests_started, requests_ended, requests_aborted
     cdef public long long http1_requests, http2_requests, http3_requests, websocket_requests

@@ -1,3 +1,4 @@
+# types of limits.py
 # Made from the option table by csrc/make_limits.py: change src/hypercorn/config/options/ and run that.
 
 cdef class Limits:

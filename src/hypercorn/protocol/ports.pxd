@@ -1,3 +1,4 @@
+# types of ports.py
 cimport cython
 
 from hypercorn.protocol.limits cimport Limits

@@ -1,3 +1,4 @@
+# types of progress.py
 cimport cython
 
 from hypercorn.protocol.ports cimport Context

@@ -1,3 +1,4 @@
+# types of records.py
 cimport cython
 
 from hypercorn.metrics.counters cimport Counters

@@ -1,3 +1,4 @@
+# types of response_fields.py
 cimport cython
 
 from hypercorn.clock cimport unix_seconds

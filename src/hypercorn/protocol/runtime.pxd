@@ -1,3 +1,4 @@
+# types of runtime.py
 cimport cython
 
 cdef double GATHER_SECONDS, TURN_SECONDS

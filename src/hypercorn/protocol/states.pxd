@@ -1,3 +1,4 @@
+# types of states.py
 cimport cython
 
 cdef int STATES

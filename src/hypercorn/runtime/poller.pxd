@@ -1,3 +1,4 @@
+# compiled only
 # The declarations of csrc/poller.h and csrc/sockets.h.
 from libc.stddef cimport size_t
 from posix.types cimport off_t

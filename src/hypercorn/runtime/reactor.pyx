@@ -1,3 +1,4 @@
+# compiled only
 """The reactor: all sockets of a worker behind one descriptor, which the user's loop watches.
 
 The reactor's poller (epoll or kqueue) holds the listeners and every client's socket. It is a descriptor itself: when it

@@ -1,3 +1,4 @@
+# part of reactor.pyx
 # The transports of the reactor: part of reactor.pyx.
 
 cdef class FileRange:

@@ -1,3 +1,4 @@
+# types of tls.py
 cimport cython
 
 from hypercorn.protocol.ports cimport Connection, Context, Exchange, Transport

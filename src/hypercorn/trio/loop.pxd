@@ -1,3 +1,4 @@
+# types of loop.py
 from hypercorn.clock cimport monotonic
 from hypercorn.protocol.runtime cimport Runtime
 

@@ -1,3 +1,4 @@
+# types of transport.py
 from hypercorn.protocol.ports cimport Connection, Transport
 from hypercorn.protocol.runtime cimport Runtime
 

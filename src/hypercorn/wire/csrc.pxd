@@ -1,3 +1,4 @@
+# compiled only
 # The declarations of csrc/http1.h.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 

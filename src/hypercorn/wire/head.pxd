@@ -1,3 +1,4 @@
+# types of head.py
 from libc.stdint cimport int64_t
 
 

@@ -1,3 +1,4 @@
+# types of hpack.py
 cimport cython
 
 from hypercorn.objects cimport part_of

@@ -1,3 +1,4 @@
+# types of http1.pyx
 cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 

@@ -1,3 +1,4 @@
+# twin of http1.py
 """HTTP/1.1 messages (RFC 9112) as bytes: the compiled twin. The contract stands in the docstrings of http1.py."""
 
 cimport cython

@@ -1,3 +1,4 @@
+# part of http1.pyx
 # The part of http1.pyx that writes: header fields, chunks, whole responses.
 
 cdef extern from "Python.h":

@@ -1,3 +1,4 @@
+# part of http1.pyx
 # The part of http1.pyx that holds pending input.
 
 cdef class Input:

@@ -1,3 +1,4 @@
+# part of http1.pyx
 # The part of http1.pyx that remembers request lines and field lines: a client on a kept connection sends the same ones
 # again and again.
 #

@@ -1,3 +1,4 @@
+# types of http2.py
 cimport cython
 
 from hypercorn.objects cimport part_of

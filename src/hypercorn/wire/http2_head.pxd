@@ -1,3 +1,4 @@
+# types of http2_head.py
 cimport cython
 
 from hypercorn.objects cimport same_text

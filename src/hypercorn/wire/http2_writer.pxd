@@ -1,3 +1,4 @@
+# types of http2_writer.py
 cimport cython
 
 from hypercorn.wire.octets cimport Octets

@@ -1,3 +1,4 @@
+# types of octets.pyx
 cimport cython
 from libc.stdint cimport uint8_t
 

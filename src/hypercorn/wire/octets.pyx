@@ -1,3 +1,4 @@
+# twin of octets.py
 """The compiled twin of `octets.py`: memory that is there only while something is in it."""
 
 cimport cython

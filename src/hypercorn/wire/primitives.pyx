@@ -1,3 +1,4 @@
+# twin of primitives.py
 """What the codecs do with octets at speed, over `csrc`. The contract stands in primitives.py."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE

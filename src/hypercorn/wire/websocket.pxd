@@ -1,3 +1,4 @@
+# types of websocket.pyx
 cimport cython
 from libc.stdint cimport uint8_t, uint64_t
 

@@ -1,3 +1,4 @@
+# twin of websocket.py
 """WebSocket frames (RFC 6455) as bytes: the compiled twin. The contract stands in the docstrings of websocket.py."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE

@@ -1,3 +1,4 @@
+# types of response.py
 from hypercorn.objects cimport same_text
 from hypercorn.protocol.ports cimport Context, Transport
 from hypercorn.wire.http1 cimport FieldEncoder, RequestParser, encode_chunk, encode_last_chunk, encode_response

@@ -1,3 +1,4 @@
+# types of connection.py
 cimport cython
 
 from hypercorn.objects cimport same_text

@@ -1,3 +1,4 @@
+# types of push.py
 cimport cython
 
 @cython.final

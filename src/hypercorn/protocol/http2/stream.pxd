@@ -1,3 +1,4 @@
+# types of stream.py
 cimport cython
 
 from hypercorn.protocol.mux.connection cimport Multiplexer

@@ -1,3 +1,4 @@
+# types of budgets.py
 cimport cython
 
 from hypercorn.protocol.runtime cimport Runtime

@@ -1,3 +1,4 @@
+# types of connection.py
 cimport cython
 
 from hypercorn.protocol.mux.budgets cimport Allowance

@@ -1,3 +1,4 @@
+# types of orphans.py
 cimport cython
 
 from hypercorn.protocol.runtime cimport Runtime

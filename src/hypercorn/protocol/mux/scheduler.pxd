@@ -1,3 +1,4 @@
+# types of scheduler.py
 cimport cython
 
 @cython.final

@@ -1,3 +1,4 @@
+# types of stream.py
 cimport cython
 
 from hypercorn.objects cimport same_text

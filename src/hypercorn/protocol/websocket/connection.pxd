@@ -1,3 +1,4 @@
+# types of connection.py
 from hypercorn.protocol.limits cimport Limits
 from hypercorn.protocol.ports cimport Connection, Context, Exchange, Transport
 from hypercorn.protocol.states cimport Transitions

@@ -1,3 +1,4 @@
+# types of over_stream.py
 from hypercorn.protocol.mux.connection cimport ErrorCodes
 from hypercorn.protocol.mux.stream cimport MuxStream
 from hypercorn.protocol.ports cimport Exchange, Transport
