@@ -17,7 +17,7 @@ from hypercorn.config.sources import UNKNOWN, find_config, read_env_file
 from hypercorn.errors import ConfigError, ConfigWarning
 from hypercorn.run import check, run, serve_if_frozen_worker
 from hypercorn.supervisor.descriptors import fill_standard_descriptors
-from hypercorn.supervisor.exit_codes import EXIT_USAGE
+from hypercorn.supervisor.exit_codes import EXIT_INTERRUPTED, EXIT_USAGE
 
 
 def _load_config(source: str | None) -> Config:
@@ -74,7 +74,7 @@ def main(sys_args: list[str] | None = None) -> int:
     With the process's own arguments the process is the command's: threads of the application do not keep it. A program
     that gives `sys_args` goes on afterwards.
 
-    0 after a clean end, 1 after a crash, 3 if the server could not start. Wrong arguments and a wrong
+    0 after a clean end, 1 after a crash, 3 if the server could not start, 130 if Ctrl-C came before it started. Wrong arguments and a wrong
     configuration raise SystemExit with code 2.
     """
     fill_standard_descriptors()
@@ -122,6 +122,8 @@ def main(sys_args: list[str] | None = None) -> int:
             return run(config, load=load, plain=plain, owns_process=sys_args is None)
         except ConfigError as error:
             parser.error(str(error))
+        except KeyboardInterrupt:  # before the server handles the signal
+            return EXIT_INTERRUPTED
 
 
 if __name__ == "__main__":

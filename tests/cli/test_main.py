@@ -314,3 +314,11 @@ def test_python_dash_m() -> None:
     command = [sys.executable, "-m", "hypercorn", "--version"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout.startswith("hypercorn 1.")
+
+
+def test_an_interruption_before_the_server_handles_signals_ends_in_peace(
+    run: Mock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.side_effect = KeyboardInterrupt
+    assert hypercorn.__main__.main(["module:app"]) == 130
+    assert capsys.readouterr() == ("", "")
