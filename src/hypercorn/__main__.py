@@ -74,8 +74,8 @@ def main(sys_args: list[str] | None = None) -> int:
     With the process's own arguments the process is the command's: threads of the application do not keep it. A program
     that gives `sys_args` goes on afterwards.
 
-    0 after a clean end, 1 after a crash, 3 if the server could not start, 130 if Ctrl-C came before it started. Wrong arguments and a wrong
-    configuration raise SystemExit with code 2.
+    0 after a clean end, 1 after a crash, 3 if the server could not start, 130 if Ctrl-C came before it handled
+    signals. Wrong arguments and a wrong configuration raise SystemExit with code 2.
     """
     fill_standard_descriptors()
     serve_if_frozen_worker()

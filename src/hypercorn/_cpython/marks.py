@@ -30,3 +30,23 @@ def mark_coroutine_function(function: Callable[..., Any]) -> None:
     mark = getattr(coroutines, "_is_coroutine", None)
     if mark is not None:
         function._is_coroutine = mark  # type: ignore[attr-defined]
+
+
+def application_method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes `receive` or `send` of an exchange: a method that libraries take for a coroutine function.
+
+    Before Python 3.12 a compiled function cannot be marked: there, one of Python's own stands before it.
+    """
+    method = function
+    try:
+        mark_coroutine_function(method)
+    except AttributeError:
+
+        def method(self: Any, *message: Any) -> Any:
+            return function(self, *message)
+
+        method.__name__ = function.__name__
+        method.__doc__ = function.__doc__
+        mark_coroutine_function(method)
+    method.__qualname__ = f"ASGIExchange.{function.__name__}"
+    return method

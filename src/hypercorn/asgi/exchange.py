@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from hypercorn._cpython.marks import mark_coroutine_function
+from hypercorn._cpython.marks import application_method
 from hypercorn.asgi.failures import APP_ERRORS, is_cancellation, log_failure
 from hypercorn.asgi.messages import COUNTED, LOGGED, PENDING, Message, Scope
 from hypercorn.asgi.scope import connection_scope
@@ -233,6 +233,19 @@ for _class in (Receive, Send):
     Coroutine.register(_class)
 
 
+@application_method
+def receive(self: Any) -> Any:
+    """The ASGI `receive`: returns an awaitable of the next message."""
+    return Receive(self)
+
+
+@application_method
+def send(self: Any, message: Message) -> Any:
+    """The ASGI `send`. When awaited, it raises `ClientDisconnected` (an OSError) when the client is gone,
+    `UnexpectedMessageError` for a message out of place, TypeError or ValueError for a malformed one."""
+    return Send(self, message)
+
+
 class ASGIExchange(Exchange):
     """An exchange with an application's call: what `Receive` and `Send` work on.
 
@@ -288,14 +301,8 @@ class ASGIExchange(Exchange):
         self.cancelled_by_server = False
         self.waiters: list[Waiter] | None = None
 
-    def receive(self) -> Any:
-        """The ASGI `receive`: returns an awaitable of the next message."""
-        return Receive(self)
-
-    def send(self, message: Message) -> Any:
-        """The ASGI `send`. When awaited, it raises `ClientDisconnected` (an OSError) when the client is gone,
-        `UnexpectedMessageError` for a message out of place, TypeError or ValueError for a malformed one."""
-        return Send(self, message)
+    receive = receive
+    send = send
 
     def take(self) -> Message | None:
         """The next message for the application, or None when it has to wait."""
@@ -447,8 +454,3 @@ def to_bytes(data: object) -> bytes:
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)
     raise TypeError(f"a response body must be bytes, not {type(data).__name__}")
-
-
-# To libraries that ask, both are coroutine functions.
-for _function in (ASGIExchange.receive, ASGIExchange.send):
-    mark_coroutine_function(_function)
