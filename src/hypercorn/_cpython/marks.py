@@ -32,21 +32,36 @@ def mark_coroutine_function(function: Callable[..., Any]) -> None:
         function._is_coroutine = mark  # type: ignore[attr-defined]
 
 
-def application_method(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes `receive` or `send` of an exchange: a method that libraries take for a coroutine function.
+def application_methods(
+    receive: Callable[[Any], Any], send: Callable[[Any, Any], Any]
+) -> tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]:
+    """Makes `receive` and `send` of an exchange: methods that libraries take for coroutine functions.
 
-    Before Python 3.12 a compiled function cannot be marked: there, one of Python's own stands before it.
+    Before Python 3.12 compiled functions cannot be marked: there, functions of Python's own stand before them.
     """
-    method = function
+    methods = receive, send
     try:
-        mark_coroutine_function(method)
+        for method in methods:
+            mark_coroutine_function(method)
     except AttributeError:
+        methods = plain_methods(receive, send)
+        for method in methods:
+            mark_coroutine_function(method)
+    for method in methods:
+        method.__qualname__ = f"ASGIExchange.{method.__name__}"
+    return methods
 
-        def method(self: Any, *message: Any) -> Any:
-            return function(self, *message)
 
-        method.__name__ = function.__name__
-        method.__doc__ = function.__doc__
-        mark_coroutine_function(method)
-    method.__qualname__ = f"ASGIExchange.{function.__name__}"
-    return method
+def plain_methods(
+    compiled_receive: Callable[[Any], Any], compiled_send: Callable[[Any, Any], Any]
+) -> tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]:
+    """Functions of Python's own that call these."""
+
+    def receive(self: Any) -> Any:
+        return compiled_receive(self)
+
+    def send(self: Any, message: Any) -> Any:
+        return compiled_send(self, message)
+
+    receive.__doc__, send.__doc__ = compiled_receive.__doc__, compiled_send.__doc__
+    return receive, send

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from hypercorn._cpython.marks import application_method
+from hypercorn._cpython.marks import application_methods
 from hypercorn.asgi.failures import APP_ERRORS, is_cancellation, log_failure
 from hypercorn.asgi.messages import COUNTED, LOGGED, PENDING, Message, Scope
 from hypercorn.asgi.scope import connection_scope
@@ -233,17 +233,18 @@ for _class in (Receive, Send):
     Coroutine.register(_class)
 
 
-@application_method
 def receive(self: Any) -> Any:
     """The ASGI `receive`: returns an awaitable of the next message."""
     return Receive(self)
 
 
-@application_method
 def send(self: Any, message: Message) -> Any:
     """The ASGI `send`. When awaited, it raises `ClientDisconnected` (an OSError) when the client is gone,
     `UnexpectedMessageError` for a message out of place, TypeError or ValueError for a malformed one."""
     return Send(self, message)
+
+
+_receive, _send = application_methods(receive, send)
 
 
 class ASGIExchange(Exchange):
@@ -301,8 +302,8 @@ class ASGIExchange(Exchange):
         self.cancelled_by_server = False
         self.waiters: list[Waiter] | None = None
 
-    receive = receive
-    send = send
+    receive = _receive
+    send = _send
 
     def take(self) -> Message | None:
         """The next message for the application, or None when it has to wait."""
