@@ -23,7 +23,14 @@ pytest.importorskip("django")
 STARTING = re.compile(r"Starting (ASGI|WSGI) development server \(Hypercorn .*\) at (\S+)/$")
 
 
-IN_A_SESSION = "import os, sys; os.setsid(); os.execv(sys.argv[1], sys.argv[1:])"
+# In a session of its own, and with SIGINT as a terminal's processes have it: it is ignored where a shell runs tests in
+# the background.
+IN_A_SESSION = """
+import os, signal, sys
+os.setsid()
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 def manage(path: Path, *arguments: str) -> Command:
@@ -63,8 +70,9 @@ def test_runserver(flags: list[str], setting: str, interface: str, request_class
         url = url_of(command, interface)
         assert read(url).startswith(f"first {request_class} http ")
         assert read(url, "/static/hello.css") == "body {}\n"
-        with pytest.raises(urllib.error.HTTPError, match="404"):
+        with pytest.raises(urllib.error.HTTPError, match="404") as missing:
             read(url, "/static/missing.css")
+        missing.value.close()
         command.await_line(re.compile(r'"GET / 1.1" 200 \d+'))
         command.await_line(re.compile(r'"GET /static/missing.css 1.1" 404'))
         assert interrupt(command) == 0
@@ -116,8 +124,9 @@ def test_runserver_can_leave_asgi_out(tmp_path: Path) -> None:
     with manage(make_project(tmp_path), "runserver", "127.0.0.1:0", "--noreload", "--noasgi", "--nostatic") as command:
         url = url_of(command, "WSGI")
         assert "WSGIRequest" in read(url)
-        with pytest.raises(urllib.error.HTTPError, match="404"):
+        with pytest.raises(urllib.error.HTTPError, match="404") as missing:
             read(url, "/static/hello.css")
+        missing.value.close()
 
 
 @pytest.mark.parametrize("flags", [[], ["--noreload"]], ids=["reload", "noreload"])

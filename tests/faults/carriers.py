@@ -99,7 +99,10 @@ class HTTP2:
         self.below.peer.send(raw)
 
     def read(self) -> None:
-        received = self.below.peer.sock.recv(262144)
+        try:
+            received = self.below.peer.sock.recv(262144)
+        except BrokenPipeError:  # another connection's (see `Peer.send`), which is told once
+            received = self.below.peer.sock.recv(262144)
         if not received:
             raise EOFError
         self.reader.feed(received)

@@ -6,9 +6,11 @@ import os
 import re
 import select
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.live import eventually
@@ -35,6 +37,15 @@ def fail():
 def create_app():
     return app
 """
+# The terminal becomes the controlling one. Signals are as a user's shell has them: where tests run in the background,
+# SIGINT is ignored.
+IN_FOREGROUND = """
+import fcntl, os, signal, sys, termios
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+    signal.signal(number, signal.SIG_DFL)
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 RUNNING = re.compile(r"Running on http://127.0.0.1:(\d+)")
 
 
@@ -42,14 +53,13 @@ class Terminal:
     """A pseudo terminal, with the command in its foreground, as the leader of its session."""
 
     def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
-        self.pid, self.master = pty.fork()
-        if self.pid == 0:
-            try:
-                os.chdir(folder)
-                command = [sys.executable, "-m", "hypercorn", "--port", "0", *arguments]
-                os.execve(sys.executable, command, environment(TERM="xterm", **{"NO_COLOR": "", **variables}))
-            finally:
-                os._exit(127)
+        self.master, slave = pty.openpty()
+        command = [sys.executable, "-c", IN_FOREGROUND, sys.executable, "-m", "hypercorn", "--port", "0", *arguments]
+        variables = environment(TERM="xterm", **{"NO_COLOR": "", **variables})
+        streams: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), slave)
+        self.process = subprocess.Popen(command, **streams, cwd=folder, env=variables, start_new_session=True)
+        self.pid = self.process.pid
+        os.close(slave)
         self.text = ""
         self.code: int | None = None
 
@@ -91,9 +101,7 @@ class Terminal:
             assert time.monotonic() < end, self.text
             if self.master >= 0 and not self.read(0.02):
                 time.sleep(0.02)
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.code = os.waitstatus_to_exitcode(status)
+            self.code = self.process.poll()
         return self.code
 
     def close(self) -> None:
@@ -107,8 +115,8 @@ class Terminal:
 
     def __exit__(self, *_: object) -> None:
         if self.code is None:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+            self.process.kill()
+            self.process.wait()
         self.close()
 
 

@@ -210,7 +210,8 @@ def test_top_is_left_by_a_key(server: Server, path: str, key: bytes) -> None:
 
 # The terminal becomes the one that Ctrl-C of it is sent to.
 AS_A_TERMINAL = """
-import fcntl, sys, termios
+import fcntl, signal, sys, termios
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored where tests run in the background
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from hypercorn.__main__ import main
 sys.exit(main())
