@@ -7,10 +7,23 @@ import selectors
 import socket
 import ssl
 import struct
-from contextlib import suppress
+import sys
 from typing import Any, NamedTuple
 
 PATIENCE = 30.0  # seconds after which a test that waits has failed
+if sys.version_info >= (3, 15):
+    # Python 3.15.2 leaves the error of a failed write in OpenSSL's queue of the thread, where the next read of any
+    # connection takes it for its own. No read is the cause of such an error.
+    read = ssl.SSLSocket.read
+
+    def read_again(self: ssl.SSLSocket, *arguments: Any) -> Any:
+        """`SSLSocket.read` without errors of writes."""
+        try:
+            return read(self, *arguments)
+        except BrokenPipeError:
+            return read(self, *arguments)
+
+    ssl.SSLSocket.read = read_again  # type: ignore[method-assign]
 HEAD = re.compile(rb"HTTP/1\.[01] (\d{3}) ?[^\r\n]*\r\n((?:[^\r\n]+\r\n)*)\r\n")
 
 
@@ -82,14 +95,7 @@ class Peer:
 
     def send(self, data: bytes) -> None:
         """Sends all."""
-        try:
-            self.sock.sendall(data)
-        except OSError:
-            # Python 3.15.2 leaves the error of a failed write in OpenSSL's queue of the thread, where the next read
-            # of any connection takes it for its own. What fails in another way empties the queue.
-            with suppress(ssl.SSLError):
-                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ciphers("none of this name")
-            raise
+        self.sock.sendall(data)
 
     def get(self, target: str = "/", *fields: str, method: str = "GET") -> Response:
         """One request without a body, and its response."""

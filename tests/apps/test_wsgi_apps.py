@@ -13,6 +13,7 @@ from wsgiref.validate import validator
 import bottle
 import flask
 import httpx
+import pytest
 from tests.frameworks import app_django
 from tests.live import Live, eventually
 from tests.peer import request
@@ -76,6 +77,8 @@ def test_django(serve_app: Any, tmp_path: Path) -> None:
     assert live.errors() == []
 
 
+@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")  # Bottle closes no file of a body
+@pytest.mark.filterwarnings("ignore:Exception ignored:pytest.PytestUnraisableExceptionWarning")
 def test_bottle(serve_app: Any, tmp_path: Path) -> None:
     (tmp_path / "file.bin").write_bytes(b"0123456789")
     app = bottle.Bottle()

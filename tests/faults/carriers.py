@@ -99,10 +99,7 @@ class HTTP2:
         self.below.peer.send(raw)
 
     def read(self) -> None:
-        try:
-            received = self.below.peer.sock.recv(262144)
-        except BrokenPipeError:  # another connection's (see `Peer.send`), which is told once
-            received = self.below.peer.sock.recv(262144)
+        received = self.below.peer.sock.recv(262144)
         if not received:
             raise EOFError
         self.reader.feed(received)
