@@ -20,7 +20,7 @@ from tests.process.command import environment
 
 from hypercorn.config import Config
 from hypercorn.logging import Logger
-from hypercorn.logs.writer import LineWriter
+from hypercorn.logs.writer import LineWriter, end_threads
 from hypercorn.testing import MemoryServer
 
 SCOPE: dict[str, Any] = {
@@ -299,3 +299,17 @@ def test_logging_that_is_the_programs_own_is_left_alone() -> None:
     logger.log_access(SCOPE, 200, (), 1, 0.1)
     assert [(one.level, one.propagate, list(one.handlers), one.filters) for one in loggers] == before
     assert [logger.access_logger, logger.error_logger] == loggers
+
+
+def test_its_thread_ends_for_a_fork_and_begins_again(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("w") as file:
+        writer = LineWriter(file.fileno())
+        for number in range(3):
+            writer.put(f"{number}\n")
+            thread = writer.thread
+            assert thread is not None
+            end_threads()
+            assert not thread.is_alive()
+            assert path.read_text() == "".join(f"{one}\n" for one in range(number + 1))
+        writer.end_thread()  # there is none

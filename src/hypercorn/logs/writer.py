@@ -105,6 +105,9 @@ class LineWriter:
         while True:
             self.wake.wait()
             self.wake.clear()
+            if self.thread is not threading.current_thread():  # told to end; another may have begun
+                self.wake.set()
+                return
             while self.lines or self.batches:
                 self.hurry.wait(GATHER)
                 self.hurry.clear()
@@ -140,6 +143,15 @@ class LineWriter:
         except (OSError, ValueError):  # a full disk or a closed pipe: there is nobody to tell
             self.dropped += bytes(left).count(b"\n")
 
+    def end_thread(self) -> None:
+        """Writes all and ends the thread, so that the process can fork; the next line begins another."""
+        self.flush()
+        thread = self.thread
+        if thread is not None and not self.awake:
+            self.thread = None
+            self.wake.set()
+            thread.join(FLUSH)
+
     def flush(self, seconds: float = FLUSH) -> None:
         """Waits until all is written, but not longer than that."""
         end = time.monotonic() + seconds
@@ -163,6 +175,12 @@ def descriptor_of(stream: Any) -> int | None:
         return int(stream.fileno())
     except (AttributeError, OSError, ValueError):
         return None
+
+
+def end_threads() -> None:
+    """Ends the thread of every writer, before a fork."""
+    for writer in list(_writers):
+        writer.end_thread()
 
 
 def _after_fork() -> None:

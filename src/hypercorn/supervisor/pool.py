@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from hypercorn.config import Config
+from hypercorn.logs.writer import end_threads
 from hypercorn.metrics import Board, use_board_slot
 from hypercorn.supervisor.channel import channel_pair
 from hypercorn.supervisor.launch import LENGTH_PREFIX, fork, freeze, may_fork, one_thread, pickled, spawn
@@ -61,7 +62,10 @@ class ProcessPool:
             return False
         if method == "fork" or self.preloaded:
             return hasattr(os, "fork")
-        return self.plain and may_fork() and one_thread()
+        if not self.plain or not may_fork():
+            return False
+        end_threads()
+        return one_thread()
 
     def check(self, config: Config) -> None:
         """Raises ConfigError where workers are fresh interpreters and the configuration cannot be sent to them."""
