@@ -195,3 +195,18 @@ def test_control_characters_cannot_forge_a_line(tmp_path: Any) -> None:
     assert lines[0].endswith('"x\\x80\\x09\\\\y\\""')
     assert '"GET  HTTP/1.1" 400' in lines[1]
     assert all(character.isprintable() for line in lines for character in line)
+
+
+def test_the_start_is_timed_only_for_a_record() -> None:
+    found: list[float] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        found.append(send.__self__.started_at)
+        await Answers()(scope, receive, send)
+
+    for kept in (False, True):
+        client = serve(app)
+        client.runtime.time = 5.0
+        client.transport.connection.context.records.kept = kept
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert found == [0.0, 5.0]

@@ -87,7 +87,7 @@ class HTTPExchange(ASGIExchange):
         # the record
         self.recorded = PENDING if context.records.kept else COUNTED
         self.calling = False
-        self.started_at = context.runtime.now() if context.records else 0.0
+        self.started_at = context.runtime.now() if context.records.kept else 0.0
 
     # -- towards the connection
 

@@ -80,7 +80,7 @@ class WebSocketExchange(ASGIExchange):
         self.sent = 0
         self.recorded = PENDING if context.records.kept else COUNTED
         self.calling = False
-        self.started_at = context.runtime.now() if context.records else 0.0
+        self.started_at = context.runtime.now() if context.records.kept else 0.0
 
     # -- towards the connection
 

@@ -364,8 +364,8 @@ def _read_compression(value: Any) -> dict[str, Any] | None:
 _FILE = "str | PathLike[str]"
 
 
-def _list(expected: str, read: Callable[[Any], list[str]], metavar: str) -> Kind:
-    return Kind(expected, read, metavar, many=True, type="list[str]", takes="str | Iterable[str]")
+def _list(expected: str, read: Callable[[Any], list[str]], metavar: str, takes: str = "str | Iterable[str]") -> Kind:
+    return Kind(expected, read, metavar, many=True, type="list[str]", takes=takes)
 
 
 TEXT = Kind("a text", _read_text, "TEXT")
@@ -383,14 +383,7 @@ BINDS = _list(
 CONTROL = Kind("auto, none, a path, unix:path or unix:@name (abstract, Linux)", _read_control, "PATH")
 PROXIES = _list('an address, a network, "unix" or "*" (or a list of these)', _read_proxies, "ADDRESS")
 CERTIFICATES = _list('"HOST CERTFILE KEYFILE", or a list of these', _read_certificates, "TEXT")
-FOLDERS = Kind(
-    "a folder that exists, or a list of such",
-    _read_folders,
-    "PATH",
-    many=True,
-    type="list[str]",
-    takes=f"{_FILE} | Iterable[{_FILE}]",
-)
+FOLDERS = _list("a folder that exists, or a list of such", _read_folders, "PATH", f"{_FILE} | Iterable[{_FILE}]")
 URL_PATH = optional(Kind("a path that begins with /", _read_path_part, "PATH"))
 TARGET = Kind(
     'a path, "-", a logging.Logger, or none',
