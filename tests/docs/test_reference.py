@@ -122,7 +122,37 @@ def test_the_api_page_is_what_the_docstrings_say() -> None:
 
 
 def test_every_page_is_in_the_navigation() -> None:
-    """By its text, since the file has tags of MkDocs' own."""
+    """By its text, since the file has tags of the generator's own."""
     text = (ROOT / "mkdocs.yml").read_text()
     pages = {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")}
     assert pages == set(re.findall(r": ([\w/-]+\.md)$", text, re.MULTILINE))
+
+
+PICTURE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
+
+
+def test_every_picture_is_there() -> None:
+    """Zensical's strict mode checks links and anchors, not pictures."""
+    found = [(page, name) for page in PAGES for name in PICTURE.findall(page.read_text())]
+    assert len(found) >= 3
+    for page, name in found:
+        assert (page.parent / name).is_file(), f"{page}: {name}"
+
+
+def test_pictures_can_be_read_on_a_phone_and_in_the_dark() -> None:
+    """The chart of the first page: no wider than a phone, with letters of 11 pixels or more, and dark colours."""
+    text = (ROOT / "docs" / "chart.svg").read_text()
+    width = re.search(r'width="(\d+)"', text)
+    assert width is not None
+    assert int(width[1]) <= 400
+    assert min(map(int, re.findall(r'font-size="(\d+)"', text))) >= 11
+    assert "@media (prefers-color-scheme: dark)" in text
+
+
+def test_the_site_follows_the_systems_colours() -> None:
+    text = (ROOT / "mkdocs.yml").read_text()
+    assert [*re.findall(r'media: "\((.*)\)"', text)] == [
+        "prefers-color-scheme",
+        "prefers-color-scheme: light",
+        "prefers-color-scheme: dark",
+    ]
