@@ -7,23 +7,21 @@ import selectors
 import socket
 import ssl
 import struct
-import sys
 from typing import Any, NamedTuple
 
 PATIENCE = 30.0  # seconds after which a test that waits has failed
-if sys.version_info >= (3, 15):
-    # Python 3.15.2 leaves the error of a failed write in OpenSSL's queue of the thread, where the next read of any
-    # connection takes it for its own. No read is the cause of such an error.
-    read = ssl.SSLSocket.read
+read = ssl.SSLSocket.read
+spare_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
-    def read_again(self: ssl.SSLSocket, *arguments: Any) -> Any:
-        """`SSLSocket.read` without errors of writes."""
-        try:
-            return read(self, *arguments)
-        except BrokenPipeError:
-            return read(self, *arguments)
 
-    ssl.SSLSocket.read = read_again  # type: ignore[method-assign]
+def read_without_old_errors(self: ssl.SSLSocket, *arguments: Any) -> Any:
+    """`SSLSocket.read` without the errors of this thread's other connections, which Python may leave in OpenSSL's queue
+    (python/cpython#148594). Making a new object empties the queue."""
+    spare_context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="localhost")
+    return read(self, *arguments)
+
+
+ssl.SSLSocket.read = read_without_old_errors  # type: ignore[method-assign]
 HEAD = re.compile(rb"HTTP/1\.[01] (\d{3}) ?[^\r\n]*\r\n((?:[^\r\n]+\r\n)*)\r\n")
 
 

@@ -243,6 +243,77 @@ def test_half_closes_after_close_notify(serve_tls: Any, client: ssl.SSLContext) 
     gone(live)
 
 
+# -- TLS connections of the application, on the same thread
+
+
+def fail_to_write(certificates: Certificates) -> None:
+    """A TLS connection of this thread's own, whose peer is gone. Its error stays in OpenSSL's queue of the thread where
+    Python leaves it there: with OpenSSL 3.4 and later (python/cpython#148594)."""
+    ours, theirs = socket.socketpair()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificates.certfile, certificates.keyfile)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_mode = ssl.CERT_NONE
+    accepted: list[ssl.SSLSocket] = []
+    thread = threading.Thread(target=lambda: accepted.append(server.wrap_socket(theirs, server_side=True)))
+    thread.start()
+    with client.wrap_socket(ours) as sock:
+        thread.join()
+        accepted[0].close()
+        with suppress(BrokenPipeError):
+            while True:
+                sock.sendall(b"x" * 1000)
+
+
+@pytest.mark.parametrize("part", ["handshake", "request"])
+def test_errors_of_other_connections_are_theirs(serve_tls: Any, certificates: Certificates, part: str) -> None:
+    """A part of a record, or of a handshake, that comes after a failed write of the application's own client."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/fail":
+            fail_to_write(certificates)
+        await respond(send, b"fine")
+
+    live = serve_tls(app, lifespan="off")
+    raw = socket.create_connection(("127.0.0.1", live.port))
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = certificates.client.wrap_bio(incoming, outgoing, server_hostname="localhost")
+
+    def send(split: bool) -> None:
+        data = outgoing.read()
+        if split:
+            with live.connect(tls=certificates.client) as other:
+                raw.sendall(data[:-5])
+                assert other.get("/").body == b"fine"  # so the part was read
+                assert other.get("/fail").body == b"fine"
+                raw.sendall(data[-5:-1])
+                assert other.get("/").body == b"fine"
+                data = data[-1:]
+        raw.sendall(data)
+
+    with raw:
+        raw.settimeout(10)
+        while True:
+            try:
+                session.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                send(part == "handshake")
+                incoming.write(raw.recv(65536))
+        session.write(request())
+        send(part == "request")
+        plain = b""
+        while not plain.endswith(b"fine"):
+            received = raw.recv(65536)
+            assert received, "the connection was closed"
+            incoming.write(received)
+            with suppress(ssl.SSLWantReadError):
+                while piece := session.read(65536):
+                    plain += piece
+
+
 # -- the handshake
 
 

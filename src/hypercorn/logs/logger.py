@@ -58,6 +58,9 @@ class Logger:
     error_logger: logging.Logger
 
     def __init__(self, config: LogSettings) -> None:
+        # Python 3.15 imports a part of `traceback` with the first exception that it formats. That import fails in a
+        # process without a free descriptor, which then could not say so.
+        format_exception(OSError())
         self.json = getattr(config, "log_format", "text") == "json"
         self.access_log_format = NAMED.get(config.access_log_format, config.access_log_format)
         named = self.access_log_format != config.access_log_format

@@ -28,6 +28,20 @@ take_in = ssl.MemoryBIO.write  # looked up once
 take_out = ssl.MemoryBIO.read
 
 
+def is_own_error(ssl_object: ssl.SSLObject, error: OSError) -> bool:
+    """Whether a read from memory buffers failed with an error of its own. Where it did not, it can be tried again.
+
+    Memory buffers make no system call, so a system error belongs to another TLS connection of this thread, such as one
+    of the application's own clients. Python leaves the error of a failed write in OpenSSL's queue of the thread
+    (python/cpython#148594), and each read that has to wait for more data reports it from there. Making a new object
+    empties the queue.
+    """
+    if isinstance(error, ssl.SSLError):
+        return True
+    ssl_object.context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+    return False
+
+
 class TLSTransport(Transport):
     """The plain side of a TLS session."""
 
@@ -195,6 +209,7 @@ class TLSConnection(Connection):
         pieces: list[bytes] | None = None
         size = 0
         full = True  # the last read may have left a part of a record
+        tried_again = False
         while True:
             # Asked first, since a read that finds nothing raises, which costs more than the rest of a small request.
             if not waiting and not (full and ssl_object.pending()):
@@ -210,7 +225,10 @@ class TLSConnection(Connection):
                 waiting = 0
                 full = False
                 continue
-            except (ssl.SSLError, OSError):
+            except OSError as error:
+                if not tried_again and not is_own_error(ssl_object, error):
+                    tried_again = True
+                    continue
                 data = b""  # garbage, or close_notify: either way no more will come
             if not data:
                 if pieces:
