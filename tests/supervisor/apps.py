@@ -64,6 +64,8 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 async def life(receive: Any, send: Any) -> None:
     """The lifespan; says when it ends."""
+    if HOW == "only requests":
+        raise NotImplementedError
     await receive()
     if HOW == "no lifespan":
         raise ValueError("what is a lifespan?")

@@ -27,6 +27,7 @@ from hypercorn.supervisor.messages import (
     Heartbeat,
     ListConnections,
     Malformed,
+    Notice,
     Ready,
     Recycle,
     ReopenLogs,
@@ -43,6 +44,7 @@ from hypercorn.supervisor.worker import WorkerLink
 
 OF_WORKERS = [
     Ready(["http://127.0.0.1:8000", "http://[::1]:8000"]),
+    Notice("The application has no lifespan"),
     Heartbeat(),
     Recycle("max_requests"),
     Draining("SIGTERM"),

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.live import eventually
+from tests.live import BACKENDS, eventually
 from tests.peer import request
 from tests.process.command import Command
 from tests.supervisor.servers import WAIT, Server, kill
@@ -57,6 +57,21 @@ def test_a_slow_shutdown_is_waited_for_aloud(workers: str) -> None:
         server.address()
         assert server.end() == 3
         assert server.said("INFO.*Waiting up to 1.5 s for the application's lifespan shutdown")
+
+
+@pytest.mark.parametrize("workers", ["0", "1", "3"])
+@pytest.mark.parametrize("worker_class", BACKENDS)
+def test_a_missing_lifespan_is_said_once(worker_class: str, workers: str) -> None:
+    """However many workers find it out, and after a reload too."""
+    with Server("-w", workers, "-k", worker_class, how="only requests") as server:
+        server.address()
+        if workers != "0":
+            server.serving(int(workers))
+            server.notify(signal.SIGHUP)
+            server.await_said("All workers are new")
+        assert server.end() == 0
+        assert sum("The application has no lifespan" in line for line in server.errors) == 1, server.errors
+        assert server.said("INFO.*The application has no lifespan")
 
 
 def test_reload_scale_and_recycle_say_what_asked_for_them(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ class Lifespan:
         runtime: Runtime,
         start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
         state: dict[str, Any],
+        notice: Callable[[str], object] | None = None,
     ) -> None:
         self.app = app
         self.config = config
@@ -50,6 +51,7 @@ class Lifespan:
         self.start = start  # runs an async function in a background task
         self.logger = config.log
         self.state = state
+        self.notice = self.logger.log_info if notice is None else notice  # logs a text at INFO
         self.supported = config.lifespan != "off"
         self.messages: list[Message] = []
         self.receiver: Waiter | None = None
@@ -114,7 +116,7 @@ class Lifespan:
             raise LifespanFailureError(stage, detail) from self.error
         if self.error is not None and stage == "startup":
             if not self.received and declines(self.error):
-                self.logger.log_info("The application has no lifespan: it is served without startup and shutdown")
+                self.notice("The application has no lifespan: it is served without startup and shutdown")
             else:
                 text = "ASGI Framework Lifespan error, continuing without Lifespan support: %r"
                 self.logger.log_warning(text, self.error)

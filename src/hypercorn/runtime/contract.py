@@ -133,6 +133,10 @@ class Link:
     def started(self, addresses: list[str]) -> None:
         """The worker accepts connections."""
 
+    def notice(self, text: str) -> bool:
+        """The worker has something to say at INFO that is true for all workers. True where the starter logs it."""
+        return False
+
     def recycle(self, reason: str) -> bool:
         """The worker has done as much as it should. True where it goes on until it is told to stop."""
         return False

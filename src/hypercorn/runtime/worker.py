@@ -69,7 +69,7 @@ class Worker(WorkerBase):
         self.deadlines = Deadlines(runtime.inner, self.context)
         self.context.arm_deadline = self.deadlines.arm
         self.context.connection_replaced = self.replaced
-        self.lifespan = Lifespan(self.app, config, self.limits, runtime, runtime.start, self.context.state)
+        self.lifespan = Lifespan(self.app, config, self.limits, runtime, runtime.start, self.context.state, self.notice)
         self.listeners: list[Listener] = []
         self.sockets: Sockets | None = None
         self.quic: QUICServer | None = None
@@ -109,6 +109,11 @@ class Worker(WorkerBase):
                 await coroutine
 
         self.runtime.start(run)
+
+    def notice(self, text: str) -> None:
+        """Logs at INFO what is true for all workers: once, where a supervisor has several."""
+        if not self.link.notice(text):
+            self.log.log_info(text)
 
     @property
     def draining(self) -> bool:

@@ -33,6 +33,7 @@ from hypercorn.supervisor.messages import (
     Failed,
     Heartbeat,
     Malformed,
+    Notice,
     Ready,
     Recycle,
     ReopenLogs,
@@ -57,6 +58,7 @@ HANDSHAKE_SECONDS = 0.25  # in which handshakes that have begun on a socket comp
 LATE_SECONDS = 5.0  # after which something that is done too late shows that this process itself was held up
 FORCED_STOP_SECONDS = 0.6  # that a worker gets after a second signal
 INTERPRETER_EXIT_SECONDS = 3.0  # that an interpreter gets to end, once its threads have
+NOTICES = 100  # texts of workers that are logged and remembered, so that none is logged twice
 STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGQUIT")  # signals that go to all processes of a group or a service
 
 
@@ -104,6 +106,7 @@ class Arbiter(ManagedServer):
         self.first_failure: Failed | None = None
         self.finished = False
         self.unknown_messages: set[str] = set()  # names that were logged
+        self.notices: set[str] = set()  # texts of workers that were logged
         self.signal_actions: dict[str, Callable[[], Any]] = {
             "SIGTERM": lambda: self.stop("SIGTERM"),  # however often it comes: many a platform sends it more than once
             "SIGINT": self.interrupt,
@@ -292,11 +295,19 @@ class Arbiter(ManagedServer):
             for message in messages:
                 self.handle_message(worker, message)
 
+    def log_notice(self, text: str) -> None:
+        """Logs a text that workers find out each for itself, the first time that one says it."""
+        if text not in self.notices and len(self.notices) < NOTICES:
+            self.notices.add(text)
+            self.log.log_info("%s", text)
+
     def handle_message(self, worker: WorkerProcess, message: WorkerMessage) -> None:
         """Handles one message."""
         match message:
             case Ready():
                 self.worker_ready(worker, message.addresses)
+            case Notice():
+                self.log_notice(message.text)
             case Heartbeat():
                 worker.last_heartbeat = time.monotonic()
             case Recycle():

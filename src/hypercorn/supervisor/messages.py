@@ -37,6 +37,13 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """The worker has found something that is true for all workers, and that the log should have once, at INFO."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Heartbeat:
     """The worker's event loop runs."""
 
@@ -129,14 +136,14 @@ class ShowStacks:
 
 
 WorkerMessage: TypeAlias = (
-    Ready | Heartbeat | Recycle | Draining | Drained | ShutDown | Failed | Answer | Unknown | Malformed
+    Ready | Notice | Heartbeat | Recycle | Draining | Drained | ShutDown | Failed | Answer | Unknown | Malformed
 )
 SupervisorMessage: TypeAlias = (
     Stop | StopNow | ReopenLogs | SetLogLevel | ListConnections | ShowStacks | Unknown | Malformed
 )
 
 FROM_WORKER: Mapping[str, type[WorkerMessage]] = {
-    one.__name__: one for one in (Ready, Heartbeat, Recycle, Draining, Drained, ShutDown, Failed, Answer)
+    one.__name__: one for one in (Ready, Notice, Heartbeat, Recycle, Draining, Drained, ShutDown, Failed, Answer)
 }
 FROM_SUPERVISOR: Mapping[str, type[SupervisorMessage]] = {
     one.__name__: one for one in (Stop, StopNow, ReopenLogs, SetLogLevel, ListConnections, ShowStacks)

@@ -32,6 +32,7 @@ from hypercorn.supervisor.messages import (
     Heartbeat,
     ListConnections,
     Malformed,
+    Notice,
     Ready,
     Recycle,
     ReopenLogs,
@@ -99,6 +100,10 @@ class WorkerLink(Link):
         runtime = self.worker.runtime
         self.channel.send(Heartbeat())
         runtime.call_at(runtime.now() + (self.config.worker_timeout or 0) / HEARTBEATS, self.send_heartbeat)
+
+    def notice(self, text: str) -> bool:
+        self.channel.send(Notice(text))
+        return True
 
     def recycle(self, reason: str) -> bool:
         self.channel.send(Recycle(reason))
