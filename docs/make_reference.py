@@ -12,14 +12,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hypercorn.cli import migration
+from hypercorn.config import migration
 from hypercorn.config.options import OPTIONS, UNSET, Option
 
 PAGE = Path(__file__).with_name("reference") / "options.md"
 SECURITY = Path(__file__).resolve().parents[1] / "SECURITY.md"
 LIMITS = re.compile(r"(?<=\|---\|---\|---\|\n)(?:\| `\w+` \|.*\n)+(?=<!-- end of limits -->)")
 MIGRATION = Path(__file__).with_name("migration")
-FLAGS = re.compile(r"(?<=<!-- flags: change src/hypercorn/cli/migration.py -->\n\n)(?:\|.*\n)*")
+FLAGS = re.compile(r"(?<=<!-- flags: change src/hypercorn/config/migration.py -->\n\n)(?:\|.*\n)*")
 LIMITING = ("Limits", "Timeouts")  # groups whose options all are limits
 # Limits of other groups.
 NAMES = re.compile(r"backlog|max_(requests|worker_\w+)|wsgi_threads|limit_\w+|shed_delay|\w+_(timeout|size)")

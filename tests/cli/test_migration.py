@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -11,9 +12,10 @@ import pytest
 
 import hypercorn.__main__
 from hypercorn.cli import addresses
-from hypercorn.cli.migration import TABLES, advice
 from hypercorn.cli.parser import make_parser
 from hypercorn.config import Config
+from hypercorn.config.migration import IN_PYTHON, TABLES, advice, names_of, setting_advice
+from hypercorn.config.options import BY_NAME
 
 # What uvicorn 0.54, gunicorn 27.0, Granian 2.8 and Daphne 4.2 have.
 THEIRS: dict[str, list[str]] = json.loads((Path(__file__).parents[1] / "data" / "other_servers.json").read_text())
@@ -97,6 +99,37 @@ def test_an_error_says_what_to_write(arguments: list[str], words: str, run: Mock
 
 def test_advice_of_nobodys_flag() -> None:
     assert advice("--blacklog") is None
+
+
+# -- settings
+
+# What gunicorn's configuration files and uvicorn.run() call what has another name here.
+SETTINGS = """
+    address chdir disable_redirect_access_to_syslog do_handshake_on_connect forwarded_allow_ips host keepalive
+    limit_max_requests limit_request_field_size limit_request_fields limit_request_line nworkers_changed on_exit
+    on_reload on_starting pidfile port post_fork post_request post_worker_init pre_exec pre_fork pre_request preload_app
+    default_proc_name proxy_allow_ips raw_env reload_engine reload_extra_files secure_scheme_headers ssl_certfile
+    ssl_keyfile ssl_keyfile_password sendfile threads timeout timeout_graceful_shutdown timeout_keep_alive when_ready
+    worker_abort worker_connections worker_exit worker_int worker_tmp_dir wsgi_app
+""".split()  # noqa: SIM905
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_of_another_server_is_answered_by_ours(name: str) -> None:
+    said = setting_advice(name)
+    assert said is not None
+    if said.startswith("did you mean "):
+        for ours in said.removeprefix("did you mean ").removesuffix("?").split(" or "):
+            assert ours in BY_NAME
+    else:
+        assert re.fullmatch(rf"{name} of (gunicorn|uvicorn) does not exist here: .+", said)
+
+
+def test_settings_that_are_options_get_no_advice() -> None:
+    """A row may name an option of ours, which is then known before the table is asked; single words are variables."""
+    names = {name for server in IN_PYTHON for row in TABLES[server] for name in names_of(row)}
+    assert {"threads", "worker_connections"} <= names
+    assert not {"loop", "http", "name", "config", "version"} & names
 
 
 # -- what works

@@ -79,6 +79,7 @@ DEFAULTS: dict[str, Any] = {
     "max_requests": None,
     "max_requests_jitter": 0,
     "pid_path": None,
+    "process_name": None,
     "quic_bind": [],
     "read_timeout": None,
     "root_path": "",

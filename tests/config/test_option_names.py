@@ -28,6 +28,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "log_level": ("debug", "DEBUG"),
     "max_header_size": ("4KiB", 4096),
     "pid_path": ("a.pid", "a.pid"),
+    "process_name": ("shop", "shop"),
     "reload": ("on", True),
     "reload_dirs": (".", ["."]),
     "server_names": ("a.test", ["a.test"]),

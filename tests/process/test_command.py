@@ -19,6 +19,8 @@ from tests.process.unprivileged import privileged_port, unprivileged
 from tests.supervisor.servers import children_of
 
 import hypercorn
+from hypercorn import Config
+from hypercorn.errors import ConfigWarning
 
 APP = "tests.process.apps:app"
 PORT = ("-b", "127.0.0.1:0")
@@ -53,17 +55,38 @@ def test_worker_classes(worker_class: str) -> None:
         assert command.complaint == ""
 
 
+@pytest.mark.parametrize(("flags", "name"), [([], APP), (["--process-name", "shop"], "shop")])
 @pytest.mark.parametrize(("workers", "roles"), [("0", ["server"]), ("1", ["supervisor", "worker"])])
-def test_titles_of_processes(workers: str, roles: list[str], tmp_path: Path) -> None:
+def test_titles_of_processes(workers: str, roles: list[str], flags: list[str], name: str, tmp_path: Path) -> None:
     """By setproctitle, here one that keeps what it is told."""
     (tmp_path / "setproctitle.py").write_text(
         "def setproctitle(text):\n    with open('titles', 'a') as file:\n        file.write(text + '\\n')\n"
     )
     paths = environment()["PYTHONPATH"]
-    with Command("-w", workers, *PORT, APP, cwd=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{paths}") as command:
+    with Command(
+        "-w", workers, *flags, *PORT, APP, cwd=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{paths}"
+    ) as command:
         command.address()
         assert command.end() == 0
-    assert (tmp_path / "titles").read_text().splitlines() == [f"hypercorn: {role} ({APP})" for role in roles]
+    assert (tmp_path / "titles").read_text().splitlines() == [f"hypercorn: {role} ({name})" for role in roles]
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="ps reads what /proc has")
+def test_titles_by_the_real_package() -> None:
+    pytest.importorskip("setproctitle")
+    with Command("-w", "1", "--process-name", "shop", *PORT, APP) as command:
+        command.address()
+        (worker,) = children_of(command.process.pid)
+        for pid, role in ((command.process.pid, "supervisor"), (worker, "worker")):
+            title = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode()
+            assert title == f"hypercorn: {role} (shop)"
+        assert command.end() == 0
+
+
+def test_a_name_without_the_package_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", {"setproctitle": None}.get)
+    with pytest.warns(ConfigWarning, match=r"process_name has no effect without setproctitle: pip install"):
+        Config(process_name="shop").validate()
 
 
 def test_example_in_a_browser() -> None:

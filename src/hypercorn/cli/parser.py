@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from hypercorn.cli import addresses, overview
 from hypercorn.cli.completion import SHELLS
-from hypercorn.cli.migration import advice
+from hypercorn.config.migration import advice
 from hypercorn.config.options import OPTIONS, UNSET, Option, nearest
 from hypercorn.errors import ConfigError, ConfigWarning
 from hypercorn.supervisor.exit_codes import EXIT_USAGE

@@ -7,6 +7,7 @@ is the default of every instance made afterwards. The options themselves are dec
 from __future__ import annotations
 
 import copy
+import importlib.util
 import os
 import warnings
 from collections.abc import Mapping
@@ -422,6 +423,9 @@ class Config(Attributes):
             )
         if self.add_root_path and self.root_path[:1] not in ("", "/"):
             raise ConfigError(f"add_root_path with root_path = {self.root_path!r}: a path begins with a slash")
+        if self.process_name is not None and importlib.util.find_spec("setproctitle") is None:
+            message = "process_name has no effect without setproctitle: pip install 'hypercorn[setproctitle]'"
+            warnings.warn(message, ConfigWarning, stacklevel=2)
         self._complete_tls()
         if not self.ssl_enabled:
             for name in ("insecure_bind", "ca_certs", "crl_file", "verify_mode"):

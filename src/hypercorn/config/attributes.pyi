@@ -335,6 +335,15 @@ class Attributes:
     pid: Setting[str | None, str | PathLike[str] | None]
     """Another name of `pid_path`."""
 
+    process_name: Setting[str | None, str | None]
+    """Name of the processes in ps and top, in place of module:app; needs the extra setproctitle.
+
+    A text, or none; None by default.
+    """
+
+    proc_name: Setting[str | None, str | None]
+    """Another name of `process_name`."""
+
     max_request_line_size: Setting[int, int | str]
     """Request line; more is answered by 414.
 
@@ -979,6 +988,8 @@ class Options(TypedDict, total=False):
     debug: bool | str
     pid_path: str | PathLike[str] | None
     pid: str | PathLike[str] | None
+    process_name: str | None
+    proc_name: str | None
     max_request_line_size: int | str
     max_header_size: int | str
     h11_max_incomplete_size: int | str

@@ -21,56 +21,6 @@ from hypercorn.errors import ConfigError, ConfigWarning
 LIKELY = 0.8
 UNKNOWN = "unknown option"
 TABLE = re.compile(rb"^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*hypercorn[ \t]*[.\]]", re.MULTILINE)
-# Settings of gunicorn and uvicorn that have another name here, or none.
-ELSEWHERE: dict[str, str | None] = {
-    "address": "bind",
-    "ca_certs_file": "ca_certs",
-    "chdir": "app_dir",
-    "child_exit": "on_worker_exit",
-    "disable_redirect_access_to_syslog": None,
-    "do_handshake_on_connect": None,
-    "forwarded_allow_ips": "trusted_proxies",
-    "host": "bind",
-    "keepalive": "keep_alive_timeout",
-    "limit_max_requests": "max_requests",
-    "limit_request_field_size": "max_header_size",
-    "limit_request_fields": "max_header_count",
-    "limit_request_line": "max_request_line_size",
-    "nworkers_changed": None,
-    "on_exit": None,
-    "on_reload": None,
-    "on_starting": None,
-    "pidfile": "pid_path",
-    "port": "bind",
-    "post_fork": None,
-    "post_request": None,
-    "post_worker_init": None,
-    "pre_exec": None,
-    "pre_fork": None,
-    "pre_request": None,
-    "preload_app": "preload",
-    "proc_name": None,
-    "proxy_allow_ips": "trusted_proxies",
-    "raw_env": "env_file",
-    "reload_engine": None,
-    "reload_extra_files": "reload_include",
-    "secure_scheme_headers": "proxy_headers",
-    "ssl_certfile": "certfile",
-    "ssl_keyfile": "keyfile",
-    "ssl_keyfile_password": "keyfile_password",
-    "sendfile": None,
-    "threads": "wsgi_threads",
-    "timeout": "worker_timeout",
-    "timeout_graceful_shutdown": "graceful_timeout",
-    "timeout_keep_alive": "keep_alive_timeout",
-    "when_ready": None,
-    "worker_abort": None,
-    "worker_connections": "limit_connections",
-    "worker_exit": None,
-    "worker_int": None,
-    "worker_tmp_dir": None,
-    "wsgi_app": "application_path",
-}
 # Variables that Kubernetes sets in every container where a service is called hypercorn.
 _SERVICE_LINK = re.compile(r"service_(host|port\w*)|port(_\d+_(tcp|udp|sctp)\w*)?")
 # Variables of hosting platforms, and the options that they set where nothing else does.
@@ -106,7 +56,7 @@ def read_object(instance: object) -> dict[str, Any]:
         except AttributeError:  # write-only, or never set
             continue
         option = BY_NAME.get(ALIASES.get(name, name))
-        meant = name in ELSEWHERE if option is None else option.kind is CLASS
+        meant = elsewhere(name) is not None if option is None else option.kind is CLASS
         if meant or not (isinstance(value, (types.ModuleType, property)) or callable(value)):
             values[name] = value
     return values
@@ -181,17 +131,26 @@ def read_platform(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
         yield name, text, f"env {variable}"
 
 
+def elsewhere(name: str) -> str | None:
+    """Advice about a setting of another server; None for a name that is none."""
+    from hypercorn.config.migration import setting_advice  # a large table, which few servers need at their start
+
+    return setting_advice(name)
+
+
 def is_meant(name: str) -> bool:
     """True where a name in a Python file is hardly a variable of its own: it resembles an option, or it is one of
     another server."""
-    return name in ELSEWHERE or nearest(name, cutoff=LIKELY) is not None
+    return elsewhere(name) is not None or nearest(name, cutoff=LIKELY) is not None
 
 
 def unknown_text(name: str, source: str = "") -> str:
     """Says that an option does not exist, and which one may be meant."""
-    near = ELSEWHERE[name] if name in ELSEWHERE else nearest(name)
+    advice, near = elsewhere(name), nearest(name)
+    if advice is None and near is not None:
+        advice = f"did you mean {near}?"
     where = f" ({source})" if source else ""
-    return f"{UNKNOWN} {name}{where}" + (f"; did you mean {near}?" if near else "")
+    return f"{UNKNOWN} {name}{where}" + (f"; {advice}" if advice else "")
 
 
 def warn_unknown(name: str, source: str, stacklevel: int = 5) -> str:

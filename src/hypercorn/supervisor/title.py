@@ -8,9 +8,9 @@ from hypercorn.config import Config
 
 
 def set_title(config: Config, role: str) -> None:
-    """Names this process by its role and its application: "hypercorn: worker (main:app)"."""
+    """Names this process by its role and by `process_name`, or else its application: "hypercorn: worker (main:app)"."""
     try:
         module = importlib.import_module("setproctitle")
     except ImportError:
         return
-    module.setproctitle(f"hypercorn: {role} ({config.application_path})")
+    module.setproctitle(f"hypercorn: {role} ({config.process_name or config.application_path})")

@@ -104,4 +104,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("reload_exclude", TEXTS, [], "Workers", "files and folders whose changes do not; may be repeated"),
     Option("debug", SWITCH, False, "Workers", "the event loop's debug mode"),
     Option("pid_path", PATH, None, "Workers", "file for the process id", "-p", ("pid",)),
+    Option(
+        "process_name",
+        optional(TEXT),
+        None,
+        "Workers",
+        "name of the processes in ps and top, in place of module:app; needs the extra setproctitle",
+        aliases=("proc_name",),
+    ),
 )

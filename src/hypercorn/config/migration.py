@@ -1,7 +1,7 @@
-"""Flags of other servers, and what stands for them here.
+"""Flags and settings of other servers, and those of this one that do the same.
 
-This one table makes the tables of docs/migration (`python docs/make_reference.py`), and the errors that a flag of
-another server gets.
+This one table makes the tables of docs/migration (`python docs/make_reference.py`), the errors that a flag of another
+server gets, and the warnings about settings of another server in a configuration.
 """
 
 from __future__ import annotations
@@ -9,20 +9,24 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from hypercorn.config.options import ALIASES, BY_NAME
+
 
 class Row(NamedTuple):
     """Flags of another server, those of this one for the same purpose (none: empty), and what a reader has to know.
 
-    Names are separated by spaces; the note is Markdown.
+    Names are separated by spaces; the note is Markdown. `settings` are names of the same thing in the other server's
+    configuration or API, where they are not the flags with underscores.
     """
 
     theirs: str
     ours: str
     note: str = ""
+    settings: str = ""
 
 
 UVICORN = (
-    Row("--host --port", "--host --port", "or `--bind HOST:PORT`, which may be repeated"),
+    Row("--host --port", "--host --port", "or `--bind HOST:PORT`, which may be repeated", "host port"),
     Row("--uds", "--uds", "or `--bind unix:PATH`"),
     Row("--fd", "--fd", "or `--bind fd://N`"),
     Row("--workers", "--workers", "`auto` for as many as there are CPUs"),
@@ -45,7 +49,9 @@ UVICORN = (
     Row("--log-config", "--log-config", "ini; `json:PATH`, `toml:PATH`"),
     Row("--log-level", "--log-level"),
     Row("--access-log --no-access-log", "--access-log --no-access-log", "`-` for stdout"),
-    Row("--use-colors --no-use-colors", "", "on a terminal; the variable `NO_COLOR=1` switches them off"),
+    Row(
+        "--use-colors --no-use-colors", "", "on where stderr is a terminal; the variable `NO_COLOR=1` switches them off"
+    ),
     Row(
         "--proxy-headers --no-proxy-headers --forwarded-allow-ips",
         "--trusted-proxies",
@@ -84,33 +90,33 @@ UVICORN = (
 )
 GUNICORN = (
     Row("-c --config", "-c --config", "TOML; `file:PATH` and `python:MODULE` for Python"),
-    Row("-b --bind", "-b --bind", "the same forms"),
+    Row("-b --bind", "-b --bind", "the same forms", "address"),
     Row("--backlog", "--backlog", "100 by default"),
     Row("-w --workers", "-w --workers"),
     Row("-k --worker-class", "-k --worker-class", "`asyncio`, `uvloop`, `trio`: ASGI and WSGI alike"),
-    Row("--threads", "--wsgi-threads", "for WSGI; on by default"),
+    Row("--threads", "--wsgi-threads", "for WSGI; on by default", "threads"),
     Row("--worker-connections", "--limit-connections"),
     Row("--max-requests", "--max-requests"),
     Row("--max-requests-jitter", "--max-requests-jitter"),
-    Row("-t --timeout", "--worker-timeout", "off by default"),
+    Row("-t --timeout", "--worker-timeout", "off by default", "timeout"),
     Row("--graceful-timeout", "--graceful-timeout", "3 s by default"),
-    Row("--keep-alive", "--keep-alive-timeout", "5 s by default"),
+    Row("--keep-alive", "--keep-alive-timeout", "5 s by default", "keepalive"),
     Row("--limit-request-line", "--max-request-line-size", "8 KiB by default"),
     Row("--limit-request-fields", "--max-header-count"),
-    Row("--limit-request-field_size", "--max-header-size", "of all fields together"),
+    Row("--limit-request-field_size", "--max-header-size", "of all fields together", "limit_request_field_size"),
     Row("--reload", "--reload"),
-    Row("--reload-extra-file", "--reload-include"),
+    Row("--reload-extra-file", "--reload-include", "", "reload_extra_files"),
     Row("-v --version", "--version"),
-    Row("--reload-engine", "", "that of the system, where the package `watchfiles` is installed"),
+    Row("--reload-engine", "", "the system's notifications where the package `watchfiles` is installed, else polling"),
     Row("--spew", "", "`python -m trace` does that"),
-    Row("--no-sendfile", "--no-pathsend", "off by default"),
+    Row("--no-sendfile", "--no-pathsend", "off by default", "sendfile"),
     Row("--check-config --print-config", "--check-config --print-config"),
-    Row("--preload", "--preload"),
+    Row("--preload", "--preload", "", "preload_app"),
     Row("--reuse-port", "--reuse-port"),
-    Row("--chdir", "--app-dir", "for imports; the working directory stays"),
+    Row("--chdir", "--app-dir", "for imports; the working directory stays", "chdir"),
     Row("-D --daemon", "", "leave that to systemd; `--daemon` here is about child processes of workers"),
-    Row("-e --env", "--env-file", "or `env NAME=value hypercorn ...`"),
-    Row("-p --pid", "-p --pid-path"),
+    Row("-e --env", "--env-file", "or `env NAME=value hypercorn ...`", "raw_env"),
+    Row("-p --pid", "-p --pid-path", "", "pidfile"),
     Row("--worker-tmp-dir", "", "workers send their heartbeats through a socket"),
     Row("-u --user -g --group", "-u --user -g --group", "of unix sockets only; the process keeps its own"),
     Row("-m --umask", "-m --umask", "of unix sockets"),
@@ -140,12 +146,14 @@ GUNICORN = (
     Row("--statsd-prefix", "--statsd-prefix"),
     Row("--dogstatsd-tags", "--dogstatsd-tags"),
     Row("--enable-backlog-metric", "", "[the metrics](../guide/metrics.md) have what the server counts"),
-    Row("-n --name", "", "the title names role and application, where the package `setproctitle` is installed"),
+    Row("-n --name", "--process-name", "needs the extra `setproctitle`", "default_proc_name"),
     Row("--pythonpath", "--app-dir", "or the variable `PYTHONPATH`"),
     Row("--paste --paster --paste-global", "", "a module that calls `loadapp()`: `module:app`"),
     Row("--protocol --uwsgi-allow-from", "", "HTTP alone"),
     Row("--proxy-protocol", "--proxy-protocol", "needs `--trusted-proxies`"),
-    Row("--proxy-allow-from", "--trusted-proxies"),
+    Row("--proxy-allow-from", "--trusted-proxies", "", "proxy_allow_ips"),
+    Row("secure_scheme_headers", "--proxy-headers", "`X-Forwarded-Proto`, or `proto` of `Forwarded`"),
+    Row("wsgi_app", "", "the argument `module:app`, or the key `application_path`"),
     Row("--keyfile", "--keyfile"),
     Row("--certfile", "--certfile"),
     Row("--ca-certs", "--ca-certs"),
@@ -173,9 +181,15 @@ GUNICORN = (
         "--on-worker-exit",
         "`module:function`, called with process id and exit code in a process of its own",
     ),
-    Row("post_fork post_worker_init worker_exit worker_int", "", "startup and shutdown of the application's lifespan"),
     Row(
-        "on_starting when_ready on_exit on_reload", "", "what starts the server: `ExecStartPre=`, `Type=notify`, `ctl`"
+        "pre_fork post_fork post_worker_init worker_exit worker_int worker_abort nworkers_changed",
+        "",
+        "startup and shutdown of the application's lifespan",
+    ),
+    Row(
+        "on_starting when_ready on_exit on_reload pre_exec",
+        "",
+        "whatever starts the server does that: `ExecStartPre=`, `Type=notify`, `ctl`",
     ),
     Row("pre_request post_request", "", "middleware of the application"),
     Row("--asgi-loop", "--worker-class"),
@@ -259,7 +273,7 @@ GRANIAN = (
         "",
         "a server with `--reload` waits for a change after a failure",
     ),
-    Row("--process-name", "", "the title names role and application, where the package `setproctitle` is installed"),
+    Row("--process-name", "--process-name", "needs the extra `setproctitle`"),
     Row("--pid-file", "--pid-path"),
     Row("GRANIAN_...", "HYPERCORN_..."),
 )
@@ -301,7 +315,11 @@ RUNSERVER = (
     Row("--pythonpath", "--app-dir"),
     Row("-v --verbosity", "--log-level"),
     Row("--skip-checks", "", "`manage.py check` runs them"),
-    Row("--traceback --no-color --force-color", "", "on a terminal; the variable `NO_COLOR=1` switches colours off"),
+    Row(
+        "--traceback --no-color --force-color",
+        "",
+        "colours are on where stderr is a terminal; the variable `NO_COLOR=1` switches them off",
+    ),
 )
 
 TABLES: dict[str, tuple[Row, ...]] = {
@@ -311,6 +329,8 @@ TABLES: dict[str, tuple[Row, ...]] = {
     "Daphne": DAPHNE,
     "runserver": RUNSERVER,
 }
+IN_PYTHON = ("uvicorn", "gunicorn")  # servers that are configured in Python by these names
+_ADDRESS = ("--host", "--port", "--uds", "--fd")  # flags that are parts of `bind`
 _LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 
 
@@ -329,16 +349,58 @@ def advice(flag: str) -> str | None:
 def _meaning(flag: str, ours: tuple[str, ...], rows: list[tuple[str, Row]]) -> str:
     """What stands for a flag that these servers use alike."""
     servers = " and ".join(dict.fromkeys(server for server, _ in rows))
-    note = _LINK.sub(r"\1", rows[0][1].note).replace("`", "")
+    note = _plain(rows[0][1].note)
     if ours:
         return f"{flag} of {servers} is {' or '.join(ours)} here" + (f": {note}" if note else "")
     return f"{flag} of {servers} does not exist here: {note}"
+
+
+def _plain(note: str) -> str:
+    """A note without its Markdown."""
+    return _LINK.sub(r"\1", note).replace("`", "")
 
 
 def ours_for(flag: str, row: Row) -> list[str]:
     """The flags that stand for one of a row: where there are as many as theirs, the one in its place."""
     theirs, ours = row.theirs.split(), row.ours.split()
     return [ours[theirs.index(flag)]] if len(theirs) == len(ours) else ours
+
+
+def names_of(row: Row) -> set[str]:
+    """The names of a row's flags in a configuration or an API.
+
+    Of the flags only those that consist of several words count, as nobody gives these to variables of their own.
+    """
+    plain = (flag.lstrip("-").replace("-", "_") for flag in row.theirs.split())
+    return {*row.settings.split(), *(name for name in plain if "_" in name)}
+
+
+def setting_advice(name: str) -> str | None:
+    """Says which option to set in place of another server's setting of that name, or why there is none.
+
+    None for a name of nobody's.
+    """
+    found = [(server, row) for server in IN_PYTHON for row in TABLES[server] if name in names_of(row)]
+    if not found:
+        return None
+    server, row = found[0]
+    flag = "--" + name.replace("_", "-")
+    flags = ours_for(flag, row) if flag in row.theirs.split() else row.ours.split()
+    ours = list(dict.fromkeys(_option_of(one) for one in flags if one.startswith("--")))
+    if ours:
+        return f"did you mean {' or '.join(ours)}?"
+    return f"{name} of {server} does not exist here: {_plain(row.note)}"
+
+
+def _option_of(flag: str) -> str:
+    """The option that a flag sets, or the flag where it sets none."""
+    if flag in _ADDRESS:
+        return "bind"
+    name = flag.removeprefix("--").replace("-", "_")
+    for one in (name, name.removeprefix("no_")):
+        if one in BY_NAME or one in ALIASES:
+            return ALIASES.get(one, one)
+    return flag
 
 
 def markdown(server: str) -> str:
