@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import logging
 import os
 import shutil
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from tests.live import Live
 
 PATIENCE = 120
@@ -17,7 +20,7 @@ PATIENCE = 120
 
 def webdav(folder: Path) -> Any:
     """ASGIWebDAV over a folder."""
-    pytest.importorskip("asgi_webdav", reason="ASGIWebDAV is not installed")
+    pytest.importorskip("asgi_webdav.server", reason="ASGIWebDAV is not installed", exc_type=ImportError)
     from asgi_webdav.constants import AppEntryParameters
     from asgi_webdav.server import get_asgi_app
 
@@ -30,14 +33,44 @@ def webdav(folder: Path) -> Any:
     return get_asgi_app(AppEntryParameters(), settings)
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "uvloop"], indirect=True)  # ASGIWebDAV needs asyncio
+def in_thread(app: Any) -> Any:
+    """An application of asyncio for a server on trio: each call has a thread and a loop of its own."""
+
+    async def call(scope: Any, receive: Any, send: Any) -> None:
+        token = trio.lowlevel.current_trio_token()
+
+        def in_trio(function: Any, *args: Any) -> asyncio.Future[Any]:
+            """Calls what waits on trio. Returns what asyncio waits for."""
+            result: concurrent.futures.Future[Any] = concurrent.futures.Future()
+
+            async def run() -> None:
+                if result.set_running_or_notify_cancel():
+                    try:
+                        result.set_result(await function(*args))
+                    except Exception as error:
+                        result.set_exception(error)
+
+            token.run_sync_soon(nursery.start_soon, run)
+            return asyncio.wrap_future(result)
+
+        async def wrapped() -> None:
+            await app(scope, lambda: in_trio(receive), lambda message: in_trio(send, message))
+
+        async with trio.open_nursery() as nursery:
+            await trio.to_thread.run_sync(asyncio.run, wrapped())
+            nursery.cancel_scope.cancel()  # what still waits for a departure
+
+    return call
+
+
 def test_litmus(serve_app: Any, backend: str, tmp_path: Path) -> None:
     """Everything of `basic` and `copymove` passes."""
     if shutil.which("litmus") is None:
         pytest.skip("litmus is not installed")
     files = tmp_path / "files"
     files.mkdir()
-    live: Live = serve_app(webdav(files), lifespan="off")
+    app = webdav(files)
+    live: Live = serve_app(in_thread(app) if backend == "trio" else app, lifespan="off")
     done = subprocess.run(
         ["litmus", "-k", live.url + "/", "user", "pass"],
         cwd=tmp_path,
