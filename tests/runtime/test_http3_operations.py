@@ -4,7 +4,12 @@ told of TLS, limits, proxies, counters, the alt-svc field."""
 from __future__ import annotations
 
 import json
+import re
+import select
+import socket
 import ssl
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +278,70 @@ def test_what_others_say_does_not(serve: Any) -> None:
     with LiveClient(live.port) as client:
         told = json.loads(client.ask(request(b"/", b"GET", *FORWARDED["x-forwarded"])).body)
         assert (told[0][0], told[1], told[2]) == ("127.0.0.1", "https", "localhost")
+
+
+class Forgery:
+    """A client on 127.0.0.1, and a second socket on 127.0.0.2 that sends in its name and whose mail nobody reads."""
+
+    def __init__(self, client: LiveClient) -> None:
+        self.client = client
+        self.own = client.wire.sock
+        self.other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.other.bind(("127.0.0.2", 0))
+
+    def send(self, path: bytes) -> int:
+        """A request from the second socket, with fields that only a proxy may send. Returns its stream."""
+        stream = self.client.send(request(path, b"GET", *FORWARDED["x-forwarded"]))
+        self.client.wire.sock = self.other
+        self.client.wire.flush()
+        self.client.wire.sock = self.own
+        return stream
+
+    def move(self) -> None:
+        """From here on, the client lives at the second address, and answers there."""
+        readable = select.poll()
+        readable.register(self.other, select.POLLIN)
+        self.client.wire.sock, self.client.wire.readable = self.other, readable
+        assert self.client.ask(request(b"/there")).status == 200
+
+    def answer(self, stream: int, seen: Callable[[], bool]) -> list[Any]:
+        """The application's answer on a stream, once it has seen the request."""
+        eventually(seen)
+        self.client.quic.send_ping(0)  # the client is at its own address still
+        self.client.wire.settle(lambda: self.client.answer(stream).over)
+        told: list[Any] = json.loads(self.client.answer(stream).body)
+        return told
+
+    def close(self) -> None:
+        self.own.close()
+        self.other.close()
+
+
+@pytest.mark.parametrize("proxy", ["127.0.0.1", "127.0.0.2"], ids=["of the client", "of the forgery"])
+def test_an_address_that_has_not_answered_is_nobodys(serve: Any, proxy: str) -> None:
+    """RFC 9000 section 9.3: neither the scope, nor the access log, nor the trust in a proxy follows a datagram."""
+    paths: list[bytes] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        paths.append(scope["raw_path"])
+        await tell(scope, receive, send)
+
+    live = serve(app, trusted_proxies=[proxy], forwarded_host=True, access=True, access_log_format="%(h)s %(U)s")
+    trusted, other = ["192.0.2.7", "http", "a.b"], ["https", "localhost"]
+    client = LiveClient(live.port)
+    with closing(Forgery(client)) as forgery, client:
+        for path in (b"/first", b"/second"):  # the path stays one that has not answered
+            told = forgery.answer(forgery.send(path), lambda path=path: paths[-1:] == [path])
+            expected = trusted if proxy == "127.0.0.1" else ["127.0.0.1", *other]
+            assert [told[0][0], *told[1:]] == expected
+        forgery.move()
+        told = json.loads(client.ask(request(b"/moved", b"GET", *FORWARDED["x-forwarded"])).body)
+        assert [told[0][0], *told[1:]] == (trusted if proxy == "127.0.0.2" else ["127.0.0.2", *other])
+    first, last = ("192.0.2.7", "127.0.0.2") if proxy == "127.0.0.1" else ("127.0.0.1", "192.0.2.7")
+    records = eventually(lambda: len(live.access.texts()) == 4 and live.access.texts())
+    lines = [re.sub(r":\d+ ", " ", record) for record in records]  # without ports
+    assert lines[:2] + lines[3:] == [f"{first} /first", f"{first} /second", f"{last} /moved"]
+    assert not live.errors()
 
 
 def test_requests_and_refusals_are_counted(serve: Any) -> None:
