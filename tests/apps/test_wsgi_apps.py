@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 import time
@@ -17,6 +18,10 @@ import pytest
 from tests.frameworks import app_django
 from tests.live import Live, eventually
 from tests.peer import request
+from werkzeug.wsgi import wrap_file
+
+LARGE = 3 << 30
+LAST = b"the last bytes"
 
 
 def make_flask() -> flask.Flask:
@@ -58,6 +63,73 @@ def test_flask(serve_app: Any) -> None:
         assert client.post("/upload", content=b"x" * (16 * 1024 * 1024 + 1)).status_code == 413
     too_large = "A request body of more than 16777216 bytes was refused (413) by the option wsgi_max_body_size"
     assert live.errors() == [too_large]
+
+
+class Counted(io.FileIO):
+    """A file that counts what is read, and which the kernel may not send, as it is no plain one."""
+
+    count = 0
+
+    def readinto(self, buffer: Any) -> int:
+        size = super().readinto(buffer)
+        self.count += size
+        return size
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self.count += len(data)
+        return data
+
+
+@pytest.fixture
+def large_file(tmp_path: Path) -> Iterator[Path]:
+    """A file of 3 GiB, nearly all of it a hole."""
+    path = tmp_path / "large.bin"
+    with path.open("wb") as file:
+        try:
+            file.seek(LARGE - len(LAST))
+            file.write(LAST)
+        except OSError as error:
+            pytest.skip(f"no file of 3 GiB here: {error}")
+    if path.stat().st_blocks * 512 > 1 << 20:
+        pytest.skip("this file system makes no holes")
+    yield path
+    path.unlink()
+
+
+@pytest.mark.parametrize("kind", ["path", "file"])
+def test_flask_reads_nothing_but_a_range(serve_app: Any, large_file: Path, kind: str) -> None:
+    """Werkzeug positions `wsgi.file_wrapper` where it can, and else reads all that is before the range."""
+    app = flask.Flask(__name__)
+    files: list[Counted] = []
+
+    @app.get("/path")
+    def by_path() -> Any:
+        return flask.send_file(large_file, conditional=True)
+
+    @app.get("/file")
+    def by_file() -> Any:
+        files.append(Counted(large_file))
+        environ = flask.request.environ
+        response = flask.Response(wrap_file(environ, files[-1]), direct_passthrough=True)  # type: ignore[arg-type]
+        return response.make_conditional(environ, accept_ranges=True, complete_length=LARGE)
+
+    live = serve_app(app, mode="wsgi")
+    io_before = bytes_read()
+    with httpx.Client(base_url=live.url, trust_env=False) as client:
+        for start in (LARGE - len(LAST), LARGE - 5):
+            answer = client.get(f"/{kind}", headers={"Range": f"bytes={start}-"})
+            assert (answer.status_code, answer.content) == (206, LAST[start - LARGE :])
+            assert answer.headers["content-range"] == f"bytes {start}-{LARGE - 1}/{LARGE}"
+    assert bytes_read() - io_before < 8 << 20  # by the whole process: code that is loaded, the client
+    assert sum(file.count for file in files) < 1 << 18
+    assert live.errors() == []
+
+
+def bytes_read() -> int:
+    """How many bytes this process has read, where the system tells."""
+    path = Path("/proc/self/io")
+    return int(path.read_text().split()[1]) if path.exists() else 0
 
 
 def test_django(serve_app: Any, tmp_path: Path) -> None:

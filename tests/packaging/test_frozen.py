@@ -10,15 +10,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 from tests.live import eventually
 from tests.peer import Peer
-from tests.process.command import environment
+from tests.process.command import ROOT, environment
 from tests.supervisor.servers import children_of
 
 import hypercorn
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 SPAWN = ("--start-method", "spawn")  # a worker is the program once more
 LOOPS = ("asyncio", "uvloop", "trio")
@@ -207,6 +213,17 @@ def test_sigusr2(imitated: str, tmp_path: Path) -> None:
 
 
 # -- PyInstaller
+
+
+def test_the_hooks_are_an_entry_point() -> None:
+    """PyInstaller calls those of the group `pyinstaller40` of each distribution, for the folders with its hooks."""
+    text = (ROOT / "pyproject.toml").read_text()
+    declared = tomllib.loads(text)["project"]["entry-points"]["pyinstaller40"]
+    (entry,) = (EntryPoint(name, value, "pyinstaller40") for name, value in declared.items())
+    assert entry.name == "hook-dirs"
+    (folder,) = entry.load()()
+    assert Path(folder, "hook-hypercorn.py").is_file()
+    assert Path(folder) == Path(hypercorn.__file__).parent / "__pyinstaller"
 
 
 @pytest.fixture(scope="module")

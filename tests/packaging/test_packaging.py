@@ -80,6 +80,8 @@ def test_the_pure_wheel_is_built_from_the_sdist(unpacked: Path, tmp_path: Path) 
     assert not [name for name in names if name.endswith((".so", ".pyd", ".c"))]
     scripts = zipfile.ZipFile(wheel).read(next(name for name in names if name.endswith("entry_points.txt")))
     assert b"hypercorn = hypercorn.__main__:main" in scripts
+    assert b"[pyinstaller40]\nhook-dirs = hypercorn.__pyinstaller:get_hook_dirs" in scripts
+    assert "hypercorn/__pyinstaller/hook-hypercorn.py" in names
 
 
 @pytest.mark.slow

@@ -26,6 +26,17 @@ def unprivileged() -> tuple[str, ...]:
     return setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *capabilities
 
 
+def bound_by_permissions() -> tuple[str, ...]:
+    """What to put before a command so that the permissions of files hold for it, also where root starts it. Skips the
+    test where that cannot be had."""
+    if os.geteuid():
+        return ()
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        pytest.skip("root needs setpriv to be bound by permissions")
+    return setpriv, "--bounding-set=-dac_override,-dac_read_search"
+
+
 def privileged_port() -> int:
     """A port that needs privileges. Skips the test where there is none."""
     first = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")

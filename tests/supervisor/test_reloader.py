@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import os
 import re
 import sys
 import threading
@@ -15,7 +16,9 @@ from typing import Any
 import pytest
 from tests.live import eventually
 from tests.peer import request
-from tests.supervisor.servers import WAIT, Server
+from tests.process.command import environment
+from tests.process.unprivileged import bound_by_permissions
+from tests.supervisor.servers import WAIT, Server, children_of
 
 from hypercorn.supervisor.reloader import Rules, polled, reported
 
@@ -234,3 +237,42 @@ def test_a_first_start_that_fails_waits_for_a_change(tmp_path: Path) -> None:
         with server.connect() as peer:
             assert peer.get().body == b"here"
         assert server.end() == 0
+
+
+@pytest.mark.parametrize("how", ["system", "poll"])
+def test_a_folder_without_permission_ends_nothing(tmp_path: Path, how: str) -> None:
+    """Neither one that is there at the start, nor one that comes."""
+    if how == "system" and not HAS_WATCHFILES:
+        pytest.skip("watchfiles is not installed")
+    module = tmp_path / "changing.py"
+    module.write_text(SOURCE.format(answer="one"))
+    closed = [tmp_path / name for name in ("before", "between", "after")]
+    variables = dict(FRESH)
+    if how == "poll":  # as where watchfiles is not installed
+        hidden = tmp_path / "hidden" / "watchfiles.py"
+        hidden.parent.mkdir()
+        hidden.write_text("raise ImportError('hidden')\n")
+        variables["PYTHONPATH"] = os.pathsep.join((str(hidden.parent), environment()["PYTHONPATH"]))
+    try:
+        closed[0].mkdir(mode=0)
+        with Server("--reload", app="changing:app", cwd=tmp_path, prefix=bound_by_permissions(), **variables) as server:
+
+            def answers(body: bytes) -> bool:
+                with server.connect() as peer:
+                    return peer.get().body == body
+
+            assert answers(b"one")
+            watchers = children_of(server.process.pid)
+            for number, folder in enumerate(closed[1:]):
+                change(server, module, SOURCE.format(answer=f"number {number}"))
+                eventually(lambda number=number: answers(b"number %d" % number), WAIT)
+                folder.mkdir(mode=0)
+            change(server, module, SOURCE.format(answer="the last"))
+            eventually(lambda: answers(b"the last"), WAIT)
+            assert watchers & children_of(server.process.pid)  # the reloader is still the first one
+            assert not server.said("ERROR|WARNING")
+            assert server.end() == 0
+    finally:
+        for folder in closed:
+            if folder.exists():
+                folder.chmod(0o700)
