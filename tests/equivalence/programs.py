@@ -159,6 +159,28 @@ async def marks(act: Act) -> None:
     made.close()
 
 
+async def coroutines_of_messages(act: Act) -> None:
+    """`receive()` and `send()` give what tools take for coroutines: before they are awaited, while they wait, after."""
+    kind = act.scope["type"]
+    last = {"type": "websocket.send", "text": ""} if kind == "websocket" else {"type": "http.response.body"}
+    for made in (act.receive(), act.send(last)):
+        coroutine: Any = made
+        act.say(coroutine.__qualname__.rpartition(".")[2], inspect.getcoroutinestate(coroutine))
+        act.say(coroutine.cr_running, coroutine.cr_await, hasattr(coroutine, "cr_origin"))
+        act.say(coroutine.cr_code.co_name, coroutine.cr_frame.f_code is coroutine.cr_code)
+        coroutine.close()
+        act.say(inspect.getcoroutinestate(coroutine), coroutine.cr_frame)
+    if in_trio() or kind == "websocket":
+        return  # there, a message would be received
+    waiting: Any = act.receive()
+    task = asyncio.get_running_loop().create_task(waiting)
+    await asyncio.sleep(0.001)
+    act.say(inspect.getcoroutinestate(waiting), len(task.get_stack()), waiting.__name__ in repr(task))
+    task.cancel()
+    await asyncio.wait([task])
+    act.say(inspect.getcoroutinestate(waiting), task.cancelled())
+
+
 async def garbage(act: Act) -> None:
     """What the scope holds goes with the call, without the collector."""
 
@@ -264,6 +286,7 @@ ACTIONS: dict[str, Action] = {
         gathered,
         from_a_thread,
         marks,
+        coroutines_of_messages,
         garbage,
         exceptions,
         coroutine_of_the_task,

@@ -41,7 +41,10 @@ cdef class ASGIExchange(Exchange):
     cpdef count(self, double duration)
     cpdef leave_call(self)
 
-cdef class Awaitable:
+cdef class Inspected:
+    cdef public int state
+
+cdef class Awaitable(Inspected):
     cdef public ASGIExchange exchange
     cdef public object waiter
     cdef public object inner
@@ -55,14 +58,12 @@ cdef class Drain(Awaitable):
 cdef class Receive(Awaitable):
     cdef object __weakref__
     cdef public dict message
-    cdef public int state
 
 @cython.final
-cdef class Send:
+cdef class Send(Inspected):
     cdef object __weakref__
     cdef public ASGIExchange exchange
     cdef public object message
     cdef public object rest
-    cdef public int state
     @cython.locals(exchange=ASGIExchange, transport=Transport, began=bint)
     cdef begin(self)

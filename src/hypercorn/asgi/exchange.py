@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypercorn._cpython.marks import application_methods
 from hypercorn.asgi.failures import APP_ERRORS, is_cancellation, log_failure
+from hypercorn.asgi.frames import FRAMES
 from hypercorn.asgi.messages import COUNTED, LOGGED, PENDING, Message, Scope
 from hypercorn.asgi.scope import connection_scope
 from hypercorn.errors import ClientDisconnected
@@ -25,7 +26,58 @@ if TYPE_CHECKING:
 DONE = None  # what `perform` returns where nothing has to be waited for
 
 
-class Awaitable:
+# The steps of what an application awaits.
+CREATED, BEGUN, ENDED = range(3)
+
+
+class Inspected:
+    """The attributes of a coroutine that debuggers, monitoring threads and task factories read (see `inspect`)."""
+
+    __slots__ = ("state",)
+
+    __name__ = ""
+
+    state: int
+
+    def __getattr__(self, name: str) -> str:
+        if name == "__qualname__":  # no class can give its objects an attribute of this name
+            return f"ASGIExchange.{self.__name__}"
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @property
+    def cr_running(self) -> bool:
+        """False: while it runs, no other code does."""
+        return False
+
+    @property
+    def cr_suspended(self) -> bool:
+        """True while it waits."""
+        return self.cr_await is not None
+
+    @property
+    def cr_await(self) -> object:
+        """What it waits for, or None."""
+        raise NotImplementedError
+
+    @property
+    def cr_frame(self) -> Any:
+        """A frame that stands for its own; None once it has ended."""
+        if self.cr_await is not None:
+            return FRAMES[self.__name__][BEGUN]
+        return FRAMES[self.__name__][CREATED] if self.state == CREATED else None
+
+    @property
+    def cr_code(self) -> Any:
+        """The code of that frame."""
+        return FRAMES[self.__name__][CREATED].f_code
+
+    @property
+    def cr_origin(self) -> None:
+        """None: where it was made is not kept."""
+        return None
+
+
+class Awaitable(Inspected):
     """An awaitable that ends when it is `ready`, and waits for its exchange until then."""
 
     __slots__ = ("exchange", "inner", "waiter")
@@ -114,14 +166,10 @@ class Drain(Awaitable):
         return None
 
 
-# The steps of what an application awaits.
-CREATED, BEGUN, ENDED = range(3)
-
-
 class Receive(Awaitable):
     """`receive()`: ends with the next message."""
 
-    __slots__ = ("__weakref__", "message", "state")
+    __slots__ = ("__weakref__", "message")
 
     __name__ = "receive"
 
@@ -131,6 +179,10 @@ class Receive(Awaitable):
         self.inner = None
         self.message: Message | None = None
         self.state = CREATED
+
+    @property
+    def cr_await(self) -> object:
+        return self.inner
 
     def ready(self) -> bool:
         if self.state == ENDED:
@@ -162,10 +214,10 @@ class Receive(Awaitable):
             warnings.warn("coroutine 'receive' was never awaited", RuntimeWarning, stacklevel=2)
 
 
-class Send:
+class Send(Inspected):
     """`send(message)`: acts in its first step, then waits for what that came to."""
 
-    __slots__ = ("__weakref__", "exchange", "message", "rest", "state")
+    __slots__ = ("__weakref__", "exchange", "message", "rest")
 
     __name__ = "send"
 
@@ -174,6 +226,11 @@ class Send:
         self.message = message
         self.rest: Any = None  # what is waited for
         self.state = CREATED
+
+    @property
+    def cr_await(self) -> object:
+        rest = self.rest
+        return rest if rest is not None and rest.inner is not None else None
 
     def begin(self) -> object:
         """Acts. Returns what is to be waited for, or None."""
