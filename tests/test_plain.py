@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import ssl
 import subprocess
 import sys
+import threading
 import warnings
+from functools import partial
 from typing import Any
 
 import pytest
 
-from hypercorn._cpython import PLAIN, certificates, marks
+from hypercorn._cpython import PLAIN, certificates, marks, process
 
 DER = [b"the client's own", b"one between"]
 PEM = [ssl.DER_cert_to_PEM_cert(one) for one in DER]
@@ -77,6 +80,17 @@ def test_the_certificates_of_a_client(
 ) -> None:
     monkeypatch.setattr(certificates, "PLAIN", plain)
     assert certificates.client_certificates(connection) == expected
+
+
+def test_the_end_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    for module, name in ((atexit, "_clear"), (threading, "_shutdown"), (atexit, "_run_exitfuncs")):
+        monkeypatch.setattr(module, name, partial(called.append, name))
+    for plain in (True, False):
+        monkeypatch.setattr(process, "PLAIN", plain)
+        for function in (process.forget_exit_functions, process.end_threads, process.run_exit_functions):
+            function()
+        assert called == ([] if plain else ["_clear", "_shutdown", "_run_exitfuncs"])
 
 
 def is_coroutine_function(function: Any) -> bool:

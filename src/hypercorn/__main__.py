@@ -86,7 +86,7 @@ def main(sys_args: list[str] | None = None) -> int:
     with brief_warnings() as said:
         arguments = parser.parse_args(expand(given))
         if arguments.completion:
-            print(script(parser, arguments.completion))
+            print(script(parser.actions, arguments.completion))
             return 0
         source = arguments.config or os.environ.get("HYPERCORN_CONFIG") or None
 

@@ -12,7 +12,7 @@ from hypercorn.cli import overview
 from hypercorn.cli.parser import make_parser
 from hypercorn.config.options import BY_NAME, OPTIONS, UNSET
 
-FLAGS = {flag for action in make_parser()._actions for flag in action.option_strings}
+FLAGS = {flag for action in make_parser().actions for flag in action.option_strings}
 
 
 def said(capsys: Any, flag: str) -> str:

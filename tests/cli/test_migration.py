@@ -19,7 +19,7 @@ from hypercorn.config.options import BY_NAME
 
 # What uvicorn 0.54, gunicorn 27.0, Granian 2.8 and Daphne 4.2 have.
 THEIRS: dict[str, list[str]] = json.loads((Path(__file__).parents[1] / "data" / "other_servers.json").read_text())
-FLAGS = {flag for action in make_parser()._actions for flag in action.option_strings}
+FLAGS = {flag for action in make_parser().actions for flag in action.option_strings}
 
 
 @pytest.fixture

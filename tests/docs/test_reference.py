@@ -24,7 +24,7 @@ ROW = re.compile(r"^\|(.*)\|$", re.MULTILINE)
 SERIES = re.compile(r"^(hypercorn_\w+?)(?:_bucket|_sum|_count)?(?:\{.*\})? ", re.MULTILINE)
 FLAG = re.compile(r"`(--[\w-]+)[^`]*`")
 ANCHOR = re.compile(r"options\.md#(\w+)\)")
-FLAGS = {flag for action in make_parser()._actions for flag in action.option_strings}
+FLAGS = {flag for action in make_parser().actions for flag in action.option_strings}
 
 
 def load(path: Path) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 SHELLS = ("bash", "zsh", "fish")
@@ -17,9 +17,9 @@ class Flag(NamedTuple):
     takes: str  # "", "value", "file", or the words to choose from, separated by spaces
 
 
-def flags_of(parser: argparse.ArgumentParser) -> Iterator[Flag]:
-    """The flags that are shown in the help."""
-    for action in parser._actions:
+def flags_of(actions: Iterable[argparse.Action]) -> Iterator[Flag]:
+    """The flags among a parser's actions that are shown in the help."""
+    for action in actions:
         if not action.option_strings or action.help == argparse.SUPPRESS:
             continue
         metavar = action.metavar if isinstance(action.metavar, str) else ""
@@ -33,9 +33,9 @@ def flags_of(parser: argparse.ArgumentParser) -> Iterator[Flag]:
         yield Flag(list(action.option_strings), (action.help or "").replace("%%", "%"), takes)
 
 
-def script(parser: argparse.ArgumentParser, shell: str) -> str:
-    """The script for one of SHELLS, to be evaluated by it."""
-    flags = list(flags_of(parser))
+def script(actions: Iterable[argparse.Action], shell: str) -> str:
+    """The script for one of SHELLS, to be evaluated by it, of a parser with these actions."""
+    flags = list(flags_of(actions))
     return {"bash": bash, "zsh": zsh, "fish": fish}[shell](flags)
 
 

@@ -50,8 +50,20 @@ class _HelpAction(argparse.Action):
         parser.exit()
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says which flag was probably meant, in one line."""
+class CommandParser(argparse.ArgumentParser):
+    """Says which flag was probably meant, in one line.
+
+    actions: all that was added
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.actions: list[argparse.Action] = []
+        super().__init__(**options)
+
+    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+        action = super().add_argument(*names, **options)
+        self.actions.append(action)
+        return action
 
     def error(self, message: str) -> NoReturn:
         unknown = "unrecognized arguments: "
@@ -72,7 +84,7 @@ class _Parser(argparse.ArgumentParser):
         instead = advice(name)
         if instead is not None:
             return instead
-        meant = nearest(name, [flag for action in self._actions for flag in action.option_strings])
+        meant = nearest(name, [flag for action in self.actions for flag in action.option_strings])
         return f"unknown option {name}" + (f"; did you mean {meant}?" if meant else "; --help-all lists all options")
 
 
@@ -82,9 +94,21 @@ def elsewhere(flag: str) -> str:
     return f"; {instead}" if instead is not None and f" is {flag} " not in instead else ""
 
 
-def make_parser() -> argparse.ArgumentParser:
+class _Group:
+    """A group of the parser's help."""
+
+    def __init__(self, parser: CommandParser, title: str) -> None:
+        self.parser = parser
+        self.group = parser.add_argument_group(title)
+
+    def add_argument(self, *names: Any, **options: Any) -> None:
+        """Adds an argument to the group, and to the actions of the parser."""
+        self.parser.actions.append(self.group.add_argument(*names, **options))
+
+
+def make_parser() -> CommandParser:
     """The parser of the command line. Values stay text, and flags that are not given are absent."""
-    parser = _Parser(
+    parser = CommandParser(
         prog="hypercorn",
         usage="hypercorn [options] module:app\n       hypercorn ctl ...  (or: top)  for a server that runs",
         allow_abbrev=False,
@@ -120,7 +144,7 @@ def make_parser() -> argparse.ArgumentParser:
         if option.flagless:
             continue
         if option.group not in groups:
-            groups[option.group] = parser.add_argument_group(option.group)
+            groups[option.group] = _Group(parser, option.group)
             if option.group == addresses.GROUP:
                 addresses.add_flags(groups[option.group])
         _add(groups[option.group], option)

@@ -19,6 +19,8 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
+from hypercorn._cpython import process
+
 NOTICE_SECONDS = 0.1  # seconds in which idle threads of a pool end by themselves
 EXIT_FUNCTIONS_SECONDS = 3.0  # seconds that functions of `atexit` have
 LAST_FUNCTIONS_SECONDS = 0.15  # ... and where threads have used up the time
@@ -134,8 +136,7 @@ class Ending:
 
 def run_exit_functions() -> None:
     """Runs the functions of `atexit`, but does not wait for them for long."""
-    run: Callable[[], None] = getattr(atexit, "_run_exitfuncs", lambda: None)
-    thread = threading.Thread(target=run, name="hypercorn-exit", daemon=True)
+    thread = threading.Thread(target=process.run_exit_functions, name="hypercorn-exit", daemon=True)
     with suppress(RuntimeError):  # no thread can be started any more
         thread.start()
         thread.join(LAST_FUNCTIONS_SECONDS)

@@ -10,7 +10,6 @@ variable that makes its call of `run()` or `main()` serve as a worker (`serve_if
 
 from __future__ import annotations
 
-import atexit
 import gc
 import os
 import pickle
@@ -26,6 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hypercorn._cpython.process import end_threads, forget_exit_functions, run_exit_functions
 from hypercorn.config import Config
 from hypercorn.errors import ConfigError
 from hypercorn.metrics import Board, use_board_slot
@@ -39,6 +39,20 @@ LENGTH_PREFIX = struct.Struct("!Q")
 CODE = (
     "import sys; sys.path.insert(0, {root!r}); from hypercorn.supervisor.launch import worker_main; worker_main({fd})"
 )
+# The letters of `sys.flags`, but for -c, -i and -m, which say how a program starts.
+FLAGS = {
+    "debug": "d",
+    "dont_write_bytecode": "B",
+    "no_site": "S",
+    "verbose": "v",
+    "bytes_warning": "b",
+    "quiet": "q",
+    "optimize": "O",
+    "isolated": "I",
+    "ignore_environment": "E",
+    "no_user_site": "s",
+    "safe_path": "P",
+}
 WORKER_FD = "HYPERCORN_WORKER_FD"  # the descriptor of the channel, for a frozen program
 
 
@@ -92,10 +106,23 @@ def spawn(config: Config, sockets: Sockets, channel: Channel[SupervisorMessage],
         environ = {**os.environ, WORKER_FD: str(channel.fileno())}
         process = subprocess.Popen([sys.executable, *sys.argv[1:]], pass_fds=kept, env=environ)
     else:
-        flags: list[str] = getattr(subprocess, "_args_from_interpreter_flags", list)()
+        flags = interpreter_flags()
         code = CODE.format(root=ROOT, fd=channel.fileno())
         process = subprocess.Popen([sys.executable, *flags, "-c", code], pass_fds=kept)
     return process, pickle.dumps(settings)
+
+
+def interpreter_flags() -> list[str]:
+    """The command line flags of this interpreter, for another one that should behave the same."""
+    flags = []
+    for name, letter in FLAGS.items():
+        count = int(getattr(sys.flags, name, 0))  # `safe_path` came with Python 3.11
+        if count and not (sys.flags.isolated and letter in "EsP"):  # which -I has in it
+            flags.append(f"-{letter * count}")
+    flags += [f"-W{option}" for option in sys.warnoptions]
+    for name, value in sys._xoptions.items():
+        flags += ["-X", name if value is True else f"{name}={value}"]
+    return flags
 
 
 def is_frozen() -> bool:
@@ -179,8 +206,7 @@ def fork(work: Callable[[], int], close: Callable[[], None]) -> int:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     code = 1
     try:
-        clear: Callable[[], None] = getattr(atexit, "_clear", lambda: None)
-        clear()  # what the parent wants done at its own end
+        forget_exit_functions()  # what the parent wants done at its own end
         close()
         code = work()
     except SystemExit as error:
@@ -195,10 +221,8 @@ def fork(work: Callable[[], int], close: Callable[[], None]) -> int:
 def end_forked(code: int) -> None:
     """Ends this process as an interpreter would, without going through the parent's frames."""
     try:
-        join: Callable[[], None] = getattr(threading, "_shutdown", lambda: None)
-        join()
-        end: Callable[[], None] = getattr(atexit, "_run_exitfuncs", lambda: None)
-        end()
+        end_threads()
+        run_exit_functions()
         flush_logs()  # what `logging` registers with atexit is the parent's, and was cleared with all of that
     finally:
         os._exit(code)
