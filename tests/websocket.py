@@ -134,9 +134,9 @@ def websocket(app: Any, *fields: str, eager: bool = True, rest: bytes = b"", **o
 class LiveWebSocket:
     """A WebSocket over a raw socket."""
 
-    def __init__(self, peer: Peer, *fields: str, rest: bytes = b"") -> None:
+    def __init__(self, peer: Peer, *fields: str, rest: bytes = b"", target: str = "/ws") -> None:
         self.peer = peer
-        peer.send(upgrade("/ws", *fields) + rest)
+        peer.send(upgrade(target, *fields) + rest)
         self.status, self.headers, _ = peer.head()
 
     def send(self, opcode: int, data: bytes = b"", **more: Any) -> None:

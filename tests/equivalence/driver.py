@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any
 
@@ -26,6 +26,7 @@ class Exchange:
         self.messages = deque(messages)
         self.sent: list[dict[str, Any]] = []
         self.error: BaseException | None = None
+        self.gone = False
         self.over = trio.Event() if in_trio() else asyncio.Event()
 
     def take_scope(self) -> dict[str, Any]:
@@ -55,6 +56,10 @@ class Exchange:
             return 500, b""
         return self.sent[0]["status"], b"".join(message.get("body", b"") for message in self.sent[1:])
 
+    def text(self) -> str:
+        """All that the client of a response, or of a WebSocket, reads."""
+        return "".join(one.get("text") or one.get("body", b"").decode() for one in self.sent)
+
     async def receive(self) -> dict[str, Any]:
         """The next message of the client; once there is none, it waits for the end of the response."""
         if not self.messages:
@@ -62,8 +67,15 @@ class Exchange:
             return {"type": f"{self.kind}.disconnect"}
         return self.messages.popleft()
 
+    def leave(self) -> None:
+        """The client goes."""
+        self.gone = True
+        self.over.set()
+
     async def send(self, message: dict[str, Any]) -> None:
-        """Keeps a message. Refuses what comes after the end, as a server does."""
+        """Keeps a message. Refuses what comes after the end, or after the client has gone, as a server does."""
+        if self.gone:
+            raise ConnectionError("the client is gone")
         if self.over.is_set() or message["type"] not in KNOWN:
             raise RuntimeError("a message out of place")
         self.sent.append(message)
@@ -88,6 +100,19 @@ def messages_of(kind: str, texts: list[str]) -> list[dict[str, Any]]:
         return [{"type": "http.request", "body": "".join(texts).encode(), "more_body": False}]
     received = [{"type": "websocket.receive", "bytes": None, "text": text} for text in texts]
     return [{"type": "websocket.connect"}, *received]
+
+
+@asynccontextmanager
+async def starter(backend: str) -> AsyncIterator[Callable[[Any, Exchange], None]]:
+    """What begins the call of an exchange in a task of its own. All of them have ended when this is left."""
+    if backend == "trio":
+        async with trio.open_nursery() as nursery:
+            yield lambda app, one: nursery.start_soon(app, one.take_scope(), one.receive, one.send, name=app)
+        return
+    tasks: list[asyncio.Task[None]] = []
+    loop = asyncio.get_running_loop()
+    yield lambda app, one: tasks.append(loop.create_task(app(one.take_scope(), one.receive, one.send)))
+    await asyncio.gather(*tasks)
 
 
 async def call_on_asyncio(app: Any, exchanges: list[Exchange]) -> None:

@@ -280,6 +280,26 @@ def pool(journal: Journal) -> App:
     return with_lifespan(handle)
 
 
+def asyncpg_like(journal: Journal) -> App:
+    """A driver with sockets, shields, timers and cancellations, as asyncpg's pool has them."""
+    from tests.equivalence.database import database, use
+
+    pools: list[Any] = []
+
+    @asynccontextmanager
+    async def life() -> AsyncIterator[None]:
+        async with database(2) as pool:
+            pools.append(pool)
+            yield
+
+    async def handle(scope: Any, receive: Any, send: Any) -> None:
+        path = scope["path"]
+        await use(pools[0], path, lambda *words: journal.say(path, *words))
+        await text(send, path)
+
+    return with_lifespan(handle, life)
+
+
 def sentry(journal: Journal) -> App:
     """Errors and spans of each request, with what was said of that request alone."""
     sentry_sdk = pytest.importorskip("sentry_sdk")
@@ -572,6 +592,7 @@ LIBRARIES: list[tuple[Library, list[str], tuple[str, ...]]] = [
     (fastapi, ["/async", "/sync", "/refused", "/async", "/broken"], ASYNCIO),
     (sqlalchemy, ["/one", "/two", "/three"], ASYNCIO),
     (pool, ["/one", "/two", "/three"], ALL),
+    (asyncpg_like, ["/one", "/two", "/three"], ASYNCIO),
     (sentry, ["/one", "/two", "/broken"], ASYNCIO),
     (opentelemetry, ["/one", "/two", "/broken"], ALL),
     (structlog, ["/one", "/two", "/three"], ALL),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.equivalence.carriers import http3_options
 from tests.equivalence.driver import drive
 from tests.equivalence.programs import ACTIONS, application, settle
 from tests.http2 import GET, headers
@@ -80,7 +81,7 @@ def observe(serve_app: Any, certificates: Certificates) -> Any:
         events: list[list[str]] = []
         options: dict[str, Any] = {}
         if carrier is over_http3:
-            options = {"http3": True, "certfile": certificates.certfile, "keyfile": certificates.keyfile}
+            options = http3_options(certificates)
         live = serve_app(application(names, events, **more), lifespan="off", graceful_timeout=0.1, **options)
         carrier(live)
         live.stop()
@@ -109,6 +110,45 @@ def test_answers_in_an_exception_handler(
     names = ["exceptions", "context", "identity"]
     expects = expected(backend, "http", names, late=late, handling=True)
     assert observe(carrier, names, late=late, handling=True) == expects
+
+
+def statuses_over_http2(live: Live) -> list[int]:
+    with live.connect() as peer:
+        client = Client(peer)
+        client.send(*map(headers, (1, 3, 5)))
+        return [client.answer(stream).status for stream in (1, 3, 5)]
+
+
+def statuses_over_http3(live: Live) -> list[int]:
+    with LiveClient(live.port) as client:
+        streams = [client.send(http3_request(path.encode())) for path in PATHS]
+        client.wire.settle(lambda: all(client.answer(stream).over for stream in streams))
+        return [client.answer(stream).status for stream in streams]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at-once", "late"])
+@pytest.mark.parametrize("ask", [statuses_over_http2, statuses_over_http3], ids=lambda one: one.__name__)
+def test_a_failure_is_no_context_of_the_next_calls(
+    serve_app: Any,
+    backend: str,
+    driver: str,
+    certificates: Certificates,
+    ask: Callable[[Live], list[int]],
+    late: bool,
+) -> None:
+    """All calls fail, and may begin where the one before ends. HTTP/1.1 closes the connection after the first."""
+    if ask is statuses_over_http3 and driver != DRIVERS[0]:
+        pytest.skip("UDP is the loop's, whoever moves the bytes of TCP")
+    events: list[list[str]] = []
+    options = http3_options(certificates) if ask is statuses_over_http3 else {}
+    live = serve_app(application(["exceptions"], events, late=late, fails="error"), lifespan="off", **options)
+    assert ask(live) == [500] * len(PATHS)
+    settle()
+    plain: list[list[str]] = []
+    exchanges = drive(backend, application(["exceptions"], plain, late=late, fails="error"), "http", [("/", [""])] * 3)
+    assert [repr(exchange.error) for exchange in exchanges] == ["ValueError('broken')"] * len(PATHS)
+    assert events == plain
+    eventually(lambda: len(live.errors()) == len(PATHS))
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["at-once", "late"])

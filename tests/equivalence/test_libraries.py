@@ -6,12 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.equivalence.carriers import http3_options
 from tests.equivalence.driver import drive
 from tests.equivalence.libraries import LIBRARIES, Journal, Library
 from tests.http2 import GET, headers
-from tests.live import Live, eventually
+from tests.http3 import LiveClient
+from tests.http3 import request as http3_request
+from tests.live import DRIVERS, Live, eventually
 from tests.peer import request
 from tests.runtime.test_http2 import Client
+from tests.runtime.test_tls import Certificates, certificates
+
+__all__ = ("certificates",)  # a fixture
 
 Answers = list[tuple[int, bytes]]
 
@@ -35,12 +41,20 @@ def over_http2(live: Live, paths: list[str]) -> Answers:
     return answers
 
 
+def over_http3(live: Live, paths: list[str]) -> Answers:
+    with LiveClient(live.port) as client:
+        answers = [client.ask(http3_request(path.encode())) for path in paths]
+        return [(answer.status, bytes(answer.body)) for answer in answers]
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the libraries' own
-@pytest.mark.parametrize("carrier", [pipelined, over_http2], ids=lambda carrier: carrier.__name__)
+@pytest.mark.parametrize("carrier", [pipelined, over_http2, over_http3], ids=lambda carrier: carrier.__name__)
 @pytest.mark.parametrize(("library", "paths", "loops"), LIBRARIES, ids=[one[0].__name__ for one in LIBRARIES])
 def test_a_library(
     serve_app: Any,
     backend: str,
+    driver: str,
+    certificates: Certificates,
     carrier: Callable[[Live, list[str]], Answers],
     library: Library,
     paths: list[str],
@@ -48,9 +62,14 @@ def test_a_library(
 ) -> None:
     if backend not in loops:
         pytest.skip("the library needs asyncio")
+    options: dict[str, Any] = {"lifespan": "on", "graceful_timeout": 1}
+    if carrier is over_http3:
+        if driver != DRIVERS[0]:
+            pytest.skip("UDP is the loop's, whoever moves the bytes of TCP")
+        options.update(http3_options(certificates))
     plain, served = Journal(), Journal()
     exchanges = drive(backend, library(plain), "http", [(path, [""]) for path in paths], lives=True)
-    live = serve_app(library(served), lifespan="on", graceful_timeout=1)
+    live = serve_app(library(served), **options)
     answers = carrier(live, paths)
     failures = [exchange.error for exchange in exchanges if exchange.error is not None]
     eventually(lambda: len(live.errors()) >= len(failures))

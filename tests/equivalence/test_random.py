@@ -7,22 +7,29 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
+from tests.equivalence.carriers import http3_options
 from tests.equivalence.driver import drive
 from tests.equivalence.steps import Runner, Step, programs
 from tests.http2 import GET, headers
-from tests.live import Live
+from tests.http3 import LiveClient
+from tests.http3 import request as http3_request
+from tests.live import DRIVERS, Live
 from tests.runtime.test_http2 import Client
+from tests.runtime.test_tls import Certificates, certificates
 from tests.websocket import LiveWebSocket
 
+__all__ = ("certificates",)  # a fixture
+
 Ask = Callable[[], object]
+Later = Callable[[Callable[[], None]], None]
 
 
-def ask_http1(live: Live) -> Ask:
+def ask_http1(live: Live, at_end: Later) -> Ask:
     peer = live.connect()
     return lambda: peer.get("/path").body
 
 
-def ask_http2(live: Live) -> Ask:
+def ask_http2(live: Live, at_end: Later) -> Ask:
     client = Client(live.connect())
     streams = iter(range(1, 1 << 20, 2))
 
@@ -34,7 +41,7 @@ def ask_http2(live: Live) -> Ask:
     return ask
 
 
-def ask_websocket(live: Live) -> Ask:
+def ask_websocket(live: Live, at_end: Later) -> Ask:
     def ask() -> list[str]:
         ws = LiveWebSocket(live.connect())
         ws.send(1, b"text")
@@ -47,15 +54,32 @@ def ask_websocket(live: Live) -> Ask:
     return ask
 
 
-CARRIERS = [ask_http1, ask_http2, ask_websocket]
+def ask_http3(live: Live, at_end: Later) -> Ask:
+    client = LiveClient(live.port).start()
+    at_end(client.close)
+
+    def ask() -> bytes:
+        return bytes(client.ask(http3_request(b"/path")).body)
+
+    return ask
+
+
+CARRIERS = [ask_http1, ask_http2, ask_http3, ask_websocket]
 
 
 @pytest.fixture(params=CARRIERS, ids=lambda carrier: carrier.__name__[4:])
-def compare(request: pytest.FixtureRequest, serve_app: Any, backend: str) -> Callable[[list[Step]], None]:
+def compare(
+    request: pytest.FixtureRequest, serve_app: Any, backend: str, driver: str, certificates: Certificates
+) -> Callable[[list[Step]], None]:
     """Runs a program in a plain task and under one server, which all of a test's programs share."""
+    options: dict[str, Any] = {"lifespan": "off", "graceful_timeout": 0.1}
+    if request.param is ask_http3:
+        if driver != DRIVERS[0]:
+            pytest.skip("UDP is the loop's, whoever moves the bytes of TCP")
+        options.update(http3_options(certificates))
     runner, plain = Runner(), Runner()
-    live: Live = serve_app(runner, lifespan="off", graceful_timeout=0.1)
-    ask = request.param(live)
+    live: Live = serve_app(runner, **options)
+    ask = request.param(live, request.addfinalizer)
     kind = "websocket" if request.param is ask_websocket else "http"
 
     def compare(steps: list[Step]) -> None:
