@@ -8,9 +8,12 @@ import re
 import resource
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +23,11 @@ from tests.live import DRIVERS, eventually
 from tests.peer import Peer, request
 from tests.process.command import ROOT, complaints, environment
 from tests.process.unprivileged import unprivileged
+from tests.runtime.test_tls import Certificates, certificates
 from tests.supervisor.groups import control_group
 from tests.supervisor.servers import APP, WAIT, Load, Server, is_alive, kill
+
+__all__ = ("certificates",)  # a fixture
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, and limits as Linux has them")
 INSIDE = re.compile("inside")
@@ -454,4 +460,52 @@ def test_a_long_time_with_faults() -> None:
         assert len(load.failures) <= 4 * killed, load.failures  # what was in flight
         eventually(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")) <= held + 3, WAIT)
         assert all(map(is_alive, server.serving(3)))
+        assert server.end() == 0
+
+
+def answered(server: Server, context: ssl.SSLContext) -> None:
+    with Peer(server.address(), tls=context) as peer:
+        assert peer.get("/", "Connection: close").status == 200
+
+
+def left(server: Server, context: ssl.SSLContext) -> None:
+    """Goes away behind the handshake, half of the time without a word."""
+    with Peer(server.address(), tls=context) as peer:
+        if peer.port % 2:
+            peer.reset()
+
+
+def unfinished(server: Server, context: ssl.SSLContext) -> None:
+    """Sends the ClientHello alone."""
+    outgoing = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="127.0.0.1").do_handshake()
+    with Peer(server.address()) as peer:
+        peer.send(outgoing.read())
+        peer.take(1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("connect", [answered, left, unfinished])
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("worker_class", ["asyncio", "uvloop", "trio"])
+def test_new_tls_connections_leave_nothing(
+    worker_class: str, driver: str, connect: Callable[..., None], certificates: Certificates
+) -> None:
+    """Neither sessions, nor cycles that wait for a collection, nor modules that a connection imports."""
+    files = ("--certfile", certificates.certfile, "--keyfile", certificates.keyfile)
+    with Server("-w", "1", "-k", worker_class, *files, HYPERCORN_RUNTIME=driver) as server:
+        server.address()
+        (worker,) = eventually(server.workers, WAIT)
+
+        def grown(connections: int) -> int:
+            before = resident(worker)
+            for _ in range(connections):
+                connect(server, certificates.client)
+            return resident(worker) - before
+
+        first, then = grown(500), grown(2500)
+        assert first < 12 << 20  # the first use of code
+        assert then < 2500 * 400  # none of them keeps a page
+        answered(server, certificates.client)
         assert server.end() == 0
