@@ -34,8 +34,7 @@ TWINS = {
     "objects": [],
     "wire.http1": ["csrc/http1.c"],
     "wire.octets": [],
-    "wire.primitives": ["csrc/hpack.c", "csrc/http1.c"],
-    "wire.websocket": ["csrc/websocket.c"],
+    "wire.primitives": ["csrc/hpack.c", "csrc/http1.c", "csrc/websocket.c"],
 }
 # Compiled only: where it is missing, the loops' own transports do the same work.
 if sys.platform != "win32":

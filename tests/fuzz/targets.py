@@ -32,7 +32,7 @@ from tests.http2 import (
     settings,
     window_update,
 )
-from tests.wire import hpack_twins, play, twins, websocket_frames
+from tests.wire import over_primitives, play, twins, websocket_frames
 
 from hypercorn.net import proxies
 from hypercorn.runtime import proxy
@@ -40,8 +40,10 @@ from hypercorn.wire import deflate, http2_events, http2_writer, http3
 
 FRAMES = twins.both("hypercorn.wire.http2")
 LINES = twins.both("hypercorn.logs.access_json")
-PURE_MODULES = [twins.PURE, hpack_twins.PURE, websocket_frames.PURE, FRAMES["pure"], LINES["pure"]]
-PURE_MODULES.append(hpack_twins.PRIMITIVES["pure"])
+PURE_MODULES = [twins.PURE, FRAMES["pure"], LINES["pure"]]
+PURE_MODULES += [
+    each["pure"] for each in (over_primitives.HPACK, over_primitives.WEBSOCKET, over_primitives.PRIMITIVES)
+]
 BLOCK = b"\x82\x86\x84\x41\x01a\x40\x01x\x01y\xbe\x10\x01z\x83\x1d\x81\x7f"  # indexed, literal, kept, Huffman
 
 
@@ -128,7 +130,7 @@ def hpack(octets: bytes) -> None:
     """Header blocks: the first byte is the length of the first of two, which share a table."""
     size = octets[0] if octets else 0
     outcomes = []
-    for module in hpack_twins.TWINS.values():
+    for module in over_primitives.HPACK.values():
         decoder, said = module.HeaderDecoder(256), []
         for block in (octets[1 : 1 + size], octets[1 + size :]):
             fields = decoder.decode(block, 500, 5)

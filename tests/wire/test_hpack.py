@@ -14,7 +14,7 @@ from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.http2 import block, integer, literal
-from tests.wire.hpack_twins import TWINS
+from tests.wire.over_primitives import HPACK as TWINS
 
 HUFFMAN = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
 NO_LIMIT = 1 << 24

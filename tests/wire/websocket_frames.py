@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable
-from importlib.machinery import EXTENSION_SUFFIXES
-from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
-import hypercorn.wire.websocket
+from tests.wire.over_primitives import WEBSOCKET
 
 NEED_DATA, MESSAGE, PING, PONG, CLOSE, ERROR, HELD = range(7)
 CONTINUATION, TEXT, BINARY = 0, 1, 2
 MASK = b"\x37\xfa\x21\x3d"
 
 
-def _pure() -> ModuleType:
-    path = Path(hypercorn.wire.websocket.__file__ or "").parent / "websocket.py"
-    spec = importlib.util.spec_from_file_location("pure_websocket", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-PURE = _pure()
-_BUILT = (hypercorn.wire.websocket.__file__ or "").endswith(tuple(EXTENSION_SUFFIXES))
-TWINS = {"pure": PURE, "compiled": hypercorn.wire.websocket} if _BUILT else {"pure": PURE}
+TWINS = WEBSOCKET
+PURE = TWINS["pure"]
 
 
 def frame(

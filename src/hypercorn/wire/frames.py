@@ -1,4 +1,4 @@
-"""Definitions that both twins of the WebSocket codec share: events, opcodes, and errors with their close codes."""
+"""Definitions of the WebSocket codec: events, opcodes, and errors with their close codes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from typing import Final
 
 __all__ = ("ERRORS", "InflateError", "MessageTooLarge")
 
-# Close code and words of every failure. `enum ws_error` of csrc/websocket.h counts the same way; 0 is none.
+NEED_DATA, MESSAGE, PING, PONG, CLOSE, ERROR, HELD, NEXT_FRAME = range(8)  # events; the last one is of the codec alone
+
+FIN, RSV, RSV1 = 0x80, 0x70, 0x40  # bits of a frame's first byte; the lowest four are its opcode
+CONTINUATION, TEXT, BINARY, OP_CLOSE, OP_PING = 0, 1, 2, 8, 9
+CONTROL = 8  # control frames have this opcode and higher ones
+HEADER_BYTES = 14  # of a client's frame, at the most
+
+# Close code and words of every failure; 0 is none.
 ERRORS: Final[tuple[tuple[int, str], ...]] = (
     (1000, ""),
     (1002, "reserved bit set"),

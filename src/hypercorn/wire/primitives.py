@@ -13,7 +13,7 @@ from hpack.huffman_table import decode_huffman
 
 from hypercorn.wire.grammar import CONTROL
 
-__all__ = ("huffman", "valid_field")
+__all__ = ("frame", "huffman", "unmask", "unmask_text", "valid_field")
 
 _NAME: Final = re.compile(rb":?[!#$%&'*+\-.^_`|~0-9a-z]+")
 
@@ -38,3 +38,38 @@ def valid_field(name: bytes, value: bytes) -> bool:
         and value[-1:] not in (b" ", b"\t")
         and CONTROL.search(value) is None
     )
+
+
+def unmask(data: bytes, start: int, end: int, mask: int, offset: int) -> bytes:
+    """A part of a WebSocket frame's payload, `data[start:end]`, without its mask (RFC 6455 section 5.3).
+
+    `mask` is the masking key as a little-endian number, `offset` the place of the first of these bytes in the payload.
+    Raises IndexError where not 0 <= start <= end <= len(data).
+    """
+    size = end - start
+    if not 0 <= start <= end <= len(data):
+        raise IndexError("no such part")
+    octets = mask.to_bytes(4, "little")
+    turn = offset & 3
+    key = int.from_bytes(((octets[turn:] + octets[:turn]) * (size // 4 + 1))[:size], "little")
+    return (int.from_bytes(data[start:end], "little") ^ key).to_bytes(size, "little")
+
+
+def unmask_text(data: bytes, start: int, end: int, mask: int, offset: int) -> str:
+    """`unmask` of text in UTF-8. Raises UnicodeDecodeError, too."""
+    return unmask(data, start, end, mask, offset).decode()
+
+
+def frame(first: int, payload: str | bytes) -> bytes:
+    """A WebSocket frame of a server, which is not masked. `first` is its first byte: FIN, reserved bits, opcode.
+
+    Text is encoded in UTF-8. Raises UnicodeEncodeError for a lone surrogate in it.
+    """
+    if isinstance(payload, str):
+        payload = payload.encode()
+    size = len(payload)
+    if size < 126:
+        return bytes((first, size)) + payload
+    if size < 65536:
+        return b"".join((bytes((first, 126)), size.to_bytes(2, "big"), payload))
+    return b"".join((bytes((first, 127)), size.to_bytes(8, "big"), payload))

@@ -1,23 +1,16 @@
-# types of websocket.pyx
+# types of websocket.py
 cimport cython
-from libc.stdint cimport uint8_t, uint64_t
 
+from hypercorn.objects cimport part_of
+from hypercorn.wire.octets cimport Octets
+from hypercorn.wire.primitives cimport frame, unmask, unmask_text
 
-cdef extern from "websocket.h":
-    enum:
-        WS_HEADER_MAX, WS_E_RSV, WS_E_CONTINUATION, WS_E_INTERRUPTED, WS_E_CLOSE_SHORT, WS_E_CLOSE_CODE, WS_E_UTF8
-        WS_E_FRAME_LARGE, WS_E_MESSAGE_LARGE, WS_E_DEFLATE, WS_FIN, WS_RSV1, WS_RSV2, WS_RSV3, WS_OPCODE
-    ctypedef struct ws_frame "struct ws_frame":
-        uint64_t length
-        uint8_t first
-        uint8_t mask[4]
-    ctypedef struct ws_utf8_t "struct ws_utf8":
-        uint8_t need, low, high
-    int ws_header(const uint8_t* p, size_t n, ws_frame* out) noexcept nogil
-    void ws_mask(uint8_t* to, const uint8_t* p, size_t n, const uint8_t* mask, uint64_t offset) noexcept nogil
-    int ws_utf8(ws_utf8_t* state, const uint8_t* p, size_t n) noexcept nogil
-    int ws_close_code(unsigned code) noexcept nogil
-    int ws_write_header(uint8_t* to, uint8_t first, uint64_t length) noexcept nogil
+cdef int NEED_DATA, MESSAGE, PING, PONG, CLOSE, ERROR, HELD, NEXT_FRAME
+cdef int FIN, RSV, RSV1, CONTINUATION, TEXT, BINARY, CONTROL, OP_CLOSE, OP_PING
+cdef int E_CLOSE_CODE, E_CLOSE_SHORT, E_CONTINUATION, E_CONTROL_FIN, E_CONTROL_LONG, E_DEFLATE, E_FRAME_LARGE
+cdef int E_INTERRUPTED, E_LENGTH, E_MASK, E_MESSAGE_LARGE, E_OPCODE, E_RSV, E_UTF8
+cdef Py_ssize_t HEADER_BYTES, INFLATED_BYTES, KEPT_BYTES
+cdef list _last
 
 
 @cython.final
@@ -30,50 +23,64 @@ cdef class FrameParser:
     cdef readonly int code
     cdef readonly str reason
 
-    # input: base[pos:length] lies in `data`
-    cdef bytes data
-    cdef const uint8_t* base
-    cdef size_t pos, length
-    cdef uint8_t stash[14]
-    cdef int stashed
-    cdef bint ended
+    # input: _data[_pos:_end] was not looked at
+    cdef bytes _data, _cut
+    cdef Py_ssize_t _pos, _end
+    cdef bint _ended
 
     # the frame
-    cdef bint in_frame
-    cdef ws_frame frame
-    cdef uint64_t done  # of its payload
-    cdef uint8_t* control  # payload of a control frame that was cut
+    cdef bint _in_frame
+    cdef int _first
+    cdef unsigned int _mask
+    cdef unsigned long long _taken, _left
+    cdef bytes _control
 
     # the message
-    cdef int opcode  # 0: none is open
-    cdef bint compressed
-    cdef uint64_t size  # announced so far
-    cdef bytes pieces  # what has arrived, with room behind
-    cdef size_t have
-    cdef ws_utf8_t utf8
+    cdef int _opcode
+    cdef bint _compressed
+    cdef unsigned long long _size
+    cdef Octets _pieces
+    cdef object _decoder
 
-    cpdef Py_ssize_t buffered(self) noexcept
+    cpdef Py_ssize_t buffered(self)
     cpdef feed(self, bytes data)
+    @cython.locals(event=int)
     cpdef int next_event(self) except -1
-    cdef int header(self) except -1
-    cdef int judge(self) noexcept
-    cdef int take(self) except -1
-    cdef int whole(self) except -1
-    cdef int keep(self, const uint8_t* p, size_t n) except -1
-    cdef int reserve(self, size_t more) except -1
-    cdef resize(self, size_t room)
-    cdef int message_end(self) except -1
-    cdef int inflate_piece(self) except -1
-    cdef int inflate(self, bytes data) except -1
-    cdef int control_event(self, const uint8_t* p, size_t n) except -1
-    cdef int fail(self, int error) except -1
-    cdef void end(self) noexcept
+    @cython.locals(event=int, first=int)
+    cdef int _next(self) except -1
+    @cython.locals(source=bytes, start=Py_ssize_t, end=Py_ssize_t, held=Py_ssize_t, used=Py_ssize_t)
+    @cython.locals(length="unsigned long long")
+    cdef bint _read_header(self) except -1
+    @cython.locals(opcode=int, reserved=int, compressed=bint, size="unsigned long long")
+    cdef _check(self, int first, unsigned long long length)
+    @cython.locals(start=Py_ssize_t, end=Py_ssize_t, plain=bytes, offset="unsigned long long", ends=bint)
+    cdef int _read_payload(self) except -1
+    cdef int _text_event(self, Py_ssize_t start, Py_ssize_t end, unsigned long long offset) except -1
+    cdef _keep(self, bytes plain)
+    cdef _check_text(self, bytes plain, bint final)
+    @cython.locals(payload=bytes, code=int)
+    cdef int _control_event(self, int opcode) except -1
+    @cython.locals(opcode=int)
+    cdef int _message_event(self, bytes plain) except -1
+    cdef _inflate_piece(self)
+    @cython.locals(plain=bytes)
+    cdef _inflate(self, bytes data, int opcode)
+    cdef _forget(self)
+    cdef _close(self)
 
 
-cpdef bint is_close_code(unsigned code)
-cpdef bytes encode_message(message)
+@cython.locals(opcode=int, length="unsigned long long")
+cdef Py_ssize_t header_length(bytes data, Py_ssize_t start, Py_ssize_t end) except -1
+@cython.locals(length="unsigned long long", i=Py_ssize_t)
+cdef unsigned long long payload_length(bytes data, Py_ssize_t start)
+cpdef bint is_close_code(unsigned int code)
+@cython.locals(last=tuple, made=bytes)
+cpdef bytes encode_message(object message)
 cpdef bytes encode_compressed(bytes data, bint text)
+@cython.locals(opcode=int)
 cpdef bytes encode_fragment(bytes data, bint text, bint first, bint last)
 cpdef bytes encode_ping(bytes payload=*)
 cpdef bytes encode_pong(bytes payload)
+@cython.locals(text=bytes)
 cpdef bytes encode_close(int code, str reason=*)
+cdef bytes control_frame(int first, bytes payload)

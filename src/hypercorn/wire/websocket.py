@@ -1,8 +1,8 @@
-"""WebSocket frames (RFC 6455) as bytes: the pure twin.
+"""WebSocket frames (RFC 6455) as bytes. Written once over `primitives`, which is twin.
 
-Plain Python rather than wsproto's frame protocol, which hands out pieces: limits that apply when a frame is announced,
-messages put together in one buffer, and stopping before the next data frame would each have to be built around it.
-wsproto is the oracle of the tests.
+Not wsproto's frame protocol, which hands out pieces: limits that apply when a frame is announced, messages put together
+in one buffer, and stopping before the next data frame would each have to be built around it. wsproto is the oracle of
+the tests.
 
     parser.feed(data); while (event := parser.next_event()) != NEED_DATA: ...
 
@@ -16,20 +16,50 @@ wsproto is the oracle of the tests.
 from __future__ import annotations
 
 from codecs import getincrementaldecoder
-from io import StringIO
 from typing import Any
 
-from hypercorn.wire import frames
-from hypercorn.wire.frames import ERRORS, InflateError, MessageTooLarge
+from hypercorn.objects import part_of
+from hypercorn.wire.frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    CONTROL,
+    E_CLOSE_CODE,
+    E_CLOSE_SHORT,
+    E_CONTINUATION,
+    E_CONTROL_FIN,
+    E_CONTROL_LONG,
+    E_DEFLATE,
+    E_FRAME_LARGE,
+    E_INTERRUPTED,
+    E_LENGTH,
+    E_MASK,
+    E_MESSAGE_LARGE,
+    E_OPCODE,
+    E_RSV,
+    E_UTF8,
+    ERROR,
+    ERRORS,
+    FIN,
+    HEADER_BYTES,
+    HELD,
+    MESSAGE,
+    NEED_DATA,
+    NEXT_FRAME,
+    OP_CLOSE,
+    OP_PING,
+    PING,
+    PONG,
+    RSV,
+    RSV1,
+    TEXT,
+    InflateError,
+    MessageTooLarge,
+)
+from hypercorn.wire.octets import Octets
+from hypercorn.wire.primitives import frame, unmask, unmask_text
 
 __all__ = (
-    "CLOSE",
-    "ERROR",
-    "HELD",
-    "MESSAGE",
-    "NEED_DATA",
-    "PING",
-    "PONG",
     "FrameParser",
     "encode_close",
     "encode_compressed",
@@ -40,14 +70,9 @@ __all__ = (
     "is_close_code",
 )
 
-NEED_DATA, MESSAGE, PING, PONG, CLOSE, ERROR, HELD = range(7)
-
-_FIN, _RSV, _RSV1, _CONTROL = 0x80, 0x70, 0x40, 8
-_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING = 0, 1, 2, 8, 9
-_EVENTS = {8: CLOSE, 9: PING, 10: PONG}
-_KEEP = 65536  # bytes up to which the last message is kept
-_INFLATE = 65536  # bytes of a compressed message that are decompressed before its end
-_Decoder = getincrementaldecoder("utf-8")
+KEPT_BYTES = 65536  # of the message that was encoded last
+INFLATED_BYTES = 65536  # of a compressed message, which are decompressed before its end
+new_decoder: Any = getincrementaldecoder("utf-8")
 
 
 class FrameParser:
@@ -70,25 +95,26 @@ class FrameParser:
         self.reason = ""
         self._data = b""
         self._pos = 0
-        self._stash = b""  # the beginning of a header that was cut
+        self._end = 0  # of the data
+        self._cut = b""  # the beginning of a header whose rest has not arrived
         self._ended = False
+        # the frame, where its header has been read
         self._in_frame = False
         self._first = 0
-        self._length = 0  # of the frame's payload that has arrived
+        self._mask = 0
+        self._taken = 0  # bytes of its payload that were read
         self._left = 0
-        self._mask = b""
-        self._control = bytearray()
+        self._control = b""  # payload of a control frame
         # the message
         self._opcode = 0  # 0: none is open
         self._compressed = False
         self._size = 0  # announced so far
-        self._pieces = bytearray()
-        self._decoder: Any = None
-        self._text: Any = None
+        self._pieces = Octets()
+        self._decoder: Any = None  # checks the text that is in there
 
     def buffered(self) -> int:
         """Bytes that were fed and not looked at."""
-        return len(self._stash) + len(self._data) - self._pos
+        return len(self._cut) + self._end - self._pos
 
     def feed(self, data: bytes) -> None:
         """Appends received bytes. Raises TypeError for non-bytes."""
@@ -96,219 +122,271 @@ class FrameParser:
             raise TypeError("feed() takes bytes")
         if self._ended:
             return
-        if self._pos == len(self._data):
-            self._data, self._pos = data, 0
-        else:
-            self._data, self._pos = self._data[self._pos :] + data, 0
+        if self._pos < self._end:
+            data = part_of(self._data, self._pos, self._end) + data
+        self._data = data
+        self._pos = 0
+        self._end = len(data)
 
     def next_event(self) -> int:
         """The next event of the bytes at hand; never raises for what a peer sent. The last message is forgotten."""
         self.message = b""
         try:
-            return self._next()
-        except _Failed as failure:
+            event = self._next()
+        except FrameError as failure:
             self.code, self.reason = ERRORS[failure.error]
-            self._end()
+            self._close()
             return ERROR
+        if self._pos == self._end:
+            self._forget()
+        return event
 
     def _next(self) -> int:
         while not self._ended:
             if not self._in_frame:
-                if self.hold and self._pos < len(self._data):
-                    first = self._stash[0] if self._stash else self._data[self._pos]
-                    if first & 15 < _CONTROL:
-                        return HELD
-                if not self._header():
+                if self._pos == self._end:
                     return NEED_DATA
-            event = self._payload()
-            if event >= 0:
+                if self.hold:
+                    first = self._cut[0] if self._cut else self._data[self._pos]
+                    if first & 15 < CONTROL:
+                        return HELD
+                if not self._read_header():
+                    return NEED_DATA
+            event = self._read_payload()
+            if event != NEXT_FRAME:
                 return event
         return NEED_DATA
 
-    def _header(self) -> bool:
-        """Reads a frame's header; False while it is incomplete."""
-        data = self._stash + self._data[self._pos : self._pos + 14 - len(self._stash)]
-        used = _header_length(data)
-        if used == 0 or len(data) < used:
-            self._stash = data
-            self._data, self._pos = b"", 0
+    def _read_header(self) -> bool:
+        """Reads a frame's header. False while it is incomplete."""
+        source = self._data
+        start = self._pos
+        held = len(self._cut)
+        if held:
+            end = self._end
+            if HEADER_BYTES - held < end - start:
+                end = start + HEADER_BYTES - held
+            source = self._cut + part_of(source, start, end)
+            start = 0
+            end = len(source)
+        else:
+            end = self._end
+        used = header_length(source, start, end)
+        if used == 0 or end - start < used:
+            self._cut = part_of(source, start, end)
+            self._forget()
             return False
-        self._pos += used - len(self._stash)
-        self._stash = b""
-        length = data[1] & 127
-        if length == 126:
-            length = int.from_bytes(data[2:4], "big")
-        elif length == 127:
-            length = int.from_bytes(data[2:10], "big")
-        self._judge(data[0], length)
-        self._first, self._left, self._length = data[0], length, 0
-        self._mask = data[used - 4 : used]
+        self._pos += used - held
+        self._cut = b""
+        length = payload_length(source, start)
+        self._check(source[start], length)
+        self._first = source[start]
+        self._left = length
+        self._taken = 0
+        start += used - 4
+        self._mask = source[start] | source[start + 1] << 8 | source[start + 2] << 16 | source[start + 3] << 24
         self._in_frame = True
         return True
 
-    def _judge(self, first: int, length: int) -> None:
-        """Whether this frame may come here; opens a message."""
-        opcode, reserved = first & 15, first & _RSV
-        if opcode >= _CONTROL:
+    def _check(self, first: int, length: int) -> None:
+        """Whether this frame may come here. Opens a message."""
+        opcode = first & 15
+        reserved = first & RSV
+        if opcode >= CONTROL:
             if reserved:
-                raise _Failed(frames.E_RSV)
+                raise FrameError(E_RSV)
             return
-        compressed = reserved == _RSV1 and opcode != _CONTINUATION and self.inflater is not None
+        compressed = reserved == RSV1 and opcode != CONTINUATION and self.inflater is not None
         if reserved and not compressed:
-            raise _Failed(frames.E_RSV)
-        if (opcode == _CONTINUATION) != (self._opcode != 0):
-            raise _Failed(frames.E_INTERRUPTED if opcode else frames.E_CONTINUATION)
+            raise FrameError(E_RSV)
+        if (opcode == CONTINUATION) != (self._opcode != 0):
+            raise FrameError(E_INTERRUPTED if opcode else E_CONTINUATION)
         if self.max_frame_size and length > self.max_frame_size:
-            raise _Failed(frames.E_FRAME_LARGE)
-        size = self._size + length
+            raise FrameError(E_FRAME_LARGE)
+        size = self._size + length  # neither reaches 2**63
         if size >> 62 or (self.max_message_size and size > self.max_message_size):
-            raise _Failed(frames.E_MESSAGE_LARGE)
+            raise FrameError(E_MESSAGE_LARGE)
         self._size = size
         if opcode:
             self._opcode = opcode
             self._compressed = compressed
-            if opcode == _TEXT and not compressed:
-                self._decoder, self._text = _Decoder(), StringIO()
 
-    def _payload(self) -> int:
-        """Takes what has arrived of a payload. Gives an event, or -1 where the next frame can be read."""
-        data = self._data[self._pos : self._pos + self._left]
-        if data:
-            self._pos += len(data)
-            self._left -= len(data)
-            plain = _masked(data, self._mask, self._length)
-            self._length += len(data)
-            if self._first & 15 >= _CONTROL:
-                self._control += plain
-            else:
-                self._keep(plain)
-        if self._pos == len(self._data):
-            self._data, self._pos = b"", 0
+    def _read_payload(self) -> int:
+        """Takes what has arrived of a payload. Returns an event, or NEXT_FRAME."""
+        start = self._pos
+        end = self._end
+        if self._left < end - start:
+            end = start + self._left
+        offset = self._taken
+        self._pos = end
+        self._taken += end - start
+        self._left -= end - start
+        ends = self._left == 0 and self._first & FIN and self._first & 15 < CONTROL
+        if ends and self._opcode == TEXT and not self._compressed and not len(self._pieces):
+            return self._text_event(start, end, offset)
+        plain = unmask(self._data, start, end, self._mask, offset)
+        if self._first & 15 >= CONTROL:
+            self._control += plain
+            if self._left:
+                return NEED_DATA
+            self._in_frame = False
+            return self._control_event(self._first & 15)
+        if ends:
+            self._in_frame = False
+            return self._message_event(plain)
+        self._keep(plain)
         if self._left:
             return NEED_DATA
         self._in_frame = False
-        if self._first & 15 >= _CONTROL:
-            return self._control_event(self._first & 15)
-        return self._message_event() if self._first & _FIN else -1
+        return NEXT_FRAME
 
     def _keep(self, plain: bytes) -> None:
-        """Appends to the message; text is validated as it comes."""
-        if self._decoder is None:
-            self._pieces += plain
-            if self._compressed and len(self._pieces) >= _INFLATE:
-                self._inflate_piece()
+        """Appends to the message. Text is checked as it comes."""
+        if not plain:
             return
+        self._pieces.add(plain)
+        if self._compressed:
+            if len(self._pieces) >= INFLATED_BYTES:
+                self._inflate_piece()
+        elif self._opcode == TEXT:
+            self._check_text(plain, False)
+
+    def _check_text(self, plain: bytes, final: bool) -> None:
+        if self._decoder is None:
+            self._decoder = new_decoder()
         try:
-            self._text.write(self._decoder.decode(plain))
+            self._decoder.decode(plain, final)
         except UnicodeDecodeError:
-            raise _Failed(frames.E_UTF8) from None
+            raise FrameError(E_UTF8) from None
 
     def _control_event(self, opcode: int) -> int:
-        payload = bytes(self._control)
-        self._control = bytearray()
-        if opcode != _CLOSE:
+        payload = self._control
+        self._control = b""
+        if opcode != OP_CLOSE:
             self.payload = payload
-            return _EVENTS[opcode]
-        self.code, self.reason = 1005, ""
+            return PING if opcode == OP_PING else PONG
+        self.code = 1005
+        self.reason = ""
         if payload:
             if len(payload) == 1:
-                raise _Failed(frames.E_CLOSE_SHORT)
-            code = int.from_bytes(payload[:2], "big")
+                raise FrameError(E_CLOSE_SHORT)
+            code = payload[0] << 8 | payload[1]
             if not is_close_code(code):
-                raise _Failed(frames.E_CLOSE_CODE)
+                raise FrameError(E_CLOSE_CODE)
             try:
                 self.reason = payload[2:].decode()
             except UnicodeDecodeError:
-                raise _Failed(frames.E_UTF8) from None
+                raise FrameError(E_UTF8) from None
             self.code = code
-        self._end()
+        self._close()
         return CLOSE
 
-    def _message_event(self) -> int:
-        if self._decoder is not None:
-            try:
-                self._decoder.decode(b"", True)
-            except UnicodeDecodeError:
-                raise _Failed(frames.E_UTF8) from None
-            self.message = self._text.getvalue()
-            self._text = self._decoder = None
-        else:
-            plain = bytes(self._pieces)
-            self._pieces = bytearray()
-            self.message = self._inflated(plain) if self._compressed else plain
+    def _text_event(self, start: int, end: int, offset: int) -> int:
+        """A text message that has arrived at once, which needs no buffer."""
+        self._in_frame = False
         self._opcode = self._size = 0
+        try:
+            self.message = unmask_text(self._data, start, end, self._mask, offset)
+        except UnicodeDecodeError:
+            raise FrameError(E_UTF8) from None
+        return MESSAGE
+
+    def _message_event(self, plain: bytes) -> int:
+        """The end of a message: its last bytes, or all of it."""
+        opcode = self._opcode
+        if len(self._pieces):
+            self._pieces.add(plain)
+            plain = self._pieces.take()
+        self._opcode = self._size = 0
+        self._decoder = None
+        if self._compressed:
+            self._inflate(plain, opcode)
+        elif opcode == TEXT:
+            try:
+                self.message = plain.decode()
+            except UnicodeDecodeError:
+                raise FrameError(E_UTF8) from None
+        else:
+            self.message = plain
         return MESSAGE
 
     def _inflate_piece(self) -> None:
         """Decompresses what has arrived: not all of a long message at once."""
-        data = bytes(self._pieces)
-        self._pieces = bytearray()
         try:
-            self.inflater.inflate_piece(data, self.max_message_size)
+            self.inflater.inflate_piece(self._pieces.take(), self.max_message_size)
         except MessageTooLarge:
-            raise _Failed(frames.E_MESSAGE_LARGE) from None
+            raise FrameError(E_MESSAGE_LARGE) from None
         except InflateError:
-            raise _Failed(frames.E_DEFLATE) from None
+            raise FrameError(E_DEFLATE) from None
 
-    def _inflated(self, data: bytes) -> str | bytes:
+    def _inflate(self, data: bytes, opcode: int) -> None:
         try:
             plain: bytes = self.inflater.inflate(data, self.max_message_size)
-            return plain.decode() if self._opcode == _TEXT else plain
+            self.message = plain.decode() if opcode == TEXT else plain
         except UnicodeDecodeError:
-            raise _Failed(frames.E_UTF8) from None
+            raise FrameError(E_UTF8) from None
         except MessageTooLarge:
-            raise _Failed(frames.E_MESSAGE_LARGE) from None
+            raise FrameError(E_MESSAGE_LARGE) from None
         except InflateError:
-            raise _Failed(frames.E_DEFLATE) from None
+            raise FrameError(E_DEFLATE) from None
 
-    def _end(self) -> None:
-        """Nothing more is read."""
+    def _forget(self) -> None:
+        """Holds no input."""
+        self._data = b""
+        self._pos = self._end = 0
+
+    def _close(self) -> None:
+        """Reads nothing more."""
         self._ended = True
-        self._data = self._stash = b""
-        self._pos = 0
-        self._pieces = bytearray()
-        self._text = self._decoder = None
+        self._forget()
+        self._cut = b""
+        self._pieces.take()
+        self._decoder = None
 
 
-class _Failed(Exception):
-    """The peer broke the protocol."""
+class FrameError(Exception):
+    """The peer broke the protocol: `error` is an index of `ERRORS`."""
 
     def __init__(self, error: int) -> None:
         self.error = error
 
 
-def _header_length(data: bytes) -> int:
-    """Bytes of the header that begins here, or 0 while that is unknown. Raises _Failed."""
-    if len(data) < 2:
+def header_length(data: bytes, start: int, end: int) -> int:
+    """Bytes of the header that begins at `start`, or 0 while that is unknown. Raises FrameError."""
+    if end - start < 2:
         return 0
-    opcode, length = data[0] & 15, data[1] & 127
+    opcode = data[start] & 15
+    length = data[start + 1] & 127
     if 2 < opcode < 8 or opcode > 10:
-        raise _Failed(frames.E_OPCODE)
-    if not data[1] & 128:
-        raise _Failed(frames.E_MASK)
-    if opcode >= _CONTROL:
+        raise FrameError(E_OPCODE)
+    if not data[start + 1] & 128:
+        raise FrameError(E_MASK)
+    if opcode >= CONTROL:
         if length > 125:
-            raise _Failed(frames.E_CONTROL_LONG)
-        if not data[0] & _FIN:
-            raise _Failed(frames.E_CONTROL_FIN)
+            raise FrameError(E_CONTROL_LONG)
+        if not data[start] & FIN:
+            raise FrameError(E_CONTROL_FIN)
     if length == 126:
-        if len(data) >= 4 and int.from_bytes(data[2:4], "big") < 126:
-            raise _Failed(frames.E_LENGTH)
+        if end - start >= 4 and payload_length(data, start) < 126:
+            raise FrameError(E_LENGTH)
         return 8
     if length == 127:
-        if len(data) >= 10 and not 65536 <= int.from_bytes(data[2:10], "big") < 1 << 63:
-            raise _Failed(frames.E_LENGTH)
+        if end - start >= 10 and not 65536 <= payload_length(data, start) < 1 << 63:
+            raise FrameError(E_LENGTH)
         return 14
     return 6
 
 
-def _masked(data: bytes, mask: bytes, offset: int) -> bytes:
-    """Masks or unmasks; the first byte is byte `offset` of the payload."""
-    turn = offset & 3
-    mask = mask[turn:] + mask[:turn]
-    size = len(data)
-    key = int.from_bytes((mask * (size // 4 + 1))[:size], "little")
-    return (int.from_bytes(data, "little") ^ key).to_bytes(size, "little")
+def payload_length(data: bytes, start: int) -> int:
+    """The length that the header at `start` announces. It must have arrived (RFC 6455 section 5.2)."""
+    length = data[start + 1] & 127
+    if length < 126:
+        return length
+    end = start + (4 if length == 126 else 10)
+    length = 0
+    for i in range(start + 2, end):
+        length = length << 8 | data[i]
+    return length
 
 
 def is_close_code(code: int) -> bool:
@@ -316,56 +394,48 @@ def is_close_code(code: int) -> bool:
     return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
 
 
-def _frame(first: int, payload: bytes) -> bytes:
-    size = len(payload)
-    if size < 126:
-        return bytes((first, size)) + payload
-    if size < 65536:
-        return b"".join((bytes((first, 126)), size.to_bytes(2, "big"), payload))
-    return b"".join((bytes((first, 127)), size.to_bytes(8, "big"), payload))
-
-
-_last: list[tuple[Any, bytes]] = [(None, b"")]  # the message that was encoded last: a broadcast sends it again
+# The message that was encoded last, and its frame: a broadcast sends it again. One object, which other threads replace.
+_last: list[tuple[Any, bytes]] = [(None, b"")]
 
 
 def encode_message(message: str | bytes) -> bytes:
     """A message in one frame: the same bytes where it is the same object as before. Raises TypeError, and
     UnicodeEncodeError for lone surrogates."""
-    last, made = _last[0]
-    if message is last and message is not None:
-        return made
+    last = _last[0]
+    if message is last[0] and message is not None:
+        return last[1]
     if type(message) is str:
-        made = _frame(_FIN | _TEXT, message.encode())
+        made = frame(FIN | TEXT, message)
     elif type(message) is bytes:
-        made = _frame(_FIN | _BINARY, message)
+        made = frame(FIN | BINARY, message)
     else:
         raise TypeError("encode_message() takes str or bytes")
-    if len(made) <= _KEEP:
+    if len(made) <= KEPT_BYTES:
         _last[0] = message, made
     return made
 
 
 def encode_compressed(data: bytes, text: bool) -> bytes:
     """A message in one frame whose payload was compressed (RFC 7692 section 6)."""
-    return _frame(_FIN | _RSV1 | (_TEXT if text else _BINARY), data)
+    return frame(FIN | RSV1 | (TEXT if text else BINARY), data)
 
 
 def encode_fragment(data: bytes, text: bool, first: bool, last: bool) -> bytes:
     """One frame of a compressed message that is sent in several (RFC 7692 section 6.1)."""
-    opcode = _CONTINUATION
+    opcode = CONTINUATION
     if first:
-        opcode = _RSV1 | (_TEXT if text else _BINARY)
-    return _frame((_FIN if last else 0) | opcode, data)
+        opcode = RSV1 | (TEXT if text else BINARY)
+    return frame((FIN if last else 0) | opcode, data)
 
 
 def encode_ping(payload: bytes = b"") -> bytes:
     """A ping; the payload is 125 bytes at the most. Raises ValueError."""
-    return _control_frame(0x89, payload)
+    return control_frame(0x89, payload)
 
 
 def encode_pong(payload: bytes) -> bytes:
     """A pong; the payload is 125 bytes at the most. Raises ValueError."""
-    return _control_frame(0x8A, payload)
+    return control_frame(0x8A, payload)
 
 
 def encode_close(code: int, reason: str = "") -> bytes:
@@ -375,10 +445,11 @@ def encode_close(code: int, reason: str = "") -> bytes:
     text = reason.encode("utf-8", "replace")
     if len(text) > 123:
         text = text[:123].decode("utf-8", "ignore").encode()
-    return _control_frame(0x88, code.to_bytes(2, "big") + text)
+    return control_frame(0x88, bytes((code >> 8 & 255, code & 255)) + text)
 
 
-def _control_frame(first: int, payload: bytes) -> bytes:
+def control_frame(first: int, payload: bytes) -> bytes:
+    """One control frame (RFC 6455 section 5.5)."""
     if len(payload) > 125:
         raise ValueError("the payload of a control frame is at most 125 bytes")
-    return bytes((first, len(payload))) + payload
+    return frame(first, payload)

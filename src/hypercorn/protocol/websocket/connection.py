@@ -26,18 +26,8 @@ from hypercorn.protocol.websocket.states import (
     WEBSOCKET,
 )
 from hypercorn.wire.deflate import SLICE, LongMessage
-from hypercorn.wire.websocket import (
-    CLOSE,
-    ERROR,
-    HELD,
-    MESSAGE,
-    PING,
-    FrameParser,
-    encode_close,
-    encode_message,
-    encode_ping,
-    encode_pong,
-)
+from hypercorn.wire.frames import CLOSE, ERROR, HELD, MESSAGE, PING
+from hypercorn.wire.websocket import FrameParser, encode_close, encode_message, encode_ping, encode_pong
 
 LINGER_BYTES = 1048576  # bytes dropped while lingering before the connection is cut
 NEVER = float("inf")
