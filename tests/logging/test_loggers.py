@@ -268,8 +268,8 @@ def test_what_is_no_fault_has_its_traceback_as_text(tmp_path: Path) -> None:
 
 
 def test_what_is_not_written_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypercorn.logs.logger.format_exception", None)
     logger = Logger(Config(error_log="-", log_level="INFO"))
+    monkeypatch.setattr("hypercorn.logs.logger.format_exception", None)
     logger.log_debug("It ended", exc_info=KeyError("gone"))
 
 
