@@ -8,7 +8,8 @@ the pure build (one half of a compiled core could not talk to the other).
     CFLAGS=-O0                      builds faster, for tests; any -O in it replaces -O1 and -O2, and keeps the symbols
     HYPERCORN_SANITIZE=1            with the address and undefined-behaviour sanitizers (gcc or clang)
     HYPERCORN_KQUEUE=1              the reactor over the kqueue of tests/platforms/kqueue, for tests on Linux
-    HYPERCORN_PROJECT_URL=URL       where the repository is: package indexes get links that work there (releases set it)
+    HYPERCORN_PROJECT_URL=URL       where the repository is: package indexes get links that work there (releases set it,
+                                    and their sdist keeps it)
     HYPERCORN_AUTHOR_EMAIL=ADDRESS  whom package indexes name as the author's address (releases set it)
     HYPERCORN_FREE_THREADED=1       says that they need no GIL; not the default before the tests have run without one
 """
@@ -16,6 +17,7 @@ the pure build (one half of a compiled core could not talk to the other).
 import os
 import re
 import sys
+from email import message_from_file
 from glob import glob
 
 from setuptools import setup
@@ -182,13 +184,25 @@ def project_urls(url: str) -> dict[str, str]:
     }
 
 
+def of_the_sdist() -> tuple[str, str | None]:
+    """The repository's URL and the author's address that the release wrote into its sdist: what is built from that has
+    them too, on whatever machine. Empty in a checkout."""
+    if not os.path.exists("PKG-INFO"):
+        return "", None
+    with open("PKG-INFO", encoding="utf-8") as file:
+        said = message_from_file(file)
+    urls = dict(line.split(", ", 1) for line in said.get_all("Project-URL", []))
+    return urls.get("Source", ""), said["Author-email"]
+
+
 if __name__ == "__main__":
-    project = os.environ.get("HYPERCORN_PROJECT_URL", "").rstrip("/")
+    url, email = of_the_sdist()
+    project = os.environ.get("HYPERCORN_PROJECT_URL", url).rstrip("/")
     setup(
         ext_modules=extensions(),
         cmdclass={"build_ext": BuildAllOrNone},
         author="The Hypercorn authors",
-        author_email=os.environ.get("HYPERCORN_AUTHOR_EMAIL"),
+        author_email=os.environ.get("HYPERCORN_AUTHOR_EMAIL", email),
         long_description=description(project),
         long_description_content_type="text/markdown",
         project_urls=project_urls(project),

@@ -30,9 +30,9 @@ INTRODUCTION = """\
 
 <!-- Made by docs/make_first_commands.py: change the commands there, and run that. -->
 
-What people type first who come from another server: commands of the documentation of uvicorn, gunicorn, Granian and
-Daphne, with the name of this server in the place of theirs. An error is what stderr shows after `hypercorn: error:`,
-and nothing is served then. The tests run every row.
+These are the commands that newcomers type first: those in the documentation of uvicorn, gunicorn, Granian and Daphne,
+with `hypercorn` in place of their names. An error is the text that stderr shows after `hypercorn: error:`; nothing is
+served then. The tests run every row.
 """
 # What the documentation of each server has its readers type.
 COMMANDS: dict[str, list[str]] = {
@@ -65,6 +65,7 @@ COMMANDS: dict[str, list[str]] = {
         "main:app --no-server-header",
         "main:app --interface wsgi",
         "run main:app",
+        "dev main.py",
     ],
     "gunicorn, Flask and Django": [
         "app:app",
@@ -108,6 +109,9 @@ COMMANDS: dict[str, list[str]] = {
         "main.py",
         "src/main.py:app",
         "main:nothing",
+        "main:ap",
+        "main.app",
+        "Main:app",
         "shop:app",
         "deep:app",
         "--prot 8001 main:app",
@@ -115,6 +119,7 @@ COMMANDS: dict[str, list[str]] = {
         "main:app --port",
         "main:app --workers many",
         "-p 8001 main:app",
+        "main:app main:app",
         "runserver 0.0.0.0:8000",
     ],
 }

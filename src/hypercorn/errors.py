@@ -43,6 +43,10 @@ class NoAppError(HypercornError):
     """The application could not be found where the configuration says it is."""
 
 
+class UnknownModeError(NoAppError, ValueError):
+    """The application's name begins with neither of the modes, asgi: and wsgi:, and is not module:expression."""
+
+
 class ConfigError(HypercornError, ValueError):
     """A wrong option.
 

@@ -97,8 +97,8 @@ NO_NAME = f"Cannot load application from '{{path}}', application not found in {{
         ("loadable:space.missing", NO_NAME),
         ("empty", NO_NAME.replace("loadable", "empty").replace(CALLABLES, "it has no callables")),
         ("loadable:number", "Cannot load application from '{path}', it is not an application (not callable)."),
-        ("loadable:", "Cannot load application from '{path}', '' is no expression."),
-        ("loadable:1 2", "Cannot load application from '{path}', '1 2' is no expression."),
+        ("loadable:", "Cannot load application from '{path}', '' is not an expression."),
+        ("loadable:1 2", "Cannot load application from '{path}', '1 2' is not an expression."),
         (":app", "Cannot load application from '{path}', module not found: no module is named."),
     ],
 )
@@ -106,6 +106,31 @@ def test_not_found(path: str, message: str, folder: Path) -> None:
     with pytest.raises(NoAppError) as caught:
         load_application(path, 1)
     assert str(caught.value) == message.format(path=path, folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("loadable:ap", " Did you mean loadable:app?"),
+        ("loadable:wsgi_ap", " Did you mean loadable:wsgi_app?"),
+        ("Loadable:app", " Did you mean loadable:app?"),
+        ("loadible:app", " Did you mean loadable:app?"),
+        ("loadable.app", " Did you mean loadable:app?"),
+        ("package.inner.app", " Did you mean package.inner:app?"),
+        ("factories", " If create_app makes it: --factory factories:create_app"),
+        ("factories:application", " If create_app makes it: --factory factories:create_app"),
+        ("many_factories", "."),
+    ],
+)
+def test_the_error_says_what_may_be_meant(path: str, hint: str, folder: Path) -> None:
+    factory = "def create_app(): ...\n"
+    (folder / "factories.py").write_text(factory)
+    (folder / "many_factories.py").write_text(factory + "def make_web_app(): ...\n")
+    with pytest.raises(NoAppError) as caught:
+        load_application(path, 1)
+    said = str(caught.value)
+    assert said.endswith(hint)
+    assert ("Did you mean" in said or "--factory" in said) == (len(hint) > 1)
 
 
 def test_the_error_lists_what_the_module_makes(folder: Path) -> None:
@@ -167,6 +192,8 @@ def test_a_name_that_is_taken(folder: Path) -> None:
 def test_another_mode(folder: Path) -> None:
     with pytest.raises(ValueError, match="Invalid mode, must be 'asgi', or 'wsgi'"):
         load_application("cgi:loadable:app", 1)
+    with pytest.raises(NoAppError, match="'app:' is not an expression"):
+        load_application("loadable:app:", 1)
     with pytest.raises(ValueError, match="Invalid mode"):
         wrap_app(print, 1, "cgi")
 

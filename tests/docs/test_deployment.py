@@ -130,6 +130,40 @@ def test_compose_services_have_time_to_stop(manifest: dict[str, Any]) -> None:
         assert ending_seconds(config) < float(service["stop_grace_period"].removesuffix("s"))
 
 
+COMPOSE_FILES = [block for block in of("yaml") if block.title == "compose.yaml"]
+
+
+def check_compose(text: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """What the schema of the Compose specification says of a file."""
+    path = tmp_path / "compose.yaml"
+    path.write_text(text)
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("block", COMPOSE_FILES, ids=shown)
+def test_compose_files_fit_their_schema(block: Block, tmp_path: Path) -> None:
+    checked = check_compose(block.text, tmp_path)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    wrong = check_compose(block.text.replace("restart: unless-stopped", "restarts: unless-stopped"), tmp_path)
+    assert wrong.returncode != 0
+    assert "restarts" in wrong.stdout
+
+
+@pytest.mark.parametrize("page", ["docs/guide/docker.md", "docs/guide/platforms.md"])
+def test_dockerfiles_run_what_is_there(page: str) -> None:
+    """Each instruction is one of Docker's, the command is a list, and the server is its first process."""
+    (text,) = [block.text for block in BLOCKS if block.page == page and block.title == "Dockerfile"]
+    words = [line.split()[0] for line in text.splitlines() if line and not line.startswith(" ")]
+    assert words[0] == "FROM"
+    assert set(words) <= {"FROM", "WORKDIR", "COPY", "RUN", "ENV", "USER", "EXPOSE", "CMD"}
+    command = json.loads(text.partition("\nCMD ")[2])
+    arguments = shlex.split(command[2].removeprefix("exec ")) if command[0] == "sh" else command
+    assert arguments[0] == "hypercorn"
+    assert command[0] == "hypercorn" or command[2].startswith("exec ")
+    take_flags([word.replace("$PORT", "8080") for word in arguments[1:]])
+
+
 # -- the proxies of the compose files
 
 COMPOSE = [one for one in manifests() if "configs" in one.values[0]]

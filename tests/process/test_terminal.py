@@ -204,6 +204,8 @@ def test_nothing_of_this_without_a_terminal(folder: Path) -> None:
         (["deep:app"], "It is in inner: add --app-dir inner"),
         (["broken:app"], "could not be loaded: SyntaxError: '(' was never closed"),
         (["main:nope"], "its callables are app, fail, create_app"),
+        (["Main:app"], "Did you mean main:app?"),
+        (["main:app:"], "'app:' is not an expression."),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_to_do(arguments: list[str], words: str, folder: Path) -> None:

@@ -61,6 +61,26 @@ def test_a_busy_thread_does_not_keep_the_process(worker_class: str, workers: str
         assert PLAIN or mark.read_text() == "done"
 
 
+@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("worker_class", ["asyncio", "uvloop", "trio"])
+def test_who_presses_ctrl_c_waits_less_for_a_busy_thread(worker_class: str, workers: str) -> None:
+    """`graceful_timeout` and 0.4 seconds, by what the server says when the call has been cut; a busy machine leaves
+    less of them."""
+    arguments = ("-k", worker_class, "-w", workers, "--graceful-timeout", str(GRACE), "--log-format", "json")
+    with Server(*arguments, app=APP, how="to_thread") as server, server.connect() as peer:
+        peer.send(request("/60"))
+        server.await_line(INSIDE, server.output)
+        began = time.monotonic()
+        server.notify(signal.SIGINT)
+        assert server.code() == 0
+        assert time.monotonic() - began < PROMISE + MARGIN
+        waits = [
+            float(left) for line in server.errors for left in re.findall(r"Waiting up to (\d\.\d) s for a t", line)
+        ]
+        assert all(left <= 0.4 for left in waits)
+        assert server.said(r"WARNING.*threaded\.py:\d+ in busy_function")
+
+
 @pytest.mark.parametrize("workers", ["0", "1"])
 def test_a_thread_of_the_shutdown_is_waited_for_a_few_seconds_only(workers: str) -> None:
     """However long `graceful_timeout` is; and the log says what is waited for."""

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from hypercorn.asgi.kinds import find_kind, is_asgi
 from hypercorn.asgi.wsgi import WSGIWrapper
-from hypercorn.config.options import limits_of
-from hypercorn.errors import NoAppError
+from hypercorn.config.options import limits_of, nearest
+from hypercorn.config.sources import LIKELY
+from hypercorn.errors import NoAppError, UnknownModeError
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
@@ -27,6 +28,8 @@ NAMES = ("app", "application")  # tried in this order where no name is given
 LISTED = 12  # callables that an error lists at most
 _DEPTH = 2  # folders below the working directory in which a module is looked for, for advice
 _MOST_FOLDERS = 100  # that are looked at, at each depth
+_MOST_FILES = 1000  # modules of a folder that are compared with a name
+_FACTORY = re.compile(r"(create|make|get|build)_\w*app\w*|(app|application)_factory")
 _MODES = ("asgi", "wsgi")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
@@ -74,7 +77,8 @@ def load_application(
     `module:expression`; the module may be a path to a file. The expression is any Python expression over the
     module's names: `app`, `create_app()`, `apps["x"]`. With `factory` it is called for the application. `app_dir` is
     where the module is looked for, in place of the working directory. Raises NoAppError if module or name do not
-    exist or are no application, ValueError for another mode, and whatever the module or the expression raises.
+    exist or are no application, UnknownModeError (a ValueError) for another mode, and whatever the module or the
+    expression raises.
     """
     mode, module_name, expression = split_path(path)
     module = _import(path, module_name, app_dir or "")
@@ -89,7 +93,7 @@ def load_application(
 def _call_factory(path: str, factory: object) -> object:
     """Calls a factory. Raises NoAppError where it is none."""
     if not callable(factory):
-        raise NoAppError(f"Cannot load application from '{path}', it is no factory (not callable).")
+        raise NoAppError(f"Cannot load application from '{path}', it is not a factory (not callable).")
     app = factory()
     if inspect.iscoroutine(app):
         app.close()
@@ -113,7 +117,10 @@ def split_path(path: str) -> tuple[str | None, str, str | None]:
     if _is_expression(rest) or ":" not in rest:
         return None, first, rest
     if first not in _MODES:
-        raise ValueError("Invalid mode, must be 'asgi', or 'wsgi'")
+        raise UnknownModeError(
+            f"Cannot load application from '{path}', '{rest}' is not an expression. If '{first}' is meant as the mode:"
+            " Invalid mode, must be 'asgi', or 'wsgi'"
+        )
     start = 2 if os.name == "nt" and _DRIVE.match(rest) else 0
     colon = rest.find(":", start)
     return first, rest[:colon], rest[colon + 1 :]
@@ -150,11 +157,24 @@ def _import(path: str, name: str, app_dir: str) -> object:
             raise
     else:
         return _checked(path, module, source)
-    found = _elsewhere(base, name)
-    hint = f" It is in {found}: add --app-dir {found}" if found else ""
     raise NoAppError(
-        f"Cannot load application from '{path}', module not found: searched in {folder} and sys.path.{hint}"
+        f"Cannot load application from '{path}', module not found: searched in {folder} and sys.path."
+        f"{_module_hint(path, name, base, folder)}"
     )
+
+
+def _module_hint(path: str, name: str, base: Path, folder: Path) -> str:
+    """Says which module may be meant: one of a folder below, one of a like name, or the part before a dot that should
+    be a colon."""
+    parent, _, last = name.rpartition(".")
+    if parent and ":" not in path and (folder.joinpath(*parent.split(".")).with_suffix(".py")).is_file():
+        return f" Did you mean {parent}:{last}?"
+    found = _elsewhere(base, name)
+    if found:
+        return f" It is in {found}: add --app-dir {found}"
+    modules = {one.stem.lower(): one.stem for one in list(folder.glob("*.py"))[:_MOST_FILES]}
+    meant = nearest(name.lower(), modules, cutoff=LIKELY)
+    return f" Did you mean {path.replace(name, modules[meant], 1)}?" if meant else ""
 
 
 def _elsewhere(base: Path, name: str) -> str | None:
@@ -206,7 +226,7 @@ def _evaluate(path: str, expression: str, module: Any) -> object:
     try:
         code = compile(expression.strip(), "<application>", "eval")
     except (SyntaxError, ValueError):
-        raise NoAppError(f"Cannot load application from '{path}', '{expression}' is no expression.") from None
+        raise NoAppError(f"Cannot load application from '{path}', '{expression}' is not an expression.") from None
     try:
         return eval(code, vars(module))
     except (NameError, AttributeError) as error:
@@ -217,7 +237,19 @@ def _evaluate(path: str, expression: str, module: Any) -> object:
     names = _callables(module)
     known = f"its callables are {', '.join(names)}" if names else "it has no callables"
     where = getattr(module, "__file__", None) or module.__name__
-    raise NoAppError(f"Cannot load application from '{path}', application not found in {where}: {known}.")
+    hint = _name_hint(path, expression.strip(), module, names)
+    raise NoAppError(f"Cannot load application from '{path}', application not found in {where}: {known}.{hint}")
+
+
+def _name_hint(path: str, expression: str, module: Any, names: list[str]) -> str:
+    """Says which of the callables may be meant: one of a like name, or the only one that is called like a factory."""
+    prefix = path if path.endswith(f":{expression}") else f"{path}:{expression}"
+    prefix = prefix.removesuffix(expression)
+    meant = nearest(expression, names, cutoff=LIKELY)
+    if meant:
+        return f" Did you mean {prefix}{meant}?"
+    factories = [name for name in names if _FACTORY.fullmatch(name) and inspect.isroutine(getattr(module, name))]
+    return f" If {factories[0]} makes it: --factory {prefix}{factories[0]}" if len(factories) == 1 else ""
 
 
 def _callables(module: Any) -> list[str]:

@@ -38,6 +38,10 @@ _ABBREVIATED = """
 """.split()  # noqa: SIM905
 
 
+# Commands of other tools that come before the application, and the flags that do here what they do.
+_COMMANDS = {"run": "", "serve": "", "start": "", "server": "", "dev": "--reload "}
+
+
 class _HelpAction(argparse.Action):
     """Prints one of the two helps, and ends the command."""
 
@@ -65,6 +69,8 @@ class CommandParser(argparse.ArgumentParser):
         self.actions.append(action)
         return action
 
+    first = ""  # of the arguments
+
     def error(self, message: str) -> NoReturn:
         unknown = "unrecognized arguments: "
         if message.startswith(unknown):
@@ -72,12 +78,26 @@ class CommandParser(argparse.ArgumentParser):
             if name.startswith("-"):
                 message = self.unknown_flag(name)
             else:
-                message = f"one application is served, and {name!r} is one argument more"
+                message = self.unexpected(name)
         lacks = _LACKS_VALUE.fullmatch(message)
         if lacks is not None:
             flag = lacks[1].rpartition("/")[2]
             message = f"{flag} needs a value{elsewhere(flag)}"
         self.exit(EXIT_USAGE, f"hypercorn: error: {message}\n")
+
+    def unexpected(self, name: str) -> str:
+        """What to say of a second argument; the first may be a command of another tool, such as `fastapi dev`."""
+        first = self.first
+        if first == "runserver":
+            return 'runserver is a command of manage.py, also with "hypercorn.django" in INSTALLED_APPS'
+        if first in _COMMANDS:
+            return f"there is no command {first!r}; try: hypercorn {_COMMANDS[first]}{name}"
+        return f"only one application can be served: unexpected argument {name!r}"
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        given = sys.argv[1:] if args is None else args
+        self.first = given[0] if given else ""
+        return super().parse_args(args, namespace)
 
     def unknown_flag(self, name: str) -> str:
         """What to say of a flag that does not exist."""

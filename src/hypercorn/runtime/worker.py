@@ -42,6 +42,7 @@ CANCELLED_SECONDS = 0.5  # seconds that they get otherwise
 ORDER_SECONDS = 0.25  # seconds in which a supervisor's order follows the SIGTERM of a whole process group
 THREADS_SECONDS = 3.0  # seconds that threads of the application get once its shutdown is over
 AFTER_GRACE_SECONDS = 0.8  # ... but not more than that after `graceful_timeout`
+BY_HAND_SECONDS = 0.4  # ... where somebody has pressed Ctrl-C
 AT_LEAST_SECONDS = 0.2  # ... and not less than that
 SILENCE_SECONDS = 1.0  # seconds after which the log says that the application's shutdown is waited for
 ACCEPT_TURNS = 4  # turns of a loop from the acceptance of a connection to its transport, and one more
@@ -84,6 +85,7 @@ class Worker(WorkerBase):
         self.stopped_at = 0.0
         self.failure: BaseException | None = None  # what ended it
         self.ready = False  # it serves, and nothing has asked it to stop: what a readiness probe wants to know
+        self.after_grace = AFTER_GRACE_SECONDS  # seconds that threads of the application get then
         self.last_owner = not self.link.shared  # nobody else will accept what waits on its sockets
         self.shutdown_delay = config.shutdown_delay
         self.empty_waiter: Waiter | None = None  # waiter of `drain`
@@ -232,7 +234,8 @@ class Worker(WorkerBase):
     def end_idle_at_once(self) -> None:
         """At the stop, connections without a request end without `idle_grace`. That time is for clients, and proxies,
         that send on a connection just while the server closes it; at a terminal somebody waits, and a browser that is
-        open keeps several."""
+        open keeps several. Threads of the application have less time, too."""
+        self.after_grace = BY_HAND_SECONDS
         self.context.limits = self.context.limits.changed(idle_grace=0.0)
 
     def on_terminate(self) -> None:
@@ -340,7 +343,7 @@ class Worker(WorkerBase):
         """Seconds that threads of the application have once its shutdown is over."""
         if self.at_once or not self.stop_asked:
             return AT_LEAST_SECONDS
-        end = self.stopped_at + self.shutdown_delay + grace_of(self.config) + AFTER_GRACE_SECONDS
+        end = self.stopped_at + self.shutdown_delay + grace_of(self.config) + self.after_grace
         return max(AT_LEAST_SECONDS, min(THREADS_SECONDS, end - self.runtime.now()))
 
     def log_waiting(self) -> None:
