@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Coroutine, Iterator, Mapping
+from inspect import CORO_CLOSED, CORO_CREATED, CORO_SUSPENDED
 from typing import TYPE_CHECKING, Any
 
 from hypercorn._cpython.marks import application_methods
@@ -53,6 +54,13 @@ class Inspected:
     def cr_suspended(self) -> bool:
         """True while it waits."""
         return self.cr_await is not None
+
+    @property
+    def cr_state(self) -> str:
+        """What `inspect.getcoroutinestate` returns, since Python 3.15."""
+        if self.cr_await is not None:
+            return CORO_SUSPENDED
+        return CORO_CREATED if self.state == CREATED else CORO_CLOSED
 
     @property
     def cr_await(self) -> object:
