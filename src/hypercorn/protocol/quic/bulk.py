@@ -13,6 +13,7 @@ from aioquic import __version__, tls
 from aioquic.quic.packet import QuicPacketType
 from aioquic.quic.packet_builder import QuicSentPacket
 
+from hypercorn._cpython import PLAIN
 from hypercorn.wire.http3 import varint
 
 STREAM, WITH_FIN, WITH_LENGTH, WITH_OFFSET = 0x08, 0x01, 0x02, 0x04  # types of frames (RFC 9000 section 19.8)
@@ -21,7 +22,8 @@ TAG_BYTES = 16  # octets that encryption adds
 FEWEST = 2  # packets from which on this is worth its questions
 BURST = 8  # packets that leave together where pacing would let them leave one by one (RFC 9002 section 7.7)
 PAUSE_SECONDS = 0.002  # seconds that they wait for that at the most
-KNOWN = tuple(map(int, __version__.split(".")[:2])) >= (1, 7)  # earlier releases keep their books otherwise
+# Earlier releases keep their books otherwise. The books are private: without private parts aioquic writes all packets.
+KNOWN = not PLAIN and tuple(map(int, __version__.split(".")[:2])) >= (1, 7)
 EPOCH = tls.Epoch.ONE_RTT
 SHORT_HEADER = QuicPacketType.ONE_RTT
 
