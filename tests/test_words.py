@@ -93,7 +93,7 @@ def without_unit(text: str) -> list[str]:
     found = []
     for name, value, comment in CONSTANT.findall(text):
         wanted = {suffix for word, suffix in UNITS.items() if re.search(rf"\b{word}\b", comment)}
-        if re.search(r"[.e]", value) and not name.endswith(tuple(UNITS.values())):
+        if re.search(r"[.e]", value) and not f"_{name}".endswith((*UNITS.values(), "_RATIO")):
             wanted.add("_SECONDS")
         if wanted and not name.endswith(tuple(wanted)):
             found.append(name)
@@ -119,8 +119,8 @@ def test_prose_is_the_glossarys(folder: str, path: Path) -> None:
     assert [(line, text) for line, text in prose_of(path.read_text()) if banned.search(text)] == []
 
 
-@pytest.mark.parametrize(("folder", "path"), CHECKED)
-def test_constants_carry_their_unit(folder: str, path: Path) -> None:
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.relative_to(PACKAGE).as_posix()) for path in files(".")])
+def test_constants_carry_their_unit(path: Path) -> None:
     assert without_unit(path.read_text()) == []
 
 

@@ -49,7 +49,7 @@ def lines_of(path: Path) -> list[str]:
 
 
 def test_a_pipe_that_nobody_reads_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypercorn.logs.writer.QUEUE", 100_000)
+    monkeypatch.setattr("hypercorn.logs.writer.QUEUE_CHARACTERS", 100_000)
     reading, writing = os.pipe()
     writer = LineWriter(writing)
     line = "x" * 999 + "\n"

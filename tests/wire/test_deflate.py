@@ -254,7 +254,7 @@ def test_a_message_that_goes_to_many_is_compressed_once() -> None:
 def test_long_messages_leave_in_one_frame_where_the_size_allows(
     monkeypatch: pytest.MonkeyPatch, size: int, one: bool, forgets: bool
 ) -> None:
-    monkeypatch.setattr("hypercorn.wire.deflate.ONE_FRAME", 1_500_000)
+    monkeypatch.setattr("hypercorn.wire.deflate.ONE_FRAME_BYTES", 1_500_000)
     ours = extension(no_context_takeover=forgets)
     data = random.Random(2).randbytes(size)
     message = LongMessage(ours, data, False)

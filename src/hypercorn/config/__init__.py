@@ -126,7 +126,7 @@ class Config(Attributes):
             return
         if not name.startswith("_") and not self._knows(name) and name not in self.__dict__:
             own = type(self) is not Config  # a subclass may have attributes that its body does not name
-            if not own or nearest(name, cutoff=sources.LIKELY):
+            if not own or nearest(name, cutoff=sources.LIKELY_RATIO):
                 self._unknown.append(sources.warn_unknown(name, _FROM_CODE, stacklevel=4))
         object.__setattr__(self, name, value)
 

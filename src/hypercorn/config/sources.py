@@ -18,7 +18,7 @@ from hypercorn.config.values import CLASS
 from hypercorn.errors import ConfigError, ConfigWarning
 
 # How alike a name must be to count as a misspelt option where other names are to be expected.
-LIKELY = 0.8
+LIKELY_RATIO = 0.8
 UNKNOWN = "unknown option"
 TABLE = re.compile(rb"^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*hypercorn[ \t]*[.\]]", re.MULTILINE)
 # Variables that Kubernetes sets in every container where a service is called hypercorn.
@@ -108,7 +108,7 @@ def read_environ(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
             continue
         option = BY_NAME.get(ALIASES.get(name, name))
         if option is None:
-            near = nearest(name, cutoff=LIKELY)
+            near = nearest(name, cutoff=LIKELY_RATIO)
             if near is not None:
                 warn(f"unknown option {variable} (env); did you mean {ENV_PREFIX}{near.upper()}?")
         elif option.kind.many:
@@ -141,7 +141,7 @@ def elsewhere(name: str) -> str | None:
 def is_meant(name: str) -> bool:
     """True where a name in a Python file is hardly a variable of its own: it resembles an option, or it is one of
     another server."""
-    return elsewhere(name) is not None or nearest(name, cutoff=LIKELY) is not None
+    return elsewhere(name) is not None or nearest(name, cutoff=LIKELY_RATIO) is not None
 
 
 def unknown_text(name: str, source: str = "") -> str:

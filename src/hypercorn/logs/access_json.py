@@ -12,8 +12,8 @@ __all__ = ("JSONLines", "JSONRecords")
 
 _quote: Any = json.encoder.encode_basestring_ascii
 _NULL = "null"
-FULL = 262144  # bytes of records that are handed over at once
-MOST = 4194304  # bytes of records that wait at the most
+FULL_BYTES = 262144  # bytes of records that are handed over at once
+MOST_BYTES = 4194304  # bytes of records that wait at the most
 KNOWN, LONGEST = 1024, 256  # texts that are kept as they are written, and the bytes of one
 _known: dict[bytes, str] = {}
 
@@ -120,7 +120,7 @@ class JSONRecords(JSONLines):
                 self.otherwise(scope, status, response_headers, sent, duration)
                 return
         waiting = self.gathered - self.taken
-        if waiting > MOST:
+        if waiting > MOST_BYTES:
             self.lost += 1
             return
         try:
@@ -133,7 +133,7 @@ class JSONRecords(JSONLines):
         if not self.enlisted:  # asked again: all that was there before may have been taken meanwhile
             self.enlisted = True
             (enlist or self.begin() or self.give_up)(self)
-        elif waiting > FULL and not self.hurried:
+        elif waiting > FULL_BYTES and not self.hurried:
             self.hurried = True
             self.hurry()
 

@@ -23,8 +23,8 @@ cdef object _quote = json.encoder.encode_basestring_ascii
 cdef enum:
     SPARE = 512  # bytes for what is no text of the peer's
     KEPT = 65536  # a buffer that has grown beyond this is given back
-    FULL = 262144  # bytes of records that are handed over at once
-    MOST = 4194304  # bytes of records that wait at the most
+    FULL_BYTES = 262144  # bytes of records that are handed over at once
+    MOST_BYTES = 4194304  # bytes of records that wait at the most
     WORST = 6  # bytes that one of the peer's becomes: \u00ff
 
 
@@ -241,7 +241,7 @@ cdef class JSONRecords(JSONLines):
         failed = False
         with cython.critical_section(self):
             mark = self.used
-            if mark > MOST:
+            if mark > MOST_BYTES:
                 self.lost += 1
                 return
             self.busy = True
@@ -258,7 +258,7 @@ cdef class JSONRecords(JSONLines):
         elif enlist is not None:
             self.enlisted = True
             enlist(self)
-        elif self.used > FULL and not self.hurried:
+        elif self.used > FULL_BYTES and not self.hurried:
             self.hurried = True
             self.hurry()
 
@@ -274,6 +274,6 @@ cdef class JSONRecords(JSONLines):
             self.lost = 0
             self.used = 0
             self.hurried = False
-            if self.capacity > 2 * FULL:
+            if self.capacity > 2 * FULL_BYTES:
                 self.shrink()
         return data, lost

@@ -15,10 +15,10 @@ import weakref
 from collections import deque
 from typing import Any
 
-QUEUE = 4 * 1024 * 1024  # characters that wait at the most
-GATHER = 0.05  # seconds in which lines are gathered for one write
-AT_ONCE = 4096  # bytes that a pipe takes whole where it takes any (PIPE_BUF)
-FLUSH = 1.0  # seconds that a flush waits for a descriptor that takes nothing
+QUEUE_CHARACTERS = 4 * 1024 * 1024  # characters that wait at the most
+GATHER_SECONDS = 0.05  # seconds in which lines are gathered for one write
+AT_ONCE_BYTES = 4096  # bytes that a pipe takes whole where it takes any (PIPE_BUF)
+FLUSH_SECONDS = 1.0  # seconds that a flush waits for a descriptor that takes nothing
 
 _writers: weakref.WeakSet[LineWriter] = weakref.WeakSet()
 
@@ -50,7 +50,7 @@ class LineWriter:
 
     def put(self, line: str) -> None:
         """Takes a line, with its end. Never blocks, never raises."""
-        if self.queued - self.taken > QUEUE:
+        if self.queued - self.taken > QUEUE_CHARACTERS:
             self.dropped += 1
             return
         self.queued += len(line)
@@ -71,7 +71,7 @@ class LineWriter:
         """Takes a line that should be seen at once: it is written here where that cannot block."""
         if self.prompt and not self.awake:
             data = line.encode("utf-8", "backslashreplace")
-            if len(data) <= AT_ONCE and self.is_writable():
+            if len(data) <= AT_ONCE_BYTES and self.is_writable():
                 try:
                     os.write(self.descriptor, data)
                 except OSError:
@@ -109,7 +109,7 @@ class LineWriter:
                 self.wake.set()
                 return
             while self.lines or self.batches:
-                self.hurry.wait(GATHER)
+                self.hurry.wait(GATHER_SECONDS)
                 self.hurry.clear()
                 self.write_all()
             self.awake = False
@@ -139,7 +139,7 @@ class LineWriter:
                 try:
                     left = left[os.write(self.descriptor, left) :]
                 except BlockingIOError:
-                    select.select((), (self.descriptor,), (), FLUSH)
+                    select.select((), (self.descriptor,), (), FLUSH_SECONDS)
         except (OSError, ValueError):  # a full disk or a closed pipe: there is nobody to tell
             self.dropped += bytes(left).count(b"\n")
 
@@ -150,9 +150,9 @@ class LineWriter:
         if thread is not None and not self.awake:
             self.thread = None
             self.wake.set()
-            thread.join(FLUSH)
+            thread.join(FLUSH_SECONDS)
 
-    def flush(self, seconds: float = FLUSH) -> None:
+    def flush(self, seconds: float = FLUSH_SECONDS) -> None:
         """Waits until all is written, but not longer than that."""
         end = time.monotonic() + seconds
         while self.awake and time.monotonic() < end:

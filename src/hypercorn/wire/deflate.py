@@ -29,12 +29,12 @@ except ImportError:
 __all__ = ("Compression", "Deflate", "InflateError", "LongMessage", "MessageTooLarge", "read_offers")
 
 NAME = b"permessage-deflate"
-ONE_FRAME = 1048576  # compressed bytes of a message that leave in one frame: Safari of iOS 15 reads no fragments
-SLICE = 65536  # bytes that are compressed at a time: 1 to 2 ms of zlib
-PIECE = 65536  # bytes that are decompressed before the limit is looked at again
+ONE_FRAME_BYTES = 1048576  # compressed bytes of a message that leave in one frame: Safari of iOS 15 reads no fragments
+SLICE_BYTES = 65536  # bytes that are compressed at a time: 1 to 2 ms of zlib
+PIECE_BYTES = 65536  # bytes that are decompressed before the limit is looked at again
 # Bytes that a connection may unpack in excess of RATIO times what it sent: so many at once (or twice the largest
 # message), and so many more each second. A kilobyte of deflate can stand for a megabyte, which takes milliseconds.
-EXCESS = 33554432
+EXCESS_BYTES = 33554432
 EXCESS_RATE = 4194304
 RATIO = 64
 TAIL = b"\x00\x00\xff\xff"  # what a sync flush ends with, and what a message goes without (section 7.2.1)
@@ -226,10 +226,10 @@ class Deflate:
         source, more = data, True
         try:
             while more:
-                piece = inflator.decompress(source, PIECE)
+                piece = inflator.decompress(source, PIECE_BYTES)
                 self.size += len(piece)
                 self.excess += len(piece)
-                if limit and (self.size > limit or (self.excess > EXCESS and self.too_much(limit))):
+                if limit and (self.size > limit or (self.excess > EXCESS_BYTES and self.too_much(limit))):
                     raise MessageTooLarge
                 pieces.append(piece)
                 if inflator.eof:
@@ -242,7 +242,7 @@ class Deflate:
                     more = bool(source)
                 else:
                     source = inflator.unconsumed_tail
-                    more = bool(source) or len(piece) == PIECE
+                    more = bool(source) or len(piece) == PIECE_BYTES
         except zlib.error as error:
             raise InflateError(str(error)) from None
         self.inflator = inflator
@@ -252,7 +252,7 @@ class Deflate:
         now = time.monotonic()
         self.excess = max(0.0, self.excess - EXCESS_RATE * (now - self.excess_at))
         self.excess_at = now
-        return self.excess > max(EXCESS, 2 * limit)
+        return self.excess > max(EXCESS_BYTES, 2 * limit)
 
 
 class LongMessage:
@@ -273,18 +273,18 @@ class LongMessage:
     def next_frame(self) -> bytes:
         """Goes on with one slice: the next frame, or nothing where none came out. More follow unless `over`."""
         data = self.data
-        if len(data) <= SLICE:
+        if len(data) <= SLICE_BYTES:
             self.over = True
             if len(data) < self.extension.threshold:
                 return encode_message(data.decode() if self.text else data)
             return encode_compressed(self.extension.deflate(data), self.text)
-        piece = memoryview(data)[self.at : self.at + SLICE]
-        self.at += SLICE
+        piece = memoryview(data)[self.at : self.at + SLICE_BYTES]
+        self.at += SLICE_BYTES
         self.over = self.at >= len(data)
         packed = self.extension.deflate_piece(piece, self.over)
         self.packed.append(packed)
         self.size += len(packed)
-        if not self.over and (self.size <= ONE_FRAME if not self.begun else not packed):
+        if not self.over and (self.size <= ONE_FRAME_BYTES if not self.begun else not packed):
             return b""
         packed = b"".join(self.packed)
         self.packed.clear()

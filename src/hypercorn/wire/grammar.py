@@ -62,7 +62,7 @@ EXTENSIONS: Final = re.compile(
 )
 
 LARGEST: Final = 2**63 - 1
-MAX_EXTENSION: Final = 256  # bytes of a chunk's line
+MAX_EXTENSION_BYTES: Final = 256  # bytes of a chunk's line
 _COMPRESSIONS: Final = frozenset((b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"))
 # What frames, routes, authenticates or controls a message (RFC 9110 section 6.5.1), in every version.
 FORBIDDEN_TRAILERS: Final = frozenset(
@@ -218,7 +218,7 @@ def judge_partial_chunk_line(line: bytes) -> None:
     if rest[:1] not in (b"", b"\r", b";", b" ", b"\t"):
         raise Refused(tables.E_CHUNK)
     match = CONTROL.search(rest)
-    if (match.start() if match else len(rest)) > MAX_EXTENSION:
+    if (match.start() if match else len(rest)) > MAX_EXTENSION_BYTES:
         raise Refused(tables.E_CHUNK_EXT_LONG)
     if match and rest[match.start() :] != b"\r":
         raise Refused(tables.E_CHUNK)

@@ -7,7 +7,7 @@ from hypercorn.wire.primitives cimport huffman, valid_field
 cdef dict KINDS
 cdef tuple _STATIC
 cdef int BAD_PSEUDO, COOKIE, REGULAR
-cdef Py_ssize_t MAX_RESIZES, OVERHEAD, _INTEGER_OCTETS, _LONGEST_LITERAL, _STATICS
+cdef Py_ssize_t MAX_RESIZES, OVERHEAD_BYTES, _INTEGER_BYTES, _LONGEST_LITERAL_BYTES, _STATICS
 
 
 @cython.final

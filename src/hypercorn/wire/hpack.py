@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from hypercorn.objects import part_of
-from hypercorn.wire.http2_tables import BAD_PSEUDO, COOKIE, KINDS, MAX_RESIZES, OVERHEAD, REGULAR, STATIC
+from hypercorn.wire.http2_tables import BAD_PSEUDO, COOKIE, KINDS, MAX_RESIZES, OVERHEAD_BYTES, REGULAR, STATIC
 from hypercorn.wire.primitives import huffman, valid_field
 
 __all__ = ("Field", "HeaderDecoder")
 
-_INTEGER_OCTETS = 4  # continuation octets of an integer
-_LONGEST_LITERAL = 256  # octets of a literal that a decoder remembers
+_INTEGER_BYTES = 4  # continuation octets of an integer
+_LONGEST_LITERAL_BYTES = 256  # octets of a literal that a decoder remembers
 
 
 class Field:
@@ -34,7 +34,7 @@ class Field:
         self.pair = (name, value)
         self.kind = kind if kind is not None else BAD_PSEUDO if name.startswith(b":") else REGULAR
         self.flawed = not valid_field(name, value)
-        self.size = len(name) + len(value) + OVERHEAD
+        self.size = len(name) + len(value) + OVERHEAD_BYTES
         self.memo: Any = None
 
 
@@ -147,7 +147,7 @@ class HeaderDecoder:
             return None
         text = b""
         # Without a reference to the dynamic table the same octets are the same field.
-        if not indexing and index <= _STATICS and self._at - start <= _LONGEST_LITERAL:
+        if not indexing and index <= _STATICS and self._at - start <= _LONGEST_LITERAL_BYTES:
             text = part_of(block, start, self._at)
             field = self._remembered(text)
             if field is not None:
@@ -213,7 +213,7 @@ class HeaderDecoder:
         value = block[at] & top
         at += 1
         if value == top:
-            for i in range(_INTEGER_OCTETS):
+            for i in range(_INTEGER_BYTES):
                 if at >= len(block):
                     raise _Malformed
                 octet = block[at]

@@ -53,11 +53,11 @@ __all__ = (
 NEED_DATA, HEAD, BODY, ERROR = 0, 1, 2, 3
 
 _START, _LINE, _FIELDS, _SIZED, _CHUNKED, _TRAILERS, _FAILED = range(7)
-_MAX_EMPTY = 16  # bytes of empty lines before a request
-_MAX_METHOD = 32
+_MAX_EMPTY_BYTES = 16  # bytes of empty lines before a request
+_MAX_METHOD_BYTES = 32
 _MAX_TRAILERS = 64
-_MAX_EXTENSIONS = 16384  # bytes a body; 256 a line
-_LEAST_LINE = 64
+_MAX_EXTENSION_BYTES = 16384  # bytes a body; 256 a line
+_LEAST_LINE_BYTES = 64
 _DECIDING = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"))
 
 
@@ -99,7 +99,7 @@ class RequestParser(Input):
         memory: HeadMemory | None = None,
     ) -> None:
         super().__init__()
-        self._max_request_line_size = max(max_request_line_size, _LEAST_LINE)
+        self._max_request_line_size = max(max_request_line_size, _LEAST_LINE_BYTES)
         self._max_header_size = max_header_size
         self._max_header_count = max_header_count
         self.keep_case = bool(keep_case)
@@ -194,7 +194,7 @@ class RequestParser(Input):
         while self._pos < size:
             if data[self._pos] != 13:
                 return True
-            if self._empty >= _MAX_EMPTY:
+            if self._empty >= _MAX_EMPTY_BYTES:
                 raise Refused(tables.E_EMPTY_LINES)
             if self._pos + 1 == size:
                 return False
@@ -233,11 +233,11 @@ class RequestParser(Input):
     def _find_method(self) -> bool:
         """Judges the first word from its first byte on: what is no token, or long, is no HTTP."""
         data, start = self._data, self._pos
-        match = NAME.match(data, start, start + _MAX_METHOD + 1)
+        match = NAME.match(data, start, start + _MAX_METHOD_BYTES + 1)
         length = match.end() - start if match else 0
-        if length <= _MAX_METHOD and start + length == len(data):
+        if length <= _MAX_METHOD_BYTES and start + length == len(data):
             return False
-        if not match or length > _MAX_METHOD or data[start + length] != 32:
+        if not match or length > _MAX_METHOD_BYTES or data[start + length] != 32:
             raise Refused(tables.E_METHOD)
         self._method_length = length
         self.method = match[0].decode("ascii")
@@ -410,7 +410,7 @@ class RequestParser(Input):
             if not EXTENSIONS.fullmatch(match[2]):
                 raise Refused(tables.E_CHUNK_EXT)
             self._extensions += len(match[2])
-            if self._extensions > _MAX_EXTENSIONS:
+            if self._extensions > _MAX_EXTENSION_BYTES:
                 raise Refused(tables.E_CHUNK_EXT_LONG)
         self._left = size
         self._pos = match.end()

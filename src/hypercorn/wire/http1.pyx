@@ -28,7 +28,7 @@ cdef enum:
 cdef enum:
     _START = 0, _LINE = 1, _FIELDS = 2, _SIZED = 3, _CHUNKED = 4, _TRAILERS = 5, _FAILED = 6
 cdef enum:
-    _MAX_EMPTY = 16, _MAX_TRAILERS = 64, _LEAST_LINE = 64, _KEPT = 65536
+    _MAX_EMPTY_BYTES = 16, _MAX_TRAILERS = 64, _LEAST_LINE_BYTES = 64, _KEPT = 65536
 
 cdef size_t _k
 cdef list _NAMES = [<bytes>h1_names[_k] for _k in range(h1_names_count)]
@@ -62,7 +62,7 @@ cdef class RequestParser(Input):
         bint keep_case=False,
         HeadMemory memory=None,
     ):
-        self.max_request_line_size = max(max_request_line_size, _LEAST_LINE)
+        self.max_request_line_size = max(max_request_line_size, _LEAST_LINE_BYTES)
         self.max_header_size = max_header_size
         self.max_header_count = max_header_count
         self.keep_case = keep_case
@@ -152,7 +152,7 @@ cdef class RequestParser(Input):
             p = self.base + self.pos
             if p[0] != c"\r":
                 return 1
-            if self.empty >= _MAX_EMPTY:
+            if self.empty >= _MAX_EMPTY_BYTES:
                 return -H1_E_EMPTY_LINES
             if self.length - self.pos == 1:
                 return 0

@@ -16,7 +16,7 @@ from hypercorn.wire.http2_events import (
     END_HEADERS,
     END_STREAM,
     ERROR,
-    FRAME_HEAD,
+    FRAME_HEAD_BYTES,
     GOAWAY,
     HEADERS,
     INITIAL_WINDOW_SIZE,
@@ -140,7 +140,7 @@ class FrameParser:
     def partial(self) -> bool:
         """True inside of the preface, a header block, or any frame but DATA, which may take its time."""
         held = self.held
-        if held is not None and (len(held) < FRAME_HEAD or held[3] != T_DATA):
+        if held is not None and (len(held) < FRAME_HEAD_BYTES or held[3] != T_DATA):
             return True
         return self.block is not None or not self.settled
 
@@ -164,18 +164,18 @@ class FrameParser:
                     return ERROR if self.error_code != NO_ERROR else self.used_up()
                 data = bytes(self.held)
                 self.held = None
-                start = FRAME_HEAD
-                length = len(data) - FRAME_HEAD
+                start = FRAME_HEAD_BYTES
+                length = len(data) - FRAME_HEAD_BYTES
             else:
                 data = self.chunk
-                start = self.pos + FRAME_HEAD
+                start = self.pos + FRAME_HEAD_BYTES
                 if start > self.size:
-                    return self.hold(FRAME_HEAD)
+                    return self.hold(FRAME_HEAD_BYTES)
                 length = data[start - 9] << 16 | data[start - 8] << 8 | data[start - 7]
                 if length > self.max_frame_size:
                     return self.fail(FRAME_SIZE_ERROR, "a frame is too long")
                 if start + length > self.size:
-                    return self.hold(FRAME_HEAD + length)
+                    return self.hold(FRAME_HEAD_BYTES + length)
                 self.pos = start + length
             event = self.frame(data, start, length)
             if event != NOTHING:
@@ -215,7 +215,7 @@ class FrameParser:
                 self.pos += count
             if len(held) < self.need:
                 return False
-            if self.need > FRAME_HEAD:
+            if self.need > FRAME_HEAD_BYTES:
                 return True
             length = held[0] << 16 | held[1] << 8 | held[2]
             if length > self.max_frame_size:
@@ -223,7 +223,7 @@ class FrameParser:
                 return False
             if length == 0:
                 return True
-            self.need = FRAME_HEAD + length
+            self.need = FRAME_HEAD_BYTES + length
 
     def fail(self, code: int, reason: str) -> int:
         """The connection is broken."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 NEED_DATA, HEADERS, DATA, PRIORITY, RESET, SETTINGS, SETTINGS_ACK, PING, PING_ACK = range(9)
 GOAWAY, WINDOW_UPDATE, PRIORITY_UPDATE, UNKNOWN, STREAM_ERROR, ERROR, NOTHING = range(9, 16)
 
-FRAME_HEAD = 9  # bytes (RFC 9113 section 4.1)
+FRAME_HEAD_BYTES = 9  # bytes (RFC 9113 section 4.1)
 MAX_CONTINUATIONS = 8  # frames that one header block may go on for
 LARGEST_WINDOW = 2147483647
 

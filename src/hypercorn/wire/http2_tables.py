@@ -63,7 +63,7 @@ STATIC: Final[tuple[tuple[bytes, bytes], ...]] = (
 )
 STATIC_NAMES: Final[dict[bytes, int]] = {name: index for index, (name, _) in reversed(list(enumerate(STATIC, 1)))}
 
-OVERHEAD = 32  # octets that an entry counts beside its name and value (RFC 7541 section 4.1)
+OVERHEAD_BYTES = 32  # octets that an entry counts beside its name and value (RFC 7541 section 4.1)
 MAX_RESIZES = 2  # size updates at the start of one block; no more than two make sense (RFC 7541 section 4.2)
 
 # Verdicts about a request, beside a status to answer with.

@@ -4,7 +4,7 @@ cimport cython
 from hypercorn.wire.octets cimport Octets
 
 cdef int STATIC_LENGTH, DATE, FORBIDDEN, LENGTH, SERVER
-cdef Py_ssize_t TABLE, KNOWN, LONGEST_KNOWN
+cdef Py_ssize_t TABLE_BYTES, KNOWN, LONGEST_KNOWN_BYTES
 
 @cython.final
 cdef class FieldLine:

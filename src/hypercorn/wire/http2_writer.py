@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hypercorn.wire.http2_tables import DATE, FORBIDDEN, KINDS, LENGTH, OVERHEAD, SERVER, STATIC, STATIC_NAMES
+from hypercorn.wire.http2_tables import DATE, FORBIDDEN, KINDS, LENGTH, OVERHEAD_BYTES, SERVER, STATIC, STATIC_NAMES
 from hypercorn.wire.octets import Octets
 from hypercorn.wire.writing import checked_field, decimal, plain_field
 
 KNOWN = 512  # fields that a worker remembers, twice
-LONGEST_KNOWN = 1024  # octets of the longest one
-TABLE = 4096  # octets of a connection's dynamic table at the most, whatever the peer allows
+LONGEST_KNOWN_BYTES = 1024  # octets of the longest one
+TABLE_BYTES = 4096  # octets of a connection's dynamic table at the most, whatever the peer allows
 STATIC_LENGTH = 61
 _EXACT = {pair: index for index, pair in enumerate(STATIC, 1) if pair[1]}
 _SECRET = frozenset((b"set-cookie", b"authorization", b"proxy-authorization"))  # never in a table (RFC 7541 7.1.3)
@@ -29,7 +29,7 @@ class FieldLine:
     def __init__(self, name: bytes, value: bytes) -> None:
         index = STATIC_NAMES.get(name, 0)
         self.kind = KINDS.get(name, 0)
-        self.size = len(name) + len(value) + OVERHEAD
+        self.size = len(name) + len(value) + OVERHEAD_BYTES
         self.exact = _EXACT.get((name, value), 0)  # its place in the static table
         self.uses = 0
         self.indexed = name not in _SECRET and name not in _VARIES
@@ -140,7 +140,7 @@ class FieldLines:
                 line.length = decimal(value)
                 if line.length < 0:
                     raise ValueError(f"Invalid content-length: {value!r}")
-        if line.size <= LONGEST_KNOWN:
+        if line.size <= LONGEST_KNOWN_BYTES:
             if len(self.young) >= KNOWN:
                 self.old = self.young
                 self.young = {}
@@ -186,8 +186,8 @@ class FrameWriter:
         self.out = Octets()
         self.max_frame_size = 16384  # the peer's
         # the dynamic table
-        self.limit = TABLE
-        self.smallest = TABLE  # since the last block
+        self.limit = TABLE_BYTES
+        self.smallest = TABLE_BYTES  # since the last block
         self.resized = False
         self.entries: list[FieldLine | None] = []  # oldest first, from `first` on
         self.first = 0
@@ -300,7 +300,7 @@ class FrameWriter:
 
     def resize(self, size: int) -> None:
         """The peer's HEADER_TABLE_SIZE; told in the next block (RFC 7541 section 4.2)."""
-        size = min(size, TABLE)
+        size = min(size, TABLE_BYTES)
         if size != self.limit:
             self.smallest = min(self.smallest, size) if self.resized else size
             self.limit = size

@@ -39,7 +39,7 @@ ON_REQUESTS: Final = frozenset((F_DATA, F_HEADERS))
 ON_CONTROL: Final = frozenset(
     (F_CANCEL_PUSH, F_SETTINGS, F_GOAWAY, F_MAX_PUSH_ID, F_PRIORITY_UPDATE, F_PRIORITY_UPDATE_PUSH)
 )
-CONTROL_FRAME = 4096  # octets of a frame on the control stream
+CONTROL_FRAME_BYTES = 4096  # octets of a frame on the control stream
 LARGEST_VARINT = (1 << 62) - 1
 
 

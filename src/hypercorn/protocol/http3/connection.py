@@ -46,7 +46,7 @@ from hypercorn.protocol.websocket.over_stream import open_tunnel
 from hypercorn.wire import http3 as wire
 from hypercorn.wire.hpack import Field
 from hypercorn.wire.http2_head import HTTP2Head, judge_request, judge_trailers
-from hypercorn.wire.http2_tables import GOOD, OVERHEAD
+from hypercorn.wire.http2_tables import GOOD, OVERHEAD_BYTES
 
 HANDSHAKE_SECONDS = 10.0  # seconds for a handshake
 SLACK_BYTES = 4096  # octets beyond the congestion window that QUIC is given, so that its packets are full
@@ -285,7 +285,7 @@ class HTTP3Connection(Multiplexer):
             self.send(self.control.decoder_id, instructions, False)
         is_head = reader.state <= HEAD_BLOCKED
         reader.state = REQUEST.change(reader.state, BODY if is_head else TRAILERS)
-        size = sum(len(name) + len(value) + OVERHEAD for name, value in pairs)
+        size = sum(len(name) + len(value) + OVERHEAD_BYTES for name, value in pairs)
         if size > self.context.limits.h2_max_header_list_size or len(pairs) > self.context.limits.max_header_count + 5:
             self.oversize(stream_id, reader)
             return

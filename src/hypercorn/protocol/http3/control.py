@@ -115,7 +115,7 @@ class ControlStreams:
         else:
             stream.kind = kind
             if kind == wire.S_CONTROL:
-                stream.frames = wire.FrameReader(wire.ON_CONTROL, wire.CONTROL_FRAME)
+                stream.frames = wire.FrameReader(wire.ON_CONTROL, wire.CONTROL_FRAME_BYTES)
             return True
         return False
 

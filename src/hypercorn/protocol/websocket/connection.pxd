@@ -12,7 +12,7 @@ cdef Transitions WEBSOCKET
 cdef int CLOSE, ERROR, HELD, MESSAGE, PING
 cdef int ABNORMAL
 cdef double NEVER
-cdef Py_ssize_t LINGER_BYTES, SLICE
+cdef Py_ssize_t LINGER_BYTES, SLICE_BYTES
 
 cdef class WebSocketConnection(Connection):
     cdef public Limits limits

@@ -25,7 +25,7 @@ from hypercorn.protocol.websocket.states import (
     RECEIVED,
     WEBSOCKET,
 )
-from hypercorn.wire.deflate import SLICE, LongMessage
+from hypercorn.wire.deflate import SLICE_BYTES, LongMessage
 from hypercorn.wire.frames import CLOSE, ERROR, HELD, MESSAGE, PING
 from hypercorn.wire.websocket import FrameParser, encode_close, encode_message, encode_ping, encode_pong
 
@@ -239,7 +239,7 @@ class WebSocketConnection(Connection):
         piece, and for what has to wait behind it."""
         data: bytes = message.encode() if type(message) is str else message
         if type(data) is bytes:
-            if len(data) > SLICE or self.backlog is not None:
+            if len(data) > SLICE_BYTES or self.backlog is not None:
                 self.compress_later(LongMessage(self.extension, data, data is not message))
                 return b""
             if len(data) >= self.extension.threshold:
