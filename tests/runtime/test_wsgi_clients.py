@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from tests.peer import request
 from tests.runtime.test_tls import Certificates, certificates
 
 from hypercorn.asgi.wsgi_body import Body, BodyTooLargeError, Spool, SpoolFullError
+from hypercorn.asgi.wsgi_threads import Call
 from hypercorn.protocol.mux.budgets import CANCEL_AFTER_SECONDS
 from hypercorn.wire.http3 import H3_REQUEST_CANCELLED
 
@@ -140,6 +143,22 @@ def honest(live: Live, certificates: Certificates) -> Any:
         return peer.get("/honest")
 
 
+def calls_in_memory() -> int:
+    """How many calls there are, those included that nobody can reach."""
+    return sum(isinstance(one, Call) for one in gc.get_objects())
+
+
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """A block in which cycles stay."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def test_a_call_that_waits_is_not_run_once_its_client_has_left(
     serve_version: Any, app: Application, certificates: Certificates
 ) -> None:
@@ -159,6 +178,53 @@ def test_a_call_that_waits_is_not_run_once_its_client_has_left(
     eventually(lambda: open_calls(live) == 0)
     assert live.on_loop(lambda: threads.running) == 0
     assert live.errors() == []
+
+
+def test_a_call_that_never_runs_is_freed_at_once(serve_version: Any, app: Application) -> None:
+    """It is part of no cycle that waits for a collection: clients that leave would pile them up."""
+    live, clients = serve_version(app, wsgi_threads=1, limit_concurrency=1000)
+    threads = bridge(live).threads
+    clients.send("/hold")
+    eventually(lambda: app.calls == ["/hold"])
+    for _ in range(20):
+        clients.send("/gone")
+    eventually(lambda: live.on_loop(lambda: len(threads.waiting)) == 20)
+    with without_collections():
+        assert calls_in_memory() == 21
+        clients.leave_all()
+        eventually(lambda: not live.on_loop(lambda: threads.waiting))
+        eventually(lambda: calls_in_memory() == 1)  # the one that runs
+    app.go_on.set()
+    eventually(lambda: live.on_loop(lambda: threads.running) == 0)
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_call_whose_client_leaves_inside_the_answer_is_freed_at_once(serve_version: Any, raises: bool) -> None:
+    """What could not be sent is raised with a traceback, which must not lead back to itself."""
+    left = threading.Event()
+
+    def app(environ: dict[str, Any], start_response: StartResponse) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"first"
+        assert left.wait(20)
+        for _ in range(10):
+            time.sleep(0.01)
+            yield b"more"
+        if raises:
+            raise ValueError("behind the departure")
+
+    live, clients = serve_version(app, wsgi_threads=5, limit_concurrency=1000)
+    threads = bridge(live).threads
+    for _ in range(5):
+        clients.send("/")
+    eventually(lambda: live.on_loop(lambda: threads.running) == 5)
+    with without_collections():
+        assert calls_in_memory() == 5
+        clients.leave_all()
+        left.set()
+        eventually(lambda: live.on_loop(lambda: threads.running) == 0)
+        eventually(lambda: calls_in_memory() == 0)
+    assert open_calls(live) == 0
 
 
 def test_the_turn_of_a_call_whose_client_has_left_is_the_next_ones(serve_version: Any, app: Application) -> None:

@@ -141,6 +141,7 @@ class Call(Responder):
         "environ",
         "error",
         "expired",
+        "failure",
         "given",
         "gone",
         "has_thread",
@@ -157,7 +158,8 @@ class Call(Responder):
         self.context: Context = copy_context()
         self.body: Body | None = None  # one that did not come in one piece
         self.outbox: deque[Message] = deque()
-        self.error: BaseException | None = None
+        self.error: BaseException | None = None  # of the application
+        self.failure: Exception | None = None  # of sending; a local name would be a cycle through its traceback
         self.waiter: Waiter | None = None  # of the loop's task
         self.has_thread = False
         self.expired = False  # it waited for one too long
@@ -173,6 +175,8 @@ class Call(Responder):
     def run_in_thread(self) -> None:
         """The whole call."""
         environ, self.environ = self.environ, {}  # it may lead back to this
+        if "wsgi.early_hints" in environ:
+            environ["wsgi.early_hints"] = self.early_hints
         try:
             self.run(self.bridge.app, environ)
         except BaseException as error:
@@ -208,18 +212,17 @@ class Call(Responder):
 
     async def serve(self, send: Send) -> None:
         """Sends what the thread gives until it is done. Raises what the application raised."""
-        failure: BaseException | None = None
         outbox = self.outbox
         while True:
             while outbox:
                 message = outbox.popleft()
                 if message is END:
-                    return self.raise_error(failure)
-                if failure is None:
+                    return self.raise_error()
+                if self.failure is None:
                     try:
                         await send(message)
                     except Exception as error:
-                        failure = error
+                        self.failure = error
                         self.gone = True
                 self.sent_on += len(message.get("body", b"")) + MESSAGE_BYTES
             if self.room is not None and self.room.empty():
@@ -227,19 +230,20 @@ class Call(Responder):
             self.waiter = self.bridge.loop.waiter()
             await self.waiter
 
-    def raise_error(self, failure: BaseException | None) -> None:
+    def raise_error(self) -> None:
         """Raises what went wrong: in sending, else in the application."""
-        error, self.error = failure or self.error, None
+        error = self.failure or self.error
+        self.failure = self.error = None
         try:
             if error is not None:
                 raise error
         finally:
-            del error, failure  # a cycle through the traceback otherwise
+            del error  # a cycle through the traceback otherwise
 
     def abandon(self) -> None:
         """Stops sending: the thread must not wait for its client any more."""
         self.gone = True
-        self.waiter = None
+        self.waiter = self.failure = self.error = None
         if self.room is not None:
             self.room.put(None)
 
@@ -287,7 +291,7 @@ class ThreadedWSGI:
         call = Call(self, scope, environ)
         call.can_sendfile = call.can_sendfile or self.settings.sendfile
         if "http.response.early_hint" in (scope.get("extensions") or ()):
-            environ["wsgi.early_hints"] = call.early_hints
+            environ["wsgi.early_hints"] = None  # the thread's to fill: a call that never runs would be a cycle
         message = await receive()
         if message["type"] != "http.request":
             return None  # nobody waits for an answer
@@ -451,6 +455,8 @@ class ThreadedWSGI:
         call.has_thread = False
         if call.body is not None:
             call.body.give_back()
+        if call.gone:
+            call.error = None  # nobody asks for it, and its traceback leads back to the call
         self.thread_is_free()
         if call.end_waiter is not None:
             self.end_wait(call)
