@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hypercorn.asgi.kinds import find_kind, is_asgi
 from hypercorn.asgi.wsgi import WSGIWrapper
 from hypercorn.config.options import limits_of, nearest
-from hypercorn.config.sources import LIKELY
+from hypercorn.config.sources import LIKELY_RATIO
 from hypercorn.errors import NoAppError, UnknownModeError
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _module_hint(path: str, name: str, base: Path, folder: Path) -> str:
     if found:
         return f" It is in {found}: add --app-dir {found}"
     modules = {one.stem.lower(): one.stem for one in list(folder.glob("*.py"))[:_MOST_FILES]}
-    meant = nearest(name.lower(), modules, cutoff=LIKELY)
+    meant = nearest(name.lower(), modules, cutoff=LIKELY_RATIO)
     return f" Did you mean {path.replace(name, modules[meant], 1)}?" if meant else ""
 
 
@@ -245,7 +245,7 @@ def _name_hint(path: str, expression: str, module: Any, names: list[str]) -> str
     """Says which of the callables may be meant: one of a like name, or the only one that is called like a factory."""
     prefix = path if path.endswith(f":{expression}") else f"{path}:{expression}"
     prefix = prefix.removesuffix(expression)
-    meant = nearest(expression, names, cutoff=LIKELY)
+    meant = nearest(expression, names, cutoff=LIKELY_RATIO)
     if meant:
         return f" Did you mean {prefix}{meant}?"
     factories = [name for name in names if _FACTORY.fullmatch(name) and inspect.isroutine(getattr(module, name))]
