@@ -11,8 +11,11 @@ import sys
 import threading
 from typing import Any
 
-from tests.live import Live, eventually, run
-from tests.peer import request
+from tests.live import eventually, run
+from tests.peer import Peer, request
+
+import hypercorn.asyncio
+from hypercorn.config import Config
 
 waiting = threading.Event()
 
@@ -47,15 +50,27 @@ async def in_a_plain_task() -> None:
     task.cancel()
 
 
+async def under_the_server(runtime: str) -> None:
+    """The server, on the main thread as the twin: Python 3.14 shows no tasks of other threads."""
+    config = Config(bind=["127.0.0.1:0"], runtime=runtime, lifespan="off", graceful_timeout=0.1)
+    async with hypercorn.asyncio.server(application, config) as running:
+        port = int(running.addresses[0].rsplit(":", 1)[1])
+        await asyncio.get_running_loop().run_in_executor(None, ask, port)
+
+
+def ask(port: int) -> None:
+    """A request that is not answered."""
+    with Peer(("127.0.0.1", port)) as peer:
+        peer.send(request())
+        wait()
+
+
 def main() -> None:
     who, backend = sys.argv[1:]
     if who == "plain":
         run(backend, in_a_plain_task)
-        return
-    live = Live(application, backend, runtime=who, lifespan="off", graceful_timeout=0.1)
-    with live, live.connect() as peer:
-        peer.send(request())
-        wait()
+    else:
+        run(backend, under_the_server, who)
 
 
 if __name__ == "__main__":

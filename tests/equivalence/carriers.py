@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 from typing import Any
 
 from tests.http2 import GET, data, headers, reset
@@ -57,7 +58,7 @@ class Carrier:
 
 def cut(sock: Any) -> None:
     """Closes a connection with a RST in the place of a FIN, as a client does whose process ends."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0))
     sock.close()
 
 

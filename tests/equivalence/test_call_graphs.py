@@ -132,6 +132,7 @@ def tree(who: str, backend: str) -> list[str]:
     return lines[at:][:5]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it needs an administrator")
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("backend", ["asyncio", "uvloop"])
 def test_pstree(backend: str, driver: str) -> None:
