@@ -75,7 +75,8 @@ def ask(address: str, mode: str | None = None) -> None:
 
 @pytest.fixture
 def serving(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """`serve()` of both libraries takes a port of the system's, is asked once, and ends. Gives who was asked."""
+    """`serve()` of both libraries and `hypercorn.run` take a port of the system's, are asked once, and end. Gives who
+    was asked."""
     asked: list[str] = []
 
     async def on_asyncio(app: Any, config: Config, *, shutdown_trigger: Any = None, mode: Any = None) -> None:
@@ -94,6 +95,12 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             if shutdown_trigger is not None:
                 await shutdown_trigger()
 
+    def in_one_call(app: Any, *, host: str, port: int, **options: Any) -> None:
+        assert host
+        assert port
+        asyncio.run(on_asyncio(app, Config(**options)))
+
+    monkeypatch.setattr(hypercorn, "run", in_one_call)
     monkeypatch.setattr(hypercorn.asyncio, "serve", on_asyncio)
     monkeypatch.setattr(hypercorn.trio, "serve", on_trio)
     return asked
@@ -130,7 +137,8 @@ def test_python_runs(page: str, folder: Path, serving: list[str]) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             exec(compile(block.text, block.id, "exec"), names)
-        if "serve(" in block.text and "def serve" not in block.text and "run(" in block.text:
+        serves = "hypercorn.run(" in block.text or ("serve(" in block.text and "def serve" not in block.text)
+        if serves and "run(" in block.text:
             assert len(serving) > before, f"{block.id} did not serve"
         elif callable(names.get("app")):
             answers(names["app"])

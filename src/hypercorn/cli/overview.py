@@ -13,9 +13,9 @@ usage: hypercorn [options] module:app
 
 Serves an ASGI or WSGI application over HTTP/1.1, HTTP/2 and HTTP/3.
 
-  hypercorn --reload main:app                  while you write it
-  hypercorn --host 0.0.0.0 -w auto main:app    for others, a worker for each CPU
-  hypercorn ctl status, hypercorn top          about a server that runs
+  hypercorn --reload main:app                  for development
+  hypercorn --host 0.0.0.0 -w auto main:app    on all addresses and CPUs
+  hypercorn ctl status, hypercorn top          show a running server
 
 module:app is where the application is: app in module.py. "module" alone, a
 path ("src/main.py:app") and a call ("main:create_app()") work too.
@@ -28,21 +28,21 @@ and a variable (HYPERCORN_MAX_REQUESTS). A switch has its opposite: --no-reload.
 # Flags that are no options, and options by their name; what is said of them here, and what stands for the default.
 GROUPS: dict[str, tuple[tuple[str, str], ...]] = {
     "Application": (
-        ("factory", "module:app is a function that makes it"),
+        ("factory", "module:app is a function that returns the app"),
         ("app_dir", "folder to import from (default: the current one)"),
         ("env_file", "file of variables, NAME=value, for the application"),
-        ("root_path", "where it is mounted, such as /api (default: nowhere)"),
-        ("lifespan", "startup and shutdown (default: where it has them)"),
+        ("root_path", "path of its mount point, such as /api (default: none)"),
+        ("lifespan", "startup and shutdown (default: where supported)"),
     ),
     "Address": (
         ("--host HOST", "0.0.0.0: all (default: 127.0.0.1, this machine only)"),
         ("--port PORT", "0: one that is free (default: 8000)"),
-        ("--uds PATH", "a unix socket in their place"),
+        ("--uds PATH", "a unix socket instead"),
         ("bind", "HOST:PORT, unix:PATH or fd://N; may be repeated"),
         ("certfile", "certificate for https (default: http)"),
         ("keyfile", "its key (default: in the same file)"),
         ("http3", "HTTP/3 too, over UDP on the same port"),
-        ("trusted_proxies", "proxy that may name the client (default: nobody)"),
+        ("trusted_proxies", "proxy whose forwarding fields count (default: none)"),
     ),
     "Development": (
         ("reload", "restart when the code changes"),
@@ -54,11 +54,11 @@ GROUPS: dict[str, tuple[tuple[str, str], ...]] = {
         ("worker_class", "event loop: asyncio (the default), uvloop or trio"),
         ("wsgi_threads", "threads of a WSGI application (default: CPUs + 4)"),
         ("max_requests", "replace a worker after so many (default: never)"),
-        ("graceful_timeout", "for open requests when it stops (default: 3 seconds)"),
+        ("graceful_timeout", "for open requests at the stop (default: 3 seconds)"),
         ("pid_path", "file for the process id"),
     ),
     "Limits": (
-        ("keep_alive_timeout", "an idle connection stays open (default: 5 seconds)"),
+        ("keep_alive_timeout", "for an idle connection (default: 5 seconds)"),
         ("max_body_size", "longest body of a request (default: no limit)"),
         ("limit_concurrency", "requests at a time, then 503 (default: no limit)"),
     ),
@@ -71,10 +71,10 @@ GROUPS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "Command": (
         ("-c, --config FILE", "options from a file (default: ./hypercorn.toml)"),
-        ("--check-config", "say whether all is in order, and serve nothing"),
-        ("--print-config", "say each option's value, and where it comes from"),
-        ("--version", "say version, build, Python and event loop"),
-        ("--help-all", "all options, as this shows the most used"),
+        ("--check-config", "check options and application, and serve nothing"),
+        ("--print-config", "show each option's value, and where it comes from"),
+        ("--version", "show version, build, Python and event loop"),
+        ("--help-all", "show all options; these are the most used"),
     ),
 }
 

@@ -130,7 +130,7 @@ def make_parser() -> CommandParser:
     """The parser of the command line. Values stay text, and flags that are not given are absent."""
     parser = CommandParser(
         prog="hypercorn",
-        usage="hypercorn [options] module:app\n       hypercorn ctl ...  (or: top)  for a server that runs",
+        usage="hypercorn [options] module:app\n       hypercorn ctl ...  (or: top)  for a running server",
         allow_abbrev=False,
         add_help=False,
         description="Serves an ASGI or WSGI application over HTTP.",
@@ -141,16 +141,16 @@ def make_parser() -> CommandParser:
         nargs="?",
         help="where the application is: module:app, file.py:app, asgi: or wsgi: before it",
     )
-    parser.add_argument("-h", "--help", action=_HelpAction, help="say what is needed most")
-    parser.add_argument("--help-all", action=_HelpAction, whole=True, help="say all of this")
-    parser.add_argument("--version", action="store_true", help="say version, build, Python and event loop")
+    parser.add_argument("-h", "--help", action=_HelpAction, help="show the most used options")
+    parser.add_argument("--help-all", action=_HelpAction, whole=True, help="show all options")
+    parser.add_argument("--version", action="store_true", help="show version, build, Python and event loop")
     parser.add_argument(
-        "--print-config", action="store_true", help="say the value of every option and where it comes from, as TOML"
+        "--print-config", action="store_true", help="show the value of every option and where it comes from, as TOML"
     )
     parser.add_argument(
         "--check-config",
         action="store_true",
-        help="say whether configuration, certificates and application are in order",
+        help="check whether configuration, certificates and application are in order",
     )
     parser.add_argument("--completion", choices=SHELLS, help="write a script that completes this command in a shell")
     parser.add_argument(

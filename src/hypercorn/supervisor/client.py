@@ -18,15 +18,15 @@ from hypercorn.supervisor.control import check_folder, control_address, control_
 from hypercorn.supervisor.exit_codes import EXIT_INTERRUPTED
 
 COMMANDS = {
-    "status": "how the server fares",
-    "workers": "every worker",
+    "status": "the state of the server",
+    "workers": "all workers",
     "connections": "the open connections [of one worker: PID]",
-    "reload": "new configuration, certificates and code, as SIGHUP",
+    "reload": "load configuration, certificates and code anew, as SIGHUP does",
     "scale": "change the number of workers: N, +N or -N",
     "stop": "end the server gracefully, and wait until it has ended",
     "drain": "end the server gracefully without waiting, or replace one worker: PID",
     "log-level": "change the level of the error log: debug, info, warning, error, critical",
-    "stack": "where the threads [of one worker: PID] are",
+    "stack": "show the stack of every thread [of one worker: PID]",
 }
 TIMEOUT_SECONDS = 10.0
 POLL_SECONDS = 0.05  # between two looks whether a process has ended
@@ -149,7 +149,7 @@ def make_parser() -> argparse.ArgumentParser:
     lines = [f"  {name:<12} {text}" for name, text in COMMANDS.items()]
     parser = argparse.ArgumentParser(
         prog="hypercorn ctl",
-        description="Asks a running server.",
+        description="Queries and controls a running server.",
         epilog="commands:\n" + "\n".join(lines),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -237,8 +237,8 @@ class Keys:
 
 def top(arguments: Sequence[str]) -> int:
     """Runs the command until it is left. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="hypercorn top", description="Shows a running server, live.")
-    parser.add_argument("--once", action="store_true", help="show one picture, after a second, and end")
+    parser = argparse.ArgumentParser(prog="hypercorn top", description="Shows a running server and its figures, live.")
+    parser.add_argument("--once", action="store_true", help="show the figures once, after a second, and end")
     add_socket_arguments(parser)
     options = parser.parse_args(arguments)
     try:
