@@ -1,7 +1,7 @@
-"""Builds the compiled core. Everything else stands in pyproject.toml.
+"""Builds the compiled core: one extension, `hypercorn._core`, with all modules inside. pyproject.toml has the rest.
 
-The extensions are optional as a whole: either all of them build, or none is installed and the package is
-the pure build (one half of a compiled core could not talk to the other).
+It is optional as a whole: where it does not build, the package is the pure build (one half of a compiled core could not
+talk to the other). `hypercorn/_build.py` finds the modules in it, by the table of csrc/core.c.
 
     HYPERCORN_NO_EXTENSIONS=1       build none
     HYPERCORN_REQUIRE_EXTENSIONS=1  a failed compile is an error
@@ -16,12 +16,15 @@ the pure build (one half of a compiled core could not talk to the other).
 
 import os
 import re
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from email import message_from_file
 from glob import glob
 
-from setuptools import setup
+from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.modified import newer_group
 
 SKIP = os.environ.get("HYPERCORN_NO_EXTENSIONS") == "1"
 REQUIRE = os.environ.get("HYPERCORN_REQUIRE_EXTENSIONS") == "1"
@@ -29,18 +32,11 @@ SANITIZE = os.environ.get("HYPERCORN_SANITIZE") == "1"
 KQUEUE = os.environ.get("HYPERCORN_KQUEUE") == "1"
 FREE_THREADED = os.environ.get("HYPERCORN_FREE_THREADED") == "1"
 
-# Twins: a .pyx beside a .py of the same name and contract, with the C files that it needs.
-TWINS = {
-    "logs.access_json": [],
-    "clock": [],
-    "objects": [],
-    "wire.http1": ["csrc/http1.c"],
-    "wire.octets": [],
-    "wire.primitives": ["csrc/hpack.c", "csrc/http1.c", "csrc/websocket.c"],
-}
+# Twins: a .pyx beside a .py of the same name and contract.
+TWINS = ["logs.access_json", "clock", "objects", "wire.http1", "wire.octets", "wire.primitives"]
 # Compiled only: where it is missing, the loops' own transports do the same work.
 if sys.platform != "win32":
-    TWINS["runtime.reactor"] = []
+    TWINS.append("runtime.reactor")
 # Ordinary Python that Cython compiles by the .pxd beside it.
 TWICE = sorted(
     path[len("src/hypercorn/") : -len(".pxd")].replace(os.sep, ".")
@@ -82,73 +78,141 @@ DIRECTIVES = {
 COLD_DIRECTIVES = {"binding": False, "optimize.unpack_method_calls": False}
 
 
-class BuildAllOrNone(build_ext):
-    """Compiles every extension, several at once, or leaves none behind."""
+# Cython's own functions, once for all modules instead of in each.
+SHARED = "_cython"
+C_FILES = ["csrc/core.c", "csrc/hpack.c", "csrc/http1.c", "csrc/websocket.c"]
+
+
+class BuildCore(build_ext):
+    """Compiles all modules, several at once, and links them into one extension, or leaves none behind."""
 
     def finalize_options(self) -> None:
         super().finalize_options()
         if self.parallel is None:
             self.parallel = os.cpu_count() or 1
 
-    def build_extensions(self) -> None:
+    def build_extension(self, ext: Extension) -> None:
+        target = self.get_ext_fullpath(ext.name)
         try:
-            super().build_extensions()
+            ext.extra_objects = self.compile_modules()
+            ext.depends = [*ext.depends, *ext.extra_objects]  # linked again where one of them is newer
+            ext.include_dirs = [*INCLUDES, self.build_temp]
+            super().build_extension(ext)
         except Exception as error:
             if REQUIRE:
                 raise
-            for extension in self.extensions:
-                for path in (self.get_ext_fullpath(extension.name),):
-                    if os.path.exists(path):
-                        os.unlink(path)
+            if os.path.exists(target):
+                os.unlink(target)
             print(f"hypercorn: the compiled core was not built ({error}); installing the pure build", file=sys.stderr)
             self.extensions = []
 
+    def compile_modules(self) -> list[str]:
+        """Makes the list of modules for csrc/core.c, and an object of each module; returns the objects."""
+        os.makedirs(self.build_temp, exist_ok=True)
+        names = [SHARED, *modules()]
+        table = "".join(f'MODULE({name.replace(".", "_")}, "hypercorn.{name}")\n' for name in names)
+        with open(os.path.join(self.build_temp, "core_modules.h"), "w", encoding="utf-8") as file:
+            file.write(table)
+        names.sort(key=lambda name: -os.path.getsize(source(name)) if name != SHARED else -1_000_000)
+        with ThreadPoolExecutor(self.parallel) as threads:
+            return [path for paths in threads.map(self.compile_module, names) for path in paths]
 
-def compiler_flags(name: str) -> tuple[list[str], list[str]]:
-    """For the compiler and the linker of one module.
+    def compile_module(self, name: str) -> list[str]:
+        """One module into C, and that into an object whose initialiser is named after the whole path."""
+        if name == SHARED:
+            path = os.path.join(self.build_temp, f"{name}.c")
+            flag = ["-X", f"freethreading_compatible={FREE_THREADED}"]
+            subprocess.run([sys.executable, "-m", "cython", *flag, f"--generate-shared={path}"], check=True)
+        else:
+            path = self.translate(name)
+        last = name.rpartition(".")[2]
+        macros = [(f"PyInit_{last}", f"PyInit_{name.replace('.', '_')}")] if last != name else []
+        if KQUEUE:
+            macros.append(("HC_KQUEUE", "1"))
+        objects = self.compiler.object_filenames([path], output_dir=self.build_temp)
+        if not self.force and not newer_group([path, *glob("csrc/*.h")], objects[0]):
+            return objects
+        return self.compiler.compile(
+            [path],
+            output_dir=self.build_temp,
+            macros=macros,
+            include_dirs=INCLUDES,
+            extra_postargs=compiler_flags(name),
+        )
+
+    def translate(self, name: str) -> str:
+        """The C file of a module, made by Cython where the sources are newer."""
+        from Cython.Build import cythonize
+
+        (made,) = cythonize(
+            [Extension(f"hypercorn.{name}", [source(name)])],
+            force=bool(self.force),
+            quiet=True,
+            build_dir=self.build_temp,
+            include_path=["src"],
+            compiler_directives={**DIRECTIVES, **({} if name in HOT else COLD_DIRECTIVES)},
+            shared_utility_qualified_name=f"hypercorn.{SHARED}",
+        )
+        return made.sources[0]
+
+
+INCLUDES = ["csrc", *(["tests/platforms/kqueue"] if KQUEUE else [])]
+
+
+def modules() -> list[str]:
+    """The names of all compiled modules, below the package."""
+    return [name for name in [*TWINS, *TWICE] if os.path.exists(source(name))]
+
+
+def source(name: str) -> str:
+    """The file of a module that Cython reads."""
+    return f"src/hypercorn/{name.replace('.', '/')}.{'pyx' if name in TWINS else 'py'}"
+
+
+def compiler_flags(name: str = "") -> list[str]:
+    """For the compiler, of one module, or of the files in C.
 
     -g0 drops the debug information that Python's own flags ask for: a third of the time to build, 4/5 of the size.
-    -s drops the names of static functions: a seventh of the size.
     """
     if sys.platform == "win32":
-        return [], []
+        return []
     common = ["-fno-strict-aliasing", "-Wno-unused-function"]
     if SANITIZE:
         checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
-        return [*common, *checks, "-O1", "-g", "-fno-omit-frame-pointer"], checks
+        return [*common, *checks, "-O1", "-g", "-fno-omit-frame-pointer"]
     if "-O" in os.environ.get("CFLAGS", ""):  # somebody has chosen
-        return [*common, "-g0"], []
-    return [*common, "-O2" if name in HOT else "-O1", "-g0"], ["-Wl,-s"] if sys.platform == "linux" else []
+        return [*common, "-g0"]
+    return [*common, "-O2" if name in HOT or not name else "-O1", "-g0"]
+
+
+def linker_flags() -> list[str]:
+    """For the linker. -s drops the names of static functions: a seventh of the size."""
+    if SANITIZE:
+        return ["-fsanitize=address,undefined"]
+    return ["-Wl,-s"] if sys.platform == "linux" and "-O" not in os.environ.get("CFLAGS", "") else []
 
 
 def extensions() -> list:
-    """All extensions, or none where they are switched off (an sdist always lists them)."""
+    """The core, or nothing where it is switched off (an sdist always lists it)."""
     if SKIP and "sdist" not in sys.argv:
         return []
     try:
-        from Cython.Distutils import Extension
+        import Cython  # noqa: F401
     except ImportError:
         if REQUIRE:
             raise
         return []
-    depends = glob("csrc/*.[ch]") + glob("src/hypercorn/**/*.px[di]", recursive=True)
-    names = [(name, [f"src/hypercorn/{name.replace('.', '/')}.pyx", *c]) for name, c in TWINS.items()]
-    names += [(name, [f"src/hypercorn/{name.replace('.', '/')}.py"]) for name in TWICE]
+    files = [source(name) for name in modules()]
     return [
         Extension(
-            f"hypercorn.{name}",
-            sources,
-            include_dirs=["csrc", *(["tests/platforms/kqueue"] if KQUEUE else [])],
-            define_macros=[("HC_KQUEUE", "1")] if KQUEUE else [],
-            extra_compile_args=compiler_flags(name)[0],
-            extra_link_args=compiler_flags(name)[1],
-            depends=depends,
-            cython_include_dirs=["src"],
-            cython_directives={**DIRECTIVES, **({} if name in HOT else COLD_DIRECTIVES)},
-            cython_c_in_temp=True,
+            "hypercorn._core",
+            C_FILES,
+            include_dirs=INCLUDES,
+            define_macros=[("HC_FREE_THREADED", "1")] if FREE_THREADED else [],
+            extra_compile_args=compiler_flags(),
+            extra_link_args=linker_flags(),
+            depends=[*files, *glob("csrc/*.[ch]"), *glob("src/hypercorn/**/*.px[di]", recursive=True)],
         )
-        for name, sources in names
-        if os.path.exists(sources[0])
     ]
 
 
@@ -200,7 +264,7 @@ if __name__ == "__main__":
     project = os.environ.get("HYPERCORN_PROJECT_URL", url).rstrip("/")
     setup(
         ext_modules=extensions(),
-        cmdclass={"build_ext": BuildAllOrNone},
+        cmdclass={"build_ext": BuildCore},
         author="The Hypercorn authors",
         author_email=os.environ.get("HYPERCORN_AUTHOR_EMAIL", email),
         long_description=description(project),

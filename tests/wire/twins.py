@@ -14,7 +14,7 @@ import hypercorn.wire.http1
 def both(name: str) -> dict[str, ModuleType]:
     """The twins of the module of that name, by `pure` and `compiled`."""
     module = importlib.import_module(name)
-    path = Path(module.__file__ or "").parent / (name.rpartition(".")[2] + ".py")
+    path = Path(hypercorn.__file__).parent.joinpath(*name.split(".")[1:]).with_suffix(".py")
     spec = importlib.util.spec_from_file_location("pure_" + path.stem, path)
     assert spec is not None
     assert spec.loader is not None
