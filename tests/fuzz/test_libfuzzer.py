@@ -48,7 +48,7 @@ def corpus(folder: Path, name: str) -> Path:
 
 
 def test_every_c_file_has_a_target_and_a_corpus() -> None:
-    names = {path.stem for path in (ROOT / "csrc").glob("*.c")}
+    names = {path.stem for path in (ROOT / "csrc").glob("*.c")} - {"core"}  # the table of modules reads no input
     assert names == {path.stem.removesuffix("_fuzz") for path in (ROOT / "csrc/fuzz").glob("*.c")}
     assert all(corpora.load(name) for name in names)
 
