@@ -100,7 +100,7 @@ def build_wheel(python: Path, tree: Path, out: Path, *, pure: bool) -> Built:
         shutil.copy(wheel, out)
     shutil.rmtree(raw)
     wheel = next(out.glob("*.whl"))
-    run(Path(sys.executable).with_name("check-wheel-contents"), wheel)
+    run(Path(sys.executable).with_name("check-wheel-contents"), "--config", ROOT / "pyproject.toml", wheel)
     run(sys.executable, "-m", "twine", "check", "--strict", wheel)
     return Built(wheel, "pure" if pure else "compiled", seconds)
 
