@@ -120,6 +120,8 @@ def test_variables(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_flags(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    if ALIASES.get(name, name) == "process_name":
+        pytest.importorskip("setproctitle")
     run = Mock(return_value=0)
     monkeypatch.setattr(hypercorn.__main__, "run", run)
     monkeypatch.setattr(Config, "certfile", "c.pem")
