@@ -10,7 +10,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -178,19 +178,25 @@ def test_never_answers_close_notify(serve_tls: Any, client: ssl.SSLContext) -> N
         gone(live)
 
 
+def shake_hands(
+    session: ssl.SSLObject, raw: socket.socket, incoming: ssl.MemoryBIO, send: Callable[[], object]
+) -> None:
+    """The handshake of a client over memory buffers. `send` sends what it has written."""
+    while True:
+        try:
+            return session.do_handshake()
+        except ssl.SSLWantReadError:
+            send()
+            incoming.write(raw.recv(65536))
+
+
 def test_sends_data_after_close_notify(serve_tls: Any, certificates: Certificates) -> None:
     live = serve_tls(hello)
     raw = socket.create_connection(("127.0.0.1", live.port))
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     session = certificates.client.wrap_bio(incoming, outgoing, server_hostname="localhost")
     with raw:
-        while True:
-            try:
-                session.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                raw.sendall(outgoing.read())
-                incoming.write(raw.recv(65536))
+        shake_hands(session, raw, incoming, lambda: raw.sendall(outgoing.read()))
         session.write(request())
         raw.sendall(outgoing.read())
         try:
@@ -216,13 +222,7 @@ def test_half_closes_after_close_notify(serve_tls: Any, client: ssl.SSLContext) 
     session = client.wrap_bio(incoming, outgoing, server_hostname="localhost")
     with raw:
         raw.settimeout(10)
-        while True:
-            try:
-                session.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                raw.sendall(outgoing.read())
-                incoming.write(raw.recv(65536))
+        shake_hands(session, raw, incoming, lambda: raw.sendall(outgoing.read()))
         session.write(request())
         raw.sendall(outgoing.read())
         assert release.wait(10)
@@ -295,13 +295,7 @@ def test_errors_of_other_connections_are_theirs(serve_tls: Any, certificates: Ce
 
     with raw:
         raw.settimeout(10)
-        while True:
-            try:
-                session.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                send(part == "handshake")
-                incoming.write(raw.recv(65536))
+        shake_hands(session, raw, incoming, lambda: send(part == "handshake"))
         session.write(request())
         send(part == "request")
         plain = b""

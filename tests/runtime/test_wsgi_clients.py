@@ -159,9 +159,8 @@ def without_collections() -> Iterator[None]:
         gc.enable()
 
 
-def test_a_call_that_waits_is_not_run_once_its_client_has_left(
-    serve_version: Any, app: Application, certificates: Certificates
-) -> None:
+def with_waiting_calls(serve_version: Any, app: Application) -> tuple[Live, Clients, Any]:
+    """A server whose only thread runs one call, and twenty that wait for it."""
     live, clients = serve_version(app, wsgi_threads=1, limit_concurrency=1000)
     threads = bridge(live).threads
     clients.send("/hold")
@@ -169,6 +168,13 @@ def test_a_call_that_waits_is_not_run_once_its_client_has_left(
     for _ in range(20):
         clients.send("/gone")
     eventually(lambda: live.on_loop(lambda: len(threads.waiting)) == 20)
+    return live, clients, threads
+
+
+def test_a_call_that_waits_is_not_run_once_its_client_has_left(
+    serve_version: Any, app: Application, certificates: Certificates
+) -> None:
+    live, clients, threads = with_waiting_calls(serve_version, app)
     clients.leave_all()
     eventually(lambda: not live.on_loop(lambda: threads.waiting))
     assert open_calls(live) == 1  # the one that runs
@@ -182,13 +188,7 @@ def test_a_call_that_waits_is_not_run_once_its_client_has_left(
 
 def test_a_call_that_never_runs_is_freed_at_once(serve_version: Any, app: Application) -> None:
     """It is part of no cycle that waits for a collection: clients that leave would pile them up."""
-    live, clients = serve_version(app, wsgi_threads=1, limit_concurrency=1000)
-    threads = bridge(live).threads
-    clients.send("/hold")
-    eventually(lambda: app.calls == ["/hold"])
-    for _ in range(20):
-        clients.send("/gone")
-    eventually(lambda: live.on_loop(lambda: len(threads.waiting)) == 20)
+    live, clients, threads = with_waiting_calls(serve_version, app)
     with without_collections():
         assert calls_in_memory() == 21
         clients.leave_all()

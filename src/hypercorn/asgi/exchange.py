@@ -47,7 +47,7 @@ class Inspected:
 
     @property
     def cr_running(self) -> bool:
-        """False: while it runs, no other code does."""
+        """False: a step of it is over before any other code looks."""
         return False
 
     @property

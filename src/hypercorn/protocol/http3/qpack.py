@@ -14,10 +14,8 @@ TABLE_BYTES = 1024  # octets of the peer's dynamic table: what a small section m
 BLOCKED = 16  # sections that may wait for the peer's encoder stream
 OWN_TABLE_BYTES = 4096  # octets of the server's own table at the most, whatever the peer allows
 INDEXED_SECTION_BYTES = 16384  # octets of a section that refers to the dynamic table, each octet to a whole entry of it
-KNOWN_FIELDS, LONGEST_KNOWN_BYTES = (
-    32,
-    1024,
-)  # fields that are remembered, and octets of one: an entry of the table fits
+KNOWN_FIELDS = 32  # fields that are remembered
+LONGEST_KNOWN_BYTES = 1024  # octets of one at the most: an entry of the table fits
 
 FieldPair = tuple[bytes, bytes]
 Blocked = pylsqpack.StreamBlocked
