@@ -41,10 +41,10 @@ cdef class ASGIExchange(Exchange):
     cpdef count(self, double duration)
     cpdef leave_call(self)
 
-cdef class Inspected:
+cdef class CoroutineAttributes:
     cdef public int state
 
-cdef class Awaitable(Inspected):
+cdef class Awaitable(CoroutineAttributes):
     cdef public ASGIExchange exchange
     cdef public object waiter
     cdef public object inner
@@ -60,7 +60,7 @@ cdef class Receive(Awaitable):
     cdef public dict message
 
 @cython.final
-cdef class Send(Inspected):
+cdef class Send(CoroutineAttributes):
     cdef object __weakref__
     cdef public ASGIExchange exchange
     cdef public object message

@@ -31,7 +31,7 @@ DONE = None  # what `perform` returns where nothing has to be waited for
 CREATED, BEGUN, ENDED = range(3)
 
 
-class Inspected:
+class CoroutineAttributes:
     """The attributes of a coroutine that debuggers, monitoring threads and task factories read (see `inspect`)."""
 
     __slots__ = ("state",)
@@ -85,7 +85,7 @@ class Inspected:
         return None
 
 
-class Awaitable(Inspected):
+class Awaitable(CoroutineAttributes):
     """An awaitable that ends when it is `ready`, and waits for its exchange until then."""
 
     __slots__ = ("exchange", "inner", "waiter")
@@ -222,7 +222,7 @@ class Receive(Awaitable):
             warnings.warn("coroutine 'receive' was never awaited", RuntimeWarning, stacklevel=2)
 
 
-class Send(Inspected):
+class Send(CoroutineAttributes):
     """`send(message)`: acts in its first step, then waits for what that came to."""
 
     __slots__ = ("__weakref__", "exchange", "message", "rest")
