@@ -21,8 +21,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.browser import Browser, Page
 from tests.docs.pages import blocks_of
+from tests.support.browser import Browser, Page
 
 from bench.certificate import self_signed
 

@@ -262,9 +262,9 @@ def recycle(options: argparse.Namespace) -> None:
 
 def drain(options: argparse.Namespace) -> None:
     """SIGTERM with everything open: when it refuses, when it ends, and how."""
-    from tests.http2 import GET, START, headers
-    from tests.peer import request
-    from tests.websocket import upgrade
+    from tests.support.http2 import GET, START, headers
+    from tests.support.peer import request
+    from tests.support.websocket import upgrade
 
     grace = 3.0
     server = Server("-w", "2", "--graceful-timeout", str(grace), app="tests.supervisor.apps:app")

@@ -18,8 +18,8 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-from tests.live import BACKENDS, DRIVERS, Live  # noqa: E402
-from tests.peer import Peer  # noqa: E402
+from tests.support.live import BACKENDS, DRIVERS, Live  # noqa: E402
+from tests.support.peer import Peer  # noqa: E402
 
 from hypercorn.protocol import states  # noqa: E402
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.frameworks import app_quart
-from tests.live import run
+from tests.support.live import run
 
 import hypercorn
 

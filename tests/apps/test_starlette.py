@@ -19,8 +19,8 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
-from tests.live import Live, eventually
-from tests.peer import request
+from tests.support.live import Live, eventually
+from tests.support.peer import request
 
 from hypercorn.testing import TestServer
 

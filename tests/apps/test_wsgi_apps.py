@@ -16,8 +16,8 @@ import flask
 import httpx
 import pytest
 from tests.frameworks import app_django
-from tests.live import Live, eventually
-from tests.peer import request
+from tests.support.live import Live, eventually
+from tests.support.peer import request
 from werkzeug.wsgi import wrap_file
 
 LARGE = 3 << 30

@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
-from tests.harness import GET, body, serve, start
+from tests.support.harness import GET, body, serve, start
 
 from hypercorn._cpython import PLAIN
 from hypercorn.asgi.calling import run_call, under_name_of

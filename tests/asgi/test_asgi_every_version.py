@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import pytest
-from tests.harness import Answers, body, config, read_responses, request, start
-from tests.http2 import GET, H2, headers
-from tests.http3 import Server
-from tests.http3 import request as request3
+from tests.support.harness import Answers, body, config, read_responses, request, start
+from tests.support.http2 import GET, H2, headers
+from tests.support.http3 import Server
+from tests.support.http3 import request as request3
 
 from hypercorn.testing import MemoryServer
 

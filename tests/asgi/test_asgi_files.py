@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.harness import GET, Answers, body, request, response, responses, serve, start
+from tests.support.harness import GET, Answers, body, request, response, responses, serve, start
 
 from hypercorn.errors import UnexpectedMessageError
 from hypercorn.testing import sleep

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.harness import config
+from tests.support.harness import config
 
 from hypercorn.asgi.lifespan import Lifespan
 from hypercorn.config.options import limits_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.harness import EAGERNESS, GET, Answers, body, response, start
+from tests.support.harness import EAGERNESS, GET, Answers, body, response, start
 
 import hypercorn.testing
 from hypercorn.testing import Cancelled, Event, MemoryRuntime, connect, sleep, start_task

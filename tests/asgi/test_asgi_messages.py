@@ -6,7 +6,7 @@ import collections.abc
 from typing import Any
 
 import pytest
-from tests.harness import (
+from tests.support.harness import (
     EAGERNESS,
     GET,
     Answers,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.harness import GET, Answers, Reads, body, config, request, responses, serve, start
+from tests.support.harness import GET, Answers, Reads, body, config, request, responses, serve, start
 
 from hypercorn.logs.logger import access_writer
 from hypercorn.testing import Client, sleep

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
-from tests.harness import EAGERNESS, GET, Answers, body, config, request, response, responses, serve, start
+from tests.support.harness import EAGERNESS, GET, Answers, body, config, request, response, responses, serve, start
 
 from hypercorn.testing import MemoryServer, sleep, start_task
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.harness import Answers, config, request, response
-from tests.http2 import GET, H2, headers
+from tests.support.harness import Answers, config, request, response
+from tests.support.http2 import GET, H2, headers
 
 from hypercorn.errors import ConfigError
 from hypercorn.testing import MemoryServer, TestServer

@@ -12,8 +12,8 @@ import zlib
 from typing import Any
 
 import pytest
-from tests.harness import EAGERNESS, config
-from tests.websocket import MemoryWebSocket, Script, upgrade, websocket
+from tests.support.harness import EAGERNESS, config
+from tests.support.websocket import MemoryWebSocket, Script, upgrade, websocket
 from tests.wire.websocket_frames import frame, read_frames
 
 from hypercorn.errors import ClientDisconnected

@@ -6,12 +6,12 @@ import sys
 from typing import Any, NamedTuple
 
 import pytest
-from tests.harness import serve
-from tests.http2 import H2, reset
-from tests.http3 import Server
 from tests.protocol.test_http2_websocket import Socket as Socket2
 from tests.protocol.test_http3_websocket import Socket as Socket3
-from tests.websocket import upgrade
+from tests.support.harness import serve
+from tests.support.http2 import H2, reset
+from tests.support.http3 import Server
+from tests.support.websocket import upgrade
 from tests.wire.websocket_frames import close
 from wsproto.events import CloseConnection
 

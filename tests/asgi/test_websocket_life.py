@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.harness import EAGERNESS, Answers, config, responses, serve
-from tests.websocket import ACCEPT, MemoryWebSocket, Script, upgrade, websocket
+from tests.support.harness import EAGERNESS, Answers, config, responses, serve
+from tests.support.websocket import ACCEPT, MemoryWebSocket, Script, upgrade, websocket
 from tests.wire.websocket_frames import close, frame
 
 from hypercorn.errors import ClientDisconnected, UnexpectedMessageError

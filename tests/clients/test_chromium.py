@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.browser import Browser, Page
-from tests.live import DRIVERS, Live, eventually
+from tests.support.browser import Browser, Page
+from tests.support.live import DRIVERS, Live, eventually
 
 chat = pytest.importorskip("examples.chat", reason="the examples are not beside the tests")
 

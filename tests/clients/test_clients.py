@@ -15,7 +15,7 @@ import aiohttp
 import httpx
 import pytest
 import requests
-from tests.live import Live, body_of, pause, respond
+from tests.support.live import Live, body_of, pause, respond
 
 LARGE = bytes(range(256)) * 4096  # 1 MiB
 

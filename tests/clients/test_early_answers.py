@@ -13,10 +13,10 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from tests.browser import Browser
-from tests.live import Live, respond
 from tests.operations.test_real_proxies import haproxy, with_haproxy
 from tests.runtime.test_tls import Certificates, certificates
+from tests.support.browser import Browser
+from tests.support.live import Live, respond
 
 __all__ = ("certificates",)  # a fixture
 

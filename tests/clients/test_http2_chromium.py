@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.browser import Browser
-from tests.live import BACKENDS, DRIVERS, Live, body_of, eventually, lifespan, pause, respond
 from tests.runtime.test_tls import Certificates, certificates
+from tests.support.browser import Browser
+from tests.support.live import BACKENDS, DRIVERS, Live, body_of, eventually, lifespan, pause, respond
 
 __all__ = ("certificates",)  # a fixture
 

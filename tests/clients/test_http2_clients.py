@@ -13,8 +13,8 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from tests.live import Live, body_of, respond
 from tests.runtime.test_tls import Certificates, certificates
+from tests.support.live import Live, body_of, respond
 
 __all__ = ("certificates",)  # a fixture
 

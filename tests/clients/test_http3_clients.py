@@ -18,10 +18,10 @@ from qh3.h3.events import DataReceived, HeadersReceived
 from qh3.quic.configuration import QuicConfiguration
 from qh3.quic.connection import QuicConnection
 from qh3.quic.events import ConnectionTerminated, HandshakeCompleted
-from tests.browser import Browser
-from tests.live import DRIVERS, Live, echo, eventually, respond
-from tests.peer import PATIENCE, readable
 from tests.runtime.test_tls import Certificates, certificates
+from tests.support.browser import Browser
+from tests.support.live import DRIVERS, Live, echo, eventually, respond
+from tests.support.peer import PATIENCE, readable
 
 __all__ = ("certificates",)  # a fixture
 poll = pytest.importorskip("examples.poll", reason="the examples are not beside the tests")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import trio
-from tests.live import Live
+from tests.support.live import Live
 
 PATIENCE = 120
 

@@ -13,8 +13,8 @@ import grpc
 import httpx
 import pytest
 from tests.clients.test_http2_clients import LARGE, app, grpc_app, plain
-from tests.live import BACKENDS, DRIVERS, Live, eventually
-from tests.peer import Peer
+from tests.support.live import BACKENDS, DRIVERS, Live, eventually
+from tests.support.peer import Peer
 
 SERVER = """
     server {{

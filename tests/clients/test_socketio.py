@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from tests.browser import Browser
-from tests.live import Live, respond
-from tests.peer import PATIENCE
 from tests.runtime.test_tls import Certificates, certificates
+from tests.support.browser import Browser
+from tests.support.live import Live, respond
+from tests.support.peer import PATIENCE
 
 __all__ = ("certificates",)  # a fixture
 

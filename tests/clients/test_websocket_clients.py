@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import trio
-from tests.live import Live
+from tests.support.live import Live
 
 chat = pytest.importorskip("examples.chat", reason="the examples are not beside the tests")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.compliance.autobahn import SAMPLE, failures, play, python2
-from tests.live import BACKENDS, DRIVERS, Live
+from tests.support.live import BACKENDS, DRIVERS, Live
 
 import hypercorn
 

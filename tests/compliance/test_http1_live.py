@@ -12,8 +12,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
-from tests.live import BACKENDS, DRIVERS, Live, respond
-from tests.peer import HEAD, Peer, request
+from tests.support.live import BACKENDS, DRIVERS, Live, respond
+from tests.support.peer import HEAD, Peer, request
 from tests.wire.cases import Case, load
 
 # These speak HTTP/2 to a server that offers it without TLS: tests/runtime/test_http2.py holds what comes of that.

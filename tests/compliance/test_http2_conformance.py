@@ -1,7 +1,7 @@
 """RFC 9113 and RFC 7541: every MUST that a server can break, by section, with frames made by hand.
 
-Most stand where their part of the server is tested; here is the map, the strict reader of `tests.http2` that holds
-what a server must not send, and what has no better place.
+Most stand where their part of the server is tested; here is the map, the strict reader of `tests.support.http2` that
+holds what a server must not send, and what has no better place.
 
     3.4 4.1 4.2 5.1 5.1.1 5.5 6.1-6.10    tests/protocol/test_http2_frames.py
     5.1.2 5.4 10.5                        tests/protocol/test_http2_abuse.py, tests/compliance/test_http2_live.py
@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.harness import Answers, Reads, body, start
-from tests.http2 import (
+from tests.support.harness import Answers, Reads, body, start
+from tests.support.http2 import (
     COMPRESSION_ERROR,
     CONTINUATION,
     END_HEADERS,
@@ -188,10 +188,8 @@ def test_data_is_cut_to_what_the_client_allows() -> None:
 def test_every_section_has_its_cases() -> None:
     """Each frame's own section, and each of HPACK's that can fail, is named by a case."""
     folder = Path(__file__).parents[1]
-    text = "".join(
-        path.read_text()
-        for path in (*sorted((folder / "protocol").glob("test_http2_*.py")), Path(__file__), folder / "http2.py")
-    )
+    cases = (folder / "protocol").glob("test_http2_*.py")
+    text = "".join(path.read_text() for path in (*cases, Path(__file__), folder / "support" / "http2.py"))
     sections: list[Any] = ["4.1", "4.2", "4.3", "5.1", "5.1.1", *(f"6.{number}" for number in range(1, 11))]
     sections += ["6.5.2", "6.5.3", "6.9.1", "6.9.2", "8.1", "8.1.1", "8.2.1", "8.2.2", "8.3", "8.3.1"]
     sections += [f"RFC 7541 {number}" for number in ("2.3.3", "4.2", "5.1", "5.2", "6.3")]

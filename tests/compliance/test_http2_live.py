@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.http2 import (
+from tests.protocol.test_http2_abuse import FLOODS
+from tests.protocol.test_http2_frames import CONNECTION_ERRORS, IGNORED, OPEN, STREAM_ERRORS
+from tests.protocol.test_http2_requests import ANSWERED, MALFORMED
+from tests.support.http2 import (
     CANCEL,
     ENHANCE_YOUR_CALM,
     GET,
@@ -28,11 +31,8 @@ from tests.http2 import (
     settings,
     window_update,
 )
-from tests.live import BACKENDS, DRIVERS, Live, eventually, pause, respond
-from tests.peer import PATIENCE, Peer
-from tests.protocol.test_http2_abuse import FLOODS
-from tests.protocol.test_http2_frames import CONNECTION_ERRORS, IGNORED, OPEN, STREAM_ERRORS
-from tests.protocol.test_http2_requests import ANSWERED, MALFORMED
+from tests.support.live import BACKENDS, DRIVERS, Live, eventually, pause, respond
+from tests.support.peer import PATIENCE, Peer
 
 SLOW = [*GET[:2], (b":path", b"/slow"), GET[3]]
 # Where the answer may be on its way when the frame comes, the stream is closed: an error of the connection then.

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.compliance.test_http2_live import Conversation
-from tests.http2 import (
+from tests.support.http2 import (
     CANCEL,
     COMPRESSION_ERROR,
     CONTINUATION,
@@ -38,8 +38,8 @@ from tests.http2 import (
     settings,
     window_update,
 )
-from tests.live import BACKENDS, DRIVERS, Live, body_of, eventually, pause, respond
-from tests.peer import request
+from tests.support.live import BACKENDS, DRIVERS, Live, body_of, eventually, pause, respond
+from tests.support.peer import request
 
 ROOT = Path(__file__).resolve().parents[1]
 LARGE = 300_000

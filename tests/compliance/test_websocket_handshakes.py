@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.live import Live, eventually
-from tests.websocket import ACCEPT
+from tests.support.live import Live, eventually
+from tests.support.websocket import ACCEPT
 from tests.wire.cases import Case, load
 
 CASES = [case for case in load() if case.layer == "websocket"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.harness import config
+from tests.support.harness import config
 
 from hypercorn.asgi.lifespan import Lifespan
 from hypercorn.config import Config

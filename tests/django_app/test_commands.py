@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import trustme
 from tests.django_app.project import ASGI_SETTING, WSGI_SETTING, make_project
-from tests.peer import PATIENCE
 from tests.process.command import RUNNING, Command
+from tests.support.peer import PATIENCE
 
 pytest.importorskip("django")
 STARTING = re.compile(r"Starting (ASGI|WSGI) development server \(Hypercorn .*\) at (\S+)/$")

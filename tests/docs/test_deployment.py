@@ -18,8 +18,8 @@ import pytest
 import yaml
 from tests.docs.pages import BLOCKS, Block, of
 from tests.docs.test_examples import commands_in, shown, take_flags
-from tests.peer import Peer
 from tests.process.command import Command
+from tests.support.peer import Peer
 
 from hypercorn.cli.parser import apply_flags, make_parser
 from hypercorn.config import Config

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import trustme
 from tests.docs.pages import ROOT, Block, blocks_of, calls_of, command_lines, of
-from tests.peer import PATIENCE
 from tests.process.command import Command, environment
+from tests.support.peer import PATIENCE
 
 pytestmark = pytest.mark.live
 PAGES = {path.stem: blocks_of(path) for path in sorted((ROOT / "docs" / "recipes").glob("*.md"))}

@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 from tests.equivalence.driver import Exchange, messages_of, starter
-from tests.live import in_trio, pause, respond, run
+from tests.support.live import in_trio, pause, respond, run
 
 LISTENERS = ["/one", "/gone", "/two"]
 SPEAKER = "/speaker"

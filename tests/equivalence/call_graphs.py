@@ -11,8 +11,8 @@ import sys
 import threading
 from typing import Any
 
-from tests.live import eventually, run
-from tests.peer import Peer, request
+from tests.support.live import eventually, run
+from tests.support.peer import Peer, request
 
 import hypercorn.asyncio
 from hypercorn.config import Config

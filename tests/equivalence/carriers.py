@@ -7,15 +7,15 @@ import struct
 import sys
 from typing import Any
 
-from tests.http2 import GET, data, headers, reset
-from tests.http3 import LiveClient
-from tests.http3 import request as http3_request
-from tests.live import Live
-from tests.peer import request
 from tests.protocol.test_http2_websocket import CONNECT
 from tests.runtime.test_http2 import Client
 from tests.runtime.test_tls import Certificates
-from tests.websocket import LiveWebSocket
+from tests.support.http2 import GET, data, headers, reset
+from tests.support.http3 import LiveClient
+from tests.support.http3 import request as http3_request
+from tests.support.live import Live
+from tests.support.peer import request
+from tests.support.websocket import LiveWebSocket
 from tests.wire.websocket_frames import close, read_frames
 
 H3_REQUEST_CANCELLED = 0x10C

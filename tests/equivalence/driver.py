@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any
 
 import trio
-from tests.live import in_trio, run
+from tests.support.live import in_trio, run
 
 
 class Exchange:

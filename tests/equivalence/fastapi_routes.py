@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from fastapi import Depends, FastAPI, HTTPException, Request
-from tests.answers import in_trio
 from tests.equivalence import libraries
+from tests.support.answers import in_trio
 
 
 def make(journal: "libraries.Journal") -> Any:

@@ -16,8 +16,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.answers import in_trio, pause
 from tests.equivalence.programs import current_task
+from tests.support.answers import in_trio, pause
 
 USER: contextvars.ContextVar[str] = contextvars.ContextVar("USER", default="nobody")
 

@@ -15,8 +15,8 @@ from typing import Any
 import nest_asyncio
 from tests.equivalence.driver import drive
 from tests.equivalence.programs import VARIABLE
-from tests.live import Live, respond
-from tests.peer import request
+from tests.support.live import Live, respond
+from tests.support.peer import request
 
 PATHS = ["/nested", "/again", "/deep"]
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import anyio
 import trio
-from tests.live import in_trio, pause
+from tests.support.live import in_trio, pause
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="unset")
 seen_tasks: weakref.WeakSet[Any] = weakref.WeakSet()

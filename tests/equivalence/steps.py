@@ -12,8 +12,8 @@ from typing import Any
 
 import anyio
 from hypothesis import strategies as st
-from tests.answers import in_trio, pause
 from tests.equivalence.programs import current_task
+from tests.support.answers import in_trio, pause
 
 Step = tuple[Any, ...]
 VALUE: contextvars.ContextVar[int] = contextvars.ContextVar("VALUE", default=0)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tests.equivalence.broadcast import LISTENERS, SPEAKER, Room, in_plain_tasks
 from tests.equivalence.carriers import CARRIERS, Carrier, http3_options
-from tests.live import DRIVERS, eventually
 from tests.runtime.test_tls import Certificates, certificates
+from tests.support.live import DRIVERS, eventually
 
 __all__ = ("certificates",)  # a fixture
 

@@ -16,8 +16,8 @@ import pytest
 from tests.equivalence.carriers import http3_options
 from tests.equivalence.driver import drive
 from tests.equivalence.test_equivalence import CARRIERS, PATHS, over_http3, over_websocket
-from tests.live import DRIVERS, Live, respond
 from tests.runtime.test_tls import Certificates, certificates
+from tests.support.live import DRIVERS, Live, respond
 
 __all__ = ("certificates",)  # a fixture
 

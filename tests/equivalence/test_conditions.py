@@ -14,8 +14,8 @@ from tests.equivalence.driver import drive
 from tests.equivalence.libraries import with_lifespan
 from tests.equivalence.programs import ACTIONS, application, settle
 from tests.equivalence.test_equivalence import PATHS, over_http2, over_http3, over_websocket, pipelined
-from tests.live import DRIVERS, Live
 from tests.runtime.test_tls import Certificates, certificates
+from tests.support.live import DRIVERS, Live
 
 __all__ = ("certificates",)  # a fixture
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from tests.equivalence.carriers import CARRIERS, Carrier, http3_options
-from tests.live import DRIVERS, pause, respond
 from tests.runtime.test_tls import Certificates, certificates
+from tests.support.live import DRIVERS, pause, respond
 
 __all__ = ("certificates",)  # a fixture
 

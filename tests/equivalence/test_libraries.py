@@ -9,13 +9,13 @@ import pytest
 from tests.equivalence.carriers import http3_options
 from tests.equivalence.driver import drive
 from tests.equivalence.libraries import LIBRARIES, Journal, Library
-from tests.http2 import GET, headers
-from tests.http3 import LiveClient
-from tests.http3 import request as http3_request
-from tests.live import DRIVERS, Live, eventually
-from tests.peer import request
 from tests.runtime.test_http2 import Client
 from tests.runtime.test_tls import Certificates, certificates
+from tests.support.http2 import GET, headers
+from tests.support.http3 import LiveClient
+from tests.support.http3 import request as http3_request
+from tests.support.live import DRIVERS, Live, eventually
+from tests.support.peer import request
 
 __all__ = ("certificates",)  # a fixture
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.live import DRIVERS
+from tests.support.live import DRIVERS
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, example, given, settings
 from tests.equivalence.carriers import http3_options
 from tests.equivalence.driver import drive
 from tests.equivalence.steps import Runner, Step, programs
-from tests.http2 import GET, headers
-from tests.http3 import LiveClient
-from tests.http3 import request as http3_request
-from tests.live import DRIVERS, Live
 from tests.runtime.test_http2 import Client
 from tests.runtime.test_tls import Certificates, certificates
-from tests.websocket import LiveWebSocket
+from tests.support.http2 import GET, headers
+from tests.support.http3 import LiveClient
+from tests.support.http3 import request as http3_request
+from tests.support.live import DRIVERS, Live
+from tests.support.websocket import LiveWebSocket
 
 __all__ = ("certificates",)  # a fixture
 

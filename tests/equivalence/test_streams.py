@@ -11,9 +11,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
-from tests.http2 import GET, headers
-from tests.live import Live, pause
 from tests.runtime.test_http2 import Client
+from tests.support.http2 import GET, headers
+from tests.support.live import Live, pause
 
 TOKENS = 6
 

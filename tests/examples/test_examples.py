@@ -13,9 +13,9 @@ from typing import Any
 
 import grpc as grpc_library
 import pytest
-from tests.live import Live, eventually
-from tests.peer import request
 from tests.process.command import Command
+from tests.support.live import Live, eventually
+from tests.support.peer import request
 
 hello = pytest.importorskip("examples.hello", reason="the examples are not beside the tests")
 grpc = pytest.importorskip("examples.grpc")

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.browser import Browser
-from tests.live import DRIVERS, Live
+from tests.support.browser import Browser
+from tests.support.live import DRIVERS, Live
 
 hello = pytest.importorskip("examples.hello", reason="the examples are not beside the tests")
 poll = pytest.importorskip("examples.poll")

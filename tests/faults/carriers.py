@@ -15,14 +15,14 @@ from contextlib import suppress
 from typing import Any
 
 from aioquic.h3.connection import FrameUnexpected
-from tests.http2 import GET, POST, SETTINGS_ACK, START, Answer, Reader, settings, window_update
-from tests.http2 import data as h2_data
-from tests.http2 import headers as h2_headers
-from tests.http3 import LiveClient, request
-from tests.peer import Peer
-from tests.peer import request as h1_request
 from tests.protocol.test_http2_websocket import CONNECT
-from tests.websocket import upgrade
+from tests.support.http2 import GET, POST, SETTINGS_ACK, START, Answer, Reader, settings, window_update
+from tests.support.http2 import data as h2_data
+from tests.support.http2 import headers as h2_headers
+from tests.support.http3 import LiveClient, request
+from tests.support.peer import Peer
+from tests.support.peer import request as h1_request
+from tests.support.websocket import upgrade
 from tests.wire.websocket_frames import close, frame, read_frames
 
 LARGE = bytes(1_000_000)

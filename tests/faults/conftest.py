@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from tests.faults.injection import FAULTS, install
 from tests.faults.world import World
-from tests.live import BACKENDS, DRIVERS
-from tests.peer import Peer
+from tests.support.live import BACKENDS, DRIVERS
+from tests.support.peer import Peer
 
 PLACES = [(backend, driver) for backend in BACKENDS for driver in DRIVERS]
 

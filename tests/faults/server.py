@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.faults.world import app
-from tests.live import library, pause, run
+from tests.support.live import library, pause, run
 
 from hypercorn.config import Config
 

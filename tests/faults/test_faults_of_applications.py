@@ -8,7 +8,7 @@ import pytest
 from tests.faults.carriers import CARRIERS
 from tests.faults.injection import APP_ERRORS
 from tests.faults.world import World
-from tests.live import eventually
+from tests.support.live import eventually
 
 WHEN = ("before", "later", "receive", "started", "part", "after", "cancelled")
 

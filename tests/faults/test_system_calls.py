@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 from tests.faults.conftest import PLACES
 from tests.faults.world import Clients, certificate
-from tests.live import eventually
-from tests.peer import Peer
-from tests.peer import request as h1_request
+from tests.support.live import eventually
+from tests.support.peer import Peer
+from tests.support.peer import request as h1_request
 
 CC = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 pytestmark = [

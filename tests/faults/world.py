@@ -11,7 +11,7 @@ from typing import Any
 import trustme
 from tests.faults.carriers import CARRIERS, KINDS
 from tests.faults.injection import APP_ERRORS, leaked_cancellation
-from tests.live import Live, body_of, eventually, in_trio, pause, respond
+from tests.support.live import Live, body_of, eventually, in_trio, pause, respond
 
 PIECE = bytes(131072)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from tests.live import pause
+from tests.support.live import pause
 
 from hypercorn.errors import ClientDisconnected
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import quart
 from quart import Quart, request, send_file, websocket
-from tests.live import pause
+from tests.support.live import pause
 
 
 def make(notes: list[str], file: Path, kind: type[Quart] = Quart) -> Any:

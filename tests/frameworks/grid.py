@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
-from tests.live import BACKENDS, Live, eventually
-from tests.peer import request
+from tests.support.live import BACKENDS, Live, eventually
+from tests.support.peer import request
 from websockets.sync.client import connect
 
 UPLOAD = 10 * 1024 * 1024

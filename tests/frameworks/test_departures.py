@@ -13,11 +13,11 @@ from typing import Any
 import anyio
 import pytest
 from aioquic.quic.events import PingAcknowledged
-from tests import http2
-from tests.http3 import LiveClient, request
-from tests.live import DRIVERS, Live, eventually
-from tests.peer import PATIENCE
 from tests.runtime.test_tls import Certificates, certificates
+from tests.support import http2
+from tests.support.http3 import LiveClient, request
+from tests.support.live import DRIVERS, Live, eventually
+from tests.support.peer import PATIENCE
 
 from hypercorn.wire.http3 import H3_REQUEST_CANCELLED
 

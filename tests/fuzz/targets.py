@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 from hpack import Decoder
 from tests.fuzz.differential import against_h11
-from tests.http2 import (
+from tests.support.http2 import (
     CONTINUATION,
     DATA,
     PADDED,

@@ -17,8 +17,8 @@ import h2.exceptions
 import h2.settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.harness import body, start
-from tests.http2 import H2, frame
+from tests.support.harness import body, start
+from tests.support.http2 import H2, frame
 
 Op = tuple[Any, ...]
 NAMES = st.sampled_from(["a", "x-long-name", "accept", "user-agent", "cache-control", "x-id"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.live import Records
+from tests.support.live import Records
 
 from hypercorn.config import Config
 from hypercorn.logging import Logger

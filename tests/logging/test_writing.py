@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.harness import Answers, config, request
-from tests.live import eventually
 from tests.process.command import environment
+from tests.support.harness import Answers, config, request
+from tests.support.live import eventually
 
 from hypercorn.config import Config
 from hypercorn.logging import Logger

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.live import Live
 from tests.middleware.asking import ask, saying, upgrade
+from tests.support.live import Live
 
 from hypercorn.errors import LifespanFailureError
 from hypercorn.middleware import DispatcherMiddleware

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.live import Live
 from tests.middleware.asking import ask, saying, upgrade
+from tests.support.live import Live
 
 from hypercorn.middleware import DispatcherMiddleware, StaticFiles
 

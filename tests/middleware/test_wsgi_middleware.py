@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-from tests.live import Live
 from tests.middleware.asking import saying
 from tests.middleware.test_dispatcher import Lived, dispatcher
+from tests.support.live import Live
 
 from hypercorn.middleware import AsyncioWSGIMiddleware, TrioWSGIMiddleware
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.harness import GET, Answers, config, request, response
+from tests.support.harness import GET, Answers, config, request, response
 
 from hypercorn.errors import ConfigError
 from hypercorn.net.proxies import (

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.authority import new_authority
+from tests.support.authority import new_authority
 
 __all__ = ("new_authority",)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.harness import GET, Answers, body, config, request, response, responses, start
-from tests.http2 import H2, headers
+from tests.support.harness import GET, Answers, body, config, request, response, responses, start
+from tests.support.http2 import H2, headers
 
 from hypercorn.metrics import FIELDS
 from hypercorn.testing import Event, MemoryServer, sleep

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.parser import text_string_to_metric_families as plain_families
-from tests.live import BACKENDS, Gate, Live, eventually, hello, lifespan, respond
-from tests.peer import Peer
+from tests.support.live import BACKENDS, Gate, Live, eventually, hello, lifespan, respond
+from tests.support.peer import Peer
 
 import hypercorn
 from hypercorn.metrics import Board, use_board_slot

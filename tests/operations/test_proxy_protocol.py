@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.harness import config
-from tests.http2 import PREFACE, START, Reader, headers
-from tests.live import BACKENDS, Live, respond
-from tests.peer import Peer
+from tests.support.harness import config
+from tests.support.http2 import PREFACE, START, Reader, headers
+from tests.support.live import BACKENDS, Live, respond
+from tests.support.peer import Peer
 
 from hypercorn.errors import ConfigError
 from hypercorn.runtime.proxy import LONGEST_TEXT_BYTES, SIGNATURE, read_header

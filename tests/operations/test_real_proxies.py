@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from tests.docs.pages import of
-from tests.live import BACKENDS, Live, eventually, respond
-from tests.peer import Peer
+from tests.support.live import BACKENDS, Live, eventually, respond
+from tests.support.peer import Peer
 
 NGINX = shutil.which("nginx") or (shutil.which("nginx", path="/usr/sbin") or "")
 HAPROXY = shutil.which("haproxy") or (shutil.which("haproxy", path="/usr/sbin") or "")

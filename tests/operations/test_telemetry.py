@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.peer import PATIENCE, Peer
 from tests.process.command import Command
+from tests.support.peer import PATIENCE, Peer
 
 pytest.importorskip("opentelemetry.instrumentation.asgi")
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from tests.live import BACKENDS, Live, respond
-from tests.peer import Peer
+from tests.support.live import BACKENDS, Live, respond
+from tests.support.peer import Peer
 
 from hypercorn.config import Config
 from hypercorn.errors import ConfigError

@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
-from tests.live import Live
 from tests.operations.test_real_proxies import haproxy, nginx, with_haproxy, with_nginx
-from tests.peer import Peer
-from tests.websocket import upgrade
+from tests.support.live import Live
+from tests.support.peer import Peer
+from tests.support.websocket import upgrade
 from tests.wire.websocket_frames import read_frames
 
 STRIPS = r"http-request replace-path ^/shop(/.*)$ \1"

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.live import BACKENDS, eventually
-from tests.peer import PATIENCE, Peer
 from tests.process.command import Command
+from tests.support.live import BACKENDS, eventually
+from tests.support.peer import PATIENCE, Peer
 
 
 def metrics(path: Path) -> dict[str, float]:

@@ -14,10 +14,10 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
-from tests.live import eventually
-from tests.peer import Peer
 from tests.process.command import ROOT, environment
 from tests.supervisor.servers import children_of
+from tests.support.live import eventually
+from tests.support.peer import Peer
 
 import hypercorn
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from tests.answers import Gate, lifespan, pause, respond
+from tests.support.answers import Gate, lifespan, pause, respond
 
 not_an_app = 7
 never = Gate()

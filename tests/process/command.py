@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.peer import PATIENCE, Peer
+from tests.support.peer import PATIENCE, Peer
 
 ROOT = Path(__file__).resolve().parents[2]
 # Byte code for all processes that the tests start, where this one writes none: without, each would compile everything.

@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.live import BACKENDS, eventually
-from tests.peer import Peer, request
 from tests.process.command import ROOT, Command, complaints, environment
 from tests.process.unprivileged import privileged_port, unprivileged
 from tests.supervisor.servers import children_of
+from tests.support.live import BACKENDS, eventually
+from tests.support.peer import Peer, request
 
 import hypercorn
 from hypercorn import Config

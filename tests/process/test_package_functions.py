@@ -13,9 +13,9 @@ from typing import Any
 import anyio
 import pytest
 import trio
-from tests.live import BACKENDS
-from tests.peer import Peer
 from tests.runtime.serving import run
+from tests.support.live import BACKENDS
+from tests.support.peer import Peer
 
 import hypercorn
 from hypercorn.config import Config
@@ -112,7 +112,7 @@ def test_run_blocks_until_a_signal(call: str, worker_class: str, tmp_path: Path,
 
 
 def wait_for(port: int) -> Peer:
-    from tests.live import eventually
+    from tests.support.live import eventually
 
     def connect() -> Peer | None:
         try:

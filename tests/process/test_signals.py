@@ -10,9 +10,9 @@ from contextlib import suppress
 from subprocess import TimeoutExpired
 
 import pytest
-from tests.live import eventually
-from tests.peer import request
 from tests.process.command import Command
+from tests.support.live import eventually
+from tests.support.peer import request
 
 APP = "tests.process.apps:app"
 INSIDE = re.compile("inside")
@@ -93,7 +93,7 @@ def test_a_second_signal_ends_at_once(backend: str, numbers: tuple[int, int]) ->
 SERVE = """
 import asyncio, signal, sys
 from hypercorn.config import Config
-from tests.live import library, run
+from tests.support.live import library, run
 from tests.process.apps import app
 
 async def main(backend):

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.live import eventually
-from tests.peer import PATIENCE, Peer
 from tests.process.command import Command, environment
+from tests.support.live import eventually
+from tests.support.peer import PATIENCE, Peer
 
 if sys.platform == "win32":
     pytest.skip("no pseudo terminals", allow_module_level=True)

@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from tests.harness import GET, Answers, body, request, serve, start
+from tests.support.harness import GET, Answers, body, request, serve, start
 
 import hypercorn
 

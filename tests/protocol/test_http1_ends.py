@@ -8,7 +8,19 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from tests.harness import EAGERNESS, GET, Answers, Reads, body, config, read_responses, request, response, serve, start
+from tests.support.harness import (
+    EAGERNESS,
+    GET,
+    Answers,
+    Reads,
+    body,
+    config,
+    read_responses,
+    request,
+    response,
+    serve,
+    start,
+)
 
 from hypercorn.testing import Client, Event, MemoryServer, sleep, start_task
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.harness import (
+from tests.support.harness import (
     EAGERNESS,
     GET,
     Answers,

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.harness import body, read_response, request, serve, start
+from tests.support.harness import body, read_response, request, serve, start
 
 from hypercorn.testing import Client, sleep
 

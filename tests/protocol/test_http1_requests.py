@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.harness import EAGERNESS, GET, Answers, Reads, body, request, response, responses, serve, start
+from tests.support.harness import EAGERNESS, GET, Answers, Reads, body, request, response, responses, serve, start
 
 from hypercorn.protocol.turns import QUICK_STEPS
 from hypercorn.testing import Event, sleep

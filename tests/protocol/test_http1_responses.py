@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
-from tests.harness import EAGERNESS, GET, Answers, body, request, response, responses, serve, start
+from tests.support.harness import EAGERNESS, GET, Answers, body, request, response, responses, serve, start
 
 from hypercorn.testing import sleep
 

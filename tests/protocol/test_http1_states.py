@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.harness import GET, Answers, Reads, request, serve
-from tests.websocket import Script, upgrade
+from tests.support.harness import GET, Answers, Reads, request, serve
+from tests.support.websocket import Script, upgrade
 
 from hypercorn.protocol.http1.connection import HTTP1Connection
 from hypercorn.protocol.http1.states import CLOSED, CONNECTION, EXCHANGE, IDLE, LINGERING, UPGRADING

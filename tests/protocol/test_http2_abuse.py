@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.harness import Answers, Reads, body, start
-from tests.http2 import (
+from tests.support.harness import Answers, Reads, body, start
+from tests.support.http2 import (
     CONTINUATION,
     DATA,
     END_HEADERS,

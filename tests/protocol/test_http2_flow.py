@@ -7,8 +7,8 @@ import random
 from typing import Any
 
 import pytest
-from tests.harness import Answers, Reads, body, start
-from tests.http2 import (
+from tests.support.harness import Answers, Reads, body, start
+from tests.support.http2 import (
     GET,
     H2,
     NO_ERROR,

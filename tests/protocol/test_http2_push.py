@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.harness import EAGERNESS
-from tests.http2 import GET, H2, POST, PREFACE, SETTINGS_ACK, Fields, data, headers, reset, settings
+from tests.support.harness import EAGERNESS
+from tests.support.http2 import GET, H2, POST, PREFACE, SETTINGS_ACK, Fields, data, headers, reset, settings
 
 from hypercorn.testing import sleep
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.harness import Answers, Reads, body, start
-from tests.http2 import CANCEL, H2, POST, PREFACE, SETTINGS_ACK, data, headers, settings, window_update
+from tests.support.harness import Answers, Reads, body, start
+from tests.support.http2 import CANCEL, H2, POST, PREFACE, SETTINGS_ACK, data, headers, settings, window_update
 
 from hypercorn.testing import Event, sleep
 

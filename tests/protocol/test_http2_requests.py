@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.harness import EAGERNESS, Answers, Reads, body, start
-from tests.http2 import (
+from tests.support.harness import EAGERNESS, Answers, Reads, body, start
+from tests.support.http2 import (
     GET,
     H2,
     INTERNAL_ERROR,

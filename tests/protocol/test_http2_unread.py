@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.harness import Answers, Reads, body, start
-from tests.http2 import (
+from tests.support.harness import Answers, Reads, body, start
+from tests.support.http2 import (
     CANCEL,
     DATA,
     H2,

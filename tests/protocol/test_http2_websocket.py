@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from tests.asgi.test_websocket_compression import pack, unpack
-from tests.harness import EAGERNESS
-from tests.http2 import (
+from tests.support.harness import EAGERNESS
+from tests.support.http2 import (
     CANCEL,
     DATA,
     END_STREAM,
@@ -25,10 +25,10 @@ from tests.http2 import (
     settings,
     window_update,
 )
-from tests.http2 import (
+from tests.support.http2 import (
     frame as h2_frame,
 )
-from tests.websocket import Script
+from tests.support.websocket import Script
 from tests.wire.websocket_frames import Frame, close, frame, read_frames
 
 from hypercorn.testing import Event, sleep

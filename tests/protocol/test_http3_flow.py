@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from aioquic.buffer import Buffer
-from tests.http3 import Client, Server, request
-from tests.live import body_of, echo, hello, respond
+from tests.support.http3 import Client, Server, request
+from tests.support.live import body_of, echo, hello, respond
 
 from hypercorn.errors import ClientDisconnected
 from hypercorn.testing import Event, sleep

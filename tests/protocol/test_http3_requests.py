@@ -6,8 +6,8 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
-from tests.http3 import Client, Server, request
-from tests.live import body_of, echo, hello, respond
+from tests.support.http3 import Client, Server, request
+from tests.support.live import body_of, echo, hello, respond
 
 from hypercorn.wire.http2_writer import encode_integer
 from hypercorn.wire.http3 import (

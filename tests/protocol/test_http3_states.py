@@ -10,9 +10,9 @@ import pytest
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import StopSendingReceived, StreamDataReceived
 from pylsqpack import Decoder
-from tests.http3 import Client, Server, request
-from tests.live import body_of, respond
 from tests.protocol.test_http3_websocket import Socket
+from tests.support.http3 import Client, Server, request
+from tests.support.live import body_of, respond
 from wsproto.events import CloseConnection
 
 from hypercorn.protocol.http3.states import CONNECTION, LEAVING, REQUEST, SERVING

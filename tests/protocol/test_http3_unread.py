@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from aioquic.quic.events import StopSendingReceived
-from tests.http3 import Client, Server, request
-from tests.live import respond
+from tests.support.http3 import Client, Server, request
+from tests.support.live import respond
 
 from hypercorn.wire.http3 import H3_NO_ERROR, frame, varint
 

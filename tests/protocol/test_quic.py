@@ -12,8 +12,8 @@ from aioquic.h3.connection import H3Connection
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic.packet import QuicPacketType, pull_quic_header
-from tests.http3 import Client, Server, certificate, request
-from tests.live import body_of, echo, hello, respond
+from tests.support.http3 import Client, Server, certificate, request
+from tests.support.live import body_of, echo, hello, respond
 
 from hypercorn.net.forwarding import DatagramForwarder, pack, unpack
 from hypercorn.protocol.http3.states import HANDSHAKE

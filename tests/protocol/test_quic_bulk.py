@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from aioquic.tls import Epoch
-from tests.http3 import Client, Server, request
-from tests.live import echo, hello
+from tests.support.http3 import Client, Server, request
+from tests.support.live import echo, hello
 
 import hypercorn.protocol.quic.connection as quic_server
 from hypercorn.protocol.quic.bulk import KNOWN

@@ -20,8 +20,8 @@ from aioquic._buffer import Buffer
 from aioquic.quic.connection import QuicConnection, QuicNetworkPath
 from aioquic.quic.packet import QuicErrorCode, pull_quic_header
 from aioquic.quic.stream import QuicStreamReceiver
-from tests.http3 import Client, Server, Stranger, request
-from tests.live import echo, hello
+from tests.support.http3 import Client, Server, Stranger, request
+from tests.support.live import echo, hello
 
 from hypercorn.protocol.quic.connection import ACKS, FRAME_HANDLERS, MOST_LATE_STARTS, ServerConnection
 from hypercorn.protocol.quic.endpoint import UNFINISHED

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from aioquic.quic.events import HandshakeCompleted
-from tests.http3 import Client, Server
-from tests.live import hello
+from tests.support.http3 import Client, Server
+from tests.support.live import hello
 
 from hypercorn.net.quic_tls import Sessions
 

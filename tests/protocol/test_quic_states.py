@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.http3 import Server
-from tests.live import hello
+from tests.support.http3 import Server
+from tests.support.live import hello
 
 from hypercorn.protocol.quic.endpoint import CLOSING, CONNECTED, DISCARDED, DRAINING, HANDSHAKE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.harness import GET, Answers, Reads, body, request, response, serve, start
+from tests.support.harness import GET, Answers, Reads, body, request, response, serve, start
 
 from hypercorn.testing import Client, Event, sleep
 

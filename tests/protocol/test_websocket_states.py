@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.websocket import MemoryWebSocket, Script, websocket
+from tests.support.websocket import MemoryWebSocket, Script, websocket
 from tests.wire.websocket_frames import close, frame
 
 from hypercorn.protocol.websocket.connection import WebSocketConnection

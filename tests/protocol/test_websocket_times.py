@@ -7,8 +7,8 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from tests.harness import EAGERNESS, config
-from tests.websocket import Script, upgrade, websocket
+from tests.support.harness import EAGERNESS, config
+from tests.support.websocket import Script, upgrade, websocket
 from tests.wire.websocket_frames import close, frame
 
 from hypercorn.errors import ClientDisconnected

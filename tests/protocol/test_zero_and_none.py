@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.harness import GET, Answers, Reads, body, response, responses, serve, start
-from tests.http2 import GET as GET2
-from tests.http2 import H2, NO_ERROR, POST, data, headers
-from tests.http3 import Server, request
-from tests.live import echo, hello
-from tests.websocket import upgrade
+from tests.support.harness import GET, Answers, Reads, body, response, responses, serve, start
+from tests.support.http2 import GET as GET2
+from tests.support.http2 import H2, NO_ERROR, POST, data, headers
+from tests.support.http3 import Server, request
+from tests.support.live import echo, hello
+from tests.support.websocket import upgrade
 
 from hypercorn.config import Config
 from hypercorn.config.options import BY_NAME, OPTIONS, limits_of

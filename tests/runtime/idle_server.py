@@ -11,8 +11,8 @@ import sys
 import threading
 from typing import Any
 
-from tests.live import hello, library, run
 from tests.runtime.serving import Trigger
+from tests.support.live import hello, library, run
 
 from hypercorn.config import Config
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 import trio
-from tests.live import Records, eventually, library, new_logger, run
-from tests.peer import PATIENCE, Peer
+from tests.support.live import Records, eventually, library, new_logger, run
+from tests.support.peer import PATIENCE, Peer
 
 from hypercorn.config import Config
 

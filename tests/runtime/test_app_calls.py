@@ -10,8 +10,8 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
-from tests.live import Gate, eventually, lifespan, pause, respond
-from tests.peer import request
+from tests.support.live import Gate, eventually, lifespan, pause, respond
+from tests.support.peer import request
 
 
 def answering(function: Any) -> Any:

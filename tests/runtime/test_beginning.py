@@ -9,8 +9,8 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from tests.peer import readable
 from tests.runtime.test_reactor import Stand, Told, read, stand
+from tests.support.peer import readable
 
 from hypercorn.protocol.ports import Exchange
 from hypercorn.protocol.turns import QUICK_STEPS

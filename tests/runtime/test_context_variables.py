@@ -8,8 +8,8 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
-from tests.live import Live, body_of, pause, respond
-from tests.peer import request
+from tests.support.live import Live, body_of, pause, respond
+from tests.support.peer import request
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="unset")
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from tests.asgi.test_websocket_departures import as_a_cause, as_a_context, as_it_is, in_a_group
-from tests.live import Gate, Live, eventually, pause, respond
-from tests.peer import Peer, request
 from tests.runtime.test_sockets import connections_of
+from tests.support.live import Gate, Live, eventually, pause, respond
+from tests.support.peer import Peer, request
 
 from hypercorn.errors import ClientDisconnected
 

@@ -11,9 +11,9 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from tests.live import Live, eventually, hello, pause, respond
-from tests.peer import request
 from tests.runtime.test_sockets import connections_of
+from tests.support.live import Live, eventually, hello, pause, respond
+from tests.support.peer import request
 
 ERRORS = {
     "EHOSTUNREACH": OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH)),

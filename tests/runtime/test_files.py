@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.live import Live, eventually, lifespan
+from tests.support.live import Live, eventually, lifespan
 
 SIZE = 3_000_000
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.live import Gate, Live, body_of, eventually, pause, respond
-from tests.peer import PATIENCE, Peer, request
 from tests.runtime.test_sockets import connections_of
+from tests.support.live import Gate, Live, body_of, eventually, pause, respond
+from tests.support.peer import PATIENCE, Peer, request
 
 MEGABYTE = 1024 * 1024
 PIECE = bytes(range(256)) * 256  # 64 KiB

@@ -8,8 +8,8 @@ import threading
 import time
 from typing import Any
 
-from tests.live import hello
-from tests.peer import request
+from tests.support.live import hello
+from tests.support.peer import request
 
 
 def test_a_child_that_still_has_the_socket(serve_app: Any) -> None:

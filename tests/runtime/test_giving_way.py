@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import pytest
-from tests.live import eventually, respond
+from tests.support.live import eventually, respond
 
 pytestmark = pytest.mark.parametrize("backend", ["asyncio", "uvloop"])
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="-")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import trio
-from tests.live import eventually, respond
+from tests.support.live import eventually, respond
 
 pytestmark = pytest.mark.parametrize("backend", ["trio"])
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="-")

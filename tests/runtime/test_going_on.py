@@ -16,9 +16,9 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 import trio
-from tests.live import Live, eventually, in_trio
 from tests.runtime.test_websocket import ACCEPT, open_websocket
-from tests.websocket import LiveWebSocket
+from tests.support.live import Live, eventually, in_trio
+from tests.support.websocket import LiveWebSocket
 
 Receive = Callable[[], Awaitable[Any]]
 variable: ContextVar[str] = ContextVar("variable", default="unset")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.http2 import POST, START, Reader, data, headers
-from tests.live import body_of, pause, respond
+from tests.support.http2 import POST, START, Reader, data, headers
+from tests.support.live import body_of, pause, respond
 
 UPGRADE = (
     b"GET /upgraded HTTP/1.1\r\nhost: a\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n"

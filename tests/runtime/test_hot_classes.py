@@ -7,8 +7,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.live import hello, library, run
 from tests.runtime.serving import config_for
+from tests.support.live import hello, library, run
 
 import hypercorn
 

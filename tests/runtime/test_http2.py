@@ -8,7 +8,8 @@ import time
 from typing import Any
 
 import pytest
-from tests.http2 import (
+from tests.runtime.test_tls import Certificates, certificates
+from tests.support.http2 import (
     CANCEL,
     ENHANCE_YOUR_CALM,
     GET,
@@ -24,9 +25,8 @@ from tests.http2 import (
     settings,
     window_update,
 )
-from tests.live import Gate, Live, body_of, eventually, hello, lifespan, pause, respond
-from tests.peer import Peer
-from tests.runtime.test_tls import Certificates, certificates
+from tests.support.live import Gate, Live, body_of, eventually, hello, lifespan, pause, respond
+from tests.support.peer import Peer
 
 __all__ = ("certificates",)  # a fixture
 

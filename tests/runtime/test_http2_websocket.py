@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from tests.asgi.test_websocket_compression import pack, unpack
-from tests.http2 import PREFACE, RST_STREAM, SETTINGS_ACK, START, data, headers, reset, settings, window_update
-from tests.live import Live, eventually, hello, lifespan
 from tests.protocol.test_http2_websocket import CONNECT
 from tests.runtime.test_http2 import Client
+from tests.support.http2 import PREFACE, RST_STREAM, SETTINGS_ACK, START, data, headers, reset, settings, window_update
+from tests.support.live import Live, eventually, hello, lifespan
 from tests.wire.websocket_frames import Frame, close, frame, read_frames
 
 DEFLATE = (b"sec-websocket-extensions", b"permessage-deflate")

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 import trustme
-from tests.http3 import LiveClient, request
-from tests.live import DRIVERS, Gate, Live, body_of, echo, eventually, hello, respond
-from tests.peer import PATIENCE
 from tests.runtime.test_tls import Certificates, certificates
+from tests.support.http3 import LiveClient, request
+from tests.support.live import DRIVERS, Gate, Live, body_of, echo, eventually, hello, respond
+from tests.support.peer import PATIENCE
 
 from hypercorn.config import Config
 from hypercorn.config.options import limits_of

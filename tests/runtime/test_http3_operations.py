@@ -17,11 +17,11 @@ import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from tests.http3 import LiveClient, request
-from tests.live import Gate, eventually, hello, respond
-from tests.peer import Peer
 from tests.runtime.test_http3 import client_certificate, driver, serial, serve
 from tests.runtime.test_tls import Certificates, certificates
+from tests.support.http3 import LiveClient, request
+from tests.support.live import Gate, eventually, hello, respond
+from tests.support.peer import Peer
 
 from hypercorn.config import Config
 from hypercorn.config.options import limits_of

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.peer import Peer
-from tests.websocket import LiveWebSocket
+from tests.support.peer import Peer
+from tests.support.websocket import LiveWebSocket
 
 import hypercorn
 

@@ -6,9 +6,9 @@ import threading
 from typing import Any
 
 import pytest
-from tests.live import Live, library, lifespan, pause, respond, run
 from tests.runtime.serving import Served, config_for
 from tests.runtime.test_serve import get_body, try_connect
+from tests.support.live import Live, library, lifespan, pause, respond, run
 
 from hypercorn.errors import LifespanFailureError, LifespanTimeoutError
 

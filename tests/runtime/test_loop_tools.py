@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import trio
-from tests.live import eventually, hello, in_trio, library, respond, run
 from tests.runtime.serving import config_for
 from tests.runtime.test_serve import get_body, in_thread
+from tests.support.live import eventually, hello, in_trio, library, respond, run
 
 asyncio_only = pytest.mark.parametrize("backend", ["asyncio", "uvloop"])
 trio_only = pytest.mark.parametrize("backend", ["trio"])

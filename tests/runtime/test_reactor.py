@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.peer import readable
+from tests.support.peer import readable
 
 from hypercorn.config import Config
 from hypercorn.config.options import limits_of
@@ -397,7 +397,7 @@ IDLE = textwrap.dedent(
     backend = sys.argv[1]
     import threading
     sys.path.insert(0, sys.argv[2])
-    from tests.live import Live, hello
+    from tests.support.live import Live, hello
     live = Live(hello, backend, runtime="reactor", keep_alive_timeout=3600.0)
     peers = [live.connect() for _ in range(300)]
     for peer in peers:

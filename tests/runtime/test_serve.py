@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 import trio
-from tests.live import DRIVERS, Live, eventually, hello, library, pause, respond, run
-from tests.peer import Peer
 from tests.runtime.serving import Served, bound_socket, config_for
+from tests.support.live import DRIVERS, Live, eventually, hello, library, pause, respond, run
+from tests.support.peer import Peer
 
 from hypercorn.config import Config
 from hypercorn.errors import ConfigError

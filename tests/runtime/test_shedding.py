@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from tests.live import eventually, respond
+from tests.support.live import eventually, respond
 
 pytestmark = pytest.mark.slow  # a machine that is busy with other things is overloaded before the test begins
 

@@ -7,9 +7,9 @@ import time
 from typing import Any
 
 import pytest
-from tests.live import eventually, hello, lifespan, pause, respond
-from tests.peer import PATIENCE, Peer, request
 from tests.runtime.serving import Served
+from tests.support.live import eventually, hello, lifespan, pause, respond
+from tests.support.peer import PATIENCE, Peer, request
 
 from hypercorn.runtime.worker import Worker
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.live import Live, eventually, hello, respond
-from tests.peer import Peer, request
 from tests.runtime.serving import bound_socket
+from tests.support.live import Live, eventually, hello, respond
+from tests.support.peer import Peer, request
 
 from hypercorn.config import Config
 

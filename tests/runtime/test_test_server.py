@@ -11,7 +11,7 @@ from urllib.request import urlopen
 
 import pytest
 import trio
-from tests.live import BACKENDS, echo, hello, in_trio, lifespan, run
+from tests.support.live import BACKENDS, echo, hello, in_trio, lifespan, run
 
 from hypercorn.config import Config
 from hypercorn.errors import ConfigError, LifespanFailureError, NoAppError

@@ -10,8 +10,8 @@ import sysconfig
 import threading
 from typing import Any
 
-from tests.live import Live, body_of, lifespan, respond
-from tests.peer import request
+from tests.support.live import Live, body_of, lifespan, respond
+from tests.support.peer import request
 
 SERVERS, CLIENTS, ROUNDS = 3, 2, 40
 

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 from bench.attacks.openssl import OpenSSLClient
-from tests.live import Live, body_of, eventually, hello, respond
-from tests.peer import Peer, request
 from tests.runtime.test_sockets import connections_of, tell_ends
+from tests.support.live import Live, body_of, eventually, hello, respond
+from tests.support.peer import Peer, request
 
 from hypercorn.config import Config
 from hypercorn.runtime.tls import TLSConnection

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import trustme
-from tests.live import hello
-from tests.peer import Peer
+from tests.support.live import hello
+from tests.support.peer import Peer
 
 
 @pytest.fixture(scope="module")

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 import trio
-from tests.http2 import GET, headers
-from tests.http3 import LiveClient
-from tests.http3 import request as http3_request
-from tests.live import DRIVERS, Live, eventually, in_trio, pause, respond
-from tests.peer import request
 from tests.runtime.test_http2 import Client
 from tests.runtime.test_tls import Certificates, certificates
-from tests.websocket import LiveWebSocket, frame
+from tests.support.http2 import GET, headers
+from tests.support.http3 import LiveClient
+from tests.support.http3 import request as http3_request
+from tests.support.live import DRIVERS, Live, eventually, in_trio, pause, respond
+from tests.support.peer import request
+from tests.support.websocket import LiveWebSocket, frame
 
 __all__ = ("certificates",)  # a fixture
 

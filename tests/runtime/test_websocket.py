@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.http2 import SETTINGS_ACK, START, Reader, headers
-from tests.live import Gate, Live, eventually, lifespan
-from tests.peer import PATIENCE
 from tests.runtime.test_tls import Certificates, certificates
-from tests.websocket import LiveWebSocket, Script, upgrade
+from tests.support.http2 import SETTINGS_ACK, START, Reader, headers
+from tests.support.live import Gate, Live, eventually, lifespan
+from tests.support.peer import PATIENCE
+from tests.support.websocket import LiveWebSocket, Script, upgrade
 from tests.wire.websocket_frames import Frame, frame
 
 __all__ = ("certificates",)  # a fixture

@@ -13,9 +13,9 @@ from typing import Any
 from wsgiref.validate import validator
 
 import pytest
-from tests.live import Live, eventually
-from tests.peer import request
-from tests.websocket import upgrade
+from tests.support.live import Live, eventually
+from tests.support.peer import request
+from tests.support.websocket import upgrade
 
 StartResponse = Callable[..., Any]
 PIECE = b"x" * 65536

@@ -12,12 +12,12 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
-from tests.http2 import CANCEL, GET, SETTINGS_ACK, START, headers, reset
-from tests.http3 import LiveClient
-from tests.http3 import request as request3
-from tests.live import Live, eventually
-from tests.peer import request
 from tests.runtime.test_tls import Certificates, certificates
+from tests.support.http2 import CANCEL, GET, SETTINGS_ACK, START, headers, reset
+from tests.support.http3 import LiveClient
+from tests.support.http3 import request as request3
+from tests.support.live import Live, eventually
+from tests.support.peer import request
 
 from hypercorn.asgi.wsgi_body import Body, BodyTooLargeError, Spool, SpoolFullError
 from hypercorn.asgi.wsgi_threads import Call

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.answers import pause, respond
+from tests.support.answers import pause, respond
 
 HOW = os.environ.get("TEST_START", "")
 FILE = os.environ.get("TEST_FILE", "")

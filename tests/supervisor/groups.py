@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from tests.live import eventually
+from tests.support.live import eventually
 
 ROOT = Path("/sys/fs/cgroup")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from tests.answers import lifespan, respond
+from tests.support.answers import lifespan, respond
 
 IMPORTED_BY = os.getpid()
 

@@ -14,9 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.live import eventually
-from tests.peer import PATIENCE
 from tests.process.command import Command
+from tests.support.live import eventually
+from tests.support.peer import PATIENCE
 
 APP = "tests.supervisor.apps:app"
 WAIT = PATIENCE

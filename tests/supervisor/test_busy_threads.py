@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from tests.peer import request
 from tests.supervisor.servers import Server
+from tests.support.peer import request
 
 from hypercorn._cpython import PLAIN
 from hypercorn.runtime.ending import busy_threads

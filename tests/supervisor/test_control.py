@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.live import eventually
-from tests.peer import Peer, request
 from tests.process.command import ROOT, environment
 from tests.supervisor.servers import WAIT, Server, children_of, is_alive
+from tests.support.live import eventually
+from tests.support.peer import Peer, request
 
 from hypercorn.config import Config
 from hypercorn.errors import ConfigError

@@ -8,11 +8,11 @@ import sys
 import time
 
 import pytest
-from tests.http2 import GET, PING, START, Reader, headers, ping
-from tests.live import eventually
-from tests.peer import Peer, request
 from tests.supervisor.servers import WAIT, Server, kill
-from tests.websocket import upgrade
+from tests.support.http2 import GET, PING, START, Reader, headers, ping
+from tests.support.live import eventually
+from tests.support.peer import Peer, request
+from tests.support.websocket import upgrade
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no worker processes on Windows")
 INSIDE = re.compile("inside")

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 from tests.compliance.test_http2_live import Conversation
-from tests.http2 import GET, headers, ping
-from tests.live import eventually
-from tests.peer import Peer, request
 from tests.process.command import ROOT, RUNNING, complaints, environment
 from tests.supervisor.servers import APP, WAIT, Load, Server, children_of, is_alive, kill
+from tests.support.http2 import GET, headers, ping
+from tests.support.live import eventually
+from tests.support.peer import Peer, request
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no worker processes on Windows")
 TWO = ("-w", "2")

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.peer import request
 from tests.supervisor.servers import Server, children_of, kill
+from tests.support.peer import request
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.live import eventually
-from tests.peer import Peer
 from tests.process.command import ROOT, environment
 from tests.supervisor.servers import APP, WAIT, Load, Server, children_of, is_alive, kill
+from tests.support.live import eventually
+from tests.support.peer import Peer
 
 from hypercorn.supervisor.notify import Notifier
 

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.live import eventually
 from tests.process.command import environment
 from tests.supervisor.servers import WAIT, Server, kill
+from tests.support.live import eventually
 
 from hypercorn.config import Config
 from hypercorn.errors import ConfigError

@@ -6,9 +6,9 @@ import re
 import signal
 import time
 
-from tests.live import eventually
-from tests.peer import request
 from tests.supervisor.servers import WAIT, Server, is_alive
+from tests.support.live import eventually
+from tests.support.peer import request
 
 from hypercorn.config.options import OPTIONS
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.live import eventually
-from tests.peer import Peer, request
 from tests.process.command import ROOT, environment
 from tests.supervisor.servers import WAIT, Server, kill
+from tests.support.live import eventually
+from tests.support.peer import Peer, request
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no worker processes on Windows")
 TWO = ("-w", "2")

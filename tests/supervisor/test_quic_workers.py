@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.http3 import LiveClient, request
-from tests.live import eventually
 from tests.runtime.test_tls import Certificates, certificates
 from tests.supervisor.servers import WAIT, Server
+from tests.support.http3 import LiveClient, request
+from tests.support.live import eventually
 
 __all__ = ("certificates",)  # a fixture
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="workers on Windows share no datagrams")

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.authority import new_authority
-from tests.live import eventually
-from tests.peer import Peer
 from tests.runtime.test_tls import Certificates, certificates
 from tests.supervisor.servers import WAIT, Load, Server, is_alive, kill
+from tests.support.authority import new_authority
+from tests.support.live import eventually
+from tests.support.peer import Peer
 
 __all__ = ("certificates", "new_authority")  # fixtures
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no worker processes on Windows")

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.live import BACKENDS, eventually
-from tests.peer import request
 from tests.process.command import Command
 from tests.supervisor.servers import WAIT, Server, kill
 from tests.supervisor.test_control import hypercorn
+from tests.support.live import BACKENDS, eventually
+from tests.support.peer import request
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no worker processes on Windows")
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.live import eventually
-from tests.peer import request
 from tests.process.command import environment
 from tests.process.unprivileged import bound_by_permissions
 from tests.supervisor.servers import WAIT, Server, children_of
+from tests.support.live import eventually
+from tests.support.peer import request
 
 from hypercorn.supervisor.reloader import Rules, polled, reported
 
@@ -27,7 +27,7 @@ HAS_WATCHFILES = importlib.util.find_spec("watchfiles") is not None
 FRESH = {"PYTHONDONTWRITEBYTECODE": "1", "HYPERCORN_IDLE_GRACE": "1"}
 SOURCE = """
 import os, sys
-from tests.answers import lifespan, respond
+from tests.support.answers import lifespan, respond
 from tests.supervisor.apps import stream
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":

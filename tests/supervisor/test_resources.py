@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.live import DRIVERS, eventually
-from tests.peer import Peer, request
 from tests.process.command import ROOT, complaints, environment
 from tests.process.unprivileged import unprivileged
 from tests.runtime.test_tls import Certificates, certificates
 from tests.supervisor.groups import control_group
 from tests.supervisor.servers import APP, WAIT, Load, Server, is_alive, kill
+from tests.support.live import DRIVERS, eventually
+from tests.support.peer import Peer, request
 
 __all__ = ("certificates",)  # a fixture
 

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.live import eventually
 from tests.process.command import ROOT
 from tests.supervisor.servers import WAIT, Load, Server, is_alive, kill
+from tests.support.live import eventually
 
 from hypercorn.supervisor.client import ask
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no worker proce
 TWO = ("-w", "2")
 GRACE = {"HYPERCORN_IDLE_GRACE": "1"}
 SOURCE = """
-from tests.answers import lifespan, respond
+from tests.support.answers import lifespan, respond
 
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":

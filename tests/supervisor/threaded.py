@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio.to_thread
 import sniffio
-from tests.answers import lifespan, respond
+from tests.support.answers import lifespan, respond
 
 HOW = os.environ.get("TEST_START", "")
 FILE = os.environ.get("TEST_FILE", "")

@@ -10,7 +10,7 @@ from typing import Any
 import h11
 import pytest
 import trustme
-from tests.live import BACKENDS
+from tests.support.live import BACKENDS
 
 from hypercorn.testing import TestServer, connect
 from hypercorn.testing.clients import HandshakeRefused, HTTP1Client, HTTP2Client, StreamReset, WebSocketClient

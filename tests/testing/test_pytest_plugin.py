@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.live import BACKENDS
+from tests.support.live import BACKENDS
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -13,7 +13,7 @@ from hpack.huffman import HuffmanEncoder
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.http2 import block, integer, literal
+from tests.support.http2 import block, integer, literal
 from tests.wire.over_primitives import HPACK as TWINS
 
 HUFFMAN = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)

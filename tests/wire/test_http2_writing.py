@@ -7,7 +7,7 @@ from typing import Any
 
 import hpack
 import pytest
-from tests.http2 import CONTINUATION, END_HEADERS, END_STREAM, HEADERS, Reader, settings
+from tests.support.http2 import CONTINUATION, END_HEADERS, END_STREAM, HEADERS, Reader, settings
 
 from hypercorn.wire.http2_writer import FieldLines, FrameWriter, encode_integer
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.harness import config
-from tests.peer import Peer
+from tests.support.harness import config
+from tests.support.peer import Peer
 from tests.wire.websocket_frames import Frame, close, frame, read_frames
 
 from hypercorn.testing import Client, MemoryServer

@@ -24,7 +24,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from tests.peer import PATIENCE
+from tests.support.peer import PATIENCE
 
 from hypercorn.asgi.streams import StreamContext
 from hypercorn.config import Config

@@ -13,14 +13,14 @@ from contextlib import suppress
 from typing import Any
 
 import trio
-from tests.answers import Gate, body_of, echo, hello, in_trio, lifespan, pause, respond
-from tests.peer import PATIENCE, Peer
+from tests.support.answers import Gate, body_of, echo, hello, in_trio, lifespan, pause, respond
+from tests.support.peer import PATIENCE, Peer
 
 import hypercorn.asyncio
 import hypercorn.trio
 from hypercorn.config import Config
 
-__all__ = ("Gate", "body_of", "echo", "hello", "in_trio", "lifespan", "pause", "respond")  # of tests.answers
+__all__ = ("Gate", "body_of", "echo", "hello", "in_trio", "lifespan", "pause", "respond")  # of tests.support.answers
 
 
 def reactor_is_there() -> bool:
