@@ -143,7 +143,7 @@ def test_a_signal_that_comes_while_the_loop_ends(backend: str, monkeypatch: pyte
 
     def close_listeners(worker: Worker) -> None:
         close(worker)
-        if worker.stop_asked:
+        if worker.stop_request:
             with monkeypatch.context() as patch:
                 patch.setattr(worker.link, "supervised", True, raising=False)
                 worker.terminated = False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypercorn.net.address import client_address, server_address
 from hypercorn.protocol.ports import Transport
 from hypercorn.protocol.runtime import Runtime
+from hypercorn.runtime.states import CLOSED, HALF_CLOSED, OPEN
 
 if TYPE_CHECKING:
     from hypercorn.runtime.worker import Worker
@@ -16,15 +17,14 @@ if TYPE_CHECKING:
 class AsyncioTransport(Transport):
     """One accepted connection on an asyncio loop."""
 
-    __slots__ = ("__weakref__", "closed", "eof_written", "loop_transport", "tls", "worker")
+    __slots__ = ("__weakref__", "loop_transport", "sending", "tls", "worker")
 
     def __init__(self, runtime: Runtime, worker: Worker, tls: Any) -> None:
         super().__init__(runtime)
         self.worker = worker
         self.tls = tls
         self.loop_transport: Any = None
-        self.closed = False
-        self.eof_written = False
+        self.sending = OPEN
 
     # -- from the loop
 
@@ -54,7 +54,7 @@ class AsyncioTransport(Transport):
 
     def connection_lost(self, error: BaseException | None) -> None:
         """asyncio's callback."""
-        self.closed = True
+        self.sending = CLOSED
         self.out.clear()
         connection = self.connection
         self.connection = None
@@ -87,7 +87,7 @@ class AsyncioTransport(Transport):
     # -- from the connection; a loop's transport may raise once its socket is gone, as uvloop's does
 
     def send_bytes(self, data: bytes) -> None:
-        if not self.closed and not self.eof_written:
+        if self.sending == OPEN:
             try:
                 self.loop_transport.write(data)
                 failed = self.loop_transport.is_closing()
@@ -95,7 +95,7 @@ class AsyncioTransport(Transport):
                 self.abort()
                 failed = True
             if failed:
-                self.closed = True  # connection_lost follows
+                self.sending = CLOSED  # connection_lost follows
                 self.writing_paused = True
                 if self.connection is not None:
                     self.connection.pause_writing()  # whoever sends on has to wait for it
@@ -106,14 +106,14 @@ class AsyncioTransport(Transport):
 
     def close(self) -> None:
         self.flush()
-        self.closed = True
+        self.sending = CLOSED
         try:
             self.loop_transport.close()
         except (OSError, RuntimeError):
             self.abort()
 
     def abort(self) -> None:
-        self.closed = True
+        self.sending = CLOSED
         try:
             self.loop_transport.abort()
         except (OSError, RuntimeError):
@@ -125,8 +125,8 @@ class AsyncioTransport(Transport):
 
     def write_eof(self) -> None:
         self.flush()
-        if not self.closed and not self.eof_written:
-            self.eof_written = True
+        if self.sending == OPEN:
+            self.sending = HALF_CLOSED
             try:
                 self.loop_transport.write_eof()
             except (OSError, RuntimeError, NotImplementedError):
@@ -134,7 +134,7 @@ class AsyncioTransport(Transport):
 
     def pause_reading(self) -> None:
         self.reading_paused = True
-        if not self.closed:
+        if self.sending != CLOSED:
             try:
                 self.loop_transport.pause_reading()
             except (OSError, RuntimeError):
@@ -142,7 +142,7 @@ class AsyncioTransport(Transport):
 
     def resume_reading(self) -> None:
         self.reading_paused = False
-        if not self.closed:
+        if self.sending != CLOSED:
             try:
                 self.loop_transport.resume_reading()
             except (OSError, RuntimeError):

@@ -5,6 +5,7 @@ Everything here is the same on every loop. A loop's own part is its `LoopRuntime
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
@@ -48,6 +49,15 @@ SILENCE_SECONDS = 1.0  # seconds after which the log says that the application's
 ACCEPT_TURNS = 4  # turns of a loop from the acceptance of a connection to its transport, and one more
 
 
+class StopRequest(enum.IntEnum):
+    """What a worker was asked for; a later request only asks for more."""
+
+    NONE = 0
+    GRACEFUL = 1  # end once the application's startup is over, and give requests their time
+    INTERRUPT = 2  # ... and do not wait for the startup
+    AT_ONCE = 3  # ... nor for requests: a second signal came
+
+
 class Worker(WorkerBase):
     """One application, its listeners and its connections."""
 
@@ -77,9 +87,7 @@ class Worker(WorkerBase):
         self.tls: LiveContext | None = None
         self.addresses: list[str] = []
         self.stop_waiter: Waiter | None = None  # waiter of `wait_for_stop`
-        self.stop_asked = False
-        self.interrupted = False  # ... in a way that a startup does not hold up
-        self.at_once = False  # a second signal came: end now
+        self.stop_request = StopRequest.NONE
         self.terminated = False  # a supervised worker was sent SIGTERM
         self.stop_reason = ""  # what asked it to stop
         self.stopped_at = 0.0
@@ -118,6 +126,11 @@ class Worker(WorkerBase):
             self.log.log_info(text)
 
     @property
+    def at_once(self) -> bool:
+        """True once the worker was asked to end at once."""
+        return self.stop_request is StopRequest.AT_ONCE
+
+    @property
     def draining(self) -> bool:
         """True from the moment that the worker is on its way out: its readiness fails."""
         return self.operations.health.draining
@@ -139,7 +152,7 @@ class Worker(WorkerBase):
         Raises LifespanFailureError, LifespanTimeoutError, and OSError for a bind that fails.
         """
         await self.startup()
-        if self.interrupted:
+        if self.stop_request >= StopRequest.INTERRUPT:
             return
         self.sockets = self.config.create_sockets() if sockets is None else sockets
         self.tls = LiveContext(self.config, self.log, self.link.tls) if self.sockets.secure_sockets else None
@@ -185,7 +198,7 @@ class Worker(WorkerBase):
                     self.runtime.wake(self.stop_waiter)
 
         self.runtime.start(run)
-        while not ended and not self.interrupted:
+        while not ended and self.stop_request < StopRequest.INTERRUPT:
             self.stop_waiter = self.runtime.waiter()
             await self.stop_waiter
         self.stop_waiter = None
@@ -194,14 +207,15 @@ class Worker(WorkerBase):
 
     async def wait_for_stop(self) -> None:
         """Returns once `stop` was called."""
-        while not self.stop_asked:
+        while not self.stop_request:
             self.stop_waiter = self.runtime.waiter()
             await self.stop_waiter
 
-    def stop(self, reason: str = "") -> None:
+    def stop(self, reason: str = "", request: StopRequest = StopRequest.GRACEFUL) -> None:
         """Asks the worker to stop, and says what asks. Not thread-safe."""
-        if not self.stop_asked:
-            self.stop_asked = True
+        first = not self.stop_request
+        self.stop_request = max(self.stop_request, request)
+        if first:
             self.stop_reason = reason
             self.stopped_at = self.runtime.now()
             if self.ready:
@@ -212,20 +226,17 @@ class Worker(WorkerBase):
 
     def stop_at_once(self, reason: str = "") -> None:
         """Asks the worker to end at once."""
-        self.at_once = True
+        self.stop(reason, StopRequest.AT_ONCE)
         if self.empty_waiter is not None:
             self.runtime.wake(self.empty_waiter)
-        self.interrupted = True
-        self.stop(reason)
 
     def interrupt(self, reason: str = "") -> None:
         """Asks the worker to stop, even inside of the application's startup."""
-        self.interrupted = True
-        self.stop(reason)
+        self.stop(reason, StopRequest.INTERRUPT)
 
     def on_interrupt(self, name: str) -> None:
         """Somebody at a terminal: the first signal asks for a graceful end, the second for one at once."""
-        if self.stop_asked:
+        if self.stop_request:
             self.stop_at_once(name)
         else:
             self.end_idle_at_once()
@@ -278,7 +289,7 @@ class Worker(WorkerBase):
         Before that, `shutdown_delay` seconds go by in which all is served as ever, and only `ready` is False.
         """
         self.draining = True
-        if self.stop_asked and self.link.logs_addresses:
+        if self.stop_request and self.link.logs_addresses:
             self.log.log_info("Stopping%s", f" ({self.stop_reason})" if self.stop_reason else "")
         if self.listeners and self.shutdown_delay:
             await self.pause(self.shutdown_delay)
@@ -336,12 +347,12 @@ class Worker(WorkerBase):
             if timer is not None:
                 timer.cancel()
             self.link.over(self.failure, self.time_left())
-            if self.stop_asked and self.link.logs_addresses:
+            if self.stop_request and self.link.logs_addresses:
                 self.log.log_info("Stopped")
 
     def time_left(self) -> float:
         """Seconds that threads of the application have once its shutdown is over."""
-        if self.at_once or not self.stop_asked:
+        if self.at_once or not self.stop_request:
             return AT_LEAST_SECONDS
         end = self.stopped_at + self.shutdown_delay + grace_of(self.config) + self.after_grace
         return max(AT_LEAST_SECONDS, min(THREADS_SECONDS, end - self.runtime.now()))
@@ -481,7 +492,7 @@ class Worker(WorkerBase):
     def count_request(self) -> None:
         """`max_requests`: the worker stops after that many, or goes on until another has taken its place."""
         self.requests_left -= 1
-        if self.requests_left == 0 and not self.stop_asked and not self.link.recycle("max_requests"):
+        if self.requests_left == 0 and not self.stop_request and not self.link.recycle("max_requests"):
             self.stop("max_requests")
 
 

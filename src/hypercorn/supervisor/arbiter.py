@@ -7,6 +7,7 @@ nothing a worker does can end it.
 
 from __future__ import annotations
 
+import enum
 import os
 import selectors
 import signal
@@ -46,7 +47,7 @@ from hypercorn.supervisor.messages import (
 )
 from hypercorn.supervisor.monitor import Monitor
 from hypercorn.supervisor.pool import ProcessPool
-from hypercorn.supervisor.process import NEVER, WorkerProcess, WorkerState, describe_exit
+from hypercorn.supervisor.process import NEVER, Killed, WorkerProcess, WorkerState, describe_exit
 from hypercorn.supervisor.signals import Signals
 from hypercorn.supervisor.terminal import GONE, Terminal
 from hypercorn.supervisor.title import set_title
@@ -60,6 +61,15 @@ FORCED_STOP_SECONDS = 0.6  # that a worker gets after a second signal
 INTERPRETER_EXIT_SECONDS = 3.0  # that an interpreter gets to end, once its threads have
 NOTICES = 100  # texts of workers that are logged and remembered, so that none is logged twice
 STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGQUIT")  # signals that go to all processes of a group or a service
+
+
+class Stage(enum.IntEnum):
+    """How far the server is; it only moves on."""
+
+    SERVING = 0
+    STOPPING = 1  # workers have the time that `graceful_timeout` gives them
+    FORCED_STOP = 2  # they have next to none
+    FINISHED = 3  # no worker is left
 
 
 class Arbiter(ManagedServer):
@@ -96,15 +106,12 @@ class Arbiter(ManagedServer):
         self.pending_calls: list[Callable[[], Any]] = []
         self.addresses: list[str] = []
         self.ever_ready = False
-        self.reload_wanted = False
-        self.reload_reason = ""
-        self.stopping = False
+        self.reload_reason = ""  # what asked for the reload that is to begin
+        self.stage = Stage.SERVING
         self.stop_reason = ""  # what asked it to stop
-        self.forced_stop = False
         self.close_listening_at = NEVER  # when the listening sockets are closed
         self.code = EXIT_OK
         self.first_failure: Failed | None = None
-        self.finished = False
         self.unknown_messages: set[str] = set()  # names that were logged
         self.notices: set[str] = set()  # texts of workers that were logged
         self.signal_actions: dict[str, Callable[[], Any]] = {
@@ -123,6 +130,11 @@ class Arbiter(ManagedServer):
         """While somebody develops, open streams do not hold up a reload."""
         if config.reload:
             config.graceful_timeout = min(grace_of(config), RELOAD_GRACE_SECONDS)
+
+    @property
+    def stopping(self) -> bool:
+        """True once the server was told to stop, or has to."""
+        return self.stage != Stage.SERVING
 
     @property
     def workers(self) -> dict[int, WorkerProcess]:
@@ -149,7 +161,7 @@ class Arbiter(ManagedServer):
             self.selector.register(self.signals.wake_reader, selectors.EVENT_READ, self.signals.clear)
             try:
                 self.balance(time.monotonic())
-                while not self.finished:
+                while self.stage != Stage.FINISHED:
                     self.run_once()
             finally:
                 self.pool.kill_all()
@@ -208,7 +220,8 @@ class Arbiter(ManagedServer):
     def balance(self, now: float) -> None:
         """Starts and retires workers, one step towards what should be."""
         if self.stopping:
-            self.finished = not self.workers
+            if not self.workers:
+                self.stage = Stage.FINISHED
             return
         if self.monitor.waits_for_first_scan(now):
             return
@@ -368,7 +381,7 @@ class Arbiter(ManagedServer):
 
     def extend_time(self, worker: WorkerProcess, seconds: float) -> None:
         """Gives a worker that stops so many seconds more, unless the server has to end at once."""
-        if not self.forced_stop:
+        if self.stage != Stage.FORCED_STOP:
             worker.kill_at = time.monotonic() + seconds + KILL_MARGIN_SECONDS
 
     def worker_ended(self, worker: WorkerProcess, code: int, now: float) -> None:
@@ -391,12 +404,12 @@ class Arbiter(ManagedServer):
             self.worker_crashed(worker, code, now)
         elif code == -signal.SIGTERM and (worker.app_shut_down or not worker.ready_at):
             pass  # it had not begun to serve, or was done
-        elif code and worker.killed:
-            if self.stopping and not self.forced_stop:
+        elif code and worker.killed is Killed.TOO_SLOW:
+            if self.stage == Stage.STOPPING:
                 self.code = self.code or EXIT_CRASH
-            if not self.forced_stop:
+            if self.stage != Stage.FORCED_STOP:
                 self.log.log_error("Worker %d did not end in time and was killed", worker.pid)
-        elif code and self.stopping and not self.forced_stop:
+        elif code and self.stage == Stage.STOPPING:
             self.code = self.code or (code if code > 0 else EXIT_CRASH)
             if worker.failure is None:
                 self.log.log_error("Worker %d %s while it stopped", worker.pid, describe_exit(code))
@@ -449,7 +462,7 @@ class Arbiter(ManagedServer):
 
     def worker_crashed(self, worker: WorkerProcess, code: int, now: float) -> None:
         """A worker ended that nobody wanted to end."""
-        how = "gave no sign of life and was killed" if worker.timed_out else describe_exit(code)
+        how = "gave no sign of life and was killed" if worker.killed is Killed.SILENT else describe_exit(code)
         wait = self.backoff.crashed(now, self.target)
         when = f"in {wait:.1f} seconds" if wait else "now"
         if not self.stopping:
@@ -473,7 +486,7 @@ class Arbiter(ManagedServer):
         for worker in list(self.workers.values()):
             if now >= worker.kill_at:
                 worker.kill_at = NEVER
-                worker.killed = True
+                worker.killed = worker.killed or Killed.TOO_SLOW
                 self.pool.kill(worker)
 
     # -- what signals ask for
@@ -510,16 +523,15 @@ class Arbiter(ManagedServer):
 
     def reload(self, why: str) -> None:
         """Rolls the workers as soon as a roll that goes on has ended."""
-        self.reload_wanted = True
         self.reload_reason = why
         if self.backoff.until == NEVER:
             self.backoff.until = 0.0
 
     def begin_reload(self) -> None:
         """Reads the configuration and makes every worker stale."""
-        if not self.reload_wanted or self.previous is not None:
+        if not self.reload_reason or self.previous is not None:
             return
-        self.reload_wanted = False
+        reason, self.reload_reason = self.reload_reason, ""
         try:
             with collected_warnings() as said:
                 config = self.config if self.load is None else self.load()
@@ -534,7 +546,7 @@ class Arbiter(ManagedServer):
         self.log = log
         for message in said:
             self.log.log_warning("%s", message)
-        self.log.log_info("Reloading (%s)", self.reload_reason)
+        self.log.log_info("Reloading (%s)", reason)
         self.monitor.reloading()
         if config.workers != self.config.workers:
             self.target = min(max(config.workers, 1), MAX_WORKERS)
@@ -555,7 +567,7 @@ class Arbiter(ManagedServer):
         """Graceful stop. `why` is for the log; without it nobody asked, and the log says what went wrong."""
         if self.stopping:
             return
-        self.stopping = True
+        self.stage = Stage.STOPPING
         self.stop_reason = why
         if why:
             hint = "; CTRL + C again ends at once" if why == "SIGINT" else ""
@@ -572,9 +584,9 @@ class Arbiter(ManagedServer):
 
     def force_stop(self) -> None:
         """Stop at once."""
-        if not self.forced_stop:
+        if self.stage != Stage.FORCED_STOP:
             self.log.log_info("Ending at once; what is open is cut")
-        self.forced_stop = True
+        self.stage = Stage.FORCED_STOP
         now = time.monotonic()
         self.close_listening_at = min(self.close_listening_at, now)
         for worker in self.workers.values():

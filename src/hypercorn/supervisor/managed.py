@@ -23,8 +23,12 @@ class ManagedServer:
     previous: Config | None  # the configuration before, while workers are replaced
     addresses: list[str]
     ever_ready: bool
-    stopping: bool
     handed_over: bool  # another program has the sockets
+
+    @property
+    def stopping(self) -> bool:
+        """True once the server was told to stop, or has to."""
+        raise NotImplementedError
 
     @property
     def workers(self) -> dict[int, WorkerProcess]:

@@ -14,7 +14,7 @@ from hypercorn.supervisor.inherit import Upgrade
 from hypercorn.supervisor.managed import ManagedServer
 from hypercorn.supervisor.messages import Answer
 from hypercorn.supervisor.notify import Notifier
-from hypercorn.supervisor.process import NEVER, WorkerProcess
+from hypercorn.supervisor.process import NEVER, Killed, WorkerProcess
 from hypercorn.supervisor.reloader import Reloader
 
 MEMORY_CHECK_SECONDS = 2.0  # between two checks of the memory of workers
@@ -119,7 +119,7 @@ class Monitor:
                 continue
             if late and worker.last_heartbeat != NEVER:
                 worker.last_heartbeat = now
-            if config.worker_timeout and now - worker.last_heartbeat > config.worker_timeout and not worker.timed_out:
+            if config.worker_timeout and now - worker.last_heartbeat > config.worker_timeout and worker.killed is None:
                 self.kill_timed_out(worker, now)
             if config.max_worker_age and now - worker.ready_at > config.max_worker_age * (1 + age_spread(worker)):
                 worker.retire_reason = worker.retire_reason or "max_worker_age"
@@ -128,7 +128,7 @@ class Monitor:
 
     def kill_timed_out(self, worker: WorkerProcess, now: float) -> None:
         """Ends a worker whose event loop stands still; before that it prints the stacks of its threads."""
-        worker.timed_out = True
+        worker.killed = Killed.SILENT
         worker.kill_at = now + TRACEBACK_SECONDS
         self.server.log.log_error("Worker %d gave no sign of life for %.1f s", worker.pid, now - worker.last_heartbeat)
         self.server.pool.kill(worker, signal.SIGABRT)

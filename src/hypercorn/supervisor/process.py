@@ -20,6 +20,13 @@ class WorkerState(enum.Enum):
     LEAVING = "leaving"  # it drains, or is about to
 
 
+class Killed(enum.Enum):
+    """Why the supervisor killed a worker."""
+
+    SILENT = enum.auto()  # its heartbeats stopped
+    TOO_SLOW = enum.auto()  # it did not end in time
+
+
 class WorkerProcess:
     """One worker process."""
 
@@ -40,9 +47,8 @@ class WorkerProcess:
         self.failure: Failed | None = None  # what it said before it ended
         self.process: Any = None  # its Popen, where it was spawned
         self.channel_open = True
-        self.timed_out = False  # it was killed because its heartbeats stopped
         self.app_shut_down = False  # its application's shutdown has ended
-        self.killed = False  # it was killed because it did not end
+        self.killed: Killed | None = None
 
     @property
     def active(self) -> bool:

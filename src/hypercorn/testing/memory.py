@@ -14,6 +14,7 @@ from hypercorn.protocol.http1.connection import HTTP1Connection
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.runtime.deadlines import Deadlines
 from hypercorn.runtime.memory import MemoryRuntime
+from hypercorn.runtime.states import CLOSED, CLOSING, HALF_CLOSED, HALF_CLOSING, OPEN
 
 
 class LogEntry(NamedTuple):
@@ -80,11 +81,8 @@ class MemoryTransport(Transport):
         self.pending = bytearray()  # written, and not read by the peer
         self.peer_reads = True
         self.incoming: list[bytes | None] = []  # what the peer sent while reading was paused; None is its end
-        self.closing = False
-        self.closed = False
+        self.sending = OPEN
         self.aborted = False
-        self.half_closed = False
-        self.eof_written = False
 
     # -- from the peer
 
@@ -94,7 +92,7 @@ class MemoryTransport(Transport):
         self.hand_up()
 
     def hand_up(self) -> None:
-        while self.incoming and not self.reading_paused and self.connection is not None and not self.closing:
+        while self.incoming and not self.reading_paused and self.connection is not None and self.sending < CLOSING:
             data = self.incoming.pop(0)
             if data is None:
                 self.connection.eof_received()
@@ -111,15 +109,15 @@ class MemoryTransport(Transport):
             if connection is not None:
                 connection.resume_writing()
         if not self.pending:
-            if self.eof_written:
-                self.half_closed = True
-            if self.closing:
+            if self.sending == HALF_CLOSING:
+                self.sending = HALF_CLOSED
+            elif self.sending == CLOSING:
                 self.shut()
 
     def shut(self) -> None:
         """The connection is over, for whatever reason."""
-        if not self.closed:
-            self.closed = self.closing = True
+        if self.sending != CLOSED:
+            self.sending = CLOSED
             self.runtime.call_soon(self.tell)
 
     def tell(self) -> None:
@@ -133,7 +131,7 @@ class MemoryTransport(Transport):
     # -- from the connection
 
     def send_bytes(self, data: bytes) -> None:
-        if self.closing or self.eof_written:
+        if self.sending != OPEN:
             return
         self.writes.append(data)
         self.pending += data
@@ -149,20 +147,21 @@ class MemoryTransport(Transport):
 
     def close(self) -> None:
         self.flush()
-        self.closing = True
-        if not self.pending:
-            self.shut()
+        if self.sending < CLOSING:
+            self.sending = CLOSING
+            if not self.pending:
+                self.shut()
 
     def abort(self) -> None:
-        if not self.closed:
+        if self.sending != CLOSED:
             self.aborted = True
             self.pending.clear()
             self.shut()
 
     def write_eof(self) -> None:
         self.flush()
-        self.eof_written = True
-        self.half_closed = not self.pending
+        if self.sending == OPEN:
+            self.sending = HALF_CLOSING if self.pending else HALF_CLOSED
 
     def pause_reading(self) -> None:
         self.reading_paused = True
@@ -293,7 +292,7 @@ class Client:
     @property
     def closed(self) -> bool:
         """The connection is over."""
-        return self.transport.closed
+        return self.transport.sending == CLOSED
 
     @property
     def aborted(self) -> bool:
@@ -303,7 +302,7 @@ class Client:
     @property
     def half_closed(self) -> bool:
         """The server ended its sending side."""
-        return self.transport.half_closed
+        return self.transport.sending in (HALF_CLOSED, CLOSED)
 
     @property
     def paused(self) -> bool:

@@ -1,6 +1,9 @@
 # types of transport.py
 from hypercorn.protocol.ports cimport Connection, Transport
 from hypercorn.protocol.runtime cimport Runtime
+from hypercorn.protocol.states cimport Transitions
+
+cdef int OPEN, HALF_CLOSING, HALF_CLOSED, CLOSING, CLOSED
 
 cdef class TrioTransport(Transport):
     cdef public object worker
@@ -12,9 +15,7 @@ cdef class TrioTransport(Transport):
     cdef public Py_ssize_t pending_size
     cdef public Py_ssize_t high_water
     cdef public bint writing
-    cdef public bint closing
-    cdef public bint eof_wanted
-    cdef public bint closed
+    cdef public int sending
     cpdef shut(self)
     cpdef half_close(self)
     cpdef wake_reader(self)

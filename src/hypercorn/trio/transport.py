@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hypercorn.net.address import client_address, server_address
 from hypercorn.protocol.ports import Transport
 from hypercorn.protocol.runtime import Runtime, Waiter
+from hypercorn.runtime.states import CLOSED, CLOSING, HALF_CLOSED, HALF_CLOSING, OPEN, SENDING
 
 if TYPE_CHECKING:
     from hypercorn.runtime.worker import Worker
@@ -19,13 +20,11 @@ class TrioTransport(Transport):
 
     __slots__ = (
         "close_socket",
-        "closed",
-        "closing",
-        "eof_wanted",
         "high_water",
         "pending",
         "pending_size",
         "read_waiter",
+        "sending",
         "sock",
         "start_writer",
         "worker",
@@ -50,9 +49,7 @@ class TrioTransport(Transport):
         self.pending_size = 0
         self.high_water = worker.context.limits.write_buffer_size
         self.writing = False  # a task sends `pending`
-        self.closing = False  # closes when `pending` is sent
-        self.eof_wanted = False  # half-closes when `pending` is sent
-        self.closed = False
+        self.sending = OPEN
         self.client = client_address(self.peer())
         self.server = server_address(sock.getsockname())
 
@@ -62,6 +59,11 @@ class TrioTransport(Transport):
             return self.sock.getpeername()
         except OSError:
             return None
+
+    @property
+    def closed(self) -> bool:
+        """True once the socket is closed."""
+        return self.sending == CLOSED
 
     # -- from the task that reads
 
@@ -83,7 +85,7 @@ class TrioTransport(Transport):
     def send_pending(self) -> None:
         """Sends what the kernel takes now."""
         pending = self.pending
-        while pending and not self.closed:
+        while pending and self.sending != CLOSED:
             piece = pending[0]
             try:
                 sent = self.sock.send(piece)
@@ -101,16 +103,16 @@ class TrioTransport(Transport):
             self.writing_paused = False
             if self.connection is not None:
                 self.connection.resume_writing()
-        if not pending and not self.closed:
-            if self.closing:
+        if not pending:
+            if self.sending == CLOSING:
                 self.shut()
-            elif self.eof_wanted:
+            elif self.sending == HALF_CLOSING:
                 self.half_close()
 
     # -- from the connection
 
     def send_bytes(self, data: bytes) -> None:
-        if self.closed or self.closing or self.eof_wanted:
+        if self.sending != OPEN:
             return
         sent = 0
         if not self.pending:
@@ -138,7 +140,9 @@ class TrioTransport(Transport):
 
     def close(self) -> None:
         self.flush()
-        self.closing = True
+        if self.sending >= CLOSING:
+            return
+        self.sending = SENDING.change(self.sending, CLOSING)
         if not self.pending:
             self.shut()
 
@@ -147,12 +151,14 @@ class TrioTransport(Transport):
 
     def write_eof(self) -> None:
         self.flush()
-        self.eof_wanted = True
-        if not self.pending:
-            self.half_close()
+        if self.sending == OPEN:
+            self.sending = HALF_CLOSING
+            if not self.pending:
+                self.half_close()
 
     def half_close(self) -> None:
         """Ends the sending half."""
+        self.sending = SENDING.change(self.sending, HALF_CLOSED)
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError:
@@ -160,8 +166,8 @@ class TrioTransport(Transport):
 
     def shut(self) -> None:
         """Closes the socket and wakes the task that reads it."""
-        if not self.closed:
-            self.closed = True
+        if self.sending != CLOSED:
+            self.sending = CLOSED
             self.pending.clear()
             self.pending_size = 0
             self.close_socket(self.sock)
