@@ -25,6 +25,7 @@ from hypercorn.protocol.http1.connection import HTTP1Connection
 from hypercorn.protocol.http1.states import IDLE
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.protocol.runtime import Runtime
+from hypercorn.protocol.turns import IN_TURN
 
 HOST = b"Host: 127.0.0.1:8000\r\n"
 HELLO_REQUEST = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -153,7 +154,7 @@ class Harness:
         receive, end_turn = connection.data_received, transport.end_turn
         for _ in range(times):
             goal = connection.requests + exchange.requests
-            transport.in_turn = True
+            transport.turn = IN_TURN
             receive(data)
             end_turn()
             # Where tasks do not start eagerly (before Python 3.12), where the application waits, and where a turn ends.
@@ -164,7 +165,7 @@ class Harness:
         """The same of a WebSocket, which is opened first."""
         transport, data = self.transport, exchange.data
         if self.socket is None:
-            transport.in_turn = True
+            transport.turn = IN_TURN
             self.connection.data_received(exchange.opening)
             transport.end_turn()
             while not transport.writes or transport.connection is self.connection:
@@ -176,7 +177,7 @@ class Harness:
         enter, leave = asyncio.tasks._enter_task, asyncio.tasks._leave_task
         for _ in range(times):
             before = transport.writes
-            transport.in_turn = True
+            transport.turn = IN_TURN
             leave(loop, task)
             receive(data)
             end_turn()

@@ -311,6 +311,41 @@ def test_a_connection_is_read_in_three_classes_at_most(module: str, name: str) -
     assert len(found.__mro__) - 1 <= 3  # object is none
 
 
+def booleans_of(source: ast.ClassDef) -> set[str]:
+    """The attributes of a class that hold True or False, as it declares or first assigns them."""
+    found = set()
+    for node in ast.walk(source):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, bool):
+            found |= {x.attr for x in node.targets if isinstance(x, ast.Attribute) and ast.unparse(x.value) == "self"}
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "bool":
+            found.add(ast.unparse(node.target).removeprefix("self."))
+    return found
+
+
+def test_classes_have_states_and_few_booleans() -> None:
+    """Five that a class has of its own, at most: more of them are a state that nobody has named."""
+    classes = {
+        node.name: node
+        for path in SOURCES
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    }
+
+    def inherited(node: ast.ClassDef) -> set[str]:
+        bases = (classes.get(ast.unparse(base).rpartition(".")[2]) for base in node.bases)
+        return set().union(*(booleans_of(base) | inherited(base) for base in bases if base is not None))
+
+    assert "writing_paused" in booleans_of(classes["Transport"])
+    for name, node in classes.items():
+        found = booleans_of(node) - inherited(node)
+        assert len(found) <= 5, (name, sorted(found))
+    for path in CYTHON:
+        if path.suffix != ".pxd":
+            for text in re.split(r"^cdef class ", path.read_text(), flags=re.MULTILINE)[1:]:
+                lines = re.findall(r"^    cdef [\w ]*bint ([\w, ]+?)\s*(?:#|$)", text, re.MULTILINE)
+                assert len(", ".join(lines).split(", ")) <= 5, (path.name, text.splitlines()[0], lines)
+
+
 def test_http3_is_no_http2() -> None:
     for path in (PACKAGE / "protocol" / "http3").glob("*.py"):
         assert "protocol.http2" not in path.read_text(), path

@@ -408,7 +408,7 @@ class ASGIExchange(Exchange):
             self.waiters = []
         self.waiters.append(waiter)
         transport = self.connection.transport
-        if not transport.in_turn:
+        if not transport.turn:
             transport.flush_early()  # which may end the wait
         return waiter
 

@@ -10,6 +10,7 @@ from hypercorn.wire.http1 cimport FieldEncoder, HeadMemory
 from hypercorn.wire.http2_writer cimport FieldLines
 
 cdef Py_ssize_t GATHER_BYTES, QUICK_STEPS
+cdef int NO_TURN, IN_TURN, DEFERRED
 cdef double GATHER_SECONDS, TURN_SECONDS
 
 cdef class Transport:
@@ -18,11 +19,10 @@ cdef class Transport:
     cdef public list out
     cdef public Py_ssize_t out_size
     cdef public Py_ssize_t gather
-    cdef public bint in_turn
+    cdef public int turn
     cdef public bint end_turn_scheduled
-    cdef public bint end_turn_deferred, reading_paused, writing_paused
+    cdef public bint reading_paused, writing_paused
     cdef public bint end_turn_wanted
-    cdef public bint turn_queued
     cdef public double turn_at
     cdef public double flushed_at
     cdef public object client

@@ -20,7 +20,7 @@ from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.records import Records
 from hypercorn.protocol.response_fields import ResponseFields
 from hypercorn.protocol.runtime import Runtime
-from hypercorn.protocol.turns import GATHER_SECONDS, QUICK_STEPS, TURN_SECONDS
+from hypercorn.protocol.turns import DEFERRED, GATHER_SECONDS, IN_TURN, NO_TURN, QUICK_STEPS, TURN_SECONDS
 from hypercorn.wire.head import RequestHead
 from hypercorn.wire.http1 import FieldEncoder, HeadMemory
 from hypercorn.wire.http2_writer import FieldLines
@@ -39,12 +39,10 @@ class Transport:
     __slots__ = (
         "client",
         "connection",
-        "end_turn_deferred",
         "end_turn_scheduled",
         "end_turn_wanted",
         "flushed_at",
         "gather",
-        "in_turn",
         "out",
         "out_size",
         "reading_paused",
@@ -54,8 +52,8 @@ class Transport:
         "server",
         "tls",
         "trusted",
+        "turn",
         "turn_at",
-        "turn_queued",
         "writing_paused",
     )
 
@@ -65,13 +63,11 @@ class Transport:
         self.out: list[bytes] = []
         self.out_size = 0
         self.gather = GATHER_BYTES
-        self.in_turn = False
+        self.turn = NO_TURN
         self.end_turn_scheduled = False
         self.reading_paused = False  # the connection has asked for no more input
         self.writing_paused = False  # it was told that too much output waits
-        self.end_turn_deferred = False  # the turn ends when those end that began together with it
         self.end_turn_wanted = False  # something waits for the end of the turn
-        self.turn_queued = False  # waits for a turn, as its last one was cut short
         self.turn_at = 0.0  # when the turn began
         self.flushed_at = 0.0  # when it began, or what an application's step gathers first, or output left last
         # What a scope says of the transport (ASGI HTTP scope): `client`, `server` and `scheme`.
@@ -108,7 +104,7 @@ class Transport:
             return
         self.begin_turn()
         connection.data_received(data)
-        if not self.end_turn_deferred:
+        if self.turn != DEFERRED:
             self.end_turn()
 
     def write(self, data: bytes) -> None:
@@ -117,14 +113,14 @@ class Transport:
         self.out_size += len(data)
         if self.out_size >= self.gather:
             self.flush()
-        elif not self.in_turn and not self.end_turn_scheduled:
+        elif not self.turn and not self.end_turn_scheduled:
             self.end_turn_soon()
 
     def begin_turn(self) -> bool:
         """Begins a turn. Returns True where this call began it; the same caller then ends it."""
-        if self.in_turn:
+        if self.turn:
             return False
-        self.in_turn = True
+        self.turn = IN_TURN
         self.turn_at = self.runtime.now()
         if not self.end_turn_scheduled:  # else an application has written since the last one
             self.flushed_at = self.turn_at
@@ -136,20 +132,17 @@ class Transport:
 
     def turn_soon(self) -> None:
         """Schedules another turn, after those of others; it calls `turn_ended` of the connection."""
-        if not self.turn_queued:
-            self.turn_queued = True
-            self.runtime.turn_soon(self)
+        self.runtime.turn_soon(self)
 
     def next_turn(self) -> None:
         """Goes on in that turn."""
-        self.turn_queued = False
         if self.begin_turn():  # else a loop runs inside of a step of its turn, whose end goes on
             self.end_turn()
 
     def after_write(self, began: bool, last: bool) -> None:
         """An application has written. `began`: `begin_turn` began a turn for that; `last`: it has no more to write."""
         if began:
-            self.in_turn = False
+            self.turn = NO_TURN
         if not self.end_turn_wanted and not self.out:
             return
         slow = False
@@ -188,7 +181,7 @@ class Transport:
 
     def end_turn_soon(self) -> None:
         """Schedules the end of the turn for when the current step has ended."""
-        if self.in_turn:
+        if self.turn:
             self.end_turn_wanted = True
         elif not self.end_turn_scheduled:
             self.end_turn_scheduled = True
@@ -199,13 +192,13 @@ class Transport:
         if self.end_turn_scheduled and self.runtime.now() - self.flushed_at > TURN_SECONDS:
             self.runtime.quick_steps = 0
         self.end_turn_scheduled = self.end_turn_wanted = False
-        if not self.in_turn:
+        if not self.turn:
             self.begin_turn()
         connection = self.connection
         try:
             if connection is not None:
                 connection.turn_ended()
-            self.in_turn = False
+            self.turn = NO_TURN
             if self.out:
                 self.flush()
         except Exception as error:
@@ -213,7 +206,7 @@ class Transport:
 
     def internal_error(self, error: Exception) -> None:
         """Logs a fault of the server itself, and ends this connection alone."""
-        self.in_turn = False
+        self.turn = NO_TURN
         self.out.clear()
         self.out_size = 0
         if self.connection is not None:

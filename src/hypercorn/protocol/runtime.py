@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -42,7 +42,7 @@ class Runtime:
     def __init__(self) -> None:
         self.quick_steps = 0  # application steps in a row, each shorter than GATHER_SECONDS
         self.step_ended_at = 0.0  # when the last application step that the server itself began had ended
-        self.turns: deque[TakesTurns] = deque()  # transports whose turn was cut short
+        self.turns: OrderedDict[TakesTurns, None] = OrderedDict()  # transports whose turn was cut short
         self.turns_scheduled = False  # `take_turns` is going to be called
         self.unbegun = 0  # calls whose tasks were started, and have not begun
         self.round_began_at = 0.0  # when the first of these began
@@ -75,8 +75,8 @@ class Runtime:
             self.quick_steps = 0
 
     def turn_soon(self, transport: TakesTurns) -> None:
-        """Schedules another turn of a transport, in the loop's next round."""
-        self.turns.append(transport)
+        """Schedules another turn of a transport, in the loop's next round, if it does not wait for one."""
+        self.turns[transport] = None
         self.schedule_turns()
 
     def schedule_turns(self) -> None:
@@ -90,7 +90,7 @@ class Runtime:
         self.turns_scheduled = False
         until = self.now() + TURN_SECONDS
         while self.turns:
-            transport = self.turns.popleft()
+            transport, _ = self.turns.popitem(last=False)
             if self.turns:
                 self.schedule_turns()  # should a loop run inside of the next step
             transport.next_turn()

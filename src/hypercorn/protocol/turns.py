@@ -1,6 +1,8 @@
-"""The limits of a turn, of a transport or of the reactor (`ports.Transport` says what a turn is)."""
+"""The states and the limits of a turn, of a transport or of the reactor (`ports.Transport` says what a turn is)."""
 
 from __future__ import annotations
+
+NO_TURN, IN_TURN, DEFERRED = range(3)  # a DEFERRED turn ends when those end that began together with it
 
 GATHER_SECONDS = 0.001  # seconds that output is gathered for
 TURN_SECONDS = 0.005  # seconds of application steps after which the event loop gets its turn

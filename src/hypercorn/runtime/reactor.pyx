@@ -26,6 +26,7 @@ from hypercorn.protocol.ports cimport Connection, Exchange, Transport
 from hypercorn.protocol.runtime cimport Runtime
 from posix.types cimport off_t
 
+from hypercorn.runtime import states
 from hypercorn.runtime.poller cimport *
 
 cdef extern from "clock.h":
@@ -54,6 +55,9 @@ cdef enum:
 cdef double GATHER_SECONDS = turns.GATHER_SECONDS
 cdef double TURN_SECONDS = turns.TURN_SECONDS
 cdef Py_ssize_t QUICK_STEPS = turns.QUICK_STEPS
+cdef int IN_TURN = turns.IN_TURN, DEFERRED = turns.DEFERRED
+cdef int OPEN = states.OPEN, HALF_CLOSING = states.HALF_CLOSING, HALF_CLOSED = states.HALF_CLOSED
+cdef int CLOSING = states.CLOSING, CLOSED = states.CLOSED
 POLLER = HC_POLLER.decode()  # what the reactor was built over: "epoll", "kqueue" or "none"
 ACCEPT_PAUSE_SECONDS = 1.0  # seconds without accepting when descriptors have run out
 
@@ -225,7 +229,7 @@ cdef class Reactor:
         self.answered = []
         for one in answered:
             transport = <ReactorTransport>one
-            transport.end_turn_deferred = False
+            transport.turn = IN_TURN
             try:
                 transport.end_turn()
             except Exception as error:

@@ -37,9 +37,8 @@ cdef class ReactorTransport(Transport):
     cdef Py_ssize_t high_water
     cdef bint bulk  # the last read was a large one
     cdef bint at_end  # the peer sends no more
-    cdef bint closing  # closes when `pending` is sent
+    cdef int sending  # its state, of states.py
     cdef bint short_read  # its exchange may begin together with those of others
-    cdef bint eof_wanted  # half-closes when `pending` is sent
 
     cdef open_socket(self, Reactor reactor, worker, int fd):
         Transport.__init__(self, reactor.runtime)
@@ -121,7 +120,7 @@ cdef class ReactorTransport(Transport):
 
     cpdef end_turn_soon(self):
         cdef Reactor reactor = self.reactor
-        if self.in_turn:
+        if self.turn:
             self.end_turn_wanted = True
         elif not self.end_turn_scheduled:
             self.end_turn_scheduled = True
@@ -136,7 +135,7 @@ cdef class ReactorTransport(Transport):
         cdef bytes data
         if not out:
             return
-        if self.fd < 0 or self.closing or self.eof_wanted:
+        if self.sending != OPEN:
             out.clear()
             self.out_size = 0
             return
@@ -269,18 +268,18 @@ cdef class ReactorTransport(Transport):
                 self.connection.resume_writing()
                 self.end_turn()
         if not self.pending:
-            if self.closing:
+            if self.sending == CLOSING:
                 self.shut()
-            elif self.eof_wanted:
+            elif self.sending == HALF_CLOSING:
                 self.half_close()
         self.watch()
 
     # -- from the connection
 
     cpdef bint begin_in_batch(self, Exchange exchange) except -1:
-        if not self.short_read or self.end_turn_deferred:
+        if not self.short_read or self.turn == DEFERRED:
             return False
-        self.end_turn_deferred = True
+        self.turn = DEFERRED
         self.reactor.batch_transports.append(self)
         self.reactor.batch.append(exchange)
         return True
@@ -288,7 +287,7 @@ cdef class ReactorTransport(Transport):
     cpdef bint send_file(self, int fd, long long offset, long long count) except -1:
         if not HC_LINUX:
             return False
-        if count and self.fd >= 0 and not self.closing and not self.eof_wanted:
+        if count and self.sending == OPEN:
             self.flush()
             if self.fd < 0:
                 return True
@@ -312,21 +311,24 @@ cdef class ReactorTransport(Transport):
 
     cpdef close(self):
         self.flush()
-        self.closing = True
-        if not self.pending:
-            self.shut()
+        if self.sending < CLOSING:
+            self.sending = CLOSING
+            if not self.pending:
+                self.shut()
 
     cpdef abort(self):
         self.shut()
 
     cpdef write_eof(self):
         self.flush()
-        self.eof_wanted = True
-        if not self.pending:
-            self.half_close()
+        if self.sending == OPEN:
+            self.sending = HALF_CLOSING
+            if not self.pending:
+                self.half_close()
 
     cdef half_close(self):
-        if self.fd >= 0 and shutdown(self.fd, SHUT_WR) < 0:
+        self.sending = HALF_CLOSED
+        if shutdown(self.fd, SHUT_WR) < 0:
             self.shut()
 
     cdef shut(self):
@@ -337,6 +339,7 @@ cdef class ReactorTransport(Transport):
         hc_poller_remove(self.reactor.fd, self.fd, self.what)
         close(self.fd)
         self.fd = -1
+        self.sending = CLOSED
         self.pending = None
         self.pending_size = 0
         self.reactor.closed.append(self)

@@ -311,7 +311,7 @@ class TLSConnection(Connection):
         data = take_out(self.outgoing)
         if data:
             self.transport.write(data)
-            if not self.transport.in_turn:
+            if not self.transport.turn:
                 self.transport.flush()
 
     def send_close_notify(self) -> None:

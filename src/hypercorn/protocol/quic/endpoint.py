@@ -53,6 +53,7 @@ from hypercorn.protocol.quic.ids import ID_BYTES, ConnectionIds
 from hypercorn.protocol.quic.transport import QUICTransport
 from hypercorn.protocol.runtime import Timer
 from hypercorn.protocol.states import Transitions
+from hypercorn.protocol.turns import NO_TURN
 from hypercorn.wire.http3 import H3_INTERNAL_ERROR, FieldPairs
 
 LONG = 0x80  # the header form bit
@@ -184,7 +185,7 @@ class Peer:
         self.endpoint.log.log_error("An HTTP/3 connection ended in an internal error", exc_info=error)
         if self.state == DISCARDED:
             return  # another fault has ended it
-        self.connection.transport.in_turn = False
+        self.connection.transport.turn = NO_TURN
         try:
             self.connection.finish(H3_INTERNAL_ERROR, "")
         except Exception:
