@@ -45,10 +45,8 @@ SECTIONS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
             ("hypercorn.middleware.dispatcher", "AsyncioDispatcherMiddleware TrioDispatcherMiddleware"),
             ("hypercorn.middleware.wsgi", "AsyncioWSGIMiddleware TrioWSGIMiddleware"),
             ("hypercorn.middleware.static", "StaticFiles"),
-            ("hypercorn.middleware.compression", "CompressionMiddleware"),
             ("hypercorn.middleware.proxy_fix", "ProxyFixMiddleware"),
             ("hypercorn.middleware.http_to_https", "HTTPToHTTPSRedirectMiddleware"),
-            ("hypercorn.middleware.request_id", "RequestIDMiddleware"),
         ),
     ),
     (

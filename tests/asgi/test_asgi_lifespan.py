@@ -11,7 +11,9 @@ from hypercorn.asgi.lifespan import Lifespan
 from hypercorn.config.options import limits_of
 from hypercorn.errors import LifespanFailureError, LifespanTimeoutError, UnexpectedMessageError
 from hypercorn.protocol.limits import Limits
-from hypercorn.testing import MemoryLog, MemoryRuntime, Task, sleep
+from hypercorn.runtime.memory import MemoryRuntime
+from hypercorn.testing import Task, sleep
+from hypercorn.testing.memory import MemoryLog
 
 MODES = pytest.mark.parametrize("mode", ["auto", "on"])
 

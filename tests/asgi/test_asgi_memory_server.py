@@ -8,7 +8,8 @@ import pytest
 from tests.support.harness import EAGERNESS, GET, Answers, body, response, start
 
 import hypercorn.testing
-from hypercorn.testing import Cancelled, Event, MemoryRuntime, connect, sleep, start_task
+from hypercorn.runtime.memory import MemoryRuntime
+from hypercorn.testing import Cancelled, Event, connect, sleep, start_task
 
 
 def test_the_example_of_the_documentation() -> None:

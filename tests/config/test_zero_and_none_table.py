@@ -19,7 +19,8 @@ from hypercorn.config.options import OPTIONS, limits_of
 from hypercorn.config.options.option import LARGEST, Option
 from hypercorn.errors import ConfigError, LifespanTimeoutError
 from hypercorn.protocol.limits import NAMES, Limits
-from hypercorn.testing import MemoryRuntime, sleep
+from hypercorn.runtime.memory import MemoryRuntime
+from hypercorn.testing import sleep
 
 SRC = Path(__file__).resolve().parents[2] / "src" / "hypercorn"
 NUMBERS = [option for option in OPTIONS if option.kind.metavar in ("BYTES", "N", "N|auto", "SECONDS")]

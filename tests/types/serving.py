@@ -10,11 +10,9 @@ import hypercorn.trio
 from hypercorn.config import Config
 from hypercorn.middleware import (
     AsyncioWSGIMiddleware,
-    CompressionMiddleware,
     DispatcherMiddleware,
     HTTPToHTTPSRedirectMiddleware,
     ProxyFixMiddleware,
-    RequestIDMiddleware,
     StaticFiles,
 )
 from hypercorn.middleware.dispatcher import TrioDispatcherMiddleware
@@ -80,7 +78,7 @@ async def serve_all(config: Config) -> None:
     for app in (plain, loose, starlette.applications.Starlette(), AsyncioWSGIMiddleware(wsgi)):
         dispatcher = DispatcherMiddleware({"/a": app, "/b": StaticFiles(".", fallback=app)})
         redirecting = HTTPToHTTPSRedirectMiddleware(ProxyFixMiddleware(dispatcher, mode="modern"), host=None)
-        await hypercorn.asyncio.serve(RequestIDMiddleware(CompressionMiddleware(redirecting)), config)
+        await hypercorn.asyncio.serve(redirecting, config)
     await hypercorn.trio.serve(TrioDispatcherMiddleware({"/": plain}), config)
 
     with TestServer(plain) as url:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PyInstaller.utils.hooks import can_import_module, collect_submodules  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
-OPTIONAL = ("uvloop", "trio", "aioquic", "brotli", "zstandard", "isal")
+OPTIONAL = ("uvloop", "trio", "aioquic", "isal")
 
 
 def is_needed(name: str) -> bool:

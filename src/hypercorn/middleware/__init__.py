@@ -6,30 +6,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hypercorn.middleware.compression import CompressionMiddleware
     from hypercorn.middleware.http_to_https import HTTPToHTTPSRedirectMiddleware
     from hypercorn.middleware.proxy_fix import ProxyFixMiddleware
-    from hypercorn.middleware.request_id import RequestIDMiddleware
     from hypercorn.middleware.static import StaticFiles
 
 __all__ = (
     "AsyncioWSGIMiddleware",
-    "CompressionMiddleware",
     "DispatcherMiddleware",
     "HTTPToHTTPSRedirectMiddleware",
     "ProxyFixMiddleware",
-    "RequestIDMiddleware",
     "StaticFiles",
     "TrioWSGIMiddleware",
 )
 
 _MODULES = {
     "AsyncioWSGIMiddleware": "wsgi",
-    "CompressionMiddleware": "compression",
     "DispatcherMiddleware": "dispatcher",
     "HTTPToHTTPSRedirectMiddleware": "http_to_https",
     "ProxyFixMiddleware": "proxy_fix",
-    "RequestIDMiddleware": "request_id",
     "StaticFiles": "static",
     "TrioWSGIMiddleware": "wsgi",
 }

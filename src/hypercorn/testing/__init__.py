@@ -24,20 +24,15 @@ test awaits `receive()`, `send()`, and from here `sleep`, `Event` and tasks of `
 
 from __future__ import annotations
 
-from hypercorn.runtime.memory import Cancelled, Event, MemoryRuntime, Task, sleep, start_task
-from hypercorn.testing.memory import AccessEntry, Client, LogEntry, MemoryLog, MemoryServer, MemoryTransport, connect
+from hypercorn.runtime.memory import Cancelled, Event, Task, sleep, start_task
+from hypercorn.testing.memory import Client, MemoryServer, connect
 from hypercorn.testing.server import TestServer
 
 __all__ = (
-    "AccessEntry",
     "Cancelled",
     "Client",
     "Event",
-    "LogEntry",
-    "MemoryLog",
-    "MemoryRuntime",
     "MemoryServer",
-    "MemoryTransport",
     "Task",
     "TestServer",
     "connect",
