@@ -25,6 +25,28 @@ _._write_connection_limits
 _._write_stream_limits
 _.certificate_private_key
 _.in_flight
+_._logger
+_._send_probe
+_.alpn_cb
+_.new_session_ticket_cb
+_.get_session_ticket_cb
+_.update_traffic_key_cb
+
+# Called by the import system, by inspect, by PyInstaller, by a hook's own process.
+H3_GENERAL_PROTOCOL_ERROR  # one of a row of numbers
+_.has_location
+_.create_module
+_.cr_state
+get_hook_dirs
+hiddenimports
+call_function
+
+# A FastAPI application of the benchmarks: fields of its model, a route.
+_.tags
+_.price
+tags
+price
+sync_item
 
 # Only in the table of old names.
 FrameTooLargeError
