@@ -39,6 +39,13 @@ class UnexpectedMessageError(HypercornError):
         super().__init__(f"Unexpected message type, {kind}" + (f" given the state {state}" if state else "") + advice)
 
 
+class SpecificationError(HypercornError):
+    """The application broke the ASGI specification, and `validate_app` is on.
+
+    The message says how, and ends with the rule and the section that has it.
+    """
+
+
 class NoAppError(HypercornError):
     """The application could not be found where the configuration says it is."""
 

@@ -157,6 +157,7 @@ DEFAULTS: dict[str, Any] = {
     "h2_ping_interval": 30.0,
     "h2_ping_timeout": 20.0,
     "lifespan": "auto",
+    "validate_app": False,
     "runtime": "auto",
     "access_log_client_port": True,
 }

@@ -34,7 +34,7 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": b"hello"})
 
 def wsgi(environ, start_response):
-    start_response("200 OK", [])
+    start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"hello"]
 """
 TESTS = """

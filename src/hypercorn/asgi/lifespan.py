@@ -10,7 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from hypercorn.asgi.messages import Message
-from hypercorn.errors import LifespanFailureError, LifespanTimeoutError, UnexpectedMessageError
+from hypercorn.errors import LifespanFailureError, LifespanTimeoutError, SpecificationError, UnexpectedMessageError
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.runtime import Runtime, Waiter
 
@@ -145,6 +145,9 @@ class Lifespan:
         self.error = error
         if self.failure is not None:
             return  # it said so before
+        if isinstance(error, SpecificationError) and self.stage not in self.answered:
+            self.failure = LifespanFailureError(self.stage, str(error))
+            return
         if self.stage == "shutdown":
             self.logger.log_error("ASGI Framework Lifespan errored during shutdown.", exc_info=error)
         elif "startup" in self.answered:

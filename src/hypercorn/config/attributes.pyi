@@ -73,6 +73,12 @@ class Attributes:
     One of auto, on, off; 'auto' by default.
     """
 
+    validate_app: Setting[bool, bool | str]
+    """Check each message of the application against the ASGI or WSGI specification.
+
+    True or false; False by default.
+    """
+
     startup_timeout: Setting[float | None, float | str | None]
     """Time for lifespan startup.
 
@@ -943,6 +949,7 @@ class Options(TypedDict, total=False):
     root_path: str
     add_root_path: bool | str
     lifespan: Literal["auto", "on", "off"]
+    validate_app: bool | str
     startup_timeout: float | str | None
     shutdown_timeout: float | str | None
     wsgi_max_body_size: int | str | None

@@ -105,6 +105,10 @@ class Worker(WorkerBase):
     def plain_app(self, app: Any, mode: Any) -> Callable[..., object]:
         """The application as one ASGI callable. A WSGI application runs in threads."""
         wrapper = wrap_app(app, self.limits.wsgi_max_body_size, mode)
+        if self.config.validate_app:
+            from hypercorn.asgi.validate import validated  # which few need, and production does not
+
+            wrapper = validated(wrapper)
         if isinstance(wrapper, WSGIWrapper):
             settings = wsgi_settings(self.limits, wrapper.max_body_size, self.config.workers > 1)
             self.threads = ThreadedWSGI(wrapper.app, settings, self.runtime, self.log.log_warning)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from hypercorn.asgi.gate import Health, open_gate, trusted_proxies
 from hypercorn.asgi.streams import StreamContext
+from hypercorn.asgi.validate import ASGIValidator
 from hypercorn.config import Config
 from hypercorn.metrics.counters import Counters
 from hypercorn.protocol.http1.connection import HTTP1Connection
@@ -175,14 +176,17 @@ class MemoryTransport(Transport):
 class MemoryServer:
     """An application served in memory; `connect` gives a client.
 
-    config: as for `serve()`; what concerns sockets, loops and processes has no effect
+    config: as for `serve()`; what concerns sockets, loops and processes has no effect. None: the defaults, with
+        `validate_app`
     counted: `counters` has what a worker with metrics counts
     """
 
     def __init__(
         self, app: Callable[..., object], config: Config | None = None, *, eager: bool = True, counted: bool = False
     ) -> None:
-        self.config = config if config is not None else Config()
+        self.config = config if config is not None else Config(validate_app=True)
+        if self.config.validate_app:
+            app = ASGIValidator(app)
         self.runtime = MemoryRuntime(eager=eager)
         self.log = MemoryLog()
         self.context = StreamContext(self.runtime, app, self.config, self.log)

@@ -20,7 +20,8 @@ class TestServer:
     application's lifespan is over when the block begins, its shutdown when it has ended.
 
     app: an ASGI or WSGI application
-    config: a configuration; its own `bind`, if it has one, is kept. None: the defaults, with warnings and errors logged
+    config: a configuration; its own `bind`, if it has one, is kept. None: the defaults, with warnings
+        and errors logged, and the application checked against its specification (`validate_app`)
     backend: "asyncio", "uvloop" or "trio", for `with`
     mode: "asgi" or "wsgi" where that cannot be told from the application
     options: of `Config`, by name
@@ -43,7 +44,9 @@ class TestServer:
         self.backend = backend
         self.mode = mode
         if config is None:
-            config = Config.from_mapping({"bind": "127.0.0.1:0", "log_level": "WARNING", **options})
+            config = Config.from_mapping(
+                {"bind": "127.0.0.1:0", "log_level": "WARNING", "validate_app": True, **options}
+            )
         else:
             config = copy.copy(config)
             if config.bind == Config().bind:

@@ -51,6 +51,14 @@ OPTIONS: tuple[Option, ...] = (
         "put root_path in front of each request's path, for a proxy that takes it off",
     ),
     Option("lifespan", choice("auto", "on", "off"), "auto", "Application", "ASGI lifespan: on makes it mandatory"),
+    Option(
+        "validate_app",
+        SWITCH,
+        False,
+        "Application",
+        "check each message of the application against the ASGI or WSGI specification",
+        other_flags=("--validate",),
+    ),
     Option("startup_timeout", optional(seconds()), 60.0, "Application", "time for lifespan startup"),
     Option("shutdown_timeout", optional(seconds()), 60.0, "Application", "time for lifespan shutdown"),
     Option(

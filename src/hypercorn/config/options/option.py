@@ -37,6 +37,7 @@ class Option:
     help: str
     short: str = ""  # a flag of one letter
     aliases: tuple[str, ...] = ()
+    other_flags: tuple[str, ...] = ()  # flags that mean the same, where an attribute cannot have the name
     flagless: bool = False
     alias_of: str = ""  # the option that this one sets, where its values differ from that one's
     secret: bool = False
@@ -75,7 +76,7 @@ class Option:
     @property
     def alias_flags(self) -> tuple[str, ...]:
         """The flags that work too, and are not shown."""
-        return () if self.flagless else tuple(flag_of(alias) for alias in self.aliases)
+        return () if self.flagless else (*(flag_of(alias) for alias in self.aliases), *self.other_flags)
 
     @property
     def env(self) -> str:
