@@ -83,7 +83,7 @@ def test_links_of_the_pages_outside_name_files(name: str) -> None:
 
 def test_metrics_are_documented_by_their_names() -> None:
     text = (ROOT / "docs" / "guide" / "metrics.md").read_text()
-    table = text[text.index("| Metric (`hypercorn_...`)") : text.index("A question for an alert")]
+    table = text[text.index("| Metric (`hypercorn_...`)") : text.index("[A dashboard for Grafana]")]
     documented = {
         f"hypercorn_{name}" for row in ROW.findall(table) for name in re.findall(r"`(\w+)`", row.split("|")[0])
     }
