@@ -26,25 +26,25 @@ class Attributes:
     """An attribute for each option of a server, and for each other name of one."""
 
     application_path: Setting[str, str]
-    """module:app, as the command line has it.
+    """module:app, as on the command line.
 
     A text; no default.
     """
 
     factory: Setting[bool, bool | str]
-    """What module:app names is called, without arguments, for the app.
+    """module:app is a factory: call it without arguments.
 
     True or false; False by default.
     """
 
     app_dir: Setting[str | None, str | PathLike[str] | None]
-    """Folder to import from, in place of the working directory.
+    """Folder to import from, instead of the working directory.
 
     A path, or none; None by default.
     """
 
     env_file: Setting[str | None, str | PathLike[str] | None]
-    """File of KEY=VALUE lines, for variables that are not set.
+    """File of KEY=VALUE lines; variables that are already set win.
 
     A path, or none; None by default.
     """
@@ -56,13 +56,13 @@ class Attributes:
     """
 
     root_path: Setting[str, str]
-    """Path under which the application is mounted.
+    """Path that the application is mounted under.
 
     A text; '' by default.
     """
 
     add_root_path: Setting[bool, bool | str]
-    """Put root_path in front of each request's path, for a proxy that takes it off.
+    """Put root_path in front of each request's path, for a proxy that strips it.
 
     True or false; False by default.
     """
@@ -92,37 +92,37 @@ class Attributes:
     """
 
     wsgi_max_body_size: Setting[int | None, int | str | None]
-    """Request body of a WSGI application; none: as long as wsgi_spool_size allows.
+    """Request body of a WSGI application; none: up to wsgi_spool_size.
 
     A size in bytes of 0 or more, such as 65536, 64KiB or 16MiB, or none; None by default.
     """
 
     wsgi_buffer_size: Setting[int, int | str]
-    """Part of that body kept in memory; the rest is on disk.
+    """Part of a WSGI body kept in memory; the rest is on disk.
 
     A size in bytes of 0 or more, such as 65536, 64KiB or 16MiB; 65536 by default.
     """
 
     wsgi_spool_size: Setting[int | None, int | str | None]
-    """All WSGI bodies on disk, then 503.
+    """WSGI bodies on disk, in total; then 503.
 
     A size in bytes of 0 or more, such as 65536, 64KiB or 16MiB, or none; 1073741824 by default.
     """
 
     wsgi_threads: Setting[int | Literal["auto"], int | str]
-    """Threads that run a WSGI application; auto: one for each CPU and 4, up to 32.
+    """Threads for a WSGI application; auto: the number of CPUs plus 4, at most 32.
 
     A whole number of 1 or more, or auto; 'auto' by default.
     """
 
     wsgi_queue_size: Setting[int, int | str]
-    """Requests that wait for a thread, then 503.
+    """Requests waiting for a thread; then 503.
 
     A whole number of 0 or more; 1000 by default.
     """
 
     wsgi_queue_timeout: Setting[float | None, float | str | None]
-    """Time they wait at most, then 503.
+    """Longest wait for a thread; then 503.
 
     A time in seconds, more than 0, such as 5, 2.5, 500ms, 30s or 2m, or none; 30.0 by default.
     """
@@ -149,14 +149,13 @@ class Attributes:
     """
 
     http3: Setting[bool, bool | str]
-    """HTTP/3 on the ports of bind, over UDP; needs TLS.
+    """HTTP/3 over UDP on the ports of bind; needs TLS.
 
     True or false; False by default.
     """
 
     h2c_upgrade: Setting[bool, bool | str]
-    """HTTP/2 without TLS by Upgrade: h2c too, except for trusted proxies; RFC 9113 withdrew this way to ask
-    for it.
+    """Allow Upgrade: h2c (HTTP/2 without TLS), except from trusted proxies; withdrawn by RFC 9113.
 
     True or false; False by default.
     """
@@ -168,7 +167,7 @@ class Attributes:
     """
 
     reuse_port: Setting[bool, bool | str]
-    """A socket of its own for each worker (SO_REUSEPORT), not one for all.
+    """One socket for each worker (SO_REUSEPORT), not one for all.
 
     True or false; False by default.
     """
@@ -186,13 +185,13 @@ class Attributes:
     """
 
     umask: Setting[int | None, int | str | None]
-    """File mode mask of unix sockets; octal with 0 ahead.
+    """File mode mask of unix sockets; octal if it begins with 0.
 
     A mask such as 0o077 or 077 (octal), or a decimal number, or none; None by default.
     """
 
     server_names: Setting[list[str], str | Iterable[str]]
-    """Host name to answer to; may be repeated.
+    """Host name to serve; may be repeated.
 
     A text or a list of texts; [] by default.
     """
@@ -201,7 +200,7 @@ class Attributes:
     """Another name of `server_names`."""
 
     workers: Setting[int, int | str]
-    """Worker processes; auto; 0: serve in this one.
+    """Worker processes; auto; 0: serve in this process.
 
     A whole number of 0 or more; 1 by default.
     """
@@ -213,31 +212,31 @@ class Attributes:
     """
 
     runtime: Setting[Literal["auto", "reactor", "loop"], Literal["auto", "reactor", "loop"]]
-    """Who moves the bytes.
+    """What moves the bytes: the compiled reactor, or the event loop.
 
     One of auto, reactor, loop; 'auto' by default.
     """
 
     max_requests: Setting[int | None, int | str | None]
-    """Requests until a worker is replaced.
+    """Requests after which a worker is replaced.
 
     A whole number of 1 or more, or none; None by default.
     """
 
     max_requests_jitter: Setting[int, int | str]
-    """Random part added to max_requests.
+    """Largest random number added to max_requests.
 
     A whole number of 0 or more; 0 by default.
     """
 
     on_worker_exit: Setting[str | None, str | None]
-    """module:function to call with the process id and the exit code of each worker that has ended.
+    """module:function to call with the process id and exit code of each ended worker.
 
     Module:function, or none; None by default.
     """
 
     max_worker_age: Setting[float | None, float | str | None]
-    """Time until a worker is replaced.
+    """Age at which a worker is replaced.
 
     A time in seconds, more than 0, such as 5, 2.5, 500ms, 30s or 2m, or none; None by default.
     """
@@ -249,7 +248,7 @@ class Attributes:
     """
 
     worker_timeout: Setting[float | None, float | str | None]
-    """Time that a worker's event loop may stand still before the worker is killed and replaced.
+    """Kill and replace a worker whose event loop hangs for longer than this.
 
     A time in seconds, more than 0, such as 5, 2.5, 500ms, 30s or 2m, or none; None by default.
     """
@@ -261,7 +260,7 @@ class Attributes:
     """
 
     start_method: Setting[Literal["auto", "spawn", "fork"], Literal["auto", "spawn", "fork"]]
-    """How workers start: as fresh interpreters, or forked (auto: forked where that is safe).
+    """Start workers as fresh interpreters, or fork them (auto: fork if that is safe).
 
     One of auto, spawn, fork; 'auto' by default.
     """
@@ -273,25 +272,25 @@ class Attributes:
     """
 
     shutdown_delay: Setting[float, float | str]
-    """Time to go on serving, no longer ready, before shutdown.
+    """Time to keep serving before shutdown, reported as not ready.
 
     A time in seconds, 0 or more, such as 5, 2.5, 500ms, 30s or 2m; 0.0 by default.
     """
 
     shutdown_notify_delay: Setting[float | None, float | str | None]
-    """Time until applications that stream a response are told of the shutdown.
+    """Time after which applications that stream a response are told of the shutdown.
 
     A time in seconds, 0 or more, such as 5, 2.5, 500ms, 30s or 2m, or none; None by default.
     """
 
     control: Setting[str, str]
-    """Path of the control socket; none: no such socket.
+    """Path of the control socket; none: no socket.
 
     Auto, none, a path, unix:path or unix:@name (abstract, Linux); 'auto' by default.
     """
 
     daemon: Setting[bool, bool | str]
-    """Workers may not have child processes.
+    """Workers are daemonic: they may have no child processes.
 
     True or false; True by default.
     """
@@ -306,7 +305,7 @@ class Attributes:
     """Another name of `reload`."""
 
     reload_dirs: Setting[list[str], str | PathLike[str] | Iterable[str | PathLike[str]]]
-    """Folder to watch for changes, in place of the working directory; may be repeated.
+    """Folder to watch, instead of the working directory; may be repeated.
 
     A folder that exists, or a list of such; [] by default.
     """
@@ -315,19 +314,19 @@ class Attributes:
     """Another name of `reload_dirs`."""
 
     reload_include: Setting[list[str], str | Iterable[str]]
-    """Files whose changes matter to the reloader; may be repeated.
+    """Files to watch for changes; may be repeated.
 
     A text or a list of texts; ['*.py'] by default.
     """
 
     reload_exclude: Setting[list[str], str | Iterable[str]]
-    """Files and folders whose changes do not; may be repeated.
+    """Files and folders to ignore; may be repeated.
 
     A text or a list of texts; [] by default.
     """
 
     debug: Setting[bool, bool | str]
-    """The event loop's debug mode.
+    """Debug mode of the event loop.
 
     True or false; False by default.
     """
@@ -342,7 +341,7 @@ class Attributes:
     """Another name of `pid_path`."""
 
     process_name: Setting[str | None, str | None]
-    """Name of the processes in ps and top, in place of module:app; needs the extra setproctitle.
+    """Name of the processes in ps and top, instead of module:app; needs the extra setproctitle.
 
     A text, or none; None by default.
     """
@@ -351,13 +350,13 @@ class Attributes:
     """Another name of `process_name`."""
 
     max_request_line_size: Setting[int, int | str]
-    """Request line; more is answered by 414.
+    """Request line; longer ones get 414.
 
     A size in bytes of 1 or more, such as 65536, 64KiB or 16MiB; 8192 by default.
     """
 
     max_header_size: Setting[int, int | str]
-    """All header fields together; more is answered by 431.
+    """All header fields together; more gets 431.
 
     A size in bytes of 1 or more, such as 65536, 64KiB or 16MiB; 16384 by default.
     """
@@ -366,43 +365,43 @@ class Attributes:
     """Another name of `max_header_size`."""
 
     max_header_count: Setting[int, int | str]
-    """Header fields; more are answered by 431.
+    """Number of header fields; more get 431.
 
     A whole number of 1 or more; 100 by default.
     """
 
     max_body_size: Setting[int | None, int | str | None]
-    """Request body; more is answered by 413.
+    """Request body; more gets 413.
 
     A size in bytes of 0 or more, such as 65536, 64KiB or 16MiB, or none; None by default.
     """
 
     max_unread_body: Setting[int, int | str]
-    """Rest of a request that is read and dropped after its response, so that the client sees it.
+    """Unread request body that is read and dropped, so that the client sees the response.
 
     A size in bytes of 0 or more, such as 65536, 64KiB or 16MiB; 16777216 by default.
     """
 
     min_receive_rate: Setting[int | None, int | str | None]
-    """Bytes a second of a request body; fewer get 408, but for gRPC over HTTP/2 and HTTP/3.
+    """Bytes per second of a request body; fewer get 408, except gRPC over HTTP/2 and HTTP/3.
 
     A size in bytes of 0 or more, such as 65536, 64KiB or 16MiB, or none; 240 by default.
     """
 
     min_send_rate: Setting[int | None, int | str | None]
-    """Bytes a second of waiting output that a client takes.
+    """Bytes per second of waiting output that a client must read.
 
     A size in bytes of 0 or more, such as 65536, 64KiB or 16MiB, or none; 240 by default.
     """
 
     write_buffer_size: Setting[int, int | str]
-    """Output that waits before send() waits.
+    """Waiting output at which send() waits.
 
     A size in bytes of 1 or more, such as 65536, 64KiB or 16MiB; 65536 by default.
     """
 
     max_app_queue_size: Setting[int, int | str]
-    """Messages that wait for the application.
+    """Messages waiting for the application.
 
     A whole number of 1 or more; 10 by default.
     """
@@ -432,25 +431,25 @@ class Attributes:
     """
 
     h2_stream_window: Setting[int, int | str]
-    """HTTP/2 request body that a client may send unasked.
+    """HTTP/2 request body that a client may send before it is read.
 
     A size in bytes of 1 or more, such as 65536, 64KiB or 16MiB; 65535 by default.
     """
 
     h2_max_stream_window: Setting[int, int | str]
-    """What that grows to while the application keeps up.
+    """Limit to which that grows while the application keeps up.
 
     A size in bytes of 1 or more, such as 65536, 64KiB or 16MiB; 1048576 by default.
     """
 
     h2_connection_window: Setting[int, int | str]
-    """HTTP/2 request bodies on their way together.
+    """HTTP/2 request bodies in transit, in total.
 
     A size in bytes of 65535 or more, such as 65536, 64KiB or 16MiB; 4194304 by default.
     """
 
     h2_max_resets: Setting[int, int | str]
-    """HTTP/2 streams that a client may reset before an answer.
+    """HTTP/2 streams that a client may reset before a response.
 
     A whole number of 1 or more; 1000 by default.
     """
@@ -462,13 +461,13 @@ class Attributes:
     """
 
     quic_max_datagram_size: Setting[int, int | str]
-    """UDP datagram sent, where its path takes it.
+    """Largest UDP datagram sent, if the path carries it.
 
     A whole number from 1200 to 65507; 8952 by default.
     """
 
     quic_retry_threshold: Setting[int, int | str]
-    """Handshakes under way before clients prove their address.
+    """Open handshakes above which clients must prove their address.
 
     A whole number of 0 or more; 100 by default.
     """
@@ -486,25 +485,25 @@ class Attributes:
     """
 
     websocket_max_queue: Setting[int, int | str]
-    """WebSocket messages that wait for the application.
+    """WebSocket messages waiting for the application.
 
     A whole number of 1 or more; 16 by default.
     """
 
     header_timeout: Setting[float | None, float | str | None]
-    """Time for a request's head, then 408.
+    """Time for a request's head; then 408.
 
     A time in seconds, more than 0, such as 5, 2.5, 500ms, 30s or 2m, or none; 10.0 by default.
     """
 
     body_timeout: Setting[float | None, float | str | None]
-    """Time between pieces of a body, then 408.
+    """Time between pieces of a body; then 408.
 
     A time in seconds, more than 0, such as 5, 2.5, 500ms, 30s or 2m, or none; 30.0 by default.
     """
 
     write_timeout: Setting[float | None, float | str | None]
-    """Time without progress of a response.
+    """Time without progress in sending a response.
 
     A time in seconds, more than 0, such as 5, 2.5, 500ms, 30s or 2m, or none; 60.0 by default.
     """
@@ -516,19 +515,19 @@ class Attributes:
     """
 
     read_timeout: Setting[float | None, float | str | None]
-    """Takes the place of body_timeout.
+    """Replaces body_timeout.
 
     A time in seconds, more than 0, such as 5, 2.5, 500ms, 30s or 2m, or none; None by default.
     """
 
     keep_alive_header: Setting[bool, bool | str]
-    """Tell clients of keep_alive_timeout in a Keep-Alive field.
+    """Announce keep_alive_timeout in a Keep-Alive field.
 
     True or false; False by default.
     """
 
     keep_alive_timeout: Setting[float | None, float | str | None]
-    """Time an idle connection stays open; 0: none is kept.
+    """Time that an idle connection stays open; 0: none does.
 
     A time in seconds, 0 or more, such as 5, 2.5, 500ms, 30s or 2m, or none; 5.0 by default.
     """
@@ -537,7 +536,7 @@ class Attributes:
     """Another name of `keep_alive_timeout`."""
 
     idle_grace: Setting[float, float | str]
-    """At shutdown, how long after its last use an idle connection may stay.
+    """At shutdown, time that an idle connection stays open after its last use.
 
     A time in seconds, 0 or more, such as 5, 2.5, 500ms, 30s or 2m; 1.0 by default.
     """
@@ -549,19 +548,19 @@ class Attributes:
     """
 
     h2_ping_timeout: Setting[float | None, float | str | None]
-    """Time for its answer.
+    """Time for the answer to that ping.
 
     A time in seconds, more than 0, such as 5, 2.5, 500ms, 30s or 2m, or none; 20.0 by default.
     """
 
     quic_idle_timeout: Setting[float, float | str]
-    """Silence after which HTTP/3 peers are gone.
+    """Silence after which an HTTP/3 connection ends.
 
     A time in seconds, more than 0, such as 5, 2.5, 500ms, 30s or 2m; 60.0 by default.
     """
 
     linger_timeout: Setting[float | None, float | str | None]
-    """Time a closed connection may still be read.
+    """Time that a closed connection is still read.
 
     A time in seconds, 0 or more, such as 5, 2.5, 500ms, 30s or 2m, or none; 2.0 by default.
     """
@@ -579,7 +578,7 @@ class Attributes:
     """
 
     websocket_ping_timeout: Setting[float | None, float | str | None]
-    """Time for the answer to a ping, then 1011.
+    """Time for the answer to a ping; then 1011.
 
     A time in seconds, more than 0, such as 5, 2.5, 500ms, 30s or 2m, or none; 20.0 by default.
     """
@@ -609,19 +608,19 @@ class Attributes:
     """
 
     websockets: Setting[bool, bool | str]
-    """off: an upgrade to WebSocket is an ordinary request.
+    """off: a WebSocket upgrade is an ordinary request.
 
     True or false; True by default.
     """
 
     websocket_extended_connect: Setting[bool, bool | str]
-    """off: no WebSocket over HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220), so that clients use HTTP/1.1 for them.
+    """off: no WebSockets over HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220); clients then use HTTP/1.1.
 
     True or false; True by default.
     """
 
     websocket_origins: Setting[list[str], str | Iterable[str]]
-    """Allowed Origin (none: any); may be repeated; else 403.
+    """Allowed Origin, others get 403 (none: any); may be repeated.
 
     A text or a list of texts; [] by default.
     """
@@ -634,49 +633,49 @@ class Attributes:
     """
 
     trusted_proxies: Setting[list[str], str | Iterable[str]]
-    """Address or network of proxies whose forwarding fields count, "unix" for unix sockets; may be repeated.
+    """Address or network of a trusted proxy, or "unix" for unix sockets; may be repeated.
 
     An address, a network, "unix" or "*" (or a list of these); [] by default.
     """
 
     proxy_headers: Setting[Literal["x-forwarded", "forwarded"], Literal["x-forwarded", "forwarded"]]
-    """Which of them: X-Forwarded-For and -Proto, or the for and proto of the Forwarded field (RFC 7239).
+    """Fields to trust: X-Forwarded-For and -Proto, or for and proto of Forwarded (RFC 7239).
 
     One of x-forwarded, forwarded; 'x-forwarded' by default.
     """
 
     forwarded_host: Setting[bool, bool | str]
-    """The host is that of X-Forwarded-Host (or the host of Forwarded), which every trusted proxy has to set.
+    """Take the host from X-Forwarded-Host (or host of Forwarded), which every trusted proxy must set.
 
     True or false; False by default.
     """
 
     forwarded_port: Setting[bool, bool | str]
-    """The port is that of X-Forwarded-Port, which every trusted proxy has to set.
+    """Take the port from X-Forwarded-Port, which every trusted proxy must set.
 
     True or false; False by default.
     """
 
     forwarded_prefix: Setting[bool, bool | str]
-    """Root_path begins with X-Forwarded-Prefix, which every trusted proxy has to set.
+    """Put X-Forwarded-Prefix in front of root_path; every trusted proxy must set it.
 
     True or false; False by default.
     """
 
     proxy_protocol: Setting[bool, bool | str]
-    """Connections of trusted proxies begin with a PROXY header (version 1 or 2).
+    """Expect a PROXY header (version 1 or 2) on connections from trusted proxies.
 
     True or false; False by default.
     """
 
     health_path: Setting[str | None, str | None]
-    """Path that the server itself answers while it lives.
+    """Path for liveness checks, answered by the server itself.
 
     A path that begins with /, or none; None by default.
     """
 
     ready_path: Setting[str | None, str | None]
-    """... with 200 while it takes requests, 503 while it drains.
+    """Path for readiness checks: 200, or 503 while the server drains.
 
     A path that begins with /, or none; None by default.
     """
@@ -689,25 +688,25 @@ class Attributes:
     """
 
     limit_connections: Setting[int | None, int | str | None]
-    """Connections of a worker; more are answered by 503.
+    """Connections per worker; more get 503.
 
     A whole number of 1 or more, or none; None by default.
     """
 
     limit_concurrency: Setting[int | None, int | str | None]
-    """Requests and WebSockets of a worker at the same time; more are answered by 503.
+    """Concurrent requests and WebSockets per worker; more get 503.
 
     A whole number of 1 or more, or none; None by default.
     """
 
     shed_delay: Setting[float | None, float | str | None]
-    """Wait of a request for the event loop beyond which, if it lasts, new ones are answered by 503.
+    """Wait for the event loop beyond which, if it lasts, new requests get 503.
 
     A time in seconds, more than 0, such as 5, 2.5, 500ms, 30s or 2m, or none; None by default.
     """
 
     slow_callback: Setting[float | None, float | str | None]
-    """Time that the event loop may be blocked before the log shows what blocks it.
+    """Log what blocks the event loop for longer than this.
 
     A time in seconds, more than 0, such as 5, 2.5, 500ms, 30s or 2m, or none; None by default.
     """
@@ -743,7 +742,7 @@ class Attributes:
     """
 
     verify_mode: Setting[VerifyMode | None, VerifyMode | int | str | None]
-    """Client certificates: asked for, or required.
+    """Client certificates: CERT_NONE, CERT_OPTIONAL or CERT_REQUIRED.
 
     One of CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, or none; None by default.
     """
@@ -761,7 +760,7 @@ class Attributes:
     """
 
     certificates: Setting[list[str], str | Iterable[str]]
-    """Another certificate, for clients that name this host (SNI): HOST CERTFILE KEYFILE; may be repeated.
+    """Certificate for clients that ask for this host (SNI): HOST CERTFILE KEYFILE; may be repeated.
 
     "HOST CERTFILE KEYFILE", or a list of these; [] by default.
     """
@@ -770,19 +769,19 @@ class Attributes:
     """Another name of `certificates`."""
 
     certificate_reload: Setting[bool, bool | str]
-    """Serve a certificate that was replaced on disk.
+    """Use a certificate that was replaced on disk.
 
     True or false; True by default.
     """
 
     tls_min_version: Setting[Literal["1.2", "1.3"], Literal["1.2", "1.3"]]
-    """Oldest version of TLS.
+    """Oldest TLS version accepted.
 
     One of 1.2, 1.3; '1.2' by default.
     """
 
     tls13_ciphers: Setting[str | None, str | None]
-    """Cipher suites of TLS 1.3, where Python can set them.
+    """Cipher suites of TLS 1.3, if Python can set them.
 
     A text, or none; None by default.
     """
@@ -806,7 +805,7 @@ class Attributes:
     """
 
     headers: Setting[list[str], str | Iterable[str]]
-    """Header of every response, "Name: value", beside those of the application; may be repeated.
+    """Header to add to every response, "Name: value"; may be repeated.
 
     "Name: value", or a list of these; [] by default.
     """
@@ -821,13 +820,13 @@ class Attributes:
     """
 
     alt_svc_max_age: Setting[float, float | str]
-    """How long clients remember that there is HTTP/3.
+    """Time that clients remember that HTTP/3 is available.
 
     A time in seconds, 0 or more, such as 5, 2.5, 500ms, 30s or 2m; 3600.0 by default.
     """
 
     pathsend: Setting[bool, bool | str]
-    """Offer applications http.response.pathsend and zerocopysend; not with middleware that changes bodies.
+    """Offer http.response.pathsend and zerocopysend; not for middleware that changes bodies.
 
     True or false; False by default.
     """
@@ -851,7 +850,7 @@ class Attributes:
     """Another name of `access_log`."""
 
     access_log_format: Setting[str, str]
-    """Form of an access record: atoms, or one of common, combined and json.
+    """Format of an access record: atoms, or common, combined, json or short.
 
     A text; '%(h)s %(l)s %(l)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"' by default.
     """
@@ -860,13 +859,13 @@ class Attributes:
     """Another name of `access_log_format`."""
 
     log_format: Setting[Literal["text", "json"], Literal["text", "json"]]
-    """Both logs as lines of JSON.
+    """Format of both logs.
 
     One of text, json; 'text' by default.
     """
 
     access_log_client_port: Setting[bool, bool | str]
-    """The atom h is host:port, not the host alone.
+    """The atom h is host:port, not only the host.
 
     True or false; True by default.
     """
@@ -896,8 +895,8 @@ class Attributes:
     """Another name of `log_level`."""
 
     log_config: Setting[str | None, str | PathLike[str] | None]
-    """Logging configuration: a .json, .yaml, .toml or .ini file; none: the loggers stay as the program set
-    them up.
+    """Logging configuration: a .json, .yaml, .toml or .ini file; none: leave the program's loggers as they
+    are.
 
     A path (.json, .yaml, .toml, or else ini), json:PATH, toml:PATH, yaml:PATH, or "none"; None by default.
     """
@@ -906,7 +905,7 @@ class Attributes:
     """Another name of `log_config`."""
 
     log_config_dict: Setting[dict[str, Any] | None, dict[str, Any] | None]
-    """The same as a mapping.
+    """Logging configuration, as a mapping.
 
     A mapping (logging.config.dictConfig), or none; None by default.
     """

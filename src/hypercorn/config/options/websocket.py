@@ -6,15 +6,15 @@ from hypercorn.config.options.option import Option
 from hypercorn.config.values import COMPRESSION, COMPRESSION_DEFAULTS, SWITCH, TEXTS
 
 OPTIONS: tuple[Option, ...] = (
-    Option("websockets", SWITCH, True, "WebSocket", "off: an upgrade to WebSocket is an ordinary request"),
+    Option("websockets", SWITCH, True, "WebSocket", "off: a WebSocket upgrade is an ordinary request"),
     Option(
         "websocket_extended_connect",
         SWITCH,
         True,
         "WebSocket",
-        "off: no WebSocket over HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220), so that clients use HTTP/1.1 for them",
+        "off: no WebSockets over HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220); clients then use HTTP/1.1",
     ),
-    Option("websocket_origins", TEXTS, [], "WebSocket", "allowed Origin (none: any); may be repeated; else 403"),
+    Option("websocket_origins", TEXTS, [], "WebSocket", "allowed Origin, others get 403 (none: any); may be repeated"),
     Option(
         "websocket_compression",
         COMPRESSION,
