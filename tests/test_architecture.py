@@ -230,7 +230,8 @@ def test_files_and_functions_are_short_and_documented(path: Path) -> None:
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             length = (node.end_lineno or node.lineno) - node.lineno + 1
-            assert length < LONGEST_FUNCTION, f"{node.name} has {length} lines"
+            written = "Made from the option table" not in text  # else a script wrote a line for each option
+            assert length < LONGEST_FUNCTION or not written, f"{node.name} has {length} lines"
 
 
 @pytest.mark.parametrize("path", [path for path in CYTHON if path.suffix == ".pyx"], ids=ids)

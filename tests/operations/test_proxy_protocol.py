@@ -93,6 +93,21 @@ def live(backend: str, **options: Any) -> Live:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_connections_count_for_the_client_that_the_proxy_names(backend: str) -> None:
+    other = V1.replace(SOURCE[0].encode(), b"198.51.100.77")
+    with live(backend, client_connections=1) as server, Peer(("127.0.0.1", server.port)) as first:
+        first.send(V1)
+        assert first.get().status == 200
+        with Peer(("127.0.0.1", server.port)) as second:
+            second.send(V1)
+            assert second.ended()
+        with Peer(("127.0.0.1", server.port)) as third:
+            third.send(other)
+            assert third.get().status == 200
+        assert server.errors() == []
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("header", [V1, binary()], ids=["v1", "v2"])
 def test_over_sockets(backend: str, header: bytes) -> None:
     with live(backend) as server:

@@ -205,6 +205,25 @@ def test_limit_connections_counts_those_of_every_protocol(serve: Any, certificat
     assert not live.errors()
 
 
+def test_connections_of_one_client_count_over_udp_and_tcp(serve: Any, certificates: Certificates) -> None:
+    live = serve(hello, client_connections=2)
+    with LiveClient(live.port) as first:
+        assert first.ask().body == b"hello"
+        with live.connect(tls=certificates.client) as peer:
+            assert peer.get().body == b"hello"
+            third = LiveClient(live.port)
+            third.wire.flush()
+            third.wire.settle(lambda: third.closed)
+            assert third.closed is not None
+            assert third.closed.error_code == 0x107  # H3_EXCESSIVE_LOAD
+            third.close()
+    clients = live.running._worker.operations.clients
+    eventually(lambda: not clients.open and not clients.keys)
+    with LiveClient(live.port) as again:
+        assert again.ask().body == b"hello"
+    assert not live.errors()
+
+
 def test_a_handshake_that_is_overtaken_is_one_too_many(serve: Any) -> None:
     """Who has not proven an address holds no place, and may find that there is none left."""
     live = serve(hello, limit_connections=1)

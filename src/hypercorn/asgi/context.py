@@ -26,13 +26,15 @@ PATH_CHARACTERS = "/:@!$&'()*+,;="  # what a path may have unescaped, beside let
 class Gate:
     """What stands between a request and the application where options ask for it: `asgi.gate` sets it up."""
 
-    __slots__ = ("answers", "misdirected", "overload", "overloaded", "proxy")
+    __slots__ = ("answers", "clients", "misdirected", "overload", "overloaded", "proxy", "throttled")
 
     def __init__(self) -> None:
         self.proxy: Any = None  # net.proxies.ProxyHeaders
         self.answers: dict[str, Any] | None = None  # contexts of paths that the server itself answers
         self.overload: Any = None  # asgi.overload.Overload
         self.overloaded: Any = None  # the context of requests that are too many
+        self.clients: Any = None  # asgi.clients.ClientLimits, where requests are limited
+        self.throttled: Any = None  # the context of requests that a client sends too often
         self.misdirected: Any = None  # ... of requests whose forwarded host is not served, where both are asked for
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hypercorn.asgi.clients import ClientLimits
 from hypercorn.asgi.context import Gate
 from hypercorn.asgi.overload import Overload, can_be_overloaded
 from hypercorn.asgi.responses import PLAIN_TEXT, RETRY_AFTER, length_of, respond
@@ -44,6 +45,20 @@ async def refuse(scope: object, receive: object, send: object) -> None:
     await respond_in_text(scope, send, 503, b"too many requests at the moment\n", RETRY_AFTER)
 
 
+class Throttle:
+    """The application of requests that a client sends too often."""
+
+    def __init__(self, clients: ClientLimits, counters: Counters | None) -> None:
+        self.clients = clients
+        self.counters = counters
+
+    async def __call__(self, scope: Any, receive: object, send: object) -> None:
+        if self.counters is not None:
+            self.counters.refused(429)
+        fields = self.clients.fields(self.clients.wait(scope, ""))
+        await respond_in_text(scope, send, 429, b"too many requests of this client\n", *fields)
+
+
 async def misdirect(scope: object, receive: object, send: object) -> None:
     """The application of requests whose host, as the proxy names it, is none of `server_names`."""
     await respond_in_text(scope, send, 404, b"no such host here\n")
@@ -61,7 +76,13 @@ def trusted_proxies(config: Config) -> TrustedProxies | None:
     return TrustedProxies(config.trusted_proxies) if config.trusted_proxies else None
 
 
-def open_gate(context: StreamContext, config: Config, health: Health, counters: Counters | None) -> None:
+def open_gate(
+    context: StreamContext,
+    config: Config,
+    health: Health,
+    counters: Counters | None,
+    clients: ClientLimits | None = None,
+) -> None:
     """Sets up what the requests of a context pass. Call it once the context's log is there."""
     gate = Gate()
     trusted = trusted_proxies(config)
@@ -78,9 +99,12 @@ def open_gate(context: StreamContext, config: Config, health: Health, counters: 
         counters = counters if counters is not None else Counters()
         gate.overload = Overload(context.runtime, counters, context.limits)
         gate.overloaded = context_for(context, config, refuse)
+    if clients is not None:
+        gate.clients = clients
+        gate.throttled = context_for(context, config, Throttle(clients, counters))
     if counters is not None:
         context.records.keep(context.records.access, counters)
-    if trusted or answers or counters is not None or context.added_path:
+    if trusted or answers or counters is not None or clients is not None or context.added_path:
         context.gate = gate
 
 

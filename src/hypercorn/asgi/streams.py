@@ -38,6 +38,8 @@ class StreamContext(ASGIContext):
                 gate.proxy.apply(scope)
                 if gate.misdirected is not None and not self.serves_scope(scope):
                     return WebSocketExchange(connection, gate.misdirected, scope, handshake)
+            if gate.clients is not None and gate.clients.wait(scope, scope["path"]):
+                return WebSocketExchange(connection, gate.throttled, scope, handshake)
             if gate.overload is not None and gate.overload.refuses():
                 return WebSocketExchange(connection, gate.overloaded, scope, handshake)
             counters = self.records.counters
@@ -59,6 +61,8 @@ class StreamContext(ASGIContext):
             context = gate.answers.get(head.path)  # as it was asked for: proxies name another
             if context is not None:
                 return open_exchange(connection, context, scope, head)
+        if gate.clients is not None and gate.clients.wait(scope, head.path):
+            return open_exchange(connection, gate.throttled, scope, head)
         if gate.overload is not None and gate.overload.refuses():
             return open_exchange(connection, gate.overloaded, scope, head)
         counters = self.records.counters

@@ -705,6 +705,60 @@ class Attributes:
     A time in seconds, more than 0, such as 5, 2.5, 500ms, 30s or 2m, or none; None by default.
     """
 
+    client_connections: Setting[int | None, int | str | None]
+    """Connections of one client; more get 429.
+
+    A whole number of 1 or more, or none; None by default.
+    """
+
+    client_connection_rate: Setting[int | None, int | str | None]
+    """New connections of one client in a second, in the mean; more are refused by 429.
+
+    A whole number of 1 or more, or none; None by default.
+    """
+
+    client_connection_burst: Setting[int | None, int | str | None]
+    """New connections of one client at once; none: as many as client_connection_rate.
+
+    A whole number of 1 or more, or none; None by default.
+    """
+
+    client_request_rate: Setting[int | None, int | str | None]
+    """Requests of one client in a second, in the mean; more are answered by 429.
+
+    A whole number of 1 or more, or none; None by default.
+    """
+
+    client_request_burst: Setting[int | None, int | str | None]
+    """Requests of one client at once; none: as many as client_request_rate.
+
+    A whole number of 1 or more, or none; None by default.
+    """
+
+    client_prefix_ipv4: Setting[int, int | str]
+    """Bits of an IPv4 address that make a client.
+
+    A whole number from 1 to 32; 32 by default.
+    """
+
+    client_prefix_ipv6: Setting[int, int | str]
+    """Bits of an IPv6 address that make a client.
+
+    A whole number from 1 to 128; 64 by default.
+    """
+
+    client_table_size: Setting[int, int | str]
+    """Clients whose rates a worker remembers.
+
+    A whole number of 1 or more; 10000 by default.
+    """
+
+    client_exempt_paths: Setting[list[str], str | Iterable[str]]
+    """Path whose requests, and those below it, no client_request_rate counts; may be repeated.
+
+    A path that begins with /, or a list of such; [] by default.
+    """
+
     slow_callback: Setting[float | None, float | str | None]
     """Log what blocks the event loop for longer than this.
 
@@ -1056,6 +1110,15 @@ class Options(TypedDict, total=False):
     limit_connections: int | str | None
     limit_concurrency: int | str | None
     shed_delay: float | str | None
+    client_connections: int | str | None
+    client_connection_rate: int | str | None
+    client_connection_burst: int | str | None
+    client_request_rate: int | str | None
+    client_request_burst: int | str | None
+    client_prefix_ipv4: int | str
+    client_prefix_ipv6: int | str
+    client_table_size: int | str
+    client_exempt_paths: str | Iterable[str]
     slow_callback: float | str | None
     certfile: str | PathLike[str] | None
     keyfile: str | PathLike[str] | None

@@ -266,6 +266,10 @@ def _read_path_part(value: Any) -> str:
     return text
 
 
+def _read_path_parts(value: Any) -> list[str]:
+    return [_read_path_part(text) for text in _read_texts(value)]
+
+
 def _read_target(value: Any) -> Any:
     """True is "-", the standard stream."""
     if isinstance(value, str) and value.strip().lower() in ("none", "off"):
@@ -385,6 +389,7 @@ PROXIES = _list('an address, a network, "unix" or "*" (or a list of these)', _re
 CERTIFICATES = _list('"HOST CERTFILE KEYFILE", or a list of these', _read_certificates, "TEXT")
 FOLDERS = _list("a folder that exists, or a list of such", _read_folders, "PATH", f"{_FILE} | Iterable[{_FILE}]")
 URL_PATH = optional(Kind("a path that begins with /", _read_path_part, "PATH"))
+URL_PATHS = _list("a path that begins with /, or a list of such", _read_path_parts, "PATH")
 TARGET = Kind(
     'a path, "-", a logging.Logger, or none',
     _read_target,

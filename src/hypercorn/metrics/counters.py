@@ -12,7 +12,7 @@ from typing import Any
 # Upper bounds of the histogram of request durations, in seconds; one more bucket is for everything above.
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 PROTOCOLS = ("http1", "http2", "http3", "websocket")
-REASONS = ("malformed", "timeout", "too_large", "host", "connections", "concurrency", "delay", "other")
+REASONS = ("malformed", "timeout", "too_large", "host", "connections", "concurrency", "delay", "client", "other")
 BUCKETS = tuple(f"duration_{number}" for number in range(len(BOUNDS) + 1))
 FIELDS = (
     *(f"{protocol}_opened" for protocol in PROTOCOLS),  # connections
@@ -46,6 +46,7 @@ _REASON_OF_STATUS = {
     413: "too_large",
     414: "too_large",
     421: "host",
+    429: "client",
     431: "too_large",
     501: "malformed",
     503: "connections",

@@ -3,6 +3,14 @@
 
 cdef class Limits:
     cdef readonly double body_timeout
+    cdef readonly long long client_connection_burst
+    cdef readonly long long client_connection_rate
+    cdef readonly long long client_connections
+    cdef readonly long long client_prefix_ipv4
+    cdef readonly long long client_prefix_ipv6
+    cdef readonly long long client_request_burst
+    cdef readonly long long client_request_rate
+    cdef readonly long long client_table_size
     cdef readonly long long h2_connection_window
     cdef readonly long long h2_max_concurrent_streams
     cdef readonly long long h2_max_header_list_size

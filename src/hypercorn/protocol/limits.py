@@ -10,6 +10,14 @@ from typing import Any
 
 NAMES = (
     "body_timeout",
+    "client_connection_burst",
+    "client_connection_rate",
+    "client_connections",
+    "client_prefix_ipv4",
+    "client_prefix_ipv6",
+    "client_request_burst",
+    "client_request_rate",
+    "client_table_size",
     "h2_connection_window",
     "h2_max_concurrent_streams",
     "h2_max_header_list_size",
@@ -76,6 +84,14 @@ class Limits:
     def __init__(self, values: Mapping[str, Any]) -> None:
         """Takes what `hypercorn.config.options.limits_of` gives. Raises KeyError where a limit is missing."""
         self.body_timeout: float = values["body_timeout"]
+        self.client_connection_burst: int = values["client_connection_burst"]
+        self.client_connection_rate: int = values["client_connection_rate"]
+        self.client_connections: int = values["client_connections"]
+        self.client_prefix_ipv4: int = values["client_prefix_ipv4"]
+        self.client_prefix_ipv6: int = values["client_prefix_ipv6"]
+        self.client_request_burst: int = values["client_request_burst"]
+        self.client_request_rate: int = values["client_request_rate"]
+        self.client_table_size: int = values["client_table_size"]
         self.h2_connection_window: int = values["h2_connection_window"]
         self.h2_max_concurrent_streams: int = values["h2_max_concurrent_streams"]
         self.h2_max_header_list_size: int = values["h2_max_header_list_size"]

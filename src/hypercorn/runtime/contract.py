@@ -33,6 +33,14 @@ class OperationsBase:
         """Returns True if forwarding headers of that peer count."""
         raise NotImplementedError
 
+    def admit_client(self, transport: Transport) -> bool:
+        """Counts a transport for its client. Returns False for one too many."""
+        raise NotImplementedError
+
+    def forget_client(self, transport: Transport) -> None:
+        """The connection of a transport has ended."""
+        raise NotImplementedError
+
     def publish(self, state: str = "") -> None:
         """Makes the counts seen by others."""
         raise NotImplementedError

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from math import inf
 
+from hypercorn.asgi.clients import ClientLimits, limits_clients
 from hypercorn.asgi.gate import Health, open_gate, trusted_proxies
 from hypercorn.asgi.overload import can_be_overloaded
 from hypercorn.config.options.option import LARGEST
@@ -25,6 +26,7 @@ from hypercorn.runtime.proxy import ProxyConnection
 from hypercorn.runtime.tls import TLSTransport
 from hypercorn.runtime.watchdog import Watchdog
 
+MAX_REJECTED = 1000  # connections that are answered by a refusal at a time; more are cut
 PUBLISH_SECONDS = 0.25  # seconds between two publications of counts that change
 _PROTOCOLS = {HTTP1Connection: "http1", HTTP2Connection: "http2", WebSocketConnection: "websocket"}
 
@@ -47,13 +49,18 @@ class Operations(OperationsBase):
             self.slot = self.board.slot(0)
             self.slot.claim()
         self.counters = Counters() if self.slot is not None or can_be_overloaded(limits) else None
-        open_gate(worker.context, config, self.health, self.counters)
+        self.clients: ClientLimits | None = None
+        if limits_clients(limits):
+            self.clients = ClientLimits(worker.runtime.inner, limits, config.client_exempt_paths)
+        open_gate(worker.context, config, self.health, self.counters, self.clients)
         self.proxies = trusted_proxies(config)
         self.proxy_protocol = config.proxy_protocol and self.proxies is not None
         self.limit = limits.limit_connections
         self.open = 0  # connections, where they are counted
         self.rejected: set[Connection] = set()
-        self.checks_connections = bool(self.limit < LARGEST or self.proxies is not None or self.counters is not None)
+        self.checks_connections = bool(
+            self.limit < LARGEST or self.proxies is not None or self.counters is not None or self.clients is not None
+        )
         self.management: Management | None = None
         self.watchdog: Watchdog | None = None
         self.timer: Timer | None = None
@@ -137,31 +144,43 @@ class Operations(OperationsBase):
         """Checks a new transport before it gets its connection. Returns False where it got another one."""
         worker = self.worker
         if self.open >= self.limit:
-            self.reject(transport, tls)
+            self.reject(transport, tls, ProtocolError(503, "too many connections"))
             return False
-        self.open += 1
         if self.proxies is not None:
             transport.trusted = self.proxies.trusts(transport.client)
-            if self.proxy_protocol and transport.trusted:
-                connection = ProxyConnection(transport, worker.context, tls, worker)
-                transport.connection = connection
-                worker.deadlines.connections.add(connection)
-                return False
+        if not self.admit_client(transport):
+            self.reject(transport, tls, ProtocolError(429, "too many connections of this client"))
+            return False
+        self.open += 1
+        if self.proxy_protocol and transport.trusted:
+            connection = ProxyConnection(transport, worker.context, tls, worker)
+            transport.connection = connection
+            worker.deadlines.connections.add(connection)
+            return False
         return True
 
-    def reject(self, transport: Transport, tls: object) -> None:
-        """Refuses a connection beyond `limit_connections`: by 503, where that costs no handshake."""
+    def admit_client(self, transport: Transport) -> bool:
+        """Counts a transport for its client. Returns False for one too many. A trusted proxy's has many clients."""
+        return self.clients is None or transport.trusted or self.clients.connect(transport, transport.client)
+
+    def forget_client(self, transport: Transport) -> None:
+        """The connection of a transport has ended."""
+        if self.clients is not None:
+            self.clients.disconnect(transport)
+
+    def reject(self, transport: Transport, tls: object, error: ProtocolError) -> None:
+        """Refuses a connection by an answer, where that costs no handshake."""
         connection = HTTP1Connection(transport, self.worker.context)
         transport.connection = connection
         self.worker.deadlines.connections.add(connection)
-        crowded = len(self.rejected) >= self.limit
+        crowded = len(self.rejected) >= min(self.limit, MAX_REJECTED)
         self.rejected.add(connection)
         if tls is not None or crowded:
             if self.counters is not None:
-                self.counters.refused(503)
+                self.counters.refused(error.status)
             connection.abort()
         else:
-            connection.refuse(ProtocolError(503, "too many connections"))
+            connection.refuse(error)
 
     def closed(self, connection: Connection) -> None:
         """A connection's transport is gone."""
@@ -170,6 +189,7 @@ class Operations(OperationsBase):
             return
         if not isinstance(connection.transport, TLSTransport):
             self.open -= 1
+            self.forget_client(connection.transport)
         name = _PROTOCOLS.get(type(connection))
         if name is not None and self.counters is not None:
             self.counters.count(f"{name}_closed")

@@ -111,6 +111,9 @@ class ProxyConnection(Connection):
                 transport.server = destination
             # What follows is the client's, which may be a trusted proxy of its own.
             transport.trusted = source is not None and self.worker.operations.trusts(source)
+            if not self.worker.operations.admit_client(transport):
+                self.abort()
+                return
         rest = self.received[length:]
         self.received = b""
         self.worker.begin(transport, self.tls, rest)

@@ -103,6 +103,10 @@ class QUICServer:
             if self.worker.context.records.counters is not None:
                 self.worker.context.records.counters.refused(503)
             return False
+        if not self.worker.operations.admit_client(connection.transport):
+            if self.worker.context.records.counters is not None:
+                self.worker.context.records.counters.refused(429)
+            return False
         self.worker.operations.open += 1
         self.limited.add(connection)
         return True
@@ -118,6 +122,7 @@ class QUICServer:
         if connection in self.limited:
             self.limited.discard(connection)
             worker.operations.open -= 1
+            worker.operations.forget_client(connection.transport)
         try:
             connection.connection_lost()
         except Exception as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from hypercorn.asgi.clients import ClientLimits, limits_clients
 from hypercorn.asgi.gate import Health, open_gate, trusted_proxies
 from hypercorn.asgi.streams import StreamContext
 from hypercorn.asgi.validate import ASGIValidator
@@ -197,7 +198,10 @@ class MemoryServer:
         self.health = Health()
         self.counters = Counters() if counted else None
         self.proxies = trusted_proxies(self.config)
-        open_gate(self.context, self.config, self.health, self.counters)
+        clients = None
+        if limits_clients(self.context.limits):
+            clients = ClientLimits(self.runtime, self.context.limits, self.config.client_exempt_paths)
+        open_gate(self.context, self.config, self.health, self.counters, clients)
 
     def connect(
         self,

@@ -142,7 +142,7 @@ class ResponseWriter:
                     STATUS_LINES[status],
                     self.server_fields(False, False),
                     b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n" % len(body),
-                    UPGRADE_REQUIRED if status == 426 else RETRY if status == 503 else CLOSE,
+                    UPGRADE_REQUIRED if status == 426 else RETRY if status == 503 or status == 429 else CLOSE,
                     body,
                 )
             )
