@@ -17,7 +17,7 @@ Serves an ASGI or WSGI application over HTTP/1.1, HTTP/2 and HTTP/3.
   hypercorn --host 0.0.0.0 -w auto main:app    on all addresses and CPUs
   hypercorn ctl status, hypercorn top          show a running server
 
-module:app is where the application is: app in module.py. "module" alone, a
+module:app names the application: app in module.py. "module" alone, a
 path ("src/main.py:app") and a call ("main:create_app()") work too.
 """
 _TAIL = """\
@@ -31,12 +31,12 @@ GROUPS: dict[str, tuple[tuple[str, str], ...]] = {
         ("factory", "module:app is a function that returns the app"),
         ("app_dir", "folder to import from (default: the current one)"),
         ("env_file", "file of variables, NAME=value, for the application"),
-        ("root_path", "path of its mount point, such as /api (default: none)"),
-        ("lifespan", "startup and shutdown (default: where supported)"),
+        ("root_path", "path it is mounted under, such as /api (default: none)"),
+        ("lifespan", "startup and shutdown (default: if supported)"),
     ),
     "Address": (
         ("--host HOST", "0.0.0.0: all (default: 127.0.0.1, this machine only)"),
-        ("--port PORT", "0: one that is free (default: 8000)"),
+        ("--port PORT", "0: any free one (default: 8000)"),
         ("--uds PATH", "a unix socket instead"),
         ("bind", "HOST:PORT, unix:PATH or fd://N; may be repeated"),
         ("certfile", "certificate for https (default: http)"),
@@ -50,21 +50,21 @@ GROUPS: dict[str, tuple[tuple[str, str], ...]] = {
         ("debug", "debug mode of the event loop"),
     ),
     "Workers": (
-        ("workers", "processes; auto: one for each CPU (default: 1)"),
+        ("workers", "processes; auto: one per CPU (default: 1)"),
         ("worker_class", "event loop: asyncio (the default), uvloop or trio"),
-        ("wsgi_threads", "threads of a WSGI application (default: CPUs + 4)"),
-        ("max_requests", "replace a worker after so many (default: never)"),
-        ("graceful_timeout", "for open requests at the stop (default: 3 seconds)"),
+        ("wsgi_threads", "threads for a WSGI application (default: CPUs + 4)"),
+        ("max_requests", "requests before a worker is replaced (default: no limit)"),
+        ("graceful_timeout", "for open requests at shutdown (default: 3 seconds)"),
         ("pid_path", "file for the process id"),
     ),
     "Limits": (
         ("keep_alive_timeout", "for an idle connection (default: 5 seconds)"),
-        ("max_body_size", "longest body of a request (default: no limit)"),
-        ("limit_concurrency", "requests at a time, then 503 (default: no limit)"),
+        ("max_body_size", "longest request body (default: no limit)"),
+        ("limit_concurrency", "concurrent requests; then 503 (default: no limit)"),
     ),
     "Logging": (
         ("access_log", 'access log; "-": stdout (default: on a terminal only)'),
-        ("--no-access-log", "none at all"),
+        ("--no-access-log", "no access log"),
         ("access_log_format", "short, common, combined, json, or your own"),
         ("log_level", "DEBUG, INFO (the default), WARNING or ERROR"),
         ("log_config", "logging, as a .json, .yaml, .toml or .ini file"),
