@@ -91,6 +91,7 @@ class Config(Attributes):
                 delattr(cls, alias)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Makes a configuration whose options all have their defaults."""
         # Here, not in __init__, for subclasses that have an __init__ of their own, and for unpickling.
         self = super().__new__(cls)
         self.__dict__.update(_origins={}, _unknown=[], _quic_addresses=[])

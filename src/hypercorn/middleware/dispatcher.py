@@ -15,8 +15,11 @@ STAGES = ("startup", "shutdown")
 class Event(Protocol):
     """The methods that asyncio's and trio's events have in common."""
 
-    def set(self) -> None: ...
-    async def wait(self) -> object: ...
+    def set(self) -> None:
+        """Wakes all tasks that wait."""
+
+    async def wait(self) -> object:
+        """Returns once it is set."""
 
 
 class Dispatcher:
@@ -34,6 +37,7 @@ class Dispatcher:
         self.ordered = sorted(((path.rstrip("/"), app) for path, app in mounts.items()), key=lambda item: -len(item[0]))
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Handles one call of the server (ASGI)."""
         if scope["type"] == "lifespan":
             await self.lifespan(scope, receive, send)
             return
@@ -49,6 +53,7 @@ class Dispatcher:
             await answer(send, 404)
 
     async def lifespan(self, scope: object, receive: Receive, send: Send) -> None:
+        """Runs the lifespan of every application."""
         """The lifespan of all."""
         raise NotImplementedError
 
@@ -59,6 +64,7 @@ class AsyncioDispatcherMiddleware(Dispatcher):
     __doc__ = Dispatcher.__doc__
 
     async def lifespan(self, scope: object, receive: Receive, send: Send) -> None:
+        """Runs the lifespan of every application."""
         parts = [Part(path, app, scope, asyncio.Event) for path, app in self.ordered]
         tasks = []
 
@@ -79,6 +85,7 @@ class TrioDispatcherMiddleware(Dispatcher):
     __doc__ = Dispatcher.__doc__
 
     async def lifespan(self, scope: object, receive: Receive, send: Send) -> None:
+        """Runs the lifespan of every application."""
         import trio
 
         parts = [Part(path, app, scope, trio.Event) for path, app in self.ordered]

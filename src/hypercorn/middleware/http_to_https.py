@@ -24,6 +24,7 @@ class HTTPToHTTPSRedirectMiddleware:
         self.host = host
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Handles one call of the server (ASGI)."""
         if scope["type"] == "http" and scope.get("scheme", "http") == "http":
             location = self.location(scope, "https")
             await answer(send, 308 if location else 400, [(b"location", location)] if location else [])

@@ -61,6 +61,7 @@ class ProxyFixMiddleware:
         self.proxies = TrustedProxies(["*"] if trusted_hosts is None else trusted_hosts)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Handles one call of the server (ASGI)."""
         concerned = scope["type"] in ("http", "websocket") and self.trusted_hops > 0
         if concerned and self.proxies.trusts(scope.get("client")):
             scope = self.fixed(scope)

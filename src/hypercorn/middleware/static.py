@@ -76,6 +76,7 @@ class StaticFiles:
         self.precompressed = precompressed
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Handles one call of the server (ASGI)."""
         if scope["type"] == "http":
             path = self.find(relative_path(scope))
             if path is not None:

@@ -39,6 +39,7 @@ class WSGIMiddleware:
         self.served: tuple[Any, ThreadedWSGI] | None = None  # with the loop that it is for
 
     async def __call__(self, scope: object, receive: Receive, send: Send) -> None:
+        """Handles one call of the server (ASGI)."""
         await self.application()(scope, receive, send)
 
     def application(self) -> ThreadedWSGI:
@@ -69,9 +70,11 @@ class AsyncioWSGIMiddleware(WSGIMiddleware):
     __doc__ = WSGIMiddleware.__doc__
 
     def loop(self) -> asyncio.AbstractEventLoop:
+        """The running event loop."""
         return asyncio.get_running_loop()
 
     def loop_access(self, loop: asyncio.AbstractEventLoop) -> Any:
+        """The way to that loop."""
         from hypercorn.asyncio.worker import AsyncioRuntime
 
         return AsyncioRuntime(loop)
@@ -83,11 +86,13 @@ class TrioWSGIMiddleware(WSGIMiddleware):
     __doc__ = WSGIMiddleware.__doc__
 
     def loop(self) -> Any:
+        """The token of the running trio."""
         import trio
 
         return trio.lowlevel.current_trio_token()
 
     def loop_access(self, loop: Any) -> Any:
+        """The way to it."""
         from hypercorn.trio.worker import TrioRuntime
 
         return TrioRuntime()

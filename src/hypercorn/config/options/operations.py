@@ -35,9 +35,7 @@ OPTIONS: tuple[Option, ...] = (
         "Operations",
         "wait for the event loop beyond which, if it lasts, new requests get 503",
     ),
-    Option(
-        "client_connections", _OFF_OR_COUNT, None, "Operations", "connections of one client; more get 429"
-    ),
+    Option("client_connections", _OFF_OR_COUNT, None, "Operations", "connections of one client; more get 429"),
     Option(
         "client_connection_rate",
         _OFF_OR_COUNT,
