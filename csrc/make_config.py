@@ -25,7 +25,7 @@ from collections.abc import Iterable, Mapping
 from logging import Logger
 from os import PathLike
 from ssl import VerifyFlags, VerifyMode
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from typing_extensions import TypedDict
 
@@ -37,7 +37,7 @@ _Taken = TypeVar("_Taken", contravariant=True)
 class Setting(Generic[_Type, _Taken]):
     """An attribute that is assigned a value of one type, and has it in another when it is read."""
 
-    def __get__(self, instance: object, owner: Any) -> _Type: ...
+    def __get__(self, instance: object, owner: object) -> _Type: ...
     def __set__(self, instance: object, value: _Taken) -> None: ...
 
 '''

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypercorn._build import choose
 
@@ -24,7 +24,7 @@ def build() -> str:
     return _BUILD
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # Loaded when first asked for, so that importing one module of the package stays cheap.
     if name == "Config":
         from hypercorn.config import Config

@@ -99,9 +99,9 @@ async def serve(
     *,
     host: str | None = None,
     port: int | None = None,
-    shutdown_trigger: Callable[..., Awaitable[Any]] | None = None,
+    shutdown_trigger: Callable[..., Awaitable[object]] | None = None,
     mode: Literal["asgi", "wsgi"] | None = None,
-    task_status: Any = None,
+    task_status: object = None,
     **options: Unpack[Options],
 ) -> None:
     """Serves an application on the running loop, asyncio's or trio's, until a signal comes or the trigger returns.
@@ -156,7 +156,7 @@ def _running(name: str) -> Any:
 
 
 def _config(
-    config: Config | None, host: str | None, port: int | None, options: Mapping[str, Any], source: str
+    config: Config | None, host: str | None, port: int | None, options: Mapping[str, object], source: str
 ) -> Config:
     """A configuration with these options on top of another one, which stays as it is."""
     if host is not None or port is not None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import eq
-from typing import Any
 
 __all__ = ("part_of", "same_text")
 
-same_text: Callable[[Any, str], bool] = eq  # told from the characters
+same_text: Callable[[object, str], bool] = eq  # told from the characters
 
 
 def part_of(data: bytes, start: int, end: int) -> bytes:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -36,7 +36,7 @@ def _factory() -> Iterator[ServerFactory]:
             *,
             backend: Literal["asyncio", "uvloop", "trio"] = "asyncio",
             mode: Literal["asgi", "wsgi"] | None = None,
-            **options: Any,
+            **options: object,
         ) -> str:
             """Serves an application on a free port of 127.0.0.1, and returns its URL. The arguments are those of
             `hypercorn.testing.TestServer`; `app` may be named as on the command line, too. Raises as that does."""

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
-from typing import Any
 
 from hypercorn import __version__, build
 from hypercorn.config import Config
@@ -153,7 +152,7 @@ def run_supervised(config: Config, load: Callable[[], Config] | None, plain: boo
 class _CallableModule(ModuleType):
     """This module, which earlier releases had under the name of the function that users look for."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> None:
+    def __call__(self, *args: object, **kwargs: object) -> None:
         importlib.import_module("hypercorn.api").run(*args, **kwargs)
 
 

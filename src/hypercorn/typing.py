@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NewType, Optional, Protocol, TypedDict
 
+from hypercorn.logs.access import ResponseSummary as ResponseSummary
+
 if TYPE_CHECKING:
     from typing_extensions import NotRequired
 
@@ -219,12 +221,7 @@ WSGIFramework = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Framework = ASGIFramework | WSGIFramework
 
 
-class ResponseSummary(TypedDict):
-    """A response as an access record has it; `body_bytes` is the number of octets sent of its body."""
-
-    status: int
-    headers: Headers
-    body_bytes: NotRequired[int]
+_Send = Callable[[Any], Awaitable[None]]
 
 
 class AppWrapper(Protocol):
@@ -236,7 +233,7 @@ class AppWrapper(Protocol):
         self,
         scope: Any,
         receive: Callable[[], Awaitable[Any]],
-        send: Callable[[Any], Awaitable[None]],
+        send: _Send,
         sync_spawn: Callable[..., Awaitable[Any]],
         call_soon: Callable[..., Any],
     ) -> None: ...
@@ -283,9 +280,7 @@ class Event(Protocol):
 
 
 class TaskGroup(Protocol):
-    async def spawn_app(
-        self, app: AppWrapper, config: Config, scope: Scope, send: Callable[[Any], Awaitable[None]]
-    ) -> Callable[[Any], Awaitable[None]]: ...
+    async def spawn_app(self, app: AppWrapper, config: Config, scope: Scope, send: _Send) -> _Send: ...
 
     def spawn(self, func: Callable[..., Any], *args: Any) -> None: ...
 

@@ -31,6 +31,8 @@ LONG = 10.0**6  # seconds
 BOUNDED = {
     "alt_svc_max_age",
     "backlog",
+    "client_prefix_ipv4",
+    "client_prefix_ipv6",
     "h2_connection_window",
     "h2_max_concurrent_streams",
     "h2_max_header_list_size",

@@ -12,12 +12,11 @@ extension lists the client's own certificate alone.
 from __future__ import annotations
 
 import ssl
-from typing import Any
 
 from hypercorn._cpython import PLAIN
 
 
-def client_certificates(connection: Any) -> list[str]:
+def client_certificates(connection: ssl.SSLObject) -> list[str]:
     """The certificates of the client of an `ssl.SSLObject`, as PEM, its own first. Empty where it sent none."""
     own = connection.getpeercert(True)
     if not own:

@@ -12,12 +12,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 from hypercorn._cpython import PLAIN
 
+_E = TypeVar("_E")
+_M = TypeVar("_M")
+_R = TypeVar("_R")
+_S = TypeVar("_S")
+Receive = Callable[[_E], _R]
+Send = Callable[[_E, _M], _S]
 
-def mark_coroutine_function(function: Callable[..., Any]) -> None:
+
+def mark_coroutine_function(function: Callable[..., object]) -> None:
     """Marks a function of a class for `inspect.iscoroutinefunction` and `asyncio.iscoroutinefunction`."""
     mark_it = getattr(inspect, "markcoroutinefunction", None)
     if mark_it is not None:
@@ -32,9 +39,7 @@ def mark_coroutine_function(function: Callable[..., Any]) -> None:
         function._is_coroutine = mark  # type: ignore[attr-defined]
 
 
-def application_methods(
-    receive: Callable[[Any], Any], send: Callable[[Any, Any], Any]
-) -> tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]:
+def application_methods(receive: Receive[_E, _R], send: Send[_E, _M, _S]) -> tuple[Receive[_E, _R], Send[_E, _M, _S]]:
     """Makes `receive` and `send` of an exchange: methods that libraries take for coroutine functions.
 
     Before Python 3.12 compiled functions cannot be marked: there, functions of Python's own stand before them.
@@ -53,14 +58,14 @@ def application_methods(
 
 
 def plain_methods(
-    compiled_receive: Callable[[Any], Any], compiled_send: Callable[[Any, Any], Any]
-) -> tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]:
+    compiled_receive: Receive[_E, _R], compiled_send: Send[_E, _M, _S]
+) -> tuple[Receive[_E, _R], Send[_E, _M, _S]]:
     """Functions of Python's own that call these."""
 
-    def receive(self: Any) -> Any:
+    def receive(self: _E) -> _R:
         return compiled_receive(self)
 
-    def send(self: Any, message: Any) -> Any:
+    def send(self: _E, message: _M) -> _S:
         return compiled_send(self, message)
 
     receive.__doc__, send.__doc__ = compiled_receive.__doc__, compiled_send.__doc__

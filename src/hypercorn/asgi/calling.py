@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from functools import partial
 from types import FunctionType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hypercorn.protocol.runtime import Call
+
+    RunCall = Callable[[Call], Coroutine[object, None, None]]
 
 
-class ApplicationCall(Protocol):
-    """An exchange as its call sees it."""
-
-    runtime: Any
-
-    def call(self) -> Any:
-        """Calls the application. Returns its awaitable."""
-
-    def end_call(self, error: BaseException | None) -> None:
-        """Takes how the call ended."""
-
-
-async def run_call(exchange: ApplicationCall) -> None:
+async def run_call(exchange: Call) -> None:
     """Calls an exchange's application, and tells the exchange how that ended.
 
     The exchange is told outside of the `except` block: what the server does next, such as starting the next request of
@@ -40,7 +33,7 @@ async def run_call(exchange: ApplicationCall) -> None:
         del failure  # its traceback refers to this frame
 
 
-async def run_call_in_turn(exchange: ApplicationCall) -> None:
+async def run_call_in_turn(exchange: Call) -> None:
     """`run_call` for a task that is no eager one: it begins when the runtime has time for it."""
     runtime = exchange.runtime
     while not runtime.may_begin():
@@ -48,14 +41,12 @@ async def run_call_in_turn(exchange: ApplicationCall) -> None:
     await run_call(exchange)
 
 
-def under_name_of(
-    app: Callable[..., object], run_call: Callable[[Any], Coroutine[Any, Any, None]] = run_call
-) -> Callable[[Any], Coroutine[Any, Any, None]]:
+def under_name_of(app: Callable[..., object], run_call: RunCall = run_call) -> RunCall:
     """`run_call`, or the other one, under another name: its coroutines have the one that the application's have. Tasks
     are known by it in the messages of cancellations, in asyncio's debug output and in monitoring tools."""
     while isinstance(app, partial):
         app = app.func
-    function: Any = app if hasattr(app, "__qualname__") else type(app).__call__
+    function: Callable[..., object] = app if hasattr(app, "__qualname__") else type(app).__call__
     name, qualified = getattr(function, "__name__", None), getattr(function, "__qualname__", None)
     if not isinstance(name, str) or not isinstance(qualified, str):
         return run_call

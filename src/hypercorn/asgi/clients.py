@@ -14,7 +14,6 @@ from __future__ import annotations
 import socket
 from collections import OrderedDict
 from math import ceil, inf
-from typing import Any
 
 from hypercorn.asgi.messages import Scope
 from hypercorn.config.options.option import LARGEST
@@ -88,7 +87,7 @@ class ClientLimits:
         self.masks = (mask(limits.client_prefix_ipv4, 4), mask(limits.client_prefix_ipv6, 16))
         self.exempt = tuple(path.rstrip("/") for path in exempt)
 
-    def key(self, client: Any) -> Key | None:
+    def key(self, client: tuple[str, int] | None) -> Key | None:
         """The prefix of a client, as transports and scopes name it. None for one without an address."""
         if client is None:
             return None
@@ -103,7 +102,7 @@ class ClientLimits:
             return masked(address[12:], self.masks[0])
         return masked(address, self.masks[1])
 
-    def connect(self, transport: object, client: Any) -> bool:
+    def connect(self, transport: object, client: tuple[str, int] | None) -> bool:
         """Counts a new connection. Returns False for one too many."""
         key = self.key(client)
         if key is None:

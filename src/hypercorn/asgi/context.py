@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from hypercorn.config.options import limits_of
@@ -18,7 +18,12 @@ from hypercorn.protocol.websocket.settings import WebSocketSettings
 from hypercorn.wire.deflate import Compression
 
 if TYPE_CHECKING:
+    from hypercorn.asgi.clients import ClientLimits
+    from hypercorn.asgi.overload import Overload
     from hypercorn.config import Config
+    from hypercorn.logs.logger import ErrorLog
+    from hypercorn.net.proxies import ProxyHeaders
+    from hypercorn.typing import LifespanState
 
 PATH_CHARACTERS = "/:@!$&'()*+,;="  # what a path may have unescaped, beside letters and digits (RFC 3986 section 3.3)
 
@@ -29,13 +34,13 @@ class Gate:
     __slots__ = ("answers", "clients", "misdirected", "overload", "overloaded", "proxy", "throttled")
 
     def __init__(self) -> None:
-        self.proxy: Any = None  # net.proxies.ProxyHeaders
-        self.answers: dict[str, Any] | None = None  # contexts of paths that the server itself answers
-        self.overload: Any = None  # asgi.overload.Overload
-        self.overloaded: Any = None  # the context of requests that are too many
-        self.clients: Any = None  # asgi.clients.ClientLimits, where requests are limited
-        self.throttled: Any = None  # the context of requests that a client sends too often
-        self.misdirected: Any = None  # ... of requests whose forwarded host is not served, where both are asked for
+        self.proxy: ProxyHeaders  # where proxies are trusted
+        self.answers: dict[str, ASGIContext] | None = None  # contexts of paths that the server itself answers
+        self.overload: Overload | None = None
+        self.overloaded: ASGIContext  # with `overload`: the context of requests that are too many
+        self.clients: ClientLimits | None = None  # where requests of each client are limited
+        self.throttled: ASGIContext  # with `clients`: the context of requests that a client sends too often
+        self.misdirected: ASGIContext | None = None  # of requests whose forwarded host is not served
 
 
 class ASGIContext(Context):
@@ -55,7 +60,12 @@ class ASGIContext(Context):
     )
 
     def __init__(
-        self, runtime: Runtime, app: Callable[..., object], config: Config, logger: Any, limits: Limits | None = None
+        self,
+        runtime: Runtime,
+        app: Callable[..., Awaitable[object]],
+        config: Config,
+        logger: ErrorLog,
+        limits: Limits | None = None,
     ) -> None:
         limits = Limits(limits_of(config)) if limits is None else limits
         super().__init__(runtime, limits, response_fields(config, limits), Records(logger))
@@ -64,7 +74,7 @@ class ASGIContext(Context):
         self.arm_deadline: Callable[[float], None] | None = None
         self.connection_replaced: Callable[[Connection | None, Connection], None] | None = None
         self.gate: Gate | None = None
-        self.state: dict[str, Any] = {}
+        self.state: LifespanState = {}
         self.root_path = config.root_path
         # What a proxy takes off each path, and the application gets again; "" where paths are kept as they come.
         self.added_path = config.root_path if config.add_root_path else ""

@@ -22,7 +22,13 @@ from hypercorn.protocol.ports import Connection, Exchange
 from hypercorn.protocol.runtime import Runtime, Waiter
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable as AbcAwaitable
+    from collections.abc import Iterable
+    from types import CodeType, FrameType
+
     from hypercorn.asgi.context import ASGIContext
+
+    Thrown = type[BaseException] | BaseException
 
 DONE = None  # what `perform` returns where nothing has to be waited for
 
@@ -68,14 +74,14 @@ class CoroutineAttributes:
         raise NotImplementedError
 
     @property
-    def cr_frame(self) -> Any:
+    def cr_frame(self) -> FrameType | None:
         """A frame that stands for its own; None once it has ended."""
         if self.cr_await is not None:
             return FRAMES[self.__name__][BEGUN]
         return FRAMES[self.__name__][CREATED] if self.state == CREATED else None
 
     @property
-    def cr_code(self) -> Any:
+    def cr_code(self) -> CodeType:
         """The code of that frame."""
         return FRAMES[self.__name__][CREATED].f_code
 
@@ -103,10 +109,10 @@ class Awaitable(CoroutineAttributes):
         """The result of the await. Raises the error that the wait ended with."""
         return None
 
-    def __await__(self) -> Iterator[Any]:
+    def __await__(self) -> Iterator[object]:
         return self
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[object]:
         return self
 
     def __next__(self) -> object:
@@ -125,7 +131,7 @@ class Awaitable(CoroutineAttributes):
             raise StopIteration
         raise StopIteration(value)
 
-    def send(self, value: object) -> Any:
+    def send(self, value: object) -> object:
         """One step, as a coroutine's. `value` is what the loop has for what was waited for."""
         if value is not None and self.inner is not None:
             try:
@@ -134,7 +140,7 @@ class Awaitable(CoroutineAttributes):
                 self.inner = None
         return self.__next__()
 
-    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> object:
+    def throw(self, kind: Thrown, value: BaseException | None = None, traceback: object = None) -> object:
         """Raises an exception in it, as in a coroutine."""
         error = value if value is not None else kind
         if isinstance(error, type):
@@ -229,9 +235,9 @@ class Send(CoroutineAttributes):
 
     __name__ = "send"
 
-    def __init__(self, exchange: ASGIExchange, message: Any) -> None:
+    def __init__(self, exchange: ASGIExchange, message: Message) -> None:
         self.exchange = exchange
-        self.message = message
+        self.message: Any = message  # None once it was taken
         self.rest: Any = None  # what is waited for
         self.state = CREATED
 
@@ -256,10 +262,10 @@ class Send(CoroutineAttributes):
             transport.after_write(began, exchange.over)
         return rest
 
-    def __await__(self) -> Iterator[Any]:
+    def __await__(self) -> Iterator[object]:
         return self
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[object]:
         return self
 
     def __next__(self) -> object:
@@ -269,13 +275,13 @@ class Send(CoroutineAttributes):
                 raise StopIteration
         return next(self.rest)
 
-    def send(self, value: object) -> Any:
+    def send(self, value: object) -> object:
         """One step, as a coroutine's."""
         if value is None or self.rest is None:
             return self.__next__()
         return self.rest.send(value)
 
-    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> object:
+    def throw(self, kind: Thrown, value: BaseException | None = None, traceback: object = None) -> object:
         """Raises an exception in it, as in a coroutine."""
         self.state = ENDED
         if self.rest is not None:
@@ -298,12 +304,12 @@ for _class in (Receive, Send):
     Coroutine.register(_class)
 
 
-def receive(self: Any) -> Any:
+def receive(self: ASGIExchange) -> Receive:
     """The ASGI `receive`: returns an awaitable of the next message."""
     return Receive(self)
 
 
-def send(self: Any, message: Message) -> Any:
+def send(self: ASGIExchange, message: Message) -> Send:
     """The ASGI `send`. When awaited, it raises `ClientDisconnected` (an OSError) when the client is gone,
     `UnexpectedMessageError` for a message out of place, TypeError or ValueError for a malformed one."""
     return Send(self, message)
@@ -349,7 +355,7 @@ class ASGIExchange(Exchange):
     calling: bool
     context: ASGIContext
     expected: int
-    headers: Any
+    headers: Iterable[tuple[bytes, bytes]]
     method: str
     raw_path: bytes
     received: int
@@ -401,7 +407,7 @@ class ASGIExchange(Exchange):
         """True where the application takes one message after the other, and the loop should have its turn."""
         return False
 
-    def new_waiter(self) -> Any:
+    def new_waiter(self) -> Waiter:
         """A waiter that ends when the exchange's state has changed. What was written leaves before the wait."""
         waiter = self.runtime.waiter()
         if self.waiters is None:
@@ -437,7 +443,7 @@ class ASGIExchange(Exchange):
             transport.end_turn()
         return call
 
-    def call(self) -> Any:
+    def call(self) -> AbcAwaitable[object]:
         """Calls the application: what is to be awaited."""
         self.calling = True
         try:

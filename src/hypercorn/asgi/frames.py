@@ -8,7 +8,7 @@ the frame whether the coroutine has begun.
 from __future__ import annotations
 
 import types
-from collections.abc import Coroutine, Generator
+from collections.abc import Generator
 from typing import Any
 
 
@@ -18,26 +18,26 @@ def wait() -> Generator[None, None, None]:
     yield
 
 
-async def receive(self: Any) -> None:
+async def receive(self: object) -> None:
     """The ASGI `receive`."""
     await wait()
 
 
-async def send(self: Any, message: Any) -> None:
+async def send(self: object, message: object) -> None:
     """The ASGI `send`."""
     await wait()
 
 
-def frames_of(created: Coroutine[Any, Any, None], begun: Coroutine[Any, Any, None]) -> tuple[Any, Any]:
-    """The frame of a coroutine that has not begun, and that of one that waits."""
+def frames_of(created: Any, begun: Any) -> tuple[types.FrameType, types.FrameType]:
+    """The frame of a coroutine that has not begun, and that of one that waits. Type checkers know neither."""
     begun.send(None)
     _KEPT.append(begun)  # its end would end its frame
-    frame: Any = created.cr_frame  # type: ignore[attr-defined]
+    frame = created.cr_frame
     created.close()  # else Python warns that it was never awaited
-    return frame, begun.cr_frame  # type: ignore[attr-defined]
+    return frame, begun.cr_frame
 
 
-_KEPT: list[Coroutine[Any, Any, None]] = []
+_KEPT: list[object] = []
 FRAMES = {
     "receive": frames_of(receive(None), receive(None)),
     "send": frames_of(send(None, None), send(None, None)),

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from hypercorn.asgi.clients import ClientLimits
-from hypercorn.asgi.context import Gate
+from hypercorn.asgi.context import ASGIContext, Gate
+from hypercorn.asgi.messages import Receive, Scope, Send
 from hypercorn.asgi.overload import Overload, can_be_overloaded
 from hypercorn.asgi.responses import PLAIN_TEXT, RETRY_AFTER, length_of, respond
 from hypercorn.asgi.streams import StreamContext
@@ -28,11 +28,11 @@ class Health:
         self.is_ready = is_ready
         self.draining = False
 
-    async def alive(self, scope: object, receive: object, send: object) -> None:
+    async def alive(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The application of the health path."""
         await respond_in_text(scope, send, 200, b"ok\n", NO_STORE)
 
-    async def ready(self, scope: object, receive: object, send: object) -> None:
+    async def ready(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The application of the readiness path."""
         if self.draining or not self.is_ready():
             await respond_in_text(scope, send, 503, b"not ready\n", NO_STORE, RETRY_AFTER)
@@ -40,7 +40,7 @@ class Health:
             await respond_in_text(scope, send, 200, b"ready\n", NO_STORE)
 
 
-async def refuse(scope: object, receive: object, send: object) -> None:
+async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
     """The application of requests that are too many."""
     await respond_in_text(scope, send, 503, b"too many requests at the moment\n", RETRY_AFTER)
 
@@ -52,19 +52,19 @@ class Throttle:
         self.clients = clients
         self.counters = counters
 
-    async def __call__(self, scope: Any, receive: object, send: object) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.counters is not None:
             self.counters.refused(429)
         fields = self.clients.fields(self.clients.wait(scope, ""))
         await respond_in_text(scope, send, 429, b"too many requests of this client\n", *fields)
 
 
-async def misdirect(scope: object, receive: object, send: object) -> None:
+async def misdirect(scope: Scope, receive: Receive, send: Send) -> None:
     """The application of requests whose host, as the proxy names it, is none of `server_names`."""
     await respond_in_text(scope, send, 404, b"no such host here\n")
 
 
-async def respond_in_text(scope: Any, send: Any, status: int, body: bytes, *fields: tuple[bytes, bytes]) -> None:
+async def respond_in_text(scope: Scope, send: Send, status: int, body: bytes, *fields: tuple[bytes, bytes]) -> None:
     """A whole response, to a request or to a WebSocket's handshake."""
     shown = b"" if scope.get("method") == "HEAD" else body
     headers = (PLAIN_TEXT, length_of(body), *fields)
@@ -91,8 +91,13 @@ def open_gate(
         gate.proxy = ProxyHeaders(trusted, config.proxy_headers, wanted)
         if config.server_names and gate.proxy.moves_host:
             gate.misdirected = context_for(context, config, misdirect)
-    paths: dict[str | None, Callable[..., object]] = {config.health_path: health.alive, config.ready_path: health.ready}
-    answers = {path: context_for(context, config, app) for path, app in paths.items() if path is not None}
+    paths: dict[str | None, Callable[..., Awaitable[object]]] = {
+        config.health_path: health.alive,
+        config.ready_path: health.ready,
+    }
+    answers: dict[str, ASGIContext] = {
+        path: context_for(context, config, app) for path, app in paths.items() if path is not None
+    }
     if answers:
         gate.answers = answers
     if can_be_overloaded(context.limits):
@@ -108,7 +113,7 @@ def open_gate(
         context.gate = gate
 
 
-def context_for(context: StreamContext, config: Config, app: Callable[..., object]) -> StreamContext:
+def context_for(context: StreamContext, config: Config, app: Callable[..., Awaitable[object]]) -> StreamContext:
     """A context for requests of the same connections that another application answers."""
     other = StreamContext(context.runtime, app, config, context.records.logger, context.limits)
     other.records = context.records.uncounted()

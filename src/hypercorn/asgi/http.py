@@ -7,7 +7,7 @@ how a response looks on the wire is the connection's affair.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypercorn.asgi.exchange import DONE, ASGIExchange, Drain, as_dict, to_bytes
 from hypercorn.asgi.files import SendFile, open_path, open_range
@@ -79,7 +79,7 @@ class HTTPExchange(ASGIExchange):
         # the response
         self.state = REQUEST
         self.status = 0
-        self.headers: Any = ()
+        self.headers = ()
         self.trailers = NOT_ANNOUNCED
         self.bodyless = False
         self.expected = -1  # bytes of body that the response announced, or -1

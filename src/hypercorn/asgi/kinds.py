@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Callable
 from typing import Any
 
 from hypercorn.errors import NoAppError
@@ -36,7 +35,7 @@ ARGUMENTS = (
 ASYNC_ARGUMENTS = "it is async, but cannot be called with the three arguments of ASGI (scope, receive, send)"
 
 
-def is_asgi(app: Any, depth: int = DECORATORS) -> bool:
+def is_asgi(app: object, depth: int = DECORATORS) -> bool:
     """True for what is called as an ASGI application: an async function or object, also behind
     `functools.partial`; a class whose instances can be awaited; a callable of three arguments.
 
@@ -80,7 +79,7 @@ def find_kind(app: object, name: str | None) -> str:
     return "asgi" if asgi else "wsgi"
 
 
-def find_problem(app: Any, asgi: bool) -> str | None:
+def find_problem(app: object, asgi: bool) -> str | None:
     """Why calls of the application are sure to fail, or None."""
     signature = _signature(app)
     if inspect.isclass(app) and not _has_own_call(app) and not asgi and not _makes_responses(app):
@@ -111,7 +110,7 @@ def _refusal(app: object, name: str | None, problem: str) -> str:
     return f"{start}{advice}. {_OTHERWISE.format(usage=usage)}"
 
 
-def _signature(app: Callable[..., object]) -> inspect.Signature | None:
+def _signature(app: Any) -> inspect.Signature | None:
     """Returns the signature of the object itself, whatever it wraps; None where that is not known."""
     try:
         return inspect.signature(app, follow_wrapped=False)

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypercorn.asgi.messages import Message
 from hypercorn.errors import LifespanFailureError, LifespanTimeoutError, SpecificationError, UnexpectedMessageError
@@ -16,6 +16,7 @@ from hypercorn.protocol.runtime import Runtime, Waiter
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
+    from hypercorn.typing import LifespanState
 
 
 # What the scopes of requests have, and that of the lifespan has not.
@@ -36,12 +37,12 @@ class Lifespan:
 
     def __init__(
         self,
-        app: Callable[..., Any],
+        app: Callable[..., Awaitable[object]],
         config: Config,
         limits: Limits,
         runtime: Runtime,
-        start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
-        state: dict[str, Any],
+        start: Callable[[Callable[[], Coroutine[object, None, None]]], None],
+        state: LifespanState,
         notice: Callable[[str], object] | None = None,
     ) -> None:
         self.app = app

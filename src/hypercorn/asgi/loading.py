@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypercorn.asgi.kinds import find_kind, is_asgi
 from hypercorn.asgi.wsgi import WSGIWrapper
@@ -20,6 +20,9 @@ from hypercorn.config.sources import LIKELY_RATIO
 from hypercorn.errors import NoAppError, UnknownModeError
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    from hypercorn.asgi.messages import Receive, Send
     from hypercorn.config import Config
 
 __all__ = ("ASGIWrapper", "is_asgi", "load_application", "load_configured", "split_path", "wrap_app")
@@ -43,8 +46,8 @@ class ASGIWrapper:
     async def __call__(
         self,
         scope: object,
-        receive: Callable[[], Awaitable[object]],
-        send: Callable[[Any], Awaitable[None]],
+        receive: Receive,
+        send: Send,
         sync_spawn: Callable[..., Awaitable[object]],
         call_soon: Callable[..., object],
     ) -> None:
@@ -53,11 +56,11 @@ class ASGIWrapper:
 
 def load_configured(config: Config) -> ASGIWrapper | WSGIWrapper:
     """The application of a configuration. Raises as `load_application`."""
-    wrapped: ASGIWrapper | WSGIWrapper = resolve(config.application_path, config)
-    return wrapped
+    most = int(limits_of(config)["wsgi_max_body_size"])
+    return load_application(config.application_path, most, factory=config.factory, app_dir=config.app_dir)
 
 
-def resolve(app: object, config: Config) -> Any:
+def resolve(app: object, config: Config) -> object:
     """The application that `serve()` was given, which may be named as on the command line ("module:app").
 
     Raises as `load_application` does.
@@ -134,7 +137,7 @@ def _is_expression(text: str) -> bool:
     return True
 
 
-def _import(path: str, name: str, app_dir: str) -> object:
+def _import(path: str, name: str, app_dir: str) -> ModuleType:
     """The module. Raises NoAppError where there is none, and what the module raises."""
     base = Path(app_dir).resolve()
     if not name:
@@ -211,7 +214,7 @@ def _add_to_path(folder: Path, base: Path, last: Path) -> None:
         sys.path.append(str(last))
 
 
-def _checked(path: str, module: object, source: Path) -> object:
+def _checked(path: str, module: ModuleType, source: Path) -> ModuleType:
     """The module, if it is the one of that file. Raises NoAppError for another one of the same name."""
     found = module.__file__ if source.is_file() and hasattr(module, "__file__") else None
     if found is not None and Path(found).suffix == ".py" and Path(found).resolve() != source:
@@ -221,7 +224,7 @@ def _checked(path: str, module: object, source: Path) -> object:
     return module
 
 
-def _evaluate(path: str, expression: str, module: Any) -> object:
+def _evaluate(path: str, expression: str, module: ModuleType) -> object:
     """The value of the expression over the module's names. Raises NoAppError, and what the expression raises."""
     try:
         code = compile(expression.strip(), "<application>", "eval")
@@ -241,7 +244,7 @@ def _evaluate(path: str, expression: str, module: Any) -> object:
     raise NoAppError(f"Cannot load application from '{path}', application not found in {where}: {known}.{hint}")
 
 
-def _name_hint(path: str, expression: str, module: Any, names: list[str]) -> str:
+def _name_hint(path: str, expression: str, module: ModuleType, names: list[str]) -> str:
     """Says which of the callables may be meant: one of a like name, or the only one that is called like a factory."""
     prefix = path if path.endswith(f":{expression}") else f"{path}:{expression}"
     prefix = prefix.removesuffix(expression)
@@ -252,7 +255,7 @@ def _name_hint(path: str, expression: str, module: Any, names: list[str]) -> str
     return f" If {factories[0]} makes it: --factory {prefix}{factories[0]}" if len(factories) == 1 else ""
 
 
-def _callables(module: Any) -> list[str]:
+def _callables(module: ModuleType) -> list[str]:
     """The public names of what the module makes and can be called: its own functions and classes, and instances."""
     names = []
     for name, value in vars(module).items():
@@ -264,16 +267,15 @@ def _callables(module: Any) -> list[str]:
     return names[:LISTED] + (["..."] if len(names) > LISTED else [])
 
 
-def wrap_app(app: Any, max_body_size: int, mode: str | None, name: str | None = None) -> ASGIWrapper | WSGIWrapper:
+def wrap_app(app: object, max_body_size: int, mode: str | None, name: str | None = None) -> ASGIWrapper | WSGIWrapper:
     """The application behind one call; without a `mode` it is found out.
 
     `max_body_size` (bytes) concerns WSGI. `name` is the path that the application was loaded from.
 
     Raises NoAppError for what is no application, ValueError for another mode than "asgi", "wsgi" or None.
     """
-    if type(app) in (ASGIWrapper, WSGIWrapper):  # a class over one of them may do more than wrap
-        wrapper: ASGIWrapper | WSGIWrapper = app
-        return wrapper
+    if type(app) is ASGIWrapper or type(app) is WSGIWrapper:  # a class over one of them may do more than wrap
+        return app
     if not callable(app):
         problem = "it is not an application (not callable)"
         raise NoAppError(f"Cannot load application from '{name or app}', {problem}.")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+
+from hypercorn.asgi.messages import Send
 
 Header = tuple[bytes, bytes]
 PLAIN_TEXT: Header = (b"content-type", b"text/plain; charset=utf-8")
@@ -16,7 +17,7 @@ def length_of(body: bytes) -> Header:
 
 
 async def respond(
-    send: Any, status: int, headers: Iterable[Header], body: bytes = b"", *, websocket: bool = False
+    send: Send, status: int, headers: Iterable[Header], body: bytes = b"", *, websocket: bool = False
 ) -> None:
     """Sends a whole response to a request; with `websocket`, to a WebSocket handshake that is refused."""
     kind = "websocket.http.response" if websocket else "http.response"

@@ -5,7 +5,7 @@ Every request gets dicts of its own: what one application call changes in its sc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypercorn.asgi.messages import Scope
 from hypercorn.objects import same_text
@@ -19,11 +19,11 @@ SPEC_VERSION = "2.5"
 SCHEMES = {"http": "ws", "https": "wss"}
 
 
-def extensions_of(context: ASGIContext, transport: Transport, head: RequestHead) -> dict[str, Any]:
+def extensions_of(context: ASGIContext, transport: Transport, head: RequestHead) -> dict[str, object]:
     """The ASGI extensions that an application is offered."""
-    empty: dict[str, Any] = {}
+    empty: dict[str, object] = {}
     version = head.http_version
-    extensions: dict[str, Any] = {}
+    extensions: dict[str, object] = {}
     if context.pathsend:
         extensions["http.response.pathsend"] = empty
         extensions["http.response.zerocopysend"] = empty
@@ -47,10 +47,10 @@ class ScopeTemplate:
 
     def __init__(self, context: ASGIContext, transport: Transport) -> None:
         self.version = "1.1"
-        self.method: Any = ""
-        self.path: Any = ""
-        self.raw_path: Any = b""
-        self.query_string: Any = b""
+        self.method = ""
+        self.path = ""
+        self.raw_path = b""
+        self.query_string = b""
         self.scope: Scope = {
             "type": "http",
             "asgi": None,
@@ -134,7 +134,7 @@ def connection_scope(context: ASGIContext, transport: Transport) -> Scope:
 
 def websocket_scope(context: ASGIContext, transport: Transport, head: RequestHead, subprotocols: list[str]) -> Scope:
     """The scope of a WebSocket (ASGI WebSocket specification 2.5)."""
-    extensions: dict[str, Any] = {"websocket.http.response": {}}
+    extensions: dict[str, object] = {"websocket.http.response": {}}
     if transport.tls is not None:
         extensions["tls"] = transport.tls.copy()
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hypercorn.asgi.context import ASGIContext, Gate
 from hypercorn.asgi.http import open_exchange
@@ -11,6 +11,9 @@ from hypercorn.asgi.scope import add_root_path, http_scope, websocket_scope
 from hypercorn.asgi.websocket import WebSocketExchange
 from hypercorn.protocol.ports import Connection, Exchange
 from hypercorn.wire.head import RequestHead
+
+if TYPE_CHECKING:
+    from hypercorn.protocol.websocket.handshake import Handshake
 
 
 class StreamContext(ASGIContext):
@@ -26,7 +29,7 @@ class StreamContext(ASGIContext):
         scope = http_scope(self, connection.transport, head)
         return open_exchange(connection, self, scope, head)
 
-    def open_websocket(self, connection: Connection, head: RequestHead, handshake: Any) -> Exchange:
+    def open_websocket(self, connection: Connection, head: RequestHead, handshake: Handshake) -> Exchange:
         if self.request_opened is not None:
             self.request_opened()
         scope = websocket_scope(self, connection.transport, head, handshake.subprotocols)

@@ -14,18 +14,15 @@ WSGI applications are checked by `wsgiref.validate` of the standard library (PEP
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
 from wsgiref.validate import validator
 
 from hypercorn.asgi.loading import ASGIWrapper
+from hypercorn.asgi.messages import Message, Receive, Scope, Send
 from hypercorn.asgi.wsgi import WSGIWrapper
 from hypercorn.errors import SpecificationError
 
 __all__ = ("ASGIValidator", "validated")
 
-Message = dict[str, Any]
-Send = Callable[[Any], Awaitable[None]]
-Receive = Callable[[], Awaitable[Message]]
 
 LARGEST = 2**63 - 1
 MAX_DEPTH = 16  # of lists and dicts in a message
@@ -76,19 +73,19 @@ def validated(wrapper: ASGIWrapper | WSGIWrapper) -> ASGIWrapper | WSGIWrapper:
 class ASGIValidator:
     """An ASGI application around another, which it checks."""
 
-    def __init__(self, app: Callable[..., Any]) -> None:
+    def __init__(self, app: Callable[..., Awaitable[object]]) -> None:
         self.app = app
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         check = CHECKS[scope["type"]](scope)
         failure: SpecificationError | None = None
 
         async def checked_receive() -> Message:
-            message = await receive()
+            message: Message = await receive()
             check.received(message["type"])
             return message
 
-        async def checked_send(message: Any) -> None:
+        async def checked_send(message: Message) -> None:
             nonlocal failure
             try:
                 check_message(message)
@@ -104,7 +101,7 @@ class ASGIValidator:
         check.returned()
 
 
-def check_message(message: Any) -> None:
+def check_message(message: object) -> None:
     """Raises SpecificationError for what is no message of ASGI."""
     if not isinstance(message, dict):
         raise broken(f"send() got {named(message)}", EVENTS)
@@ -185,7 +182,7 @@ def check_status(message: Message, rule: str) -> int:
 class Check:
     """What is known of one call of the application."""
 
-    def __init__(self, scope: dict[str, Any]) -> None:
+    def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.gone = False  # the application was told that the client is gone, so it may return at any time
 
@@ -215,7 +212,7 @@ class ResponseCheck(Check):
     start_section = "Response Start - send event"
     body_section = "Response Body - send event"
 
-    def __init__(self, scope: dict[str, Any]) -> None:
+    def __init__(self, scope: Scope) -> None:
         super().__init__(scope)
         self.state = "before its start"
         self.status = 0
@@ -300,7 +297,7 @@ class WebSocketCheck(ResponseCheck):
     start_rule = DENIAL
     start_section = body_section = "Denial Response"
 
-    def __init__(self, scope: dict[str, Any]) -> None:
+    def __init__(self, scope: Scope) -> None:
         super().__init__(scope)
         self.socket = "before its handshake was answered"
 
@@ -375,7 +372,7 @@ class WebSocketCheck(ResponseCheck):
 class LifespanCheck(Check):
     """The lifespan."""
 
-    def __init__(self, scope: dict[str, Any]) -> None:
+    def __init__(self, scope: Scope) -> None:
         super().__init__(scope)
         self.stage = ""  # the event that waits for its answer
         self.failed = False
@@ -396,7 +393,7 @@ class LifespanCheck(Check):
         """One that returns without an answer does not know the lifespan; the option `lifespan` says what that means."""
 
 
-CHECKS: dict[str, Callable[[dict[str, Any]], Check]] = {
+CHECKS: dict[str, Callable[[Scope], Check]] = {
     "http": HTTPCheck,
     "websocket": WebSocketCheck,
     "lifespan": LifespanCheck,

@@ -21,6 +21,7 @@ from hypercorn.wire.writing import plain_field
 
 if TYPE_CHECKING:
     from hypercorn.asgi.context import ASGIContext
+    from hypercorn.protocol.websocket.handshake import Handshake
 
 CONNECTING, DENYING, CONNECTED, CLOSED = range(4)
 STATE_NAMES = ("HANDSHAKE", "RESPONSE", "CONNECTED", "CLOSED")
@@ -54,20 +55,20 @@ class WebSocketExchange(ASGIExchange):
         "state",
     )
 
-    def __init__(self, connection: Connection, context: ASGIContext, scope: Scope, handshake: object) -> None:
+    def __init__(self, connection: Connection, context: ASGIContext, scope: Scope, handshake: Handshake) -> None:
         super().__init__(connection, context.runtime)
         self.context = context
         self.scope = scope
         self.method = "WebSocket"
         self.raw_path: bytes = scope["raw_path"]
-        self.handshake: Any = handshake
+        self.handshake: Handshake | None = handshake
         self.socket: WebSocketConnection | None = None
         self.state = CONNECTING
         self.connect_given = False
         self.max_queue: int = context.limits.websocket_max_queue
         # Messages in the order of their arrival: `ready` backwards, then `arrived`.
-        self.arrived: list[Any] = []
-        self.ready: list[Any] = []
+        self.arrived: list[str | bytes] = []
+        self.ready: list[str | bytes] = []
         self.queued = 0  # bytes, or characters, of them
         self.received = 0
         self.burst_at = 0.0  # when one of several messages was taken, until the loop has come round
@@ -75,7 +76,7 @@ class WebSocketExchange(ASGIExchange):
         self.reason = ""
         # the answer to the handshake, and the record
         self.status = 0
-        self.headers: Any = ()
+        self.headers = ()
         self.expected = -1
         self.sent = 0
         self.recorded = PENDING if context.records.kept else COUNTED
@@ -84,7 +85,7 @@ class WebSocketExchange(ASGIExchange):
 
     # -- towards the connection
 
-    def message_received(self, message: Any) -> bool:
+    def message_received(self, message: str | bytes) -> bool:
         self.arrived.append(message)
         self.queued += len(message)
         self.received += len(message)
@@ -211,15 +212,18 @@ class WebSocketExchange(ASGIExchange):
             if name.lower() in OWN_FIELDS:
                 raise ValueError(f"Invalid additional header, {name!r}")
             headers.append((name, value))
+        handshake, settings = self.handshake, self.context.websocket
+        assert handshake is not None
+        assert settings is not None
         subprotocol = message.get("subprotocol")
         if subprotocol is not None:
-            if subprotocol not in self.handshake.subprotocols:
+            if subprotocol not in handshake.subprotocols:
                 raise ValueError(f"Invalid Subprotocol: {subprotocol!r} was not offered")
             headers.append((b"sec-websocket-protocol", subprotocol.encode("ascii")))
         extension = None
-        compression = self.context.websocket.compression
-        if compression is not None and self.handshake.extensions:
-            agreed = compression.agree(self.handshake.extensions)
+        compression = settings.compression
+        if compression is not None and handshake.extensions:
+            agreed = compression.agree(handshake.extensions)
             if agreed is not None:
                 field, extension = agreed
                 headers.append((b"sec-websocket-extensions", field))

@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from io import BytesIO
-from typing import Any
 
+from hypercorn.asgi.messages import Environ, Message, Receive, Scope, Send
 from hypercorn.asgi.wsgi_environ import InvalidPathError, build_environ
-from hypercorn.asgi.wsgi_response import Message, Responder
+from hypercorn.asgi.wsgi_response import Responder
 from hypercorn.asgi.wsgi_threads import refuse, refuse_websocket
 
 __all__ = ("InvalidPathError", "WSGIWrapper", "_build_environ")
-
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class WSGIWrapper:
@@ -30,8 +28,8 @@ class WSGIWrapper:
 
     async def __call__(
         self,
-        scope: Any,
-        receive: Callable[[], Awaitable[object]],
+        scope: Scope,
+        receive: Receive,
         send: Send,
         sync_spawn: Callable[..., Awaitable[object]],
         call_soon: Callable[..., object],
@@ -46,11 +44,11 @@ class WSGIWrapper:
 
     async def handle_http(
         self,
-        scope: Any,
-        receive: Callable[[], Awaitable[Any]],
+        scope: Scope,
+        receive: Receive,
         send: Send,
-        sync_spawn: Callable[..., Awaitable[Any]],
-        call_soon: Callable[..., Any],
+        sync_spawn: Callable[..., Awaitable[object]],
+        call_soon: Callable[..., object],
     ) -> None:
         """Reads the body, answers 413 beyond `max_body_size` bytes, and runs the application in a thread."""
         if _declared_length(scope["headers"]) > self.max_body_size:
@@ -73,7 +71,7 @@ class WSGIWrapper:
         await sync_spawn(responder.run, self.app, environ)
         return None
 
-    def run_app(self, environ: dict[str, Any], send: Callable[[dict[str, Any]], object]) -> None:
+    def run_app(self, environ: Environ, send: Callable[[Message], object]) -> None:
         """Calls the application, in a thread; `send` waits until the message is on its way."""
         DirectResponder({"method": environ["REQUEST_METHOD"]}, send).run(self.app, environ)
 
@@ -83,7 +81,7 @@ class DirectResponder(Responder):
 
     __slots__ = ("send",)
 
-    def __init__(self, scope: object, send: Callable[[Message], object]) -> None:
+    def __init__(self, scope: Scope, send: Callable[[Message], object]) -> None:
         super().__init__(scope)
         self.send = send
 
@@ -98,7 +96,7 @@ def _declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int:
     return 0
 
 
-def _build_environ(scope: object, body: bytes) -> dict[str, Any]:
+def _build_environ(scope: Scope, body: bytes) -> Environ:
     """The environ of a request with a whole body. Raises InvalidPathError as `build_environ` does."""
     environ = build_environ(scope, BytesIO(body))
     if body and "CONTENT_LENGTH" not in environ:

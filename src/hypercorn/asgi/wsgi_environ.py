@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hypercorn import __version__
+from hypercorn.asgi.messages import Environ, Scope
 from hypercorn.asgi.wsgi_response import FileWrapper
 
 SOFTWARE = f"hypercorn/{__version__}"
@@ -24,7 +25,7 @@ class InvalidPathError(Exception):
     """The request's path does not lie under `root_path`."""
 
 
-def build_environ(scope: Any, body: Any, multiprocess: bool = True) -> dict[str, Any]:
+def build_environ(scope: Scope, body: object, multiprocess: bool = True) -> Environ:
     """The environ of a request whose `wsgi.input` is `body`. Raises InvalidPathError if the path does not lie under
     `root_path`."""
     path = scope["path"]
@@ -37,7 +38,7 @@ def build_environ(scope: Any, body: Any, multiprocess: bool = True) -> dict[str,
     query = scope["query_string"]
     server = scope.get("server")
     name, port = server if server is not None and server[1] is not None else named_by_host(scope)
-    environ: dict[str, Any] = {
+    environ: Environ = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": root if root.isascii() else latin(root),
         "PATH_INFO": path if path.isascii() else latin(path),
@@ -74,7 +75,7 @@ def build_environ(scope: Any, body: Any, multiprocess: bool = True) -> dict[str,
     return environ
 
 
-def add_tls(environ: dict[str, Any], tls: dict[str, Any]) -> None:
+def add_tls(environ: Environ, tls: dict[str, Any]) -> None:
     """The variables of Apache's mod_ssl, from the ASGI TLS extension."""
     chain = list(tls["client_cert_chain"])
     values = {
@@ -88,7 +89,7 @@ def add_tls(environ: dict[str, Any], tls: dict[str, Any]) -> None:
     environ.update((name, value) for name, value in values.items() if value is not None)
 
 
-def add_headers(environ: dict[str, Any], headers: Iterable[tuple[bytes, bytes]]) -> None:
+def add_headers(environ: Environ, headers: Iterable[tuple[bytes, bytes]]) -> None:
     """Adds the request's fields; those of one name are joined."""
     for name, raw in headers:
         key = _keys.get(name)
@@ -119,7 +120,7 @@ def latin(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
-def named_by_host(scope: Any) -> tuple[str, str]:
+def named_by_host(scope: Scope) -> tuple[str, str]:
     """SERVER_NAME and SERVER_PORT behind a unix socket, both never empty: the Host field says them."""
     port = "443" if scope.get("scheme") == "https" else "80"
     for name, value in scope["headers"]:

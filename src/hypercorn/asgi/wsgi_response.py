@@ -11,13 +11,18 @@ import os
 import stat
 from collections.abc import Callable, Iterable
 from io import BufferedRandom, BufferedReader, FileIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from hypercorn.asgi.messages import Environ, Message, Scope
+
+    ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 JOINED_BYTES = 262144  # bytes of a list's pieces that are joined; more leave one by one
 BODILESS = frozenset({204, 205, 304})
 BLOCK_BYTES = 65536
-
-Message = dict[str, Any]
 
 
 class FileWrapper:
@@ -106,7 +111,7 @@ class Responder:
 
     __slots__ = ("bodyless", "can_sendfile", "ended", "expected", "headers", "is_head", "sent", "started", "status")
 
-    def __init__(self, scope: Any) -> None:
+    def __init__(self, scope: Scope) -> None:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.started = False  # the head was emitted
@@ -127,7 +132,7 @@ class Responder:
     # -- what the application calls
 
     def start_response(
-        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
     ) -> Callable[[bytes], None]:
         """PEP 3333's `start_response`. A second call needs `exc_info`, and raises it if the head is on its way."""
         if exc_info is not None:
@@ -169,7 +174,7 @@ class Responder:
 
     # -- what runs the application
 
-    def run(self, app: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> None:
+    def run(self, app: Callable[..., Iterable[bytes]], environ: Environ) -> None:
         """Calls the application and sends what it yields. Its iterable is closed, whatever happens."""
         iterable = app(environ, self.start_response)
         try:

@@ -18,26 +18,25 @@ from contextlib import suppress
 from contextvars import Context, copy_context
 from io import BytesIO
 from queue import SimpleQueue
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from hypercorn.asgi.exchange import Receive as OwnReceive
+from hypercorn.asgi.messages import Environ, Message, Receive, Scope, Send
 from hypercorn.asgi.responses import PLAIN_TEXT, RETRY_AFTER, length_of, respond
 from hypercorn.asgi.wsgi_body import Body, BodyTooLargeError, Spool, SpoolError, SpoolFullError
 from hypercorn.asgi.wsgi_environ import InvalidPathError, build_environ
-from hypercorn.asgi.wsgi_response import Message, Responder
+from hypercorn.asgi.wsgi_response import Responder
 from hypercorn.errors import ClientDisconnected
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.runtime import Timer, Waiter
 
+_T = TypeVar("_T")
 HIGH_WATER_BYTES = 131072  # bytes in an outbox at which its thread waits
 LOW_WATER_BYTES = 32768  # and goes on
 MESSAGE_BYTES = 256  # bytes that a message counts for besides its body
 CHECK_SECONDS = 0.1  # seconds between two looks at the calls that wait for a thread
 
 END: Message = {}  # in an outbox: the thread is done with the call
-
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class LoopAccess(Protocol):
@@ -48,12 +47,12 @@ class LoopAccess(Protocol):
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer: ...
     def call_soon(self, callback: Callable[[], object]) -> None: ...
     def waiter(self) -> Waiter: ...
-    def wake(self, waiter: Any) -> None: ...
+    def wake(self, waiter: Waiter) -> None: ...
 
-    def call_threadsafe(self, callback: Callable[[], object]) -> Any:
+    def call_threadsafe(self, callback: Callable[[], object]) -> object:
         """Runs `callback` on the loop. Raises RuntimeError when the loop has ended."""
 
-    async def await_briefly(self, awaitable: Awaitable[Any]) -> Any:
+    async def await_briefly(self, awaitable: Awaitable[_T]) -> _T | None:
         """The result of an awaitable where it has one already, else None."""
 
     async def wait_although_cancelled(self, waiter: Waiter) -> None:
@@ -151,7 +150,7 @@ class Call(Responder):
         "waiter",
     )
 
-    def __init__(self, bridge: ThreadedWSGI, scope: object, environ: dict[str, Any]) -> None:
+    def __init__(self, bridge: ThreadedWSGI, scope: Scope, environ: Environ) -> None:
         super().__init__(scope)
         self.bridge = bridge
         self.environ = environ
@@ -271,7 +270,7 @@ class ThreadedWSGI:
         self.check_scheduled = False  # a timer runs for the calls that wait
         self.cancelled_calls: set[Call] | None = set() if settings.wait_for_threads else None  # that still run
 
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await self.handle(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -279,7 +278,7 @@ class ThreadedWSGI:
         elif scope["type"] != "lifespan":
             raise Exception(f"Unknown scope type, {scope['type']}")
 
-    async def handle(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         try:
             environ = build_environ(scope, None, self.settings.multiprocess)
@@ -397,7 +396,7 @@ class ThreadedWSGI:
 
     async def has_left(self, receive: Receive) -> bool:
         """True where the client of a whole request is gone."""
-        awaitable: Any = receive()
+        awaitable = receive()
         if not isinstance(awaitable, OwnReceive):
             message = await self.loop.await_briefly(awaitable)
         else:
@@ -473,7 +472,8 @@ class ThreadedWSGI:
         waiter, call.end_waiter = call.end_waiter, None
         if self.cancelled_calls is not None:
             self.cancelled_calls.discard(call)
-        self.loop.wake(waiter)
+        if waiter is not None:
+            self.loop.wake(waiter)
 
     def release(self) -> None:
         """From now on a call that is cancelled ends at once, and its thread is left alone."""
@@ -487,7 +487,7 @@ class ThreadedWSGI:
         self.threads.close()
 
 
-async def refuse_websocket(scope: Any, send: Send) -> None:
+async def refuse_websocket(scope: Scope, send: Send) -> None:
     """Answers a WebSocket handshake by 501, in words, where the server can answer one; else it is closed."""
     if "websocket.http.response" in (scope.get("extensions") or ()):
         body = b"This is a WSGI application, and WSGI has no WebSockets.\n"

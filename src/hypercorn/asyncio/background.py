@@ -11,7 +11,9 @@ from hypercorn.runtime.server import Server
 from hypercorn.runtime.worker import Worker
 
 
-def serve_here(app: object, config: Config, mode: object, loop_name: str, started: Callable[[Server], None]) -> None:
+def serve_here(
+    app: object, config: Config, mode: str | None, loop_name: str, started: Callable[[Server], None]
+) -> None:
     """Serves in this thread, on "asyncio" or "uvloop", until the server that `started` was given is shut down.
 
     Raises as `hypercorn.asyncio.serve` does, and ImportError where uvloop is not installed.

@@ -7,12 +7,15 @@ import sys
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hypercorn.asgi.calling import run_call, run_call_in_turn
-from hypercorn.asgi.exchange import ASGIExchange
 from hypercorn.clock import monotonic
 from hypercorn.protocol.runtime import Runtime, Timer, Waiter
+
+if TYPE_CHECKING:
+    from hypercorn.asgi.calling import RunCall
+    from hypercorn.protocol.runtime import Call
 
 EAGER = hasattr(asyncio, "eager_task_factory")  # a task can take its first step at once
 # The library that lets a loop run inside of a callback. A callback of the server cannot be entered again while an
@@ -46,14 +49,16 @@ class AsyncioLoop(Runtime):
         Runtime.__init__(self)  # super() fails in a compiled method that overrides a C one
         self.loop = loop
         self.get_task_factory = loop.get_task_factory
-        self.run_call: Any = run_call
-        self.run_call_in_turn: Any = run_call_in_turn
-        self.task_class: Any = asyncio.Task  # which nest_asyncio, for one, replaces
-        self.calls: dict[Any, Any] = {}  # the tasks of application calls that did not end in their first step
+        self.run_call: RunCall = run_call
+        self.run_call_in_turn: RunCall = run_call_in_turn
+        self.task_class: Callable[..., asyncio.Task[None]] = asyncio.Task  # which nest_asyncio, for one, replaces
+        self.calls: dict[
+            Call, asyncio.Task[None]
+        ] = {}  # the tasks of application calls that did not end in their first step
         self.ended: Callable[[], None] | None = None  # told whenever one of them ends
-        self.ended_call: Any = None  # the call that ended last, in its first step
+        self.ended_call: Call | None = None  # the call that ended last, in its first step
         self.failed = False  # with an exception
-        self.task_options: dict[str, Any] = {"loop": loop, "eager_start": True, "context": None}
+        self.task_options: dict[str, object] = {"loop": loop, "eager_start": True, "context": None}
         self.variables: Context = copy_context()
 
     def now(self) -> float:
@@ -65,7 +70,7 @@ class AsyncioLoop(Runtime):
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         return self.loop.call_later(max(0.0, when - monotonic()), callback, context=self.variables.copy())
 
-    def spawn(self, call: Any) -> object:
+    def spawn(self, call: Call) -> object:
         context = self.variables.copy()
         if EAGER and self.get_task_factory() is None and NESTING not in MODULES:
             options = self.task_options  # a dict costs half of what keywords do
@@ -89,19 +94,19 @@ class AsyncioLoop(Runtime):
         self.calls[call] = task
         return call
 
-    def retrieve(self, task: Any) -> None:
+    def retrieve(self, task: asyncio.Task[None]) -> None:
         """Looks at a task's exception, which is logged already: asyncio complains of one that nobody looked at."""
         if not task.cancelled():
             task.exception()
 
-    def task_ended(self, call: ASGIExchange, task: object) -> None:
+    def task_ended(self, call: Call, task: asyncio.Task[None]) -> None:
         """A task has ended, perhaps before its first step, in which case the call has not been told."""
         if call in self.calls:
             self.unbegun -= 1
             call.end_call(asyncio.CancelledError())
         self.retrieve(task)
 
-    def cancel(self, call: Any) -> None:
+    def cancel(self, call: Call) -> None:
         task = self.calls.get(call)
         if task is not None:
             call.cancelled_by_server = True
@@ -112,7 +117,7 @@ class AsyncioLoop(Runtime):
         for call in list(self.calls):
             self.cancel(call)
 
-    def call_over(self, call: Any, error: BaseException | None) -> None:
+    def call_over(self, call: Call, error: BaseException | None) -> None:
         task = self.calls.pop(call, None) if self.calls else None
         if task is None:
             self.ended_call = call
@@ -126,6 +131,6 @@ class AsyncioLoop(Runtime):
     def waiter(self) -> Waiter:
         return self.loop.create_future()
 
-    def wake(self, waiter: Any) -> None:
+    def wake(self, waiter: asyncio.Future[None]) -> None:
         if not waiter.done():
             waiter.set_result(None)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from hypercorn.asgi.loading import load_configured
 from hypercorn.asyncio.worker import AsyncioRuntime, run_worker
 from hypercorn.config import Config
 from hypercorn.net.sockets import Sockets
 from hypercorn.runtime.contract import Link
+from hypercorn.runtime.ports import StopEvent
 from hypercorn.runtime.worker import Worker
 
 CANCELLED_TASKS_SECONDS = 1.0  # seconds that cancelled tasks of the application have
@@ -33,14 +33,14 @@ async def worker_serve(
 
 
 def asyncio_worker(
-    config: Config, sockets: Sockets | None = None, shutdown_event: object = None, link: Link | None = None
+    config: Config, sockets: Sockets | None = None, shutdown_event: StopEvent | None = None, link: Link | None = None
 ) -> None:
     """Loads the application and serves it on asyncio's own loop."""
     run_process(config, sockets, shutdown_event, None, link)
 
 
 def uvloop_worker(
-    config: Config, sockets: Sockets | None = None, shutdown_event: object = None, link: Link | None = None
+    config: Config, sockets: Sockets | None = None, shutdown_event: StopEvent | None = None, link: Link | None = None
 ) -> None:
     """Loads the application and serves it on uvloop. Raises ImportError where it is not installed."""
     try:
@@ -53,7 +53,7 @@ def uvloop_worker(
 def run_process(
     config: Config,
     sockets: Sockets | None,
-    shutdown_event: object,
+    shutdown_event: StopEvent | None,
     new_loop: Callable[[], asyncio.AbstractEventLoop] | None,
     link: Link | None,
 ) -> None:
@@ -90,7 +90,7 @@ def cancel_all(loop: asyncio.AbstractEventLoop) -> None:
                 task.exception()  # nobody else asks for it
 
 
-def event_trigger(event: Any) -> Callable[[], Awaitable[None]]:
+def event_trigger(event: StopEvent) -> Callable[[], Awaitable[None]]:
     """A trigger that waits for an event of `threading` or `multiprocessing`."""
 
     async def trigger() -> None:

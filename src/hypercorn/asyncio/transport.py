@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypercorn.net.address import client_address, server_address
 from hypercorn.protocol.ports import Transport
@@ -11,30 +11,33 @@ from hypercorn.protocol.runtime import Runtime
 from hypercorn.runtime.states import CLOSED, HALF_CLOSED, OPEN
 
 if TYPE_CHECKING:
-    from hypercorn.runtime.worker import Worker
+    from asyncio import Transport as LoopTransport
+
+    from hypercorn.net.tls import LiveContext
+    from hypercorn.runtime.ports import Acceptor
 
 
 class AsyncioTransport(Transport):
     """One accepted connection on an asyncio loop."""
 
-    __slots__ = ("__weakref__", "loop_transport", "sending", "tls", "worker")
+    __slots__ = ("__weakref__", "live_context", "loop_transport", "sending", "worker")
 
-    def __init__(self, runtime: Runtime, worker: Worker, tls: Any) -> None:
+    def __init__(self, runtime: Runtime, worker: Acceptor, tls: LiveContext | None) -> None:
         super().__init__(runtime)
         self.worker = worker
-        self.tls = tls
-        self.loop_transport: Any = None
+        self.live_context = tls  # the peer has to begin with a handshake
+        self.loop_transport: LoopTransport
         self.sending = OPEN
 
     # -- from the loop
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: LoopTransport) -> None:
         """asyncio's callback."""
         self.loop_transport = transport
         transport.set_write_buffer_limits(high=self.worker.context.limits.write_buffer_size)
         self.client = client_address(transport.get_extra_info("peername"))
         self.server = server_address(transport.get_extra_info("sockname"))
-        self.worker.connected(self, self.tls)
+        self.worker.connected(self, self.live_context)
 
     def data_received(self, data: bytes) -> None:
         """asyncio's callback."""
@@ -148,7 +151,7 @@ class AsyncioTransport(Transport):
             except (OSError, RuntimeError):
                 self.abort()
 
-    def get_extra_info(self, name: str) -> Any:
+    def get_extra_info(self, name: str) -> object:
         return self.loop_transport.get_extra_info(name)
 
 

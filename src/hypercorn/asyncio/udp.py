@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from socket import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypercorn.runtime.ports import Listener
+
+if TYPE_CHECKING:
+    from hypercorn.net.address import InternetAddress
 
 
 class UDPListener(Listener):
@@ -52,14 +55,14 @@ class TransportListener(asyncio.DatagramProtocol, Listener):
         """asyncio's callback."""
         self.transport = transport
 
-    def datagram_received(self, data: bytes, address: Any) -> None:
+    def datagram_received(self, data: bytes, address: InternetAddress) -> None:
         """asyncio's callback."""
         self.udp.endpoint.received(self.udp, [(data, address)])
 
     def error_received(self, error: Exception) -> None:
         """asyncio's callback: what an earlier datagram met concerns nobody else."""
 
-    def send(self, datagrams: list[bytes], address: object) -> None:
+    def send(self, datagrams: list[bytes], address: InternetAddress) -> None:
         """Replaces the method of the `UDPSocket`."""
         if not self.transport.is_closing():
             for data in datagrams:

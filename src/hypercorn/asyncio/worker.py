@@ -10,26 +10,34 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from socket import socket
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from hypercorn.asgi.calling import run_call_in_turn, under_name_of
 from hypercorn.asyncio.loop import AsyncioLoop
 from hypercorn.asyncio.transport import AsyncioTransport, is_unix
 from hypercorn.asyncio.udp import listen_datagrams
-from hypercorn.net.sockets import waiting
+from hypercorn.net.sockets import Sockets, waiting
 from hypercorn.protocol.ports import Transport
 from hypercorn.protocol.runtime import Waiter
 from hypercorn.runtime.choice import new_reactor, no_reactor
-from hypercorn.runtime.ports import Listener, LoopRuntime
+from hypercorn.runtime.ports import Acceptor, Listener, LoopRuntime
 from hypercorn.runtime.worker import Worker
 
+if TYPE_CHECKING:
+    from hypercorn.logs.logger import ErrorLog
+    from hypercorn.net.tls import LiveContext
+    from hypercorn.runtime.reactor import Reactor
+
+_T = TypeVar("_T")
 BRIEF_SECONDS = 0.001  # seconds that something may take which should be there already
 
 
 class AsyncioListener(Listener):
     """asyncio's server object over one socket."""
 
-    def __init__(self, server: asyncio.AbstractServer, sock: socket, connect: Callable[[socket], Any]) -> None:
+    def __init__(
+        self, server: asyncio.AbstractServer, sock: socket, connect: Callable[[socket], Awaitable[object]]
+    ) -> None:
         self.server = server
         self.sock = sock
         self.connect = connect  # serves an accepted socket
@@ -56,9 +64,9 @@ class AsyncioRuntime(LoopRuntime):
         self.loop = loop
         self.inner: AsyncioLoop = AsyncioLoop(loop)
         self.quiet = quiet  # under the command line: handshake failures only at DEBUG
-        self.log: Any = None
+        self.log: ErrorLog
         self.background: set[asyncio.Task[None]] = set()
-        self.reactor: Any = None  # drives the sockets where it is there, else the loop's transports do
+        self.reactor: Reactor | None = None  # drives the sockets where it is there, else the loop's transports do
 
     def open(self, worker: Worker) -> None:
         """Gets ready to serve a worker's sockets."""
@@ -84,7 +92,7 @@ class AsyncioRuntime(LoopRuntime):
             self.reactor.close()
             self.reactor = None
 
-    def start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def start(self, function: Callable[[], Coroutine[object, None, None]]) -> None:
         task: asyncio.Task[None] = self.inner.variables.copy().run(self.loop.create_task, function())
         self.background.add(task)
         task.add_done_callback(self.background.discard)
@@ -95,7 +103,7 @@ class AsyncioRuntime(LoopRuntime):
     def call_threadsafe(self, callback: Callable[[], object]) -> None:
         self.loop.call_soon_threadsafe(callback, context=self.inner.variables.copy())
 
-    async def await_briefly(self, awaitable: Awaitable[Any]) -> Any:
+    async def await_briefly(self, awaitable: Awaitable[_T]) -> _T | None:
         with suppress(asyncio.TimeoutError):
             return await asyncio.wait_for(awaitable, BRIEF_SECONDS)
         return None
@@ -103,18 +111,20 @@ class AsyncioRuntime(LoopRuntime):
     async def wait_although_cancelled(self, waiter: Waiter) -> None:
         await asyncio.wait([waiter])  # a second cancellation ends it: the loop may be about to close
 
-    async def listen(self, worker: Any, sock: socket, tls: Any) -> Listener:
+    async def listen(self, worker: Acceptor, sock: socket, tls: LiveContext | None) -> Listener:
         if self.reactor is not None:
-            listener: Listener = self.reactor.listen(worker, sock, tls, worker.link.shared)
-            return listener
-        factory: Any = partial(AsyncioTransport, self.inner, worker, tls)
+            return self.reactor.listen(worker, sock, tls, worker.shared)
+        factory = partial(AsyncioTransport, self.inner, worker, tls)
         backlog = worker.config.backlog
-        create: Any = self.loop.create_unix_server if is_unix(sock) else self.loop.create_server
-        options: dict[str, Any] = {}
-        if is_unix(sock) and takes(create, "cleanup_socket"):
-            options["cleanup_socket"] = False  # the file is its maker's: other workers serve on it
+        create: Callable[..., Awaitable[asyncio.AbstractServer]] = self.loop.create_server
+        connect: Callable[..., Awaitable[object]] = self.loop.connect_accepted_socket
+        options: dict[str, object] = {}
+        if is_unix(sock):
+            create = self.loop.create_unix_server
+            if takes(create, "cleanup_socket"):
+                options["cleanup_socket"] = False  # the file is its maker's: other workers serve on it
         server = await create(factory, sock=sock, backlog=backlog, **options)
-        return AsyncioListener(server, sock, partial(self.loop.connect_accepted_socket, factory))
+        return AsyncioListener(server, sock, partial(connect, factory))
 
     async def listen_datagrams(self, sock: socket, udp: object) -> Listener:
         return await listen_datagrams(self.loop, sock, udp)
@@ -143,7 +153,7 @@ class AsyncioRuntime(LoopRuntime):
                 await task
 
 
-def takes(function: Callable[..., Any], name: str) -> bool:
+def takes(function: Callable[..., object], name: str) -> bool:
     """True where a function has a parameter of that name."""
     try:
         return name in inspect.signature(function).parameters
@@ -157,7 +167,7 @@ def signals_handled(loop: asyncio.AbstractEventLoop, actions: dict[str, Callable
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before: dict[int, Any] = {}
+    before = {}
     for name, action in actions.items():
         number = getattr(signal, name, None)
         if number is None:
@@ -188,8 +198,8 @@ async def run_worker(
     worker: Worker,
     runtime: AsyncioRuntime,
     *,
-    sockets: Any = None,
-    shutdown_trigger: Callable[..., Awaitable[Any]] | None = None,
+    sockets: Sockets | None = None,
+    shutdown_trigger: Callable[..., Awaitable[object]] | None = None,
     handle_signals: bool = False,
     started: Callable[[], None] | None = None,
 ) -> None:
@@ -203,7 +213,7 @@ async def run_worker(
     worker.link.attach(worker, loop.call_soon_threadsafe)
     if handler is not None:
         handler.__enter__()
-    trigger: asyncio.Future[Any] | None = None
+    trigger: asyncio.Future[object] | None = None
     try:
         await worker.start(sockets)
         if started is not None:
@@ -229,7 +239,7 @@ async def run_worker(
                 handler.__exit__(None, None, None)
 
 
-async def as_coroutine(trigger: Callable[..., Awaitable[Any]]) -> Any:
+async def as_coroutine(trigger: Callable[..., Awaitable[object]]) -> object:
     """Awaits whatever awaitable a trigger gives."""
     return await trigger()
 
@@ -247,14 +257,14 @@ async def end_worker(worker: Worker, runtime: AsyncioRuntime) -> None:
         await asyncio.sleep(0)  # transports tell of their end in the next turn of the loop
 
 
-async def uninterrupted(coroutine: Coroutine[Any, Any, None]) -> None:
+async def uninterrupted(coroutine: Coroutine[object, None, None]) -> None:
     """Awaits a coroutine to its end even where the task is cancelled meanwhile; a second cancellation ends it.
 
     One that has the same message as the first is that one again: anyio cancels a task in each round of the loop until
     it has left its scope, and a server in a task group of anyio ends gracefully all the same.
     """
     task = asyncio.ensure_future(coroutine)
-    first: tuple[Any, ...] | None = None
+    first: tuple[object, ...] | None = None
     while True:
         try:
             await asyncio.shield(task)

@@ -6,7 +6,8 @@ They are flags only. A configuration has `bind` and `access_log`.
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from hypercorn.errors import ConfigError
 from hypercorn.net.address import DEFAULT_PORT, LOOPBACK, join_host_port, parse_bind
@@ -18,16 +19,14 @@ GROUP = "Binding"  # of the options, where these are shown
 FLAGS = ("--host", "--port", "--uds", "--fd", "--no-access-log")
 
 
-def add_flags(group: Any) -> None:
-    """Adds the flags to a group of the parser."""
+def add_flags(add: Callable[..., object]) -> None:
+    """Adds the flags to a group of the parser, whose `add_argument` is given."""
     absent = argparse.SUPPRESS
-    group.add_argument("--host", default=absent, help="host of the address to serve on, in the place of --bind")
-    group.add_argument("--port", default=absent, help="port of that address")
-    group.add_argument("--uds", metavar="PATH", default=absent, help="unix socket to serve on: --bind unix:PATH")
-    group.add_argument("--fd", metavar="N", default=absent, help="descriptor of a socket to serve on: --bind fd://N")
-    group.add_argument(
-        "--no-access-log", action="store_true", default=absent, help="no access log, as access_log = none"
-    )
+    add("--host", default=absent, help="host of the address to serve on, in the place of --bind")
+    add("--port", default=absent, help="port of that address")
+    add("--uds", metavar="PATH", default=absent, help="unix socket to serve on: --bind unix:PATH")
+    add("--fd", metavar="N", default=absent, help="descriptor of a socket to serve on: --bind fd://N")
+    add("--no-access-log", action="store_true", default=absent, help="no access log, as access_log = none")
 
 
 def apply(config: Config, arguments: argparse.Namespace) -> None:
@@ -56,7 +55,7 @@ def apply(config: Config, arguments: argparse.Namespace) -> None:
 _OTHERS = (("--uds", ["uds"]), ("--fd", ["fd"]))
 
 
-def _address(config: Config, given: dict[str, Any]) -> str:
+def _address(config: Config, given: dict[str, str]) -> str:
     """The address of `--host` and `--port`. The part that is not given stays what it is, where it is set already."""
     before = parse_bind(config.bind[0]) if config.bind else None
     inet = before if before is not None and before.kind == "tcp" else None

@@ -49,7 +49,7 @@ class _HelpAction(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
         self.whole = whole
 
-    def __call__(self, parser: Any, *_: Any, **__: Any) -> None:
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
         print(parser.format_help() if self.whole else overview.text(), end="")
         parser.exit()
 
@@ -64,7 +64,7 @@ class CommandParser(argparse.ArgumentParser):
         self.actions: list[argparse.Action] = []
         super().__init__(**options)
 
-    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+    def add_argument(self, *names: str, **options: Any) -> argparse.Action:
         action = super().add_argument(*names, **options)
         self.actions.append(action)
         return action
@@ -94,7 +94,7 @@ class CommandParser(argparse.ArgumentParser):
             return f"there is no command {first!r}; try: hypercorn {_COMMANDS[first]}{name}"
         return f"only one application can be served: unexpected argument {name!r}"
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_args(self, args: Any = None, namespace: object = None) -> Any:
         given = sys.argv[1:] if args is None else args
         self.first = given[0] if given else ""
         return super().parse_args(args, namespace)
@@ -121,7 +121,7 @@ class _Group:
         self.parser = parser
         self.group = parser.add_argument_group(title)
 
-    def add_argument(self, *names: Any, **options: Any) -> None:
+    def add_argument(self, *names: str, **options: Any) -> None:
         """Adds an argument to the group, and to the actions of the parser."""
         self.parser.actions.append(self.group.add_argument(*names, **options))
 
@@ -159,19 +159,19 @@ def make_parser() -> CommandParser:
         help="configuration: a TOML file, file:PATH of a Python file, python:MODULE, or none; without it,"
         " ./hypercorn.toml or [tool.hypercorn] of ./pyproject.toml",
     )
-    groups: dict[str, Any] = {}
+    groups: dict[str, _Group] = {}
     for option in OPTIONS:
         if option.flagless:
             continue
         if option.group not in groups:
             groups[option.group] = _Group(parser, option.group)
             if option.group == addresses.GROUP:
-                addresses.add_flags(groups[option.group])
+                addresses.add_flags(groups[option.group].add_argument)
         _add(groups[option.group], option)
     return parser
 
 
-def _add(group: Any, option: Option) -> None:
+def _add(group: _Group, option: Option) -> None:
     common: dict[str, Any] = {"dest": option.name, "default": argparse.SUPPRESS}
     if option.kind.switch:
         common["action"] = argparse.BooleanOptionalAction
@@ -256,7 +256,7 @@ def brief_warnings() -> Iterator[list[str]]:
     """Warnings about the configuration in one line each, without a place in the code. Gives what they said."""
     said: list[str] = []
 
-    def show(message: Warning | str, *args: Any, **kwargs: Any) -> None:
+    def show(message: Warning | str, *args: object, **kwargs: object) -> None:
         said.append(str(message))
         print(f"hypercorn: warning: {message}", file=sys.stderr)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from typing import Any
 
 from hypercorn import __version__, build
 from hypercorn._cpython import PLAIN
@@ -41,7 +40,7 @@ def config_text(config: Config) -> str:
         value = UNSET if option.alias_of else getattr(config, option.name, UNSET)
         if value is UNSET:
             continue
-        text: Any = value
+        text = value
         if value is None:
             text = "none" if option.default is not None else None
         elif option.secret or not isinstance(value, (str, int, float, list)):
@@ -54,7 +53,7 @@ def config_text(config: Config) -> str:
     return "\n".join(lines)
 
 
-def _toml(value: Any) -> str:
+def _toml(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(int(value))  # an enumeration of ssl is a number
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

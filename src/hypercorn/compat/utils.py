@@ -82,13 +82,13 @@ def check_for_updates(files: dict[Path, float]) -> bool:
     return False
 
 
-async def raise_shutdown(shutdown_event: Callable[..., Awaitable[Any]]) -> None:
+async def raise_shutdown(shutdown_event: Callable[..., Awaitable[object]]) -> None:
     """Waits for the event, then raises ShutdownError."""
     await shutdown_event()
     raise ShutdownError
 
 
-async def check_multiprocess_shutdown_event(shutdown_event: Any, sleep: Callable[[float], Awaitable[Any]]) -> None:
+async def check_multiprocess_shutdown_event(shutdown_event: Any, sleep: Callable[[float], Awaitable[object]]) -> None:
     """Returns once the event of another process is set."""
     while not shutdown_event.is_set():
         await sleep(0.1)

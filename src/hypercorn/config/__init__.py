@@ -15,7 +15,7 @@ from dataclasses import replace
 from socket import SOCK_DGRAM, SOCK_STREAM
 from socket import SocketKind as _SocketKind
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from wsgiref.handlers import format_date_time
 
 from hypercorn._toml import read_toml
@@ -64,10 +64,10 @@ class _Alias:
         self.name = name
         self.__doc__ = f"Another name of `{name}`."
 
-    def __get__(self, instance: Config | None, owner: type[Config]) -> Any:
+    def __get__(self, instance: Config | None, owner: type[Config]) -> object:
         return getattr(owner if instance is None else instance, self.name)
 
-    def __set__(self, instance: Config, value: Any) -> None:
+    def __set__(self, instance: Config, value: object) -> None:
         setattr(instance, self.name, value)
 
 
@@ -81,16 +81,16 @@ class Config(Attributes):
     _log: Logger | None = None
     _origins: dict[str, str]
     _unknown: list[str]
-    _quic_addresses: list[tuple[Any, ...]]
+    _quic_addresses: list[tuple[object, ...]]
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         for alias, name in ALIASES.items():
             if alias in cls.__dict__:
                 setattr(cls, name, cls.__dict__[alias])
                 delattr(cls, alias)
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
         """Makes a configuration whose options all have their defaults."""
         # Here, not in __init__, for subclasses that have an __init__ of their own, and for unpickling.
         self = super().__new__(cls)
@@ -112,13 +112,13 @@ class Config(Attributes):
         """
         self._load_known(options, _FROM_CODE, f"{type(self).__name__}()")
 
-    def _load_known(self, options: Mapping[str, Any], source: str, taker: str) -> None:
+    def _load_known(self, options: Mapping[str, object], source: str, taker: str) -> None:
         for name in options:
             if not self._knows(name):
                 raise TypeError(f"{taker} got {sources.unknown_text(name)}")
         self.load(options, source)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         option = BY_NAME.get(ALIASES.get(name, name))
         if option is not None:
             value = option.convert(value, _FROM_CODE, name)
@@ -131,7 +131,7 @@ class Config(Attributes):
                 self._unknown.append(sources.warn_unknown(name, _FROM_CODE, stacklevel=4))
         object.__setattr__(self, name, value)
 
-    def _store(self, name: str, value: Any) -> None:
+    def _store(self, name: str, value: object) -> None:
         """Sets an option to a value of its type."""
         object.__setattr__(self, name, value)
         for alias in BY_NAME[name].aliases:
@@ -144,10 +144,10 @@ class Config(Attributes):
             return True
         return any(name in getattr(one, "__annotations__", ()) for one in type(self).__mro__)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         # Defaults set on the class belong to this process alone, so they travel with the instance; the logger
         # does not.
-        state: dict[str, Any] = {}
+        state: dict[str, object] = {}
         for name, default in _DEFAULTS.items():
             value = getattr(type(self), name)
             if not isinstance(value, property) and value != default:
@@ -301,7 +301,7 @@ class Config(Attributes):
     # --- loading
 
     @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any] | None = None, **kwargs: Unpack[Options]) -> Self:
+    def from_mapping(cls, mapping: Mapping[str, object] | None = None, **kwargs: Unpack[Options]) -> Self:
         """A configuration from a mapping; keyword arguments win.
 
         Raises ConfigError, warns about unknown names.
@@ -362,7 +362,7 @@ class Config(Attributes):
             if self.origin(name) == "default":
                 self.load({name: value}, source)
 
-    def load(self, values: Mapping[str, Any], source: str, *, strict: bool = True) -> None:
+    def load(self, values: Mapping[str, object], source: str, *, strict: bool = True) -> None:
         """Sets every value, converted.
 
         `source` is named in errors: "file x.toml", "flag --workers", "Config".
@@ -384,7 +384,7 @@ class Config(Attributes):
             except AttributeError:
                 pass  # a property that only reads: log, ssl_enabled
 
-    def with_options(self, options: Mapping[str, Any], source: str) -> Self:
+    def with_options(self, options: Mapping[str, object], source: str) -> Self:
         """A copy with these options on top. `source` is named in errors, and as their origin.
 
         Raises TypeError for a name that is no option, and ConfigError for a wrong value.
@@ -463,6 +463,6 @@ for _alias, _name in ALIASES.items():
     setattr(Config, _alias, _Alias(_name))
 
 
-def _declared(cls: type, name: str) -> Any:
+def _declared(cls: type, name: str) -> object:
     """What a class or its bases declare by a name: the descriptor itself, not what it gives."""
     return next(vars(one)[name] for one in cls.__mro__ if name in vars(one))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from logging import Logger
 from os import PathLike
 from ssl import VerifyFlags, VerifyMode
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from typing_extensions import TypedDict
 
@@ -19,7 +19,7 @@ _Taken = TypeVar("_Taken", contravariant=True)
 class Setting(Generic[_Type, _Taken]):
     """An attribute that is assigned a value of one type, and has it in another when it is read."""
 
-    def __get__(self, instance: object, owner: Any) -> _Type: ...
+    def __get__(self, instance: object, owner: object) -> _Type: ...
     def __set__(self, instance: object, value: _Taken) -> None: ...
 
 class Attributes:
@@ -625,7 +625,7 @@ class Attributes:
     A text or a list of texts; [] by default.
     """
 
-    websocket_compression: Setting[dict[str, Any] | None, Mapping[str, Any] | bool | str | None]
+    websocket_compression: Setting[dict[str, int] | None, Mapping[str, object] | bool | str | None]
     """On, off, or settings such as level=6,window_bits=12,no_context_takeover=off,threshold=256.
 
     On, off, or a mapping of level, window_bits, no_context_takeover, threshold; {'level': 6, 'window_bits':
@@ -747,10 +747,10 @@ class Attributes:
     A whole number from 1 to 128; 64 by default.
     """
 
-    client_table_size: Setting[int, int | str]
+    client_table_size: Setting[int | None, int | str | None]
     """Clients whose rates a worker remembers.
 
-    A whole number of 1 or more; 10000 by default.
+    A whole number of 1 or more, or none; 10000 by default.
     """
 
     client_exempt_paths: Setting[list[str], str | Iterable[str]]
@@ -958,13 +958,13 @@ class Attributes:
     logconfig: Setting[str | None, str | PathLike[str] | None]
     """Another name of `log_config`."""
 
-    log_config_dict: Setting[dict[str, Any] | None, dict[str, Any] | None]
+    log_config_dict: Setting[Mapping[str, object] | None, Mapping[str, object] | None]
     """Logging configuration, as a mapping.
 
     A mapping (logging.config.dictConfig), or none; None by default.
     """
 
-    logconfig_dict: Setting[dict[str, Any] | None, dict[str, Any] | None]
+    logconfig_dict: Setting[Mapping[str, object] | None, Mapping[str, object] | None]
     """Another name of `log_config_dict`."""
 
     logger_class: Setting[type[ServerLogger], type[ServerLogger]]
@@ -1097,7 +1097,7 @@ class Options(TypedDict, total=False):
     websockets: bool | str
     websocket_extended_connect: bool | str
     websocket_origins: str | Iterable[str]
-    websocket_compression: Mapping[str, Any] | bool | str | None
+    websocket_compression: Mapping[str, object] | bool | str | None
     trusted_proxies: str | Iterable[str]
     proxy_headers: Literal["x-forwarded", "forwarded"]
     forwarded_host: bool | str
@@ -1117,7 +1117,7 @@ class Options(TypedDict, total=False):
     client_request_burst: int | str | None
     client_prefix_ipv4: int | str
     client_prefix_ipv6: int | str
-    client_table_size: int | str
+    client_table_size: int | str | None
     client_exempt_paths: str | Iterable[str]
     slow_callback: float | str | None
     certfile: str | PathLike[str] | None
@@ -1158,8 +1158,8 @@ class Options(TypedDict, total=False):
     loglevel: str | int
     log_config: str | PathLike[str] | None
     logconfig: str | PathLike[str] | None
-    log_config_dict: dict[str, Any] | None
-    logconfig_dict: dict[str, Any] | None
+    log_config_dict: Mapping[str, object] | None
+    logconfig_dict: Mapping[str, object] | None
     logger_class: type[ServerLogger]
     statsd_host: str | None
     statsd_prefix: str

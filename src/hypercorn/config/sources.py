@@ -10,13 +10,14 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, SourceFileLoader
-from typing import Any
+from typing import TypeVar
 
 from hypercorn._toml import PROJECT
 from hypercorn.config.options import ALIASES, BY_NAME, ENV_OTHERS, ENV_PREFIX, nearest
 from hypercorn.config.values import CLASS
 from hypercorn.errors import ConfigError, ConfigWarning
 
+_Value = TypeVar("_Value")
 # How alike a name must be to count as a misspelt option where other names are to be expected.
 LIKELY_RATIO = 0.8
 UNKNOWN = "unknown option"
@@ -30,7 +31,7 @@ _VARIABLE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
 _QUOTED = re.compile(r"""(?:'([^']*)'|"((?:[^"\\]|\\.)*)")\s*(?:\#.*)?""")
 
 
-def read_pyfile(path: str) -> dict[str, Any]:
+def read_pyfile(path: str) -> dict[str, object]:
     """Runs a Python file and returns the names that it defines.
 
     Raises OSError, SyntaxError and what it raises.
@@ -45,9 +46,9 @@ def read_pyfile(path: str) -> dict[str, Any]:
     return read_object(module)
 
 
-def read_object(instance: object) -> dict[str, Any]:
+def read_object(instance: object) -> dict[str, object]:
     """The names of an object or a module that count as options: no private names, modules or functions."""
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for name in dir(instance):
         if name.startswith("_"):
             continue
@@ -62,7 +63,7 @@ def read_object(instance: object) -> dict[str, Any]:
     return values
 
 
-def without_doubles(values: Mapping[str, Any], source: str) -> Iterator[tuple[str, Any]]:
+def without_doubles(values: Mapping[str, _Value], source: str) -> Iterator[tuple[str, _Value]]:
     """Names and values; where an option and an alias of it are both there, only the option, with a warning."""
     for name, value in values.items():
         option = ALIASES.get(name)
@@ -95,7 +96,7 @@ def _import_or_none(path: str) -> types.ModuleType | None:
         return None
 
 
-def read_environ(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
+def read_environ(environ: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
     """Name, value and source of each `HYPERCORN_<OPTION>` variable; lists are separated by commas.
 
     A variable that resembles an option warns. Others are not ours, and never those that Kubernetes makes of a service's
@@ -117,7 +118,7 @@ def read_environ(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
             yield option.name, text, f"env {variable}"
 
 
-def read_platform(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
+def read_platform(environ: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
     """Name, value and source of the options that PORT and WEB_CONCURRENCY set: a server of a hosting platform listens
     on that port of every address. Raises ConfigError for a port that is none."""
     for variable, name in PLATFORM.items():
@@ -214,7 +215,7 @@ def collected_warnings() -> Iterator[list[str]]:
     """Warnings about the configuration as texts, for who logs them: each once, and shown nowhere else."""
     said: list[str] = []
 
-    def keep(message: Warning | str, *args: Any, **kwargs: Any) -> None:
+    def keep(message: Warning | str, *args: object, **kwargs: object) -> None:
         if str(message) not in said:
             said.append(str(message))
 

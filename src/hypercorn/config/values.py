@@ -15,10 +15,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
 from os.path import isdir
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypercorn.net.address import parse_bind
 from hypercorn.net.proxies import parse_trusted
+
+if TYPE_CHECKING:
+    from ssl import VerifyFlags, VerifyMode
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|sec|m|min|h|d)?", re.IGNORECASE)
 _DURATION_UNITS = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
@@ -62,7 +65,7 @@ class Kind:
 def optional(kind: Kind) -> Kind:
     """The same kind, where None (in text: none, off) is a value too."""
 
-    def read(value: Any) -> Any:
+    def read(value: object) -> object:
         if value is None or (isinstance(value, str) and value.strip().lower() in _NOTHING):
             return None
         return kind.read(value)
@@ -85,7 +88,7 @@ def _read_int(value: Any) -> int:
 def number(minimum: int = 0, maximum: int | None = None) -> Kind:
     """A whole number from `minimum` to `maximum`."""
 
-    def read(value: Any) -> int:
+    def read(value: object) -> int:
         result = _read_int(value)
         if result < minimum or (maximum is not None and result > maximum):
             raise ValueError
@@ -119,7 +122,7 @@ def seconds(positive: bool = False) -> Kind:
 def size(minimum: int = 1) -> Kind:
     """A number of bytes, or text with a unit (KB is 1000, KiB and K are 1024)."""
 
-    def read(value: Any) -> int:
+    def read(value: object) -> int:
         if isinstance(value, str):
             match = _SIZE.fullmatch(value.strip())
             if match is None:
@@ -138,7 +141,7 @@ def size(minimum: int = 1) -> Kind:
 def choice(*names: str) -> Kind:
     """One of a few words."""
 
-    def read(value: Any) -> str:
+    def read(value: object) -> str:
         if value not in names:
             raise ValueError
         return str(value)
@@ -147,13 +150,13 @@ def choice(*names: str) -> Kind:
     return Kind("one of " + ", ".join(names), read, "|".join(names), type=words, takes=words)
 
 
-def _read_text(value: Any) -> str:
+def _read_text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
     return value
 
 
-def _read_function(value: Any) -> str:
+def _read_function(value: object) -> str:
     text = _read_text(value)
     module, colon, function = text.partition(":")
     if not colon or not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
@@ -167,7 +170,7 @@ def _read_path(value: Any) -> str:
     return value if isinstance(value, str) else str(value.__fspath__())
 
 
-def _read_switch(value: Any) -> bool:
+def _read_switch(value: object) -> bool:
     if isinstance(value, str):
         value = _WORDS.get(value.strip().lower(), value)
     if value not in (True, False):
@@ -175,7 +178,7 @@ def _read_switch(value: Any) -> bool:
     return bool(value)
 
 
-def _read_texts(value: Any) -> list[str]:
+def _read_texts(value: object) -> list[str]:
     if isinstance(value, str):
         return [value]
     if isinstance(value, Mapping) or not isinstance(value, Iterable):
@@ -183,14 +186,14 @@ def _read_texts(value: Any) -> list[str]:
     return [_read_text(item) for item in value]
 
 
-def _read_binds(value: Any) -> list[str]:
+def _read_binds(value: object) -> list[str]:
     texts = _read_texts(value)
     for text in texts:
         parse_bind(text)
     return texts
 
 
-def _read_root_path(value: Any) -> str:
+def _read_root_path(value: object) -> str:
     """A slash at its end is dropped."""
     return _read_text(value).rstrip("/")
 
@@ -204,7 +207,7 @@ def _read_folders(value: Any) -> list[str]:
     return folders
 
 
-def _read_headers(value: Any) -> list[str]:
+def _read_headers(value: object) -> list[str]:
     texts = _read_texts(value)
     for text in texts:
         name = split_header(text)[0]
@@ -221,7 +224,7 @@ def split_header(text: str) -> tuple[bytes, bytes]:
     return match[1].lower().encode("ascii"), match[2].encode("latin-1")
 
 
-def _read_user(value: Any) -> Any:
+def _read_user(value: object) -> object:
     if not isinstance(value, str) or value.strip().isdigit():
         return number(0).read(value)
     import pwd  # there is none on Windows
@@ -229,7 +232,7 @@ def _read_user(value: Any) -> Any:
     return pwd.getpwnam(value.strip()).pw_uid
 
 
-def _read_group(value: Any) -> Any:
+def _read_group(value: object) -> object:
     if not isinstance(value, str) or value.strip().isdigit():
         return number(0).read(value)
     import grp
@@ -237,21 +240,21 @@ def _read_group(value: Any) -> Any:
     return grp.getgrnam(value.strip()).gr_gid
 
 
-def _read_control(value: Any) -> str:
+def _read_control(value: object) -> str:
     text = _read_text(value)
     if text.startswith("unix:"):
         parse_bind(text)
     return text
 
 
-def _read_proxies(value: Any) -> list[str]:
+def _read_proxies(value: object) -> list[str]:
     texts = _read_texts(value)
     for text in texts:
         parse_trusted(text)
     return texts
 
 
-def _read_certificates(value: Any) -> list[str]:
+def _read_certificates(value: object) -> list[str]:
     texts = _read_texts(value)
     for text in texts:
         if len(shlex.split(text)) not in (2, 3):
@@ -259,18 +262,18 @@ def _read_certificates(value: Any) -> list[str]:
     return texts
 
 
-def _read_path_part(value: Any) -> str:
+def _read_path_part(value: object) -> str:
     text = _read_text(value)
     if not text.startswith("/"):
         raise ValueError
     return text
 
 
-def _read_path_parts(value: Any) -> list[str]:
+def _read_path_parts(value: object) -> list[str]:
     return [_read_path_part(text) for text in _read_texts(value)]
 
 
-def _read_target(value: Any) -> Any:
+def _read_target(value: object) -> object:
     """True is "-", the standard stream."""
     if isinstance(value, str) and value.strip().lower() in ("none", "off"):
         return None
@@ -281,21 +284,21 @@ def _read_target(value: Any) -> Any:
     return _read_path(value)
 
 
-def _read_log_config(value: Any) -> Any:
+def _read_log_config(value: object) -> object:
     """Unlike elsewhere, "none" is a value of its own here: no logging is set up at all."""
     if isinstance(value, str) and value.strip().lower() == "none":
         return "none"
     return PATH.read(value)
 
 
-def _read_level(value: Any) -> str:
+def _read_level(value: object) -> str:
     name = logging.getLevelName(_read_int(value)) if isinstance(value, int) else _read_text(value).upper()
     if not isinstance(logging.getLevelName(name), int):
         raise ValueError
     return str(name)
 
 
-def _read_umask(value: Any) -> int:
+def _read_umask(value: object) -> int:
     """Text with a leading 0 is octal, as in a shell; other text is decimal, as it always was."""
     if isinstance(value, str):
         text = value.strip().lower()
@@ -307,13 +310,13 @@ def _read_umask(value: Any) -> int:
     return result
 
 
-def _read_verify_mode(value: Any) -> Any:
+def _read_verify_mode(value: object) -> VerifyMode:
     from ssl import VerifyMode
 
     return VerifyMode[value] if isinstance(value, str) and not value.isdigit() else VerifyMode(_read_int(value))
 
 
-def _read_verify_flags(value: Any) -> Any:
+def _read_verify_flags(value: object) -> VerifyFlags:
     from ssl import VerifyFlags
 
     if isinstance(value, str) and not value.isdigit():
@@ -324,19 +327,19 @@ def _read_verify_flags(value: Any) -> Any:
     return VerifyFlags(_read_int(value))
 
 
-def _read_class(value: Any) -> Any:
+def _read_class(value: object) -> object:
     if not callable(value):
         raise TypeError
     return value
 
 
-def _read_mapping(value: Any) -> Any:
+def _read_mapping(value: object) -> object:
     if not isinstance(value, Mapping):
         raise TypeError
     return value
 
 
-COMPRESSION_DEFAULTS: dict[str, Any] = {
+COMPRESSION_DEFAULTS = {
     "level": 6,
     "window_bits": 12,
     "no_context_takeover": False,
@@ -344,7 +347,7 @@ COMPRESSION_DEFAULTS: dict[str, Any] = {
 }
 
 
-def _read_compression(value: Any) -> dict[str, Any] | None:
+def _read_compression(value: object) -> dict[str, int] | None:
     """None for off, else every setting."""
     if isinstance(value, str) and "=" in value:
         pairs = (part.partition("=") for part in value.split(","))
@@ -368,7 +371,7 @@ def _read_compression(value: Any) -> dict[str, Any] | None:
 _FILE = "str | PathLike[str]"
 
 
-def _list(expected: str, read: Callable[[Any], list[str]], metavar: str, takes: str = "str | Iterable[str]") -> Kind:
+def _list(expected: str, read: Callable[[object], list[str]], metavar: str, takes: str = "str | Iterable[str]") -> Kind:
     return Kind(expected, read, metavar, many=True, type="list[str]", takes=takes)
 
 
@@ -433,9 +436,14 @@ COMPRESSION = Kind(
     "on, off, or a mapping of " + ", ".join(COMPRESSION_DEFAULTS),
     _read_compression,
     "SETTINGS",
-    type="dict[str, Any] | None",
-    takes="Mapping[str, Any] | bool | str | None",
+    type="dict[str, int] | None",
+    takes="Mapping[str, object] | bool | str | None",
 )
 MAPPING = optional(
-    Kind("a mapping (logging.config.dictConfig)", _read_mapping, type="dict[str, Any]", takes="dict[str, Any]")
+    Kind(
+        "a mapping (logging.config.dictConfig)",
+        _read_mapping,
+        type="Mapping[str, object]",
+        takes="Mapping[str, object]",
+    )
 )

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIFramework
 
-def load_asgi() -> Any:
+
+def load_asgi() -> ASGIFramework | None:
     """The ASGI application of the settings, or None where they name none. Raises ImproperlyConfigured."""
     name = getattr(settings, "ASGI_APPLICATION", None)
     if name is None:
         return None
     try:
-        return import_string(name)
+        found: ASGIFramework = import_string(name)
+        return found
     except ImportError as error:
         raise ImproperlyConfigured(f"ASGI_APPLICATION {name!r} cannot be loaded: {error}") from error
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import Error, register
@@ -24,7 +22,7 @@ class HypercornConfig(AppConfig):  # type: ignore[misc]
         register(check_order)
 
 
-def check_order(app_configs: Any, **_: Any) -> list[Error]:
+def check_order(app_configs: object, **_: object) -> list[Error]:
     """Finds apps above this one that have a `runserver` of their own."""
     names = [name.removesuffix(".apps.HypercornConfig") for name in settings.INSTALLED_APPS]
     if NAME not in names:  # as a subclass of the configuration

@@ -7,13 +7,16 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hypercorn.asyncio import serve as serve_on_asyncio
 from hypercorn.asyncio.background import serve_here
 from hypercorn.config import Config
 from hypercorn.logging import Logger
 from hypercorn.runtime.server import Server
+
+if TYPE_CHECKING:
+    from hypercorn.typing import Framework
 
 GRACEFUL_SECONDS = 0.5  # for what is open when the code changes or Ctrl-C comes
 STOP_SECONDS = 2.0  # that the process waits for the server's thread
@@ -25,7 +28,7 @@ class RequestLogger(Logger):
     def log_access(
         self, scope: Any, status: int | None, response_headers: Any, body_bytes: int, duration: float
     ) -> None:
-        response: Any = None
+        response = None
         if status is not None:
             response = {"status": status, "headers": response_headers, "body_bytes": body_bytes}
         atoms = self.atoms(scope, response, duration)
@@ -36,7 +39,7 @@ class RequestLogger(Logger):
         logging.getLogger("django.server").log(level, '"%s %s %s" %s %s', *shown, extra={"status_code": status})
 
 
-def make_config(bind: str, **options: Any) -> Config:
+def make_config(bind: str, **options: object) -> Config:
     """The configuration for development, with further options by name. Raises ConfigError."""
     return Config.from_mapping(
         {
@@ -63,7 +66,7 @@ class DevelopmentServer:
         self.ended = threading.Event()
 
     def serve(
-        self, app: Any, mode: Literal["asgi", "wsgi"], config: Config, started: Callable[[list[str]], object]
+        self, app: Framework, mode: Literal["asgi", "wsgi"], config: Config, started: Callable[[list[str]], object]
     ) -> None:
         """Serves. `started` is given the URLs. Raises as `hypercorn.asyncio.serve` does."""
         if threading.current_thread() is threading.main_thread():

@@ -9,11 +9,15 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
+if TYPE_CHECKING:
+    from typing_extensions import NotRequired
+
+Headers = Sequence[tuple[bytes, bytes]]
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
@@ -39,21 +43,34 @@ def _bytes(value: bytes) -> str:
     return escape(value.decode("latin-1"))
 
 
-class AccessLogAtoms(dict[str, Any]):
+Scope = Mapping[str, Any]  # of ASGI, which leaves open what servers and applications add
+
+
+class ResponseSummary(TypedDict):
+    """A response as an access record has it; `body_bytes` is the number of octets sent of its body."""
+
+    status: int
+    headers: Headers
+    body_bytes: NotRequired[int]
+
+
+class AccessLogAtoms(dict[str, object]):
     """The atoms of one request, as a mapping for `%` formatting; each is computed when first asked for.
 
     `response` has `status`, `headers` and, if known, `body_bytes`; it is None for a request that got none.
     `request_time` is seconds. Unknown atoms are "-".
     """
 
-    def __init__(self, request: Any, response: Any, request_time: float, *, client_port: bool = True) -> None:
+    def __init__(
+        self, request: Scope, response: ResponseSummary | None, request_time: float, *, client_port: bool = True
+    ) -> None:
         super().__init__(l="-")
         self.request = request
         self.response = response
         self.request_time = request_time
         self.client_port = client_port
 
-    def __missing__(self, name: str) -> Any:
+    def __missing__(self, name: str) -> object:
         value = self[name] = _getter(name)(self)
         return value
 
@@ -66,7 +83,7 @@ NAMED = {
     "combined": '%(h)s - %(u)s %(t)s "%(R)s" %(s)s %(B)s "%(f)s" "%(a)s"',
 }
 
-Getter = Callable[[AccessLogAtoms], Any]
+Getter = Callable[[AccessLogAtoms], object]
 
 
 @lru_cache(maxsize=256)
@@ -86,7 +103,7 @@ def _getter(name: str) -> Getter:
     return lambda atoms: "-"
 
 
-def _header(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> str:
+def _header(headers: Headers, wanted: bytes) -> str:
     found = [value for name, value in headers if len(name) == len(wanted) and bytes(name).lower() == wanted]
     return ",".join(_bytes(bytes(value)) for value in found) if found else "-"
 

@@ -6,11 +6,12 @@ import json.encoder
 from collections import deque
 from collections.abc import Callable
 from time import gmtime, strftime, time
-from typing import Any
+
+from hypercorn.logs.access import Headers, Scope
 
 __all__ = ("JSONLines", "JSONRecords")
 
-_quote: Any = json.encoder.encode_basestring_ascii
+_quote: Callable[[str], str] = json.encoder.encode_basestring_ascii
 _NULL = "null"
 FULL_BYTES = 262144  # bytes of records that are handed over at once
 MOST_BYTES = 4194304  # bytes of records that wait at the most
@@ -27,7 +28,7 @@ class JSONLines:
         self.second = 0
         self.stamp = ""
 
-    def line(self, scope: dict[str, Any], status: Any, response_headers: Any, sent: int, duration: float) -> str:
+    def line(self, scope: Scope, status: int | None, response_headers: Headers, sent: int, duration: float) -> str:
         """The record of one request; a `status` of None is one that was never sent, `duration` is seconds."""
         now = time()
         second = int(now)
@@ -95,7 +96,7 @@ class JSONRecords(JSONLines):
 
     def __init__(
         self,
-        begin: Callable[[], Callable[[Any], object] | None],
+        begin: Callable[[], Callable[[JSONRecords], object] | None],
         hurry: Callable[[], object],
         otherwise: Callable[..., object],
     ) -> None:
@@ -111,9 +112,9 @@ class JSONRecords(JSONLines):
         self.lost = 0
         self.told = 0
 
-    def write(self, scope: dict[str, Any], status: Any, response_headers: Any, sent: int, duration: float) -> None:
+    def write(self, scope: Scope, status: int | None, response_headers: Headers, sent: int, duration: float) -> None:
         """Takes one record. Never raises."""
-        enlist: Callable[[Any], object] | None = None
+        enlist: Callable[[JSONRecords], object] | None = None
         if not self.enlisted:
             enlist = self.begin()
             if enlist is None:
@@ -137,7 +138,7 @@ class JSONRecords(JSONLines):
             self.hurried = True
             self.hurry()
 
-    def give_up(self, _: Any) -> None:
+    def give_up(self, _: JSONRecords) -> None:
         """Lines that were gathered have nowhere to go: the log is another one by now."""
         self.take()
 

@@ -13,20 +13,24 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timezone
 from traceback import format_exception
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypedDict
 
 from hypercorn.logs import short
-from hypercorn.logs.access import JSON, NAMED, AccessLogAtoms
+from hypercorn.logs.access import JSON, NAMED, AccessLogAtoms, Headers, ResponseSummary, Scope
 from hypercorn.logs.access_json import JSONLines, JSONRecords
 from hypercorn.logs.tracebacks import application_frames
 from hypercorn.logs.writer import LineWriter, descriptor_of
 
 if TYPE_CHECKING:
-    Headers = Sequence[tuple[bytes, bytes]]
-    AccessWriter = Callable[[Any, int | None, Headers, int, float], None]
+    from types import TracebackType
+
+    from typing_extensions import Unpack
+
+    AccessWriter = Callable[[Scope, int | None, Headers, int, float], None]
+    ExcInfo = BaseException | tuple[type[BaseException], BaseException, TracebackType | None] | bool | None
 
 __all__ = ("AccessLogAtoms", "Logger", "access_writer")
 
@@ -45,7 +49,28 @@ class LogSettings(Protocol):
     error_log: logging.Logger | str | None
     log_level: str
     log_config: str | None
-    log_config_dict: dict[str, Any] | None
+    log_config_dict: Mapping[str, object] | None
+
+
+class ErrorLog(Protocol):
+    """The error log, as the parts of a server write to it: with a traceback if `exc_info` is an exception or True."""
+
+    def log_debug(self, message: str, *args: object, exc_info: ExcInfo = None) -> None: ...
+
+    def log_info(self, message: str, *args: object, exc_info: ExcInfo = None) -> None: ...
+
+    def log_warning(self, message: str, *args: object, exc_info: ExcInfo = None) -> None: ...
+
+    def log_error(self, message: str, *args: object, exc_info: ExcInfo = None) -> None: ...
+
+
+class LogOptions(TypedDict, total=False):
+    """The keyword arguments of `logging.Logger.log`."""
+
+    exc_info: ExcInfo
+    stack_info: bool
+    stacklevel: int
+    extra: Mapping[str, Any] | None
 
 
 class Logger:
@@ -140,13 +165,13 @@ class Logger:
             else:
                 writer = self.direct(logger)
             message: str = self.access_log_format
-            arguments: tuple[Any, ...] = ()
+            arguments: tuple[object, ...] = ()
             if self.access_json:
                 message = self.lines.line(scope, status, response_headers, body_bytes, duration)
             elif self.short:
                 message = short.line(scope, status, duration, self.coloured)
             else:
-                response: Any = None
+                response: ResponseSummary | None = None
                 if status is not None:
                     response = {"status": status, "headers": response_headers, "body_bytes": body_bytes}
                 atoms = self.atoms(scope, response, duration)
@@ -203,23 +228,23 @@ class Logger:
         """The values for `access_log_format`, computed when asked for. Subclasses may add to them."""
         return AccessLogAtoms(request, response, request_time, client_port=self.client_port)
 
-    def log_error(self, message: str, *args: Any, exc_info: Any = None) -> None:
+    def log_error(self, message: str, *args: object, exc_info: ExcInfo = None) -> None:
         """Logs at ERROR, with a traceback if `exc_info` is an exception or True."""
         self._write(logging.ERROR, message, args, exc_info)
 
-    def log_warning(self, message: str, *args: Any, exc_info: Any = None) -> None:
+    def log_warning(self, message: str, *args: object, exc_info: ExcInfo = None) -> None:
         """Logs at WARNING."""
         self._write(logging.WARNING, message, args, exc_info)
 
-    def log_info(self, message: str, *args: Any, exc_info: Any = None) -> None:
+    def log_info(self, message: str, *args: object, exc_info: ExcInfo = None) -> None:
         """Logs at INFO."""
         self._write(logging.INFO, message, args, exc_info)
 
-    def log_debug(self, message: str, *args: Any, exc_info: Any = None) -> None:
+    def log_debug(self, message: str, *args: object, exc_info: ExcInfo = None) -> None:
         """Logs at DEBUG."""
         self._write(logging.DEBUG, message, args, exc_info)
 
-    def _write(self, level: int, message: str, args: tuple[Any, ...], exc_info: Any) -> None:
+    def _write(self, level: int, message: str, args: tuple[object, ...], exc_info: ExcInfo) -> None:
         logger = self.error_logger
         try:
             if level < logging.WARNING and isinstance(exc_info, BaseException):
@@ -232,7 +257,9 @@ class Logger:
         except OSError:
             pass
 
-    def _text_record(self, level: int, message: str, args: tuple[Any, ...], error: BaseException) -> logging.LogRecord:
+    def _text_record(
+        self, level: int, message: str, args: tuple[object, ...], error: BaseException
+    ) -> logging.LogRecord:
         """A record of what is no fault, such as a client that leaves: with the traceback as text, so that a handler
         which keeps records keeps no frames, and with them all that a request has in memory."""
         logger = self.error_logger
@@ -256,25 +283,25 @@ class Logger:
         headers = response["headers"]
         self.log_access(request, response["status"], headers, response.get("body_bytes", -1), request_time)
 
-    async def critical(self, message: str, *args: Any, **kwargs: Any) -> None:
+    async def critical(self, message: str, *args: object, **kwargs: Unpack[LogOptions]) -> None:
         self.error_logger.critical(message, *args, **kwargs)
 
-    async def error(self, message: str, *args: Any, **kwargs: Any) -> None:
+    async def error(self, message: str, *args: object, **kwargs: Unpack[LogOptions]) -> None:
         self.error_logger.error(message, *args, **kwargs)
 
-    async def warning(self, message: str, *args: Any, **kwargs: Any) -> None:
+    async def warning(self, message: str, *args: object, **kwargs: Unpack[LogOptions]) -> None:
         self.error_logger.warning(message, *args, **kwargs)
 
-    async def info(self, message: str, *args: Any, **kwargs: Any) -> None:
+    async def info(self, message: str, *args: object, **kwargs: Unpack[LogOptions]) -> None:
         self.error_logger.info(message, *args, **kwargs)
 
-    async def debug(self, message: str, *args: Any, **kwargs: Any) -> None:
+    async def debug(self, message: str, *args: object, **kwargs: Unpack[LogOptions]) -> None:
         self.error_logger.debug(message, *args, **kwargs)
 
-    async def exception(self, message: str, *args: Any, **kwargs: Any) -> None:
+    async def exception(self, message: str, *args: object, **kwargs: Unpack[LogOptions]) -> None:
         self.error_logger.exception(message, *args, **kwargs)
 
-    async def log(self, level: int, message: str, *args: Any, **kwargs: Any) -> None:
+    async def log(self, level: int, message: str, *args: object, **kwargs: Unpack[LogOptions]) -> None:
         self.error_logger.log(level, message, *args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
@@ -283,7 +310,7 @@ class Logger:
         return getattr(self.error_logger, name)
 
 
-def access_writer(logger: Any, spawn: Callable[[Coroutine[Any, Any, None]], Any]) -> AccessWriter | None:
+def access_writer(logger: Any, spawn: Callable[[Coroutine[object, None, None]], object]) -> AccessWriter | None:
     """The function that the server calls once per request, or None if nobody wants access records.
 
     For a subclass that overrides the asynchronous `access` it is one that hands that coroutine to `spawn`.
@@ -297,8 +324,8 @@ def access_writer(logger: Any, spawn: Callable[[Coroutine[Any, Any, None]], Any]
         if "access" in vars(cls):
             break
 
-    def write(scope: Any, status: int | None, headers: Headers, body_bytes: int, duration: float) -> None:
-        response = None
+    def write(scope: Scope, status: int | None, headers: Headers, body_bytes: int, duration: float) -> None:
+        response: ResponseSummary | None = None
         if status is not None:
             response = {"status": status, "headers": headers, "body_bytes": body_bytes}
         spawn(logger.access(scope, response, duration))
@@ -401,7 +428,7 @@ class _JSONFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         when = datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds")
-        values: dict[str, Any] = {
+        values: dict[str, object] = {
             "time": when.replace("+00:00", "Z"),
             "level": record.levelname,
             "logger": record.name,
@@ -424,12 +451,12 @@ def _formatter_for(handler: _Quiet) -> logging.Formatter:
     return formatter
 
 
-def is_terminal(stream: Any) -> bool:
+def is_terminal(stream: TextIO) -> bool:
     """True for the stream of a terminal."""
     return descriptor_of(stream) is not None and bool(stream.isatty())
 
 
-def _wants_colour(stream: Any) -> bool:
+def _wants_colour(stream: TextIO) -> bool:
     """True for a terminal that shows colours, and whose user wants them (https://no-color.org)."""
     return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
@@ -572,7 +599,10 @@ def configure_from_file(text: str) -> None:
         kind, path = os.path.splitext(text)[1][1:].lower(), text
     reader = _MAPPINGS.get(kind)
     if reader is not None:
-        configure_from_mapping(reader(path))
+        mapping = reader(path)
+        if not isinstance(mapping, dict):
+            raise ValueError(f"{path} is no mapping")
+        configure_from_mapping(mapping)
     else:
         import logging.config
 
@@ -580,33 +610,30 @@ def configure_from_file(text: str) -> None:
         logging.config.fileConfig(text, defaults=places, disable_existing_loggers=False)
 
 
-def _read_json(path: str) -> Any:
+def _read_json(path: str) -> object:
     with open(path, "rb") as file:
         return json.load(file)
 
 
-def _read_toml(path: str) -> Any:
+def _read_toml(path: str) -> object:
     from hypercorn._toml import read_toml
 
     return read_toml(path)
 
 
-def _read_yaml(path: str) -> Any:
+def _read_yaml(path: str) -> object:
     try:
         yaml = importlib.import_module("yaml")
     except ImportError:
         raise ValueError(f"{path} needs the package PyYAML: pip install pyyaml") from None
     with open(path, "rb") as file:
         try:
-            mapping = yaml.safe_load(file)
+            return yaml.safe_load(file)
         except yaml.YAMLError as error:
             raise ValueError(f"{path} is no YAML: {error}") from None
-    if not isinstance(mapping, dict):
-        raise ValueError(f"{path} is no mapping")
-    return mapping
 
 
-_MAPPINGS: dict[str, Callable[[str], Any]] = {
+_MAPPINGS: dict[str, Callable[[str], object]] = {
     "json": _read_json,
     "toml": _read_toml,
     "yaml": _read_yaml,
@@ -614,7 +641,7 @@ _MAPPINGS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def configure_from_mapping(mapping: dict[str, Any]) -> None:
+def configure_from_mapping(mapping: Mapping[str, object]) -> None:
     """Applies a `dictConfig` mapping; loggers that exist stay enabled unless it says otherwise."""
     import logging.config  # asyncio's size, and needed by few
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
-from hypercorn.logs.access import AccessLogAtoms
+from hypercorn.logs.access import AccessLogAtoms, Scope
 
 NAME = "short"  # of the format
 _COLOURS = {"1": "36", "2": "32", "3": "36", "4": "33", "5": "31"}  # by the status's first digit
@@ -14,7 +13,7 @@ _DIM = "2"
 _clock: tuple[int, str] = (0, "")
 
 
-def line(scope: Any, status: int | None, seconds: float, coloured: bool) -> str:
+def line(scope: Scope, status: int | None, seconds: float, coloured: bool) -> str:
     """One line without its end. `status` is None for a request that got no response."""
     atoms = AccessLogAtoms(scope, None, seconds)
     method = "WS" if scope.get("type") == "websocket" else atoms["m"]

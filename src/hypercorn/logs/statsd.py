@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from hypercorn.errors import ConfigError
 from hypercorn.logs.logger import Logger, LogSettings
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from hypercorn.logs.access import Headers, Scope
+    from hypercorn.logs.logger import ExcInfo, LogOptions
 
 METRIC_VAR = "metric"
 VALUE_VAR = "value"
@@ -53,7 +58,7 @@ class StatsdLogger(Logger):
             self.prefix += "."
         self._socket, self._address = self._open(config.statsd_host or "")
 
-    def _open(self, text: str) -> tuple[socket.socket | None, Any]:
+    def _open(self, text: str) -> tuple[socket.socket | None, tuple[object, ...]]:
         host, colon, port = text.rpartition(":")
         if not colon or not port.isdigit():
             raise ConfigError(f"statsd_host = {text!r}: expected host:port")
@@ -61,7 +66,7 @@ class StatsdLogger(Logger):
             found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)
         except OSError as error:
             self.log_warning("No metrics: the StatsD host %s cannot be found (%s)", text, error)
-            return None, None
+            return None, ()
         family, _, _, _, address = found[0]
         sock = socket.socket(family, socket.SOCK_DGRAM)
         sock.setblocking(False)
@@ -82,9 +87,9 @@ class StatsdLogger(Logger):
 
     def log_access(
         self,
-        scope: Any,
+        scope: Scope,
         status: int | None,
-        response_headers: Sequence[tuple[bytes, bytes]],
+        response_headers: Headers,
         body_bytes: int,
         duration: float,
     ) -> None:
@@ -94,7 +99,7 @@ class StatsdLogger(Logger):
         if status is not None:
             self.send_increment(f"hypercorn.request.status.{status}", 1)
 
-    def _write(self, level: int, message: str, args: tuple[Any, ...], exc_info: Any) -> None:
+    def _write(self, level: int, message: str, args: tuple[object, ...], exc_info: ExcInfo) -> None:
         super()._write(level, message, args, exc_info)
         if level in _COUNTED:
             self.send_increment(_COUNTED[level], 1)
@@ -136,36 +141,36 @@ class StatsdLogger(Logger):
     async def histogram(self, name: str, value: float) -> None:
         self.send_histogram(name, value)
 
-    async def critical(self, message: str, *args: Any, **kwargs: Any) -> None:
+    async def critical(self, message: str, *args: object, **kwargs: Unpack[LogOptions]) -> None:
         await super().critical(message, *args, **kwargs)
         self.send_increment("hypercorn.log.critical", 1)
 
-    async def error(self, message: str, *args: Any, **kwargs: Any) -> None:
+    async def error(self, message: str, *args: object, **kwargs: Unpack[LogOptions]) -> None:
         await super().error(message, *args, **kwargs)
         self.send_increment("hypercorn.log.error", 1)
 
-    async def warning(self, message: str, *args: Any, **kwargs: Any) -> None:
+    async def warning(self, message: str, *args: object, **kwargs: Unpack[LogOptions]) -> None:
         await super().warning(message, *args, **kwargs)
         self.send_increment("hypercorn.log.warning", 1)
 
-    async def exception(self, message: str, *args: Any, **kwargs: Any) -> None:
+    async def exception(self, message: str, *args: object, **kwargs: Unpack[LogOptions]) -> None:
         await super().exception(message, *args, **kwargs)
         self.send_increment("hypercorn.log.exception", 1)
 
-    async def info(self, message: str, *args: Any, **kwargs: Any) -> None:
+    async def info(self, message: str, *args: object, **kwargs: Unpack[LogOptions]) -> None:
         await self.log(logging.INFO, message, *args, **kwargs)
 
-    async def debug(self, message: str, *args: Any, **kwargs: Any) -> None:
+    async def debug(self, message: str, *args: object, **kwargs: Unpack[LogOptions]) -> None:
         await self.log(logging.DEBUG, message, *args, **kwargs)
 
-    async def log(self, level: int, message: str, *args: Any, **kwargs: Any) -> None:
+    async def log(self, level: int, message: str, *args: object, **kwargs: Unpack[LogOptions]) -> None:
         extra = kwargs.get("extra") or {}
         if METRIC_VAR in extra and VALUE_VAR in extra and MTYPE_VAR in extra:
             self._metric(extra[METRIC_VAR], extra[VALUE_VAR], extra[MTYPE_VAR])
         if message:
             await super().log(level, message, *args, **kwargs)
 
-    def _metric(self, name: str, value: Any, kind: str) -> None:
+    def _metric(self, name: str, value: int, kind: str) -> None:
         if kind == GAUGE_TYPE:
             self.send_gauge(name, value)
         elif kind == COUNTER_TYPE:

@@ -13,7 +13,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from typing import Any
+from typing import IO, Protocol
 
 QUEUE_CHARACTERS = 4 * 1024 * 1024  # characters that wait at the most
 GATHER_SECONDS = 0.05  # seconds in which lines are gathered for one write
@@ -21,6 +21,13 @@ AT_ONCE_BYTES = 4096  # bytes that a pipe takes whole where it takes any (PIPE_B
 FLUSH_SECONDS = 1.0  # seconds that a flush waits for a descriptor that takes nothing
 
 _writers: weakref.WeakSet[LineWriter] = weakref.WeakSet()
+
+
+class Batch(Protocol):
+    """What gathers lines itself."""
+
+    def take(self) -> tuple[bytes, int] | None:
+        """The lines as bytes, and how many were lost since the last time; None where it is to be asked again."""
 
 
 class LineWriter:
@@ -31,7 +38,7 @@ class LineWriter:
         self.dropped = 0
         self.told = 0  # of them those that the log has told of
         self.prompt = _is_prompt(descriptor)
-        self.batches: list[Any] = []  # that have lines of their own
+        self.batches: list[Batch] = []  # that have lines of their own
         _writers.add(self)
         self.reset()
 
@@ -59,9 +66,8 @@ class LineWriter:
             self.awake = True
             self.begin()
 
-    def gather(self, batch: Any) -> None:
-        """Something gathers lines from now on: `batch.take()` gives them, as bytes, and how many it lost, or
-        None where it is to be asked again."""
+    def gather(self, batch: Batch) -> None:
+        """Something gathers lines from now on."""
         self.batches.append(batch)
         if not self.awake:
             self.awake = True
@@ -169,10 +175,10 @@ def _is_prompt(descriptor: int) -> bool:
     return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
-def descriptor_of(stream: Any) -> int | None:
+def descriptor_of(stream: IO[str] | None) -> int | None:
     """The descriptor below a text stream, or None where it has none (a test's, an IDE's)."""
     try:
-        return int(stream.fileno())
+        return None if stream is None else stream.fileno()
     except (AttributeError, OSError, ValueError):
         return None
 

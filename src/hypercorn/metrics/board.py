@@ -24,6 +24,7 @@ from hypercorn.metrics.counters import FIELDS, GAUGES, Counters
 MAGIC = 0x68797065  # "hype"
 _HEADER = ("magic", "slots", "fields", "restarts", "started_at", "secret_1", "secret_2", "spare")
 _SLOT = ("pid", "started_at", "updated_at", "state")
+SlotEntry = dict[str, Any]  # numbers by name, and the text of "state"
 _WIDTH = len(_SLOT) + len(FIELDS)
 STATES = ("empty", "starting", "serving", "draining", "gone")
 
@@ -97,7 +98,7 @@ class Board:
             raise IndexError(f"no slot {number} of {self.size}")
         return BoardSlot(self, number)
 
-    def slots(self) -> list[dict[str, Any]]:
+    def slots(self) -> list[SlotEntry]:
         """The entry that each running worker has published: `slot`, `pid`, `started_at`, `updated_at` (milliseconds),
         `state`, and every field by name."""
         return [self.slot(number).read() for number in self._taken()]
@@ -165,10 +166,10 @@ class BoardSlot:
         start = self._start + len(_SLOT)
         numbers[start : start + len(FIELDS)] = array("q", counters.values())
 
-    def read(self) -> dict[str, Any]:
+    def read(self) -> SlotEntry:
         """The entry that was published last."""
         head = self.board._numbers[self._start : self._start + len(_SLOT)].tolist()
-        values: dict[str, Any] = {"slot": self.number, **dict(zip(_SLOT, head, strict=True))}
+        values: SlotEntry = {"slot": self.number, **dict(zip(_SLOT, head, strict=True))}
         values["state"] = STATES[values["state"]] if 0 <= values["state"] < len(STATES) else "gone"
         values.update(zip(FIELDS, self.board._fields(self.number), strict=True))
         return values

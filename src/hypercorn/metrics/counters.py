@@ -7,7 +7,6 @@ sums over workers, and over workers that are no more, stay right.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 # Upper bounds of the histogram of request durations, in seconds; one more bucket is for everything above.
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -141,7 +140,7 @@ class Counters:
 
     def values(self) -> list[int]:
         """All numbers, in the order of FIELDS."""
-        known: dict[str, Any] = dict(self.others)
+        known = dict(self.others)
         known.update(zip(BUCKETS, self.buckets, strict=True))
         known[BUCKETS[0]] += self.quick
         known["duration_microseconds"] = int(self.duration * 1_000_000)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
 
+from hypercorn.asgi.messages import Receive, Scope, Send
 from hypercorn.asgi.responses import PLAIN_TEXT, length_of, respond
 
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-App = Callable[..., Awaitable[Any]]
+App = Callable[..., Awaitable[object]]
 Headers = Iterable[tuple[bytes, bytes]]
 
 
@@ -36,7 +33,7 @@ async def answer(send: Send, status: int, headers: Headers = (), body: bytes = b
     await respond(send, status, [*headers, length_of(body), *([PLAIN_TEXT] if body else ())], body)
 
 
-async def deny(scope: Any, receive: Receive, send: Send, status: int, headers: Headers = ()) -> None:
+async def deny(scope: Scope, receive: Receive, send: Send, status: int, headers: Headers = ()) -> None:
     """Refuses a WebSocket handshake, with this status where the server can say one."""
     if (await receive())["type"] != "websocket.connect":
         return
@@ -46,7 +43,7 @@ async def deny(scope: Any, receive: Receive, send: Send, status: int, headers: H
         await send({"type": "websocket.close"})
 
 
-def relative_path(scope: Any) -> str:
+def relative_path(scope: Scope) -> str:
     """The path below the one that the application is mounted under (ASGI: `path` begins with `root_path`). A server
     whose `root_path` is not part of `path` gives the same."""
     path: str = scope["path"]

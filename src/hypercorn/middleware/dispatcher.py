@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from hypercorn.middleware.answers import App, Message, Receive, Send, answer, deny, relative_path
+from hypercorn.asgi.messages import Message, Receive, Scope, Send
+from hypercorn.middleware.answers import App, answer, deny, relative_path
 
 STAGES = ("startup", "shutdown")
 
@@ -52,8 +53,7 @@ class Dispatcher:
         else:
             await answer(send, 404)
 
-    async def lifespan(self, scope: object, receive: Receive, send: Send) -> None:
-        """Runs the lifespan of every application."""
+    async def lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The lifespan of all."""
         raise NotImplementedError
 
@@ -63,7 +63,7 @@ class AsyncioDispatcherMiddleware(Dispatcher):
 
     __doc__ = Dispatcher.__doc__
 
-    async def lifespan(self, scope: object, receive: Receive, send: Send) -> None:
+    async def lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs the lifespan of every application."""
         parts = [Part(path, app, scope, asyncio.Event) for path, app in self.ordered]
         tasks = []
@@ -84,7 +84,7 @@ class TrioDispatcherMiddleware(Dispatcher):
 
     __doc__ = Dispatcher.__doc__
 
-    async def lifespan(self, scope: object, receive: Receive, send: Send) -> None:
+    async def lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs the lifespan of every application."""
         import trio
 
@@ -104,7 +104,7 @@ DispatcherMiddleware = AsyncioDispatcherMiddleware
 class Part:
     """The lifespan of one application."""
 
-    def __init__(self, path: str, app: App, scope: Any, new_event: Callable[[], Event]) -> None:
+    def __init__(self, path: str, app: App, scope: Scope, new_event: Callable[[], Event]) -> None:
         self.path = path
         self.app = app
         self.scope = dict(scope)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from hypercorn.middleware.answers import App, Receive, Send, answer, deny, field
+from hypercorn.asgi.messages import Receive, Scope, Send
+from hypercorn.middleware.answers import App, answer, deny, field
 
 # A host and port as a Host field has them (RFC 9112 section 3.2). Anything else in a URL would lead elsewhere.
 HOST = re.compile(r"(?:[A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
@@ -34,7 +35,7 @@ class HTTPToHTTPSRedirectMiddleware:
         else:
             await self.app(scope, receive, send)
 
-    def location(self, scope: Any, scheme: str) -> bytes:
+    def location(self, scope: Scope, scheme: str) -> bytes:
         """The target of the redirect; b"" where there is none."""
         host = self.host
         if host is None:

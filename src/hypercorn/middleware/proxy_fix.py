@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from hypercorn.middleware.answers import App, Headers, Receive, Send, listed
+from hypercorn.asgi.messages import Receive, Scope, Send
+from hypercorn.middleware.answers import App, Headers, listed
 from hypercorn.net.proxies import (
     Client,
     Origin,
@@ -67,7 +68,7 @@ class ProxyFixMiddleware:
             scope = self.fixed(scope)
         await self.app(scope, receive, send)
 
-    def fixed(self, scope: Any) -> object:
+    def fixed(self, scope: Scope) -> Scope:
         """The scope as the proxy sees it: a copy, but for the client, which the access log shows too."""
         headers = scope["headers"]
         client, scheme, host = self.modern(headers) if self.mode == "modern" else (None, None, None)

@@ -10,18 +10,8 @@ from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hypercorn.middleware.answers import (
-    App,
-    Headers,
-    Receive,
-    Send,
-    accepted_encodings,
-    answer,
-    deny,
-    field,
-    listed,
-    relative_path,
-)
+from hypercorn.asgi.messages import Receive, Scope, Send
+from hypercorn.middleware.answers import App, Headers, accepted_encodings, answer, deny, field, listed, relative_path
 
 PIECE_BYTES = 65536  # bytes read at once where the server cannot send files
 SUFFIXES = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
@@ -109,7 +99,7 @@ class StaticFiles:
         """True for a real path that lies in the folder."""
         return real == self.root or real.startswith(self.root.rstrip(os.sep) + os.sep)
 
-    async def serve(self, scope: Any, send: Send, path: str) -> None:
+    async def serve(self, scope: Scope, send: Send, path: str) -> None:
         """The answer for a file or folder that is there."""
         if scope["method"] not in ("GET", "HEAD"):
             await answer(send, 405, [(b"allow", b"GET, HEAD")])
@@ -168,7 +158,7 @@ class StaticFiles:
             fields.append(("cache-control", self.cache_control))
         return [(name.encode(), value.encode("latin-1")) for name, value in fields]
 
-    async def send_file(self, scope: Any, send: Send, file: File, fields: list[tuple[bytes, bytes]]) -> None:
+    async def send_file(self, scope: Scope, send: Send, file: File, fields: list[tuple[bytes, bytes]]) -> None:
         """The file, a range of it, or why not (RFC 9110 section 13.2.2)."""
         headers = scope["headers"]
         status = precondition(headers, file)
@@ -202,7 +192,7 @@ class StaticFiles:
                 await send({"type": "http.response.body", "body": data, "more_body": count > 0})
 
 
-def with_slash(scope: Any) -> bytes:
+def with_slash(scope: Scope) -> bytes:
     """The location of a folder, relative, so that it cannot lead to another host."""
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     location = b"./" + raw.rpartition(b"/")[2] + b"/"

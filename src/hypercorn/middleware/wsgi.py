@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 from math import inf
 from typing import Any
 
-from hypercorn.asgi.wsgi_threads import ThreadedWSGI, wsgi_settings
+from hypercorn.asgi.messages import Receive, Send
+from hypercorn.asgi.wsgi_threads import LoopAccess, ThreadedWSGI, wsgi_settings
 from hypercorn.config import Config
 from hypercorn.config.options import limits_of
-from hypercorn.middleware.answers import Receive, Send
 from hypercorn.protocol.limits import Limits
 
 MAX_BODY_BYTES = 16 * 1024 * 1024  # bytes
@@ -36,9 +36,9 @@ class WSGIMiddleware:
         self.wsgi_app = wsgi_app
         self.max_body_size = max_body_size
         self.threads = threads
-        self.served: tuple[Any, ThreadedWSGI] | None = None  # with the loop that it is for
+        self.served: tuple[object, ThreadedWSGI] | None = None  # with the loop that it is for
 
-    async def __call__(self, scope: object, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Handles one call of the server (ASGI)."""
         await self.application()(scope, receive, send)
 
@@ -47,7 +47,7 @@ class WSGIMiddleware:
         loop = self.loop()
         if self.served is None or self.served[0] is not loop:
             settings = wsgi_settings(self.limits(), self.max_body_size, multiprocess=True, alone=False)
-            self.served = (loop, ThreadedWSGI(self.wsgi_app, settings, self.loop_access(loop)))
+            self.served = (loop, ThreadedWSGI(self.wsgi_app, settings, self.loop_access()))
         return self.served[1]
 
     def limits(self) -> Limits:
@@ -55,12 +55,12 @@ class WSGIMiddleware:
         limits = Limits(limits_of(Config())).changed(wsgi_queue_timeout=inf)
         return limits if self.threads is None else limits.changed(wsgi_threads=self.threads)
 
-    def loop(self) -> Any:
+    def loop(self) -> object:
         """An object that stands for the running event loop."""
         raise NotImplementedError
 
-    def loop_access(self, loop: Any) -> Any:
-        """The way to that loop."""
+    def loop_access(self) -> LoopAccess:
+        """The way to the running event loop."""
         raise NotImplementedError
 
 
@@ -69,15 +69,15 @@ class AsyncioWSGIMiddleware(WSGIMiddleware):
 
     __doc__ = WSGIMiddleware.__doc__
 
-    def loop(self) -> asyncio.AbstractEventLoop:
+    def loop(self) -> object:
         """The running event loop."""
         return asyncio.get_running_loop()
 
-    def loop_access(self, loop: asyncio.AbstractEventLoop) -> Any:
+    def loop_access(self) -> LoopAccess:
         """The way to that loop."""
         from hypercorn.asyncio.worker import AsyncioRuntime
 
-        return AsyncioRuntime(loop)
+        return AsyncioRuntime(asyncio.get_running_loop())
 
 
 class TrioWSGIMiddleware(WSGIMiddleware):
@@ -85,13 +85,13 @@ class TrioWSGIMiddleware(WSGIMiddleware):
 
     __doc__ = WSGIMiddleware.__doc__
 
-    def loop(self) -> Any:
+    def loop(self) -> object:
         """The token of the running trio."""
         import trio
 
         return trio.lowlevel.current_trio_token()
 
-    def loop_access(self, loop: Any) -> Any:
+    def loop_access(self) -> LoopAccess:
         """The way to it."""
         from hypercorn.trio.worker import TrioRuntime
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 DEFAULT_PORT = 8000
 LOOPBACK = "127.0.0.1"
+InternetAddress = tuple[str, int] | tuple[str, int, int, int]  # of a socket of IPv4, of IPv6
 
 
 class Bind(NamedTuple):

@@ -16,7 +16,8 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
-from typing import Any
+
+from hypercorn.net.address import InternetAddress
 
 LARGEST_BYTES = 65535 + 96  # octets of a forwarded datagram
 SEAL_BYTES = 16  # octets that prove that a worker of this server sent it
@@ -67,7 +68,7 @@ class DatagramForwarder:
         name = f"hypercorn.{secret}.{worker}"
         return b"\0" + name.encode() if sys.platform.startswith("linux") else os.path.join(tempfile.gettempdir(), name)
 
-    def forward(self, worker: int, socket_number: int, address: object, data: bytes) -> bool:
+    def forward(self, worker: int, socket_number: int, address: InternetAddress, data: bytes) -> bool:
         """Hands a datagram to another worker. False where there is none of that number. Where its inbox is full the
         datagram is lost, as datagrams are."""
         if self.outbox is None or worker == self.index:
@@ -81,7 +82,7 @@ class DatagramForwarder:
             return False
         return True
 
-    def received(self, sealed: bytes) -> tuple[int, Any, bytes]:
+    def received(self, sealed: bytes) -> tuple[int, InternetAddress, bytes]:
         """Number of the socket, address and datagram of what came into the inbox. Raises ValueError for anything that
         no worker of this server has sent."""
         packet = sealed[SEAL_BYTES:]
@@ -104,14 +105,14 @@ class DatagramForwarder:
         self.inbox = self.outbox = None
 
 
-def pack(socket_number: int, address: Any, data: bytes) -> bytes:
+def pack(socket_number: int, address: InternetAddress, data: bytes) -> bytes:
     """A datagram with where it came from."""
     host = address[0].encode("ascii", "replace")
     flow, scope = (address[2], address[3]) if len(address) == 4 else (0, 0)
     return b"".join((_HEAD.pack(socket_number, address[1], flow, scope, len(host)), host, data))
 
 
-def unpack(packet: bytes) -> tuple[int, Any, bytes]:
+def unpack(packet: bytes) -> tuple[int, InternetAddress, bytes]:
     """The inverse of `pack`. Raises ValueError for anything that `pack` does not return."""
     if len(packet) < _HEAD.size:
         raise ValueError("too short")
@@ -120,5 +121,5 @@ def unpack(packet: bytes) -> tuple[int, Any, bytes]:
     host = packet[_HEAD.size : end].decode("ascii")
     if len(host) != length:
         raise ValueError("too short")
-    address: Any = (host, number, flow, scope) if ":" in host else (host, number)
+    address: InternetAddress = (host, number, flow, scope) if ":" in host else (host, number)
     return socket_number, address, packet[end:]

@@ -18,6 +18,7 @@ from typing import Any
 
 X_FORWARDED = "x-forwarded"
 FORWARDED = "forwarded"
+Scope = dict[str, Any]  # of ASGI
 HOPS = 32  # proxies in a row at the most
 CACHED = 1024  # addresses whose verdict is remembered
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
@@ -138,7 +139,7 @@ class ProxyHeaders:
                 break
         return origin
 
-    def apply(self, scope: dict[str, Any]) -> None:
+    def apply(self, scope: Scope) -> None:
         """Writes into a scope what the proxies say of its request."""
         origin = self.origin(scope["headers"], scope["client"])
         scope["client"] = origin.client
@@ -154,7 +155,7 @@ class ProxyHeaders:
             set_prefix(scope, origin.prefix)
 
 
-def set_host(scope: dict[str, Any], origin: Origin) -> None:
+def set_host(scope: Scope, origin: Origin) -> None:
     """The Host field and the scope's `server`, as the client named them."""
     standard = 443 if scope["scheme"] in ("https", "wss") else 80
     host = origin.host
@@ -170,7 +171,7 @@ def set_host(scope: dict[str, Any], origin: Origin) -> None:
     scope["server"] = (host.strip("[]"), port or standard)
 
 
-def set_prefix(scope: dict[str, Any], prefix: str) -> None:
+def set_prefix(scope: Scope, prefix: str) -> None:
     """The path that a proxy took off: it is a part of `root_path` and of the path again."""
     scope["root_path"] = prefix + scope["root_path"]
     if not (scope["path"] + "/").startswith(prefix + "/"):

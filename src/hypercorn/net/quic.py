@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypercorn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hypercorn.net.tls import TLSSettings
+    from hypercorn.net.quic_tls import ServerConfiguration
+    from hypercorn.net.tls import QUICLimits, TLSSettings
 
 
-def create_quic_configuration(config: TLSSettings, limits: object) -> Any:
+def create_quic_configuration(config: TLSSettings, limits: QUICLimits) -> ServerConfiguration:
     """aioquic's configuration from the options of TLS, with certificates and keys as they are on disk now.
 
     `limits` are the worker's (`protocol.limits.Limits`). Raises ConfigError where aioquic is not installed, and for
@@ -23,7 +24,7 @@ def create_quic_configuration(config: TLSSettings, limits: object) -> Any:
     return server_configuration(config, limits)
 
 
-def is_self_signed(configuration: Any) -> bool:
+def is_self_signed(configuration: ServerConfiguration) -> bool:
     """True where the certificate names itself as its issuer: browsers keep to TCP then."""
     certificate = configuration.certificate
-    return bool(certificate.issuer == certificate.subject)
+    return certificate is not None and certificate.issuer == certificate.subject

@@ -13,14 +13,14 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.tls import CipherSuite
+from aioquic.tls import CipherSuite, SessionTicket
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 
 from hypercorn.errors import ConfigError
-from hypercorn.net.tls import TLSSettings, read_certificate
+from hypercorn.net.tls import QUICLimits, TLSSettings, read_certificate
 
 # Alerts (RFC 8446 section 6), and which of OpenSSL's verdicts (X509_V_ERR_*) they tell; all others: unknown_ca.
 UNSUPPORTED, UNKNOWN_CA, REQUIRED = 43, 48, 116
@@ -32,8 +32,8 @@ MAY_BE_CLIENTS = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTEN
 class Identity(NamedTuple):
     """A certificate, what leads to its authority, and its key."""
 
-    certificate: Any
-    chain: list[Any]
+    certificate: x509.Certificate | None
+    chain: list[x509.Certificate]
     key: Any
 
 
@@ -56,7 +56,7 @@ class Clients:
             flags |= ssl.VERIFY_CRL_CHECK_LEAF
         self.store.set_flags(int(flags))
 
-    def judge(self, certificate: Any, chain: Sequence[Any]) -> int:
+    def judge(self, certificate: x509.Certificate | None, chain: Sequence[x509.Certificate]) -> int:
         """The alert that a client is told, 0 where it may come in. `certificate` is None where it has shown none."""
         if certificate is None:
             return REQUIRED if self.required else 0
@@ -82,15 +82,15 @@ class Sessions:
     MOST = 1024  # sessions that are remembered, at a few hundred octets each
 
     def __init__(self) -> None:
-        self.tickets: dict[bytes, tuple[Any, str | None]] = {}
+        self.tickets: dict[bytes, tuple[SessionTicket, str | None]] = {}
 
-    def keep(self, ticket: Any, name: str | None) -> None:
+    def keep(self, ticket: SessionTicket, name: str | None) -> None:
         """Remembers a session, and the host that the client has asked for; the oldest one is dropped."""
         if len(self.tickets) >= self.MOST:
             del self.tickets[next(iter(self.tickets))]
         self.tickets[ticket.ticket] = (ticket, name)
 
-    def take(self, identity: bytes, name: str | None) -> object:
+    def take(self, identity: bytes, name: str | None) -> SessionTicket | None:
         """The session of a ticket, where it is for the same host; None where there is none. It is forgotten."""
         ticket, known = self.tickets.pop(identity, (None, None))
         return ticket if known == name else None
@@ -121,7 +121,7 @@ class ServerConfiguration(QuicConfiguration):
         return self.named.get(name) or self.named.get("*." + name.partition(".")[2])
 
 
-def server_configuration(config: TLSSettings, limits: Any) -> ServerConfiguration:
+def server_configuration(config: TLSSettings, limits: QUICLimits) -> ServerConfiguration:
     """The configuration of a server. Raises ConfigError."""
     configuration = ServerConfiguration(
         is_client=False,
@@ -167,7 +167,7 @@ def cipher_suites(names: str) -> list[CipherSuite]:
 # -- what an application is told (ASGI TLS extension 0.2)
 
 
-def tls_extension(tls: Any) -> dict[str, Any]:
+def tls_extension(tls: Any) -> dict[str, object]:
     """The scope's `tls` extension for aioquic's TLS whose handshake is complete."""
     peer = tls._peer_certificate
     return {
@@ -180,6 +180,6 @@ def tls_extension(tls: Any) -> dict[str, Any]:
     }
 
 
-def pem(certificate: Any) -> str:
+def pem(certificate: x509.Certificate) -> str:
     """A certificate as text."""
-    return str(certificate.public_bytes(Encoding.PEM).decode("ascii"))
+    return certificate.public_bytes(Encoding.PEM).decode("ascii")

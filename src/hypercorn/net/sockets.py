@@ -18,6 +18,8 @@ from typing import Any
 from hypercorn.errors import BindError, SocketTypeError
 from hypercorn.net.address import Bind, is_ip, join_host_port, parse_bind, unix_address, unix_text
 
+Address = tuple[Any, ...]  # of a family: host or path first, then the port
+
 __all__ = (
     "SocketOptions",
     "SocketTypeError",
@@ -143,7 +145,7 @@ def create_sockets(
 def _take(bind: Bind, kind: int, known: list[socket.socket]) -> list[socket.socket]:
     """Takes the sockets that this bind would open out of those that are open already."""
     found = []
-    addresses: list[tuple[int | None, Any, Any]] = [(None, bind.path, bind.fd)]
+    addresses: list[tuple[int | None, str | int, str | int]] = [(None, bind.path, bind.fd)]
     if bind.kind == "tcp":
         addresses = [(family, address[0], address[1]) for family, address in _resolve(bind, kind)]
     for wanted in addresses:
@@ -155,13 +157,13 @@ def _take(bind: Bind, kind: int, known: list[socket.socket]) -> list[socket.sock
     return found
 
 
-def _is_at(sock: socket.socket, kind: str, family: int | None, host: Any, number: int) -> bool:
+def _is_at(sock: socket.socket, kind: str, family: int | None, host: str | int, number: str | int) -> bool:
     """True where a socket has that address (port 0: any port), path or descriptor."""
     if kind == "fd":
         return sock.fileno() == number
     if kind == "unix":
         return bool(unix_path(sock) == host)
-    name: Any = sock.getsockname()
+    name = sock.getsockname()
     if sock.family != family or number not in (0, name[1]):
         return False
     from ipaddress import ip_address
@@ -241,7 +243,7 @@ def _tcp(bind: Bind, kind: int, options: SocketOptions) -> list[socket.socket]:
     raise AssertionError("unreachable")
 
 
-def _resolve(bind: Bind, kind: int) -> list[tuple[int, tuple[str | int, ...]]]:
+def _resolve(bind: Bind, kind: int) -> list[tuple[int, Address]]:
     """The family and address of each socket that this bind needs.
 
     An address needs no lookup, a name may have many.
@@ -250,13 +252,11 @@ def _resolve(bind: Bind, kind: int) -> list[tuple[int, tuple[str | int, ...]]]:
         return [(socket.AF_INET6 if ":" in bind.host else socket.AF_INET, (bind.host, bind.port))]
     found = socket.getaddrinfo(bind.host, bind.port, type=kind, flags=socket.AI_PASSIVE)
     # IPv4 first: what logs and tests show for `localhost` stays what it was.
-    unique: dict[tuple[int, Any], None] = {(family, address): None for family, _, _, _, address in found}
+    unique: dict[tuple[int, Address], None] = {(family, address): None for family, _, _, _, address in found}
     return sorted(unique, key=lambda item: item[0] != socket.AF_INET)
 
 
-def _bind_all(
-    addresses: list[tuple[int, tuple[str | int, ...]]], kind: int, options: SocketOptions
-) -> list[socket.socket]:
+def _bind_all(addresses: list[tuple[int, Address]], kind: int, options: SocketOptions) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     missing: OSError | None = None
     port: int | None = None

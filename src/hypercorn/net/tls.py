@@ -7,11 +7,14 @@ import shlex
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 from weakref import WeakKeyDictionary
 
 from hypercorn._cpython.certificates import client_certificates
 from hypercorn.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hypercorn.logs.logger import ErrorLog
 
 CHECK_SECONDS = 1.0  # seconds between two looks at the files, at the least
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -104,7 +107,7 @@ def _create(
 
 
 def _set_suites(context: ssl.SSLContext, suites: str) -> None:
-    set_suites: Any = getattr(context, "set_ciphersuites", None)
+    set_suites: Callable[[str], object] | None = getattr(context, "set_ciphersuites", None)
     if set_suites is None:
         raise ConfigError("tls13_ciphers cannot be set: the ssl module of this Python has no set_ciphersuites()")
     with _blame("tls13_ciphers", suites):
@@ -149,10 +152,12 @@ def read_certificate(text: str) -> tuple[str, str, str]:
     return words[0], words[1], words[-1]
 
 
-def _chooser(named: dict[str, ssl.SSLContext]) -> Callable[[Any, str | None, ssl.SSLContext], None]:
+def _chooser(
+    named: dict[str, ssl.SSLContext],
+) -> Callable[[ssl.SSLSocket | ssl.SSLObject, str | None, ssl.SSLContext], None]:
     """Puts the context that fits a name in place of the default one."""
 
-    def choose(connection: Any, name: str | None, context: ssl.SSLContext) -> None:
+    def choose(connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         if name is not None:
             name = name.lower()
             found = named.get(name) or named.get("*." + name.partition(".")[2])
@@ -165,11 +170,20 @@ def _chooser(named: dict[str, ssl.SSLContext]) -> Callable[[Any, str | None, ssl
 # -- the context in use
 
 
+class QUICLimits(Protocol):
+    """The limits of a worker that are parameters of QUIC."""
+
+    quic_idle_timeout: float
+    quic_max_datagram_size: int
+    h2_connection_window: int
+    h2_stream_window: int
+
+
 class LiveContext:
     """The context of a listener. Its files are looked at when a client comes: a new certificate is served from the next
     handshake on. A pair that cannot be used is logged once, and the old one stays."""
 
-    def __init__(self, config: TLSSettings, log: Any, made: LiveContext | None = None) -> None:
+    def __init__(self, config: TLSSettings, log: ErrorLog, made: LiveContext | None = None) -> None:
         """Keeps the context of one that was `made` before, where it still fits. Raises ConfigError."""
         self.config = config
         self.log = log
@@ -246,7 +260,7 @@ _ATTRIBUTES = {
 }
 
 
-def tls_extension(connection: Any) -> dict[str, Any]:
+def tls_extension(connection: ssl.SSLObject) -> dict[str, object]:
     """The scope's `tls` extension for an `ssl.SSLObject` whose handshake is complete."""
     context = connection.context
     cipher = connection.cipher()

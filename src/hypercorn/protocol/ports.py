@@ -14,7 +14,7 @@ No method of these blocks, and none raises because of a peer.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.records import Records
@@ -24,6 +24,10 @@ from hypercorn.protocol.turns import DEFERRED, GATHER_SECONDS, IN_TURN, NO_TURN,
 from hypercorn.wire.head import RequestHead
 from hypercorn.wire.http1 import FieldEncoder, HeadMemory
 from hypercorn.wire.http2_writer import FieldLines
+
+if TYPE_CHECKING:
+    from hypercorn.protocol.websocket.handshake import Handshake
+    from hypercorn.protocol.websocket.settings import WebSocketSettings
 
 GATHER_BYTES = 65536  # bytes gathered before a write leaves even though its turn has not ended
 
@@ -74,7 +78,7 @@ class Transport:
         self.client: tuple[str, int] | None = None
         self.server: tuple[str, int | None] | None = None
         self.scheme = "http"
-        self.tls: dict[str, Any] | None = None  # what scopes say of TLS (ASGI TLS extension)
+        self.tls: dict[str, object] | None = None  # what scopes say of TLS (ASGI TLS extension)
         self.trusted = False  # the peer is a proxy whose forwarding fields count
         self.scope_template: Any = None  # what the scopes of its requests have in common
 
@@ -279,7 +283,7 @@ class Transport:
         """Goes on with the calls of `data_received`."""
         raise NotImplementedError
 
-    def get_extra_info(self, name: str) -> Any:
+    def get_extra_info(self, name: str) -> object:
         """`peername`, `sockname`, `ssl_object`, `alpn`, or None where it is not known."""
         return None
 
@@ -459,8 +463,8 @@ class Exchange:
 
     # A WebSocket's, after its handshake.
 
-    def message_received(self, message: object) -> bool:
-        """Takes a message: str or bytes. Returns False when the sender should wait."""
+    def message_received(self, message: str | bytes) -> bool:
+        """Takes a message. Returns False when the sender should wait."""
         raise NotImplementedError
 
     def pending(self) -> bool:
@@ -509,7 +513,7 @@ class Context:
         self.server_names: frozenset[bytes] = frozenset()  # lower-case hosts that are served; empty: any
         self.next_sweep = float("inf")  # when the deadlines are looked at next
         self.keep_case = False
-        self.websocket: Any = None  # protocol.websocket.settings.WebSocketSettings, or None: no WebSockets
+        self.websocket: WebSocketSettings | None = None  # None: no WebSockets
         self.http2 = True  # served with prior knowledge
         self.h2c_upgrade = False  # ... and by Upgrade (RFC 7540 section 3.2), to peers that are no proxies
 
@@ -526,8 +530,8 @@ class Context:
         """Records a request that was refused without an application; without `head`, the connection itself was."""
         raise NotImplementedError
 
-    def open_websocket(self, connection: Connection, head: RequestHead, handshake: object) -> Exchange:
-        """Opens the exchange of a WebSocket whose `handshake` (protocol.websocket.handshake.Handshake) is in order."""
+    def open_websocket(self, connection: Connection, head: RequestHead, handshake: Handshake) -> Exchange:
+        """Opens the exchange of a WebSocket whose `handshake` is in order."""
         raise NotImplementedError
 
     def replaced(self, connection: Connection | None, successor: Connection) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypercorn.metrics.counters import Counters
+
+if TYPE_CHECKING:
+    from hypercorn.logs.logger import ErrorLog
 
 
 class Records:
@@ -13,7 +16,7 @@ class Records:
 
     __slots__ = ("access", "counters", "kept", "logger", "missing_trailers")
 
-    def __init__(self, logger: Any) -> None:
+    def __init__(self, logger: ErrorLog) -> None:
         self.logger = logger
         self.access: Callable[..., None] | None = None
         self.counters: Counters | None = None  # where this worker counts
@@ -37,7 +40,7 @@ class Records:
         if self.access is not None:
             self.access(exchange.scope, exchange.status or None, exchange.headers, exchange.sent, duration)
 
-    def log_refusal(self, client: tuple[Any, ...] | None, status: int, reason: str) -> None:
+    def log_refusal(self, client: tuple[object, ...] | None, status: int, reason: str) -> None:
         """One line of what was wrong, at a level that a hostile peer cannot fill a disk with."""
         self.logger.log_debug("Refused a request of %s: %d %s", client[0] if client else "-", status, reason)
 
@@ -45,11 +48,11 @@ class Records:
         """One record of a fault of the server that ended a connection."""
         self.logger.log_error("A connection ended in an internal error", exc_info=error)
 
-    def log_error(self, message: str, *args: Any) -> None:
+    def log_error(self, message: str, *args: object) -> None:
         """One record of what an application did wrong."""
         self.logger.log_error(message, *args)
 
-    def log_warning(self, message: str, *args: Any) -> None:
+    def log_warning(self, message: str, *args: object) -> None:
         """One record of what an application did, and the server put right."""
         self.logger.log_warning(message, *args)
 

@@ -25,6 +25,40 @@ class TakesTurns(Protocol):
         """Goes on with what the turn before left."""
 
 
+class SocketBatches(Protocol):
+    """A reactor."""
+
+    def is_behind(self) -> bool:
+        """True while ready sockets wait for the next turn."""
+
+
+class MultiplexedOrNot(Protocol):
+    """A connection."""
+
+    def is_multiplexed(self) -> bool:
+        """True where many exchanges share it, so that one is cancelled while the others go on."""
+
+
+class Call(Protocol):
+    """An exchange, as the task of its application's call sees it."""
+
+    cancelled_by_server: bool
+
+    @property
+    def runtime(self) -> Runtime:
+        """The loop that the call runs on."""
+
+    @property
+    def connection(self) -> MultiplexedOrNot:
+        """Where its request came from."""
+
+    def call(self) -> Awaitable[object]:
+        """Calls the application. Returns its awaitable."""
+
+    def end_call(self, error: BaseException | None) -> None:
+        """Takes how the call ended."""
+
+
 class Runtime:
     """Time, tasks and waiting, as one event loop offers them."""
 
@@ -47,7 +81,7 @@ class Runtime:
         self.unbegun = 0  # calls whose tasks were started, and have not begun
         self.round_began_at = 0.0  # when the first of these began
         self.waiting_calls: deque[Waiter] = deque()  # of the next rounds of the loop
-        self.reactor: Any = None  # the compiled reactor that serves this loop's sockets, where there is one
+        self.reactor: SocketBatches | None = None  # the compiled reactor that serves this loop's sockets
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -61,7 +95,7 @@ class Runtime:
         """Runs `callback` at `when` (seconds of `now`); the result has `cancel()`."""
         raise NotImplementedError
 
-    def spawn(self, call: Any) -> object:
+    def spawn(self, call: Call) -> object:
         """Runs the application call of an exchange in a task of its own, in a fresh copy of the server's context
         variables. Returns what `cancel` takes, or None where the call has ended already."""
         raise NotImplementedError
@@ -135,10 +169,10 @@ class Runtime:
         if self.waiting_calls:
             self.call_soon(self.begin_round)
 
-    def call_over(self, call: Any, error: BaseException | None) -> None:
+    def call_over(self, call: Call, error: BaseException | None) -> None:
         """Forgets a call of `spawn` that is about to end; `error` is what it raised."""
 
-    def cancel(self, call: Any) -> None:
+    def cancel(self, call: Call) -> None:
         """Cancels an application call that `spawn` started; does nothing to one that has ended."""
         raise NotImplementedError
 
@@ -147,5 +181,5 @@ class Runtime:
         raise NotImplementedError
 
     def wake(self, waiter: Any) -> None:
-        """Ends a waiter; does nothing to one that has ended."""
+        """Ends a waiter, which is of the loop's own type; does nothing to one that has ended."""
         raise NotImplementedError

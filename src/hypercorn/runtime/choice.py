@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hypercorn.errors import ConfigError
 from hypercorn.protocol.runtime import Runtime
 
+if TYPE_CHECKING:
+    from hypercorn.logs.logger import ErrorLog
+    from hypercorn.runtime.reactor import Reactor
 
-def new_reactor(choice: str, runtime: Runtime, log: object) -> Any:
+
+def new_reactor(choice: str, runtime: Runtime, log: ErrorLog) -> Reactor | None:
     """A reactor for a worker, or None where the loop's transports serve it.
 
     Raises ConfigError where `reactor` was asked for by name and cannot be had.
@@ -16,15 +20,16 @@ def new_reactor(choice: str, runtime: Runtime, log: object) -> Any:
     if choice == "loop":
         return None
     try:
-        from hypercorn.runtime.reactor import Reactor, available
+        from hypercorn.runtime import reactor
+
+        if not reactor.available():
+            raise OSError("this platform has neither epoll nor kqueue")
+        return reactor.Reactor(runtime, log)
     except ImportError:
-        return no_reactor(choice, "this is the pure build")
-    if not available():
-        return no_reactor(choice, "this platform has neither epoll nor kqueue")
-    try:
-        return Reactor(runtime, log)
+        no_reactor(choice, "this is the pure build")
     except OSError as error:
-        return no_reactor(choice, str(error))
+        no_reactor(choice, str(error))
+    return None
 
 
 def no_reactor(choice: str, why: str) -> None:

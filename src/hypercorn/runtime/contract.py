@@ -7,16 +7,18 @@ The parts (TLS, QUIC, operations, management, the watchdog) know only `WorkerBas
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hypercorn.asgi.gate import Health
     from hypercorn.asgi.streams import StreamContext
     from hypercorn.config import Config
+    from hypercorn.logs.logger import ErrorLog
     from hypercorn.metrics import Board
     from hypercorn.net.tls import LiveContext
     from hypercorn.protocol.limits import Limits
     from hypercorn.protocol.ports import Connection, Transport
+    from hypercorn.protocol.runtime import Waiter
     from hypercorn.runtime.deadlines import Deadlines
     from hypercorn.runtime.ports import Listener, LoopRuntime
 
@@ -50,7 +52,7 @@ class WorkerBase:
     """A worker as its parts and its link see it."""
 
     config: Config
-    log: Any
+    log: ErrorLog
     link: Link
     limits: Limits
     context: StreamContext
@@ -60,13 +62,14 @@ class WorkerBase:
     operations: OperationsBase
     ready: bool  # it serves, and nothing has asked it to stop
     stop_reason: str  # what asked it to stop
+    shared: bool  # other processes accept on the same sockets
     last_owner: bool  # nobody else will accept what waits on its sockets
     shutdown_delay: float
-    empty_waiter: Any  # waiter for the end of the last connection and call
+    empty_waiter: Waiter | None  # waiter for the end of the last connection and call
 
     # -- for its parts
 
-    def begin(self, transport: Transport, tls: object, rest: bytes = b"") -> None:
+    def begin(self, transport: Transport, tls: LiveContext | None, rest: bytes = b"") -> None:
         """Puts a connection on a transport. `rest`: what the transport has received already."""
         raise NotImplementedError
 
@@ -128,8 +131,8 @@ class Link:
     supervised = False  # a terminal's SIGINT is not for this process
     logs_addresses = True  # the worker logs where it runs
     owns_process = False  # the process serves and does nothing else
-    app: Any = None  # the application, where it was loaded ahead
-    tls: Any = None  # the `LiveContext`, where one was made ahead
+    app: object = None  # the application, where it was loaded ahead
+    tls: LiveContext | None = None  # where one was made ahead
 
     def attach(self, worker: WorkerBase, call: Callable[[Callable[[], object]], object]) -> None:
         """The worker's loop runs. `call` runs a function on it, from any thread."""

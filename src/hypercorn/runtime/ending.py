@@ -17,9 +17,9 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import FrameType
-from typing import Any
 
 from hypercorn._cpython import process
+from hypercorn.logs.logger import ErrorLog
 
 NOTICE_SECONDS = 0.1  # seconds in which idle threads of a pool end by themselves
 EXIT_FUNCTIONS_SECONDS = 3.0  # seconds that functions of `atexit` have
@@ -38,7 +38,7 @@ class Ending:
     def __init__(self, *, exits: bool, last: Callable[[], None] | None = None) -> None:
         self.exits = exits
         self.last = last
-        self.log: Any = None
+        self.log: ErrorLog
         self.code = 0
         self.report: Callable[[], int] | None = None  # says what went wrong and gives the exit code, if nobody has yet
         self.lock = threading.Lock()
@@ -47,7 +47,7 @@ class Ending:
         self.cut_short = threading.Event()
         self.cancelled = False
 
-    def begin(self, log: object, seconds: float, report: Callable[[], int] | None) -> None:
+    def begin(self, log: ErrorLog, seconds: float, report: Callable[[], int] | None) -> None:
         """The server has ended; the process has so many seconds left. From any thread."""
         self.log = log
         self.report = report

@@ -4,13 +4,15 @@ them at once, and finishes what it has begun."""
 
 from __future__ import annotations
 
-from typing import Any
+from socket import socket
 
 from hypercorn.asgi.gate import HEALTH, READY, respond_in_text
+from hypercorn.asgi.messages import Receive, Scope, Send
 from hypercorn.asgi.responses import length_of, respond
 from hypercorn.asgi.streams import StreamContext
 from hypercorn.metrics.openmetrics import CONTENT_TYPE, PLAIN_CONTENT_TYPE, render, wants_openmetrics
 from hypercorn.net.sockets import listen
+from hypercorn.net.tls import LiveContext
 from hypercorn.protocol.http1.connection import HTTP1Connection
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.runtime.contract import WorkerBase
@@ -28,21 +30,21 @@ class Management:
         self.worker = worker
         self.config = worker.config
         self.log = worker.log
-        self.link = worker.link
+        self.shared = worker.shared
         self.context = StreamContext(worker.runtime.inner, self.app, worker.config, worker.log, worker.limits)
         self.context.http2 = False
         self.context.websocket = None
         self.deadlines = Deadlines(worker.runtime.inner, self.context)
         self.context.arm_deadline = self.deadlines.arm
         self.listeners: list[Listener] = []
-        self.sockets: list[Any] = []
+        self.sockets: list[socket] = []
         self.apps = {
             "/metrics": self.metrics,
             worker.config.health_path or HEALTH: worker.operations.health.alive,
             worker.config.ready_path or READY: worker.operations.health.ready,
         }
 
-    async def open(self, sockets: list[Any]) -> None:
+    async def open(self, sockets: list[socket]) -> None:
         """Accepts connections."""
         self.sockets = sockets
         for sock in sockets:
@@ -85,7 +87,7 @@ class Management:
             connection.abort()
         self.deadlines.stop()
 
-    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The application."""
         app = self.apps.get(scope["path"])
         if app is None:
@@ -95,7 +97,7 @@ class Management:
         else:
             await app(scope, receive, send)
 
-    async def metrics(self, scope: Any, receive: Any, send: Any) -> None:
+    async def metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
         """/metrics: the sums over all workers, in the format that the Accept field asks for."""
         board = self.worker.operations.board
         if board is None:
@@ -110,7 +112,7 @@ class Management:
 
     # -- from transports
 
-    def connected(self, transport: Transport, tls: object) -> None:
+    def connected(self, transport: Transport, tls: LiveContext | None) -> None:
         """Puts a connection on a new transport."""
         connection = HTTP1Connection(transport, self.context)
         transport.connection = connection

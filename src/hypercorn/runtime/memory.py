@@ -6,11 +6,9 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
-from typing import Any
 
 from hypercorn.asgi.calling import run_call
-from hypercorn.asgi.exchange import ASGIExchange
-from hypercorn.protocol.runtime import Runtime
+from hypercorn.protocol.runtime import Call, Runtime
 
 ENDLESS = 1_000_000  # steps without a pause after which a test is taken for an endless loop
 _running: list[MemoryRuntime] = []
@@ -52,15 +50,15 @@ class Timer:
 class Task:
     """A coroutine that a `MemoryRuntime` steps. Await it for its result."""
 
-    def __init__(self, runtime: MemoryRuntime, coroutine: Coroutine[Any, Any, object], context: Context) -> None:
+    def __init__(self, runtime: MemoryRuntime, coroutine: Coroutine[object, None, object], context: Context) -> None:
         self.runtime = runtime
         self.coroutine = coroutine
         self.context = context
         self.waiting: Waiter | None = None
         self.watchers: list[Waiter] = []
-        self.call: ASGIExchange | None = None  # the application call that it runs
+        self.call: Call | None = None  # the application call that it runs
         self.done = False
-        self.value: Any = None
+        self.value: object = None
         self.error: BaseException | None = None
 
     def step(self, error: BaseException | None = None) -> None:
@@ -114,7 +112,7 @@ class Task:
         """Throws `Cancelled` into the coroutine, as soon as the others wait."""
         self.runtime.call_soon(lambda: self.step(Cancelled()))
 
-    def __await__(self) -> Generator[Any, None, Any]:
+    def __await__(self) -> Generator[object, None, object]:
         if not self.done:
             waiter = Waiter()
             self.watchers.append(waiter)
@@ -139,7 +137,7 @@ class MemoryRuntime(Runtime):
         self.timers: list[tuple[float, int, Timer]] = []
         self.timers_made = 0
         self.tasks: set[Task] = set()
-        self.calls: dict[ASGIExchange, Task] = {}  # of application calls that have not ended
+        self.calls: dict[Call, Task] = {}  # of application calls that have not ended
         self.variables = copy_context()
 
     def now(self) -> float:
@@ -154,7 +152,7 @@ class MemoryRuntime(Runtime):
         heapq.heappush(self.timers, (when, self.timers_made, timer))
         return timer
 
-    def spawn(self, call: ASGIExchange) -> ASGIExchange | None:
+    def spawn(self, call: Call) -> Call | None:
         task = self.calls[call] = self.new_task(run_call(call), self.variables.copy())
         task.call = call
         if self.eager:
@@ -163,21 +161,21 @@ class MemoryRuntime(Runtime):
             self.ready.append(task.step)
         return call if call in self.calls else None
 
-    def call_over(self, call: ASGIExchange, error: BaseException | None) -> None:
+    def call_over(self, call: Call, error: BaseException | None) -> None:
         self.calls.pop(call, None)
 
-    def cancel(self, call: ASGIExchange) -> None:
+    def cancel(self, call: Call) -> None:
         if call in self.calls:
             call.cancelled_by_server = True
             self.calls[call].cancel()
 
-    def new_task(self, coroutine: Coroutine[Any, Any, object], context: Context) -> Task:
+    def new_task(self, coroutine: Coroutine[object, None, object], context: Context) -> Task:
         """A task with these context variables that has not started."""
         task = Task(self, coroutine, context)
         self.tasks.add(task)
         return task
 
-    def start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def start(self, function: Callable[[], Coroutine[object, None, None]]) -> None:
         """Runs an async function in the background."""
         self.ready.append(self.new_task(function(), self.variables.copy()).step)
 
@@ -211,7 +209,7 @@ class MemoryRuntime(Runtime):
         self.time = end
 
 
-def start_task(coroutine: Coroutine[Any, Any, object]) -> Task:
+def start_task(coroutine: Coroutine[object, None, object]) -> Task:
     """Inside an application: runs a coroutine in a task beside it, which inherits its context variables."""
     runtime = _running[-1]
     task = runtime.new_task(coroutine, copy_context())

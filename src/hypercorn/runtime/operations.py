@@ -15,6 +15,7 @@ from hypercorn.errors import ProtocolError
 from hypercorn.metrics import Board, BoardSlot, Counters, current_board_slot
 from hypercorn.net.address import url
 from hypercorn.net.sockets import Sockets
+from hypercorn.net.tls import LiveContext
 from hypercorn.protocol.http1.connection import HTTP1Connection
 from hypercorn.protocol.http2.connection import HTTP2Connection
 from hypercorn.protocol.ports import Connection, Transport
@@ -140,7 +141,7 @@ class Operations(OperationsBase):
         """Returns True where forwarding headers of that peer count."""
         return self.proxies is not None and self.proxies.trusts(client)
 
-    def admit(self, transport: Transport, tls: object) -> bool:
+    def admit(self, transport: Transport, tls: LiveContext | None) -> bool:
         """Checks a new transport before it gets its connection. Returns False where it got another one."""
         worker = self.worker
         if self.open >= self.limit:
@@ -168,7 +169,7 @@ class Operations(OperationsBase):
         if self.clients is not None:
             self.clients.disconnect(transport)
 
-    def reject(self, transport: Transport, tls: object, error: ProtocolError) -> None:
+    def reject(self, transport: Transport, tls: LiveContext | None, error: ProtocolError) -> None:
         """Refuses a connection by an answer, where that costs no handshake."""
         connection = HTTP1Connection(transport, self.worker.context)
         transport.connection = connection

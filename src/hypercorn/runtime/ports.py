@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from hypercorn.protocol.ports import Transport
+from hypercorn.protocol.ports import Connection, Context, Transport
 from hypercorn.protocol.runtime import Runtime, Timer, Waiter
+
+if TYPE_CHECKING:
+    from hypercorn.config import Config
+    from hypercorn.net.tls import LiveContext
+
+_T = TypeVar("_T")
 
 
 class Listener:
@@ -23,6 +29,30 @@ class Listener:
     def close(self) -> None:
         """Accepts no more."""
         raise NotImplementedError
+
+
+class Acceptor(Protocol):
+    """What takes new transports: a worker, or its listeners of `metrics_bind`."""
+
+    config: Config
+    shared: bool  # other processes accept on the same sockets
+
+    @property
+    def context(self) -> Context:
+        """What its connections share."""
+
+    def connected(self, transport: Transport, tls: LiveContext | None) -> None:
+        """Takes a new transport. `tls`: the peer has to begin with a handshake."""
+
+    def disconnected(self, connection: Connection) -> None:
+        """A transport is closed."""
+
+
+class StopEvent(Protocol):
+    """An event of `threading` or `multiprocessing`, which is set to end the server."""
+
+    def is_set(self) -> bool:
+        """True from then on."""
 
 
 class LoopRuntime(Runtime):
@@ -47,10 +77,10 @@ class LoopRuntime(Runtime):
     def waiter(self) -> Waiter:
         return self.inner.waiter()
 
-    def wake(self, waiter: Any) -> None:
+    def wake(self, waiter: Waiter) -> None:
         self.inner.wake(waiter)
 
-    def start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def start(self, function: Callable[[], Coroutine[object, None, None]]) -> None:
         """Runs an async function in a background task of the server."""
         raise NotImplementedError
 
@@ -62,15 +92,15 @@ class LoopRuntime(Runtime):
         """Runs `callback` on the loop; for any thread. Raises RuntimeError when the loop has ended."""
         raise NotImplementedError
 
-    def await_briefly(self, awaitable: Awaitable[object]) -> Coroutine[Any, Any, object]:
+    def await_briefly(self, awaitable: Awaitable[_T]) -> Coroutine[object, None, _T | None]:
         """The result of an awaitable where it has one already, else None."""
         raise NotImplementedError
 
-    def wait_although_cancelled(self, waiter: Waiter) -> Coroutine[Any, Any, None]:
+    def wait_although_cancelled(self, waiter: Waiter) -> Coroutine[object, None, None]:
         """Waits for a `waiter` in a task that was cancelled."""
         raise NotImplementedError
 
-    def listen(self, worker: object, sock: socket.socket, tls: object) -> Awaitable[Listener]:
+    def listen(self, worker: Acceptor, sock: socket.socket, tls: LiveContext | None) -> Awaitable[Listener]:
         """Accepts connections on a bound socket, for `worker.connected`."""
         raise NotImplementedError
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, inet_ntop
 
+from hypercorn.net.tls import LiveContext
 from hypercorn.protocol.ports import Connection, Context, Transport
 from hypercorn.runtime.contract import WorkerBase
 
@@ -81,7 +82,7 @@ def read_binary(data: bytes) -> Found | None:
 class ProxyConnection(Connection):
     """The first connection of a transport whose peer has to send a PROXY header."""
 
-    def __init__(self, transport: Transport, context: Context, tls: object, worker: WorkerBase) -> None:
+    def __init__(self, transport: Transport, context: Context, tls: LiveContext | None, worker: WorkerBase) -> None:
         super().__init__(transport, context)
         self.tls = tls
         self.worker = worker

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypercorn.errors import ConfigError
 from hypercorn.metrics import current_board_slot
@@ -15,6 +15,7 @@ from hypercorn.runtime.contract import WorkerBase
 CHECK_SECONDS = 0.2  # seconds between two looks at the board
 
 if TYPE_CHECKING:
+    from hypercorn.net.quic_tls import ServerConfiguration
     from hypercorn.protocol.ports import Connection
     from hypercorn.runtime.ports import Listener
 
@@ -47,7 +48,7 @@ class QUICServer:
         self.endpoint.established = self.established
         self.endpoint.moved = self.moved
         self.limited: set[Connection] = set()  # those that count for `limit_connections`
-        self.seen: Any = None if worker.tls is None else worker.tls.current  # the TLS context of the same files
+        self.seen = None if worker.tls is None else worker.tls.current  # the TLS context of the same files
         self.endpoint.max_connections = worker.limits.quic_max_connections
         self.endpoint.retry_threshold = worker.limits.quic_retry_threshold
         if is_self_signed(configuration):
@@ -137,7 +138,7 @@ class QUICServer:
         if counters is not None:
             counters.count(name)
 
-    def latest_configuration(self, now: float) -> Any:
+    def latest_configuration(self, now: float) -> ServerConfiguration:
         """The configuration for a client that comes at `now`: where TCP has taken new certificates, so does this."""
         tls = self.worker.tls
         if tls is not None and tls.latest(now) is not self.seen:

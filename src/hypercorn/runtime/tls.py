@@ -90,7 +90,7 @@ class TLSTransport(Transport):
         self.reading_paused = False
         self.session.transport.resume_reading()
 
-    def get_extra_info(self, name: str) -> Any:
+    def get_extra_info(self, name: str) -> object:
         if name == "ssl_object":
             return self.session.ssl_object
         if name == "alpn":

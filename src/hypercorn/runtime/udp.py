@@ -12,9 +12,8 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from time import perf_counter
-from typing import Any
 
-from hypercorn.net.address import server_address
+from hypercorn.net.address import InternetAddress, server_address
 from hypercorn.net.forwarding import LARGEST_BYTES, DatagramForwarder
 from hypercorn.protocol.quic.endpoint import DatagramSocket, QUICEndpoint
 
@@ -40,7 +39,9 @@ class UDPSocket(DatagramSocket):
         self.endpoint = endpoint
         self.server = server_address(sock.getsockname())
         self.wait_writable: Callable[[], None] = lambda: None
-        self.waiting: deque[tuple[bytes, int, Any]] = deque()  # what the kernel refused: octets, segment size, address
+        self.waiting: deque[tuple[bytes, int, InternetAddress]] = (
+            deque()
+        )  # what the kernel refused: octets, segment size, address
         self.closed = False
         sock.setblocking(False)
         self.segments = prepare(sock)
@@ -54,7 +55,7 @@ class UDPSocket(DatagramSocket):
             return
         self.endpoint.received(self, self.datagrams(first))
 
-    def datagrams(self, first: tuple[bytes, Any]) -> Iterator[tuple[bytes, Any]]:
+    def datagrams(self, first: tuple[bytes, InternetAddress]) -> Iterator[tuple[bytes, InternetAddress]]:
         """A batch, each read when the one before it was used."""
         receive = self.sock.recvfrom
         end = perf_counter() + SLICE_SECONDS
@@ -70,7 +71,7 @@ class UDPSocket(DatagramSocket):
                 continue
             yield datagram
 
-    def send(self, datagrams: list[bytes], address: object) -> None:
+    def send(self, datagrams: list[bytes], address: InternetAddress) -> None:
         if self.closed:
             return
         if not self.segments:
@@ -92,7 +93,7 @@ class UDPSocket(DatagramSocket):
                 self.send_one(b"".join(datagrams[first:last]), size, address)
             first = last
 
-    def send_one(self, data: bytes, size: int, address: object) -> None:
+    def send_one(self, data: bytes, size: int, address: InternetAddress) -> None:
         """One call: a datagram, or several of `size` octets."""
         if self.waiting:
             if len(self.waiting) < WAITING:
@@ -104,7 +105,7 @@ class UDPSocket(DatagramSocket):
             self.blocked = True
             self.wait_writable()
 
-    def to_kernel(self, data: bytes, size: int, address: Any) -> int:
+    def to_kernel(self, data: bytes, size: int, address: InternetAddress) -> int:
         """Sends. Returns the error number, 0 for none; what is not for waiting was lost on the way."""
         try:
             if size:
@@ -150,7 +151,7 @@ class ForwardedDatagrams:
         end = perf_counter() + SLICE_SECONDS
         left = BATCH
         while left > 0 and perf_counter() < end:
-            batches: dict[int, list[tuple[bytes, Any]]] = {}
+            batches: dict[int, list[tuple[bytes, InternetAddress]]] = {}
             for _ in range(min(left, FORWARDED_BATCH)):
                 left -= 1
                 try:

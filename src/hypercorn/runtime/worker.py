@@ -6,12 +6,11 @@ Everything here is the same on every loop. A loop's own part is its `LoopRuntime
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from math import inf
 from random import randint
-from typing import Any
 
 from hypercorn.asgi.lifespan import Lifespan
 from hypercorn.asgi.loading import wrap_app
@@ -64,7 +63,7 @@ class Worker(WorkerBase):
     operations: Operations
 
     def __init__(
-        self, app: object, config: Config, runtime: LoopRuntime, mode: object = None, link: Link | None = None
+        self, app: object, config: Config, runtime: LoopRuntime, mode: str | None = None, link: Link | None = None
     ) -> None:
         config.validate()
         self.config = config
@@ -94,7 +93,8 @@ class Worker(WorkerBase):
         self.failure: BaseException | None = None  # what ended it
         self.ready = False  # it serves, and nothing has asked it to stop: what a readiness probe wants to know
         self.after_grace = AFTER_GRACE_SECONDS  # seconds that threads of the application get then
-        self.last_owner = not self.link.shared  # nobody else will accept what waits on its sockets
+        self.shared = self.link.shared
+        self.last_owner = not self.shared  # nobody else will accept what waits on its sockets
         self.shutdown_delay = config.shutdown_delay
         self.empty_waiter: Waiter | None = None  # waiter of `drain`
         self.requests_left = 0
@@ -102,7 +102,7 @@ class Worker(WorkerBase):
             self.requests_left = config.max_requests + randint(0, config.max_requests_jitter)
             self.context.request_opened = self.count_request
 
-    def plain_app(self, app: Any, mode: Any) -> Callable[..., object]:
+    def plain_app(self, app: object, mode: str | None) -> Callable[..., Awaitable[object]]:
         """The application as one ASGI callable. A WSGI application runs in threads."""
         wrapper = wrap_app(app, self.limits.wsgi_max_body_size, mode)
         if self.config.validate_app:
@@ -115,7 +115,7 @@ class Worker(WorkerBase):
             return self.threads
         return wrapper.app
 
-    def spawn_plain(self, coroutine: Coroutine[Any, Any, object]) -> None:
+    def spawn_plain(self, coroutine: Coroutine[object, None, object]) -> None:
         """Runs a coroutine that is no application call (an async logger's)."""
 
         async def run() -> None:
@@ -442,7 +442,7 @@ class Worker(WorkerBase):
 
     # -- connections
 
-    def connected(self, transport: Transport, tls: object) -> None:
+    def connected(self, transport: Transport, tls: LiveContext | None) -> None:
         """Takes a new transport."""
         try:
             if not self.operations.checks_connections or self.operations.admit(transport, tls):
@@ -451,7 +451,7 @@ class Worker(WorkerBase):
             self.context.records.log_fault(error)
             transport.abort()
 
-    def begin(self, transport: Transport, tls: Any, rest: bytes = b"") -> None:
+    def begin(self, transport: Transport, tls: LiveContext | None, rest: bytes = b"") -> None:
         """Puts a connection on a transport. `rest`: what the transport has received already."""
         connection: Connection
         if tls is None:

@@ -9,7 +9,7 @@ supervisor.stop()                       or: with Supervisor(config) as superviso
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hypercorn.supervisor.api import Supervisor, SupervisorError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ("Supervisor", "SupervisorError")
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # Loaded when first asked for: the processes that this package starts need only parts of it.
     if name in __all__:
         from hypercorn.supervisor import api

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 from hypercorn.config import Config
 from hypercorn.errors import HypercornError
@@ -90,5 +89,5 @@ class Supervisor:
         self.start()
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()

@@ -14,7 +14,6 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from hypercorn.config import Config
 from hypercorn.config.options import grace_of, number_of
@@ -103,7 +102,7 @@ class Arbiter(ManagedServer):
         self.exit_hook = WorkerExitHook()
         self.monitor = Monitor(self)
         self.handed_over = False  # another program has the sockets
-        self.pending_calls: list[Callable[[], Any]] = []
+        self.pending_calls: list[Callable[[], object]] = []
         self.addresses: list[str] = []
         self.ever_ready = False
         self.reload_reason = ""  # what asked for the reload that is to begin
@@ -114,7 +113,7 @@ class Arbiter(ManagedServer):
         self.first_failure: Failed | None = None
         self.unknown_messages: set[str] = set()  # names that were logged
         self.notices: set[str] = set()  # texts of workers that were logged
-        self.signal_actions: dict[str, Callable[[], Any]] = {
+        self.signal_actions: dict[str, Callable[[], object]] = {
             "SIGTERM": lambda: self.stop("SIGTERM"),  # however often it comes: many a platform sends it more than once
             "SIGINT": self.interrupt,
             "SIGQUIT": self.quit,
@@ -210,7 +209,7 @@ class Arbiter(ManagedServer):
             times.append(now + 0.02)  # it is about to end
         return min(times)
 
-    def call(self, function: Callable[[], Any]) -> None:
+    def call(self, function: Callable[[], object]) -> None:
         """Runs a function in the arbiter's loop; from any thread."""
         self.pending_calls.append(function)
         self.signals.wake()

@@ -14,7 +14,7 @@ from typing import Any
 
 from hypercorn._toml import read_toml
 from hypercorn.config.sources import find_config
-from hypercorn.supervisor.control import check_folder, control_address, control_folder, is_trusted
+from hypercorn.supervisor.control import Status, WorkerStatus, check_folder, control_address, control_folder, is_trusted
 from hypercorn.supervisor.exit_codes import EXIT_INTERRUPTED
 
 COMMANDS = {
@@ -114,7 +114,7 @@ def answers(path: str) -> bool:
     return True
 
 
-def ask(path: str, question: dict[str, Any]) -> Any:
+def ask(path: str, question: dict[str, object]) -> Any:
     """Asks, and gives the answer. Raises ControlError."""
     try:
         with socket.socket(socket.AF_UNIX) as sock:
@@ -228,7 +228,7 @@ def text_of(command: str, answer: Any) -> str:
 WORKER_COLUMNS = ("PID", "STATE", "GENERATION", "AGE", "MEMORY", "CONNECTIONS", "IN FLIGHT", "REQUESTS", "RETIRES")
 
 
-def worker_row(worker: dict[str, Any]) -> tuple[str, ...]:
+def worker_row(worker: WorkerStatus) -> tuple[str, ...]:
     """Returns the row of a worker."""
     counts = worker["counts"]
     opened = sum(value for name, value in counts.items() if name.endswith("_opened"))
@@ -247,7 +247,7 @@ def worker_row(worker: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def status_text(status: dict[str, Any]) -> str:
+def status_text(status: Status) -> str:
     """Returns the status of the server as text for people."""
     head = [
         f"{status['application']} on hypercorn {status['version']} ({status['build']}, {status['worker_class']})",
@@ -259,7 +259,7 @@ def status_text(status: dict[str, Any]) -> str:
     return "\n".join(head) + table(WORKER_COLUMNS, [worker_row(one) for one in status["workers"]])
 
 
-def address(client: Any) -> str:
+def address(client: Sequence[object] | None) -> str:
     """A client in a table."""
     return "-" if not client else f"{client[0]}:{client[1]}"
 

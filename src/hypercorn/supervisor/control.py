@@ -14,17 +14,17 @@ import stat
 import struct
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import hypercorn
 from hypercorn.metrics.processes import cpu_seconds, resident_memory
 from hypercorn.net.address import parse_bind, unix_address
 from hypercorn.supervisor.managed import ManagedServer
 from hypercorn.supervisor.messages import Answer, ListConnections, SetLogLevel, ShowStacks
-from hypercorn.supervisor.process import NEVER, WorkerProcess
+from hypercorn.supervisor.process import NEVER, WorkerProcess, WorkerRow
 
 MAX_CLIENTS = 32  # at once
 MAX_REQUEST_BYTES = 65536
@@ -33,11 +33,41 @@ ANSWER_SECONDS = 2.0  # that workers have to answer
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
+Request = dict[str, object]
+
+
+class WorkerStatus(WorkerRow):
+    """A worker with its figures: `memory` in bytes, 0 where that is not known, `cpu` in seconds."""
+
+    memory: int
+    cpu: float | None
+    counts: dict[str, int]
+
+
+class Status(TypedDict):
+    """The answer to `status`. `uptime` is seconds, `total` the sum of the workers' counts."""
+
+    pid: int
+    version: str
+    build: str
+    application: str
+    worker_class: str
+    state: str
+    uptime: float
+    addresses: list[str]
+    target: int
+    ready: int
+    generation: int
+    restarts: int
+    total: dict[str, int]
+    workers: list[WorkerStatus]
+
+
 class RequestRefused(Exception):
     """A request that cannot be answered, and why."""
 
 
-def control_folder(environ: Any = os.environ) -> Path:
+def control_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """Returns the folder of control sockets when the configuration names none."""
     for name in ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"):
         folder = environ.get(name, "").split(":")[0]
@@ -164,7 +194,7 @@ class ControlClient:
         self.deadline = now + REQUEST_SECONDS
         self.data = b""
         self.waiting: dict[int, int] = {}  # process ids of workers, by the number of the request
-        self.answers: list[dict[str, Any]] = []
+        self.answers: list[dict[str, object]] = []
 
     def fileno(self) -> int:
         """The socket's descriptor."""
@@ -181,7 +211,7 @@ class ControlServer:
         self.started_at = time.time()
         self.clients: set[ControlClient] = set()
         self.number = 0
-        self.commands: dict[str, Callable[[dict[str, Any], ControlClient], Any]] = {
+        self.commands: dict[str, Callable[[Request, ControlClient], object]] = {
             "status": self.status,
             "workers": self.workers,
             "reload": self.reload,
@@ -234,7 +264,7 @@ class ControlServer:
             if answer is not None:
                 self.answer(client, answer)
 
-    def answer(self, client: ControlClient, answer: Any) -> None:
+    def answer(self, client: ControlClient, answer: object) -> None:
         """Answers and hangs up. A client takes it at once, or does without."""
         with suppress(OSError):
             client.sock.settimeout(0.5)
@@ -259,11 +289,11 @@ class ControlServer:
 
     # -- requests
 
-    def unknown(self, request: dict[str, Any], _: ControlClient) -> Any:
+    def unknown(self, request: Request, _: ControlClient) -> object:
         """Refuses a command that does not exist."""
         raise RequestRefused(f"there is no {request['do']}")
 
-    def status(self, _: dict[str, Any], __: ControlClient) -> Any:
+    def status(self, _: Request, __: ControlClient) -> Status:
         """Returns the status of the server, with the counts of all workers."""
         server = self.server
         state = "stopping" if server.stopping else "reloading" if server.previous is not None else "serving"
@@ -284,7 +314,7 @@ class ControlServer:
             "workers": self.workers(_, __),
         }
 
-    def workers(self, _: dict[str, Any], __: ControlClient) -> Any:
+    def workers(self, _: Request, __: ControlClient) -> list[WorkerStatus]:
         """Returns every worker with its counts."""
         now = time.monotonic()
         counts = {one["slot"]: one for one in self.server.pool.board.slots()}
@@ -302,12 +332,12 @@ class ControlServer:
             for worker in sorted(self.server.workers.values(), key=lambda one: one.board_slot)
         ]
 
-    def reload(self, _: dict[str, Any], __: ControlClient) -> Any:
+    def reload(self, _: Request, __: ControlClient) -> object:
         """Replaces the workers, as SIGHUP does."""
         self.server.reload("hypercorn ctl")
         return {"ok": True}
 
-    def scale(self, request: dict[str, Any], _: ControlClient) -> Any:
+    def scale(self, request: Request, _: ControlClient) -> object:
         """Changes the number of workers: 4, +1, -1."""
         text = str(request.get("value", ""))
         try:
@@ -318,12 +348,12 @@ class ControlServer:
             raise RequestRefused("there has to be a worker")
         return {"target": self.server.scale(count, "hypercorn ctl")}
 
-    def stop(self, _: dict[str, Any], __: ControlClient) -> Any:
+    def stop(self, _: Request, __: ControlClient) -> object:
         """Ends the server gracefully, as SIGTERM does. The client waits for the end of the process."""
         self.server.call(lambda: self.server.stop("hypercorn ctl"))
         return {"ok": True, "pid": os.getpid()}
 
-    def drain(self, request: dict[str, Any], _: ControlClient) -> Any:
+    def drain(self, request: Request, _: ControlClient) -> object:
         """Ends the server gracefully; or one worker, for which another comes."""
         if request.get("value"):
             self.worker_of(request).retire_reason = "drained by hand"
@@ -331,7 +361,7 @@ class ControlServer:
             self.server.call(lambda: self.server.stop("hypercorn ctl"))
         return {"ok": True}
 
-    def set_log_level(self, request: dict[str, Any], _: ControlClient) -> Any:
+    def set_log_level(self, request: Request, _: ControlClient) -> object:
         """Changes the level of the error log, here and in every worker."""
         level = str(request.get("value", "")).lower()
         if level not in LEVELS:
@@ -342,15 +372,15 @@ class ControlServer:
         self.server.log.log_info("The level of the error log is %s (hypercorn ctl)", level)
         return {"ok": True}
 
-    def connections(self, request: dict[str, Any], client: ControlClient) -> Any:
+    def connections(self, request: Request, client: ControlClient) -> object:
         """Returns the open connections of one worker, or of all."""
         return self.ask(ListConnections, request, client)
 
-    def stacks(self, request: dict[str, Any], client: ControlClient) -> Any:
+    def stacks(self, request: Request, client: ControlClient) -> object:
         """Returns the stacks of the threads of one worker, or of all."""
         return self.ask(ShowStacks, request, client)
 
-    def worker_of(self, request: dict[str, Any]) -> WorkerProcess:
+    def worker_of(self, request: Request) -> WorkerProcess:
         """The worker that a request names."""
         text = str(request.get("value"))
         worker = self.server.workers.get(int(text) if text.isdigit() else 0)
@@ -358,7 +388,7 @@ class ControlServer:
             raise RequestRefused(f"there is no worker {text}")
         return worker
 
-    def ask(self, query: type[ListConnections | ShowStacks], request: dict[str, Any], client: ControlClient) -> Any:
+    def ask(self, query: type[ListConnections | ShowStacks], request: Request, client: ControlClient) -> object:
         """Passes a request on; `answered` gets the answers."""
         workers = list(self.server.workers.values())
         if request.get("value"):

@@ -6,7 +6,6 @@ import errno
 import sys
 import traceback
 from collections.abc import Iterator
-from typing import Any
 
 from hypercorn.config import Config
 from hypercorn.errors import (
@@ -112,7 +111,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 def _after_loading(error: BaseException) -> list[str] | None:
     """The traceback below the loading of the application; None if that is not where the error comes from."""
     trace = error.__traceback__
-    inside: Any = None
+    inside = None
     while trace is not None:
         module = trace.tb_frame.f_globals.get("__name__", "")
         if module == LOADING_MODULE:

@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import MutableMapping
-from typing import Any
 
 from hypercorn.config import Config
 from hypercorn.errors import BindError
@@ -65,7 +64,7 @@ class Handover:
     """In the new program: what the old one left."""
 
     def __init__(self, text: str) -> None:
-        left: dict[str, Any] = json.loads(text)
+        left = json.loads(text)
         self.old_pid: int = left["pid"]
         self.ready_pipe: int = left["ready_pipe"]
         os.set_inheritable(self.ready_pipe, False)

@@ -23,7 +23,7 @@ import threading
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hypercorn._cpython.process import end_threads, forget_exit_functions, run_exit_functions
 from hypercorn.config import Config
@@ -33,6 +33,9 @@ from hypercorn.net.sockets import Sockets
 from hypercorn.runtime.ending import flush_logs
 from hypercorn.supervisor.channel import Channel
 from hypercorn.supervisor.messages import FROM_SUPERVISOR, SupervisorMessage
+
+if TYPE_CHECKING:
+    from socket import SocketIO
 
 ROOT = str(Path(__file__).resolve().parents[2])
 LENGTH_PREFIX = struct.Struct("!Q")
@@ -89,8 +92,10 @@ def pickled(config: Config) -> bytes:
         ) from error
 
 
-def spawn(config: Config, sockets: Sockets, channel: Channel[SupervisorMessage], board: Board, board_slot: int) -> Any:
-    """Starts a fresh interpreter. Returns its `Popen`. Raises OSError."""
+def spawn(
+    config: Config, sockets: Sockets, channel: Channel[SupervisorMessage], board: Board, board_slot: int
+) -> tuple[subprocess.Popen[bytes], bytes]:
+    """Starts a fresh interpreter. Returns its `Popen`, and the settings to send to it. Raises OSError."""
     fds = sockets.descriptors()
     settings = {
         "path": sys.path,
@@ -163,7 +168,7 @@ def worker_main(fd: int) -> None:
     sys.exit(serve(config, sockets, Channel(sock, FROM_SUPERVISOR)))
 
 
-def read_exactly(stream: Any, size: int) -> bytes:
+def read_exactly(stream: SocketIO, size: int) -> bytes:
     """Reads that many bytes. Ends the process where they do not come, as there is nobody to tell."""
     data = b""
     while len(data) < size:

@@ -11,7 +11,6 @@ import os
 import socket
 from collections.abc import Set
 from dataclasses import replace
-from typing import Any
 
 from hypercorn.config import Config
 from hypercorn.net.closing import hold_off
@@ -54,10 +53,10 @@ class ListeningSockets:
         """The sockets of a worker slot. Raises OSError."""
         if worker_slot == 0:
             return self.sockets
-        own: dict[str, Any] = {
-            name: [self.duplicate_of(worker_slot, sock) for sock in getattr(self.sockets, name)] for name in self.own
-        }
-        return replace(self.sockets, **own)
+        sockets = replace(self.sockets)
+        for name in self.own:
+            setattr(sockets, name, [self.duplicate_of(worker_slot, sock) for sock in getattr(sockets, name)])
+        return sockets
 
     def duplicate_of(self, worker_slot: int, sock: socket.socket) -> socket.socket:
         """The socket of a worker slot on the address of one of slot 0."""

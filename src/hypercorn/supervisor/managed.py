@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import selectors
 from collections.abc import Callable
-from typing import Any
 
 from hypercorn.config import Config
+from hypercorn.logs.logger import Logger
 from hypercorn.supervisor.pool import ProcessPool
 from hypercorn.supervisor.process import WorkerProcess
 
@@ -15,7 +15,7 @@ class ManagedServer:
     """A server with worker processes."""
 
     config: Config
-    log: Any
+    log: Logger
     selector: selectors.BaseSelector  # each key's data is called when its file is readable
     pool: ProcessPool
     target: int  # the number of workers that there should be
@@ -35,7 +35,7 @@ class ManagedServer:
         """The workers by process id."""
         raise NotImplementedError
 
-    def call(self, function: Callable[[], Any]) -> None:
+    def call(self, function: Callable[[], object]) -> None:
         """Runs a function in the supervisor's loop; from any thread."""
         raise NotImplementedError
 

@@ -87,7 +87,7 @@ class Answer:
     """The answer to a `ListConnections` or `ShowStacks` with the same number."""
 
     number: int
-    value: list[dict[str, Any]]
+    value: list[dict[str, object]]
 
 
 # -- from the supervisor
@@ -150,13 +150,13 @@ FROM_SUPERVISOR: Mapping[str, type[SupervisorMessage]] = {
 }
 
 # What a field takes, by its annotation.
-_CHECKS: dict[str, Callable[[Any], bool]] = {
+_CHECKS: dict[str, Callable[[object], bool]] = {
     "bool": lambda value: isinstance(value, bool),
     "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
     "float": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
     "str": lambda value: isinstance(value, str),
     "list[str]": lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
-    "list[dict[str, Any]]": lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value),
+    "list[dict[str, object]]": lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value),
 }
 
 

@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hypercorn.config import Config
 from hypercorn.logs.writer import end_threads
@@ -16,6 +16,10 @@ from hypercorn.supervisor.launch import LENGTH_PREFIX, fork, freeze, may_fork, o
 from hypercorn.supervisor.listening import ListeningSockets
 from hypercorn.supervisor.process import WorkerProcess
 from hypercorn.supervisor.worker_classes import find_worker
+
+if TYPE_CHECKING:
+    from hypercorn.logs.logger import Logger
+    from hypercorn.net.tls import LiveContext
 
 
 class ProcessPool:
@@ -27,8 +31,8 @@ class ProcessPool:
         self.board = Board.create(board_slots)
         self.listening = ListeningSockets(config)
         self.workers: dict[int, WorkerProcess] = {}
-        self.app: Any = None
-        self.tls: Any = None  # the context that forked workers share
+        self.app: object = None
+        self.tls: LiveContext | None = None  # the context that forked workers share
 
     @property
     def preloaded(self) -> bool:
@@ -43,7 +47,7 @@ class ProcessPool:
         self.app = load_configured(self.config)
         freeze()
 
-    def reloaded(self, config: Config, log: Any) -> None:
+    def reloaded(self, config: Config, log: Logger) -> None:
         """Takes a configuration that is in force from now on."""
         if config.reuse_port != self.config.reuse_port:
             log.log_warning("`reuse_port` cannot change by a reload; restart for that")
@@ -78,7 +82,7 @@ class ProcessPool:
         worker_slot = self.free_worker_slot(generation)
         sockets = self.listening.sockets_of(worker_slot)
         mine, theirs = channel_pair()
-        process: Any = None
+        process = None
         try:
             if self.forks():
                 tls = self.shared_context(config)
@@ -114,7 +118,7 @@ class ProcessPool:
         self.workers[pid] = worker
         return worker
 
-    def shared_context(self, config: Config) -> Any:
+    def shared_context(self, config: Config) -> LiveContext | None:
         """The TLS context for workers that are forked: made here, so that the keys of its session tickets are the same
         in all of them, until its files change. None without TLS, or where it cannot be made: the worker says why."""
         if not config.ssl_enabled:

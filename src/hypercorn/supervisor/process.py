@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import signal
-from typing import Any
+from subprocess import Popen
+from typing import TypedDict
 
 from hypercorn.supervisor.channel import Channel
 from hypercorn.supervisor.messages import Failed, WorkerMessage
@@ -27,6 +28,13 @@ class Killed(enum.Enum):
     TOO_SLOW = enum.auto()  # it did not end in time
 
 
+# A worker, as its supervisor describes it: `age` is seconds, `retire` why another is to replace it.
+WorkerRow = TypedDict(  # noqa: UP013  a key is no name of the glossary
+    "WorkerRow",
+    {"pid": int, "slot": int, "state": str, "generation": int, "age": float, "retire": str},
+)
+
+
 class WorkerProcess:
     """One worker process."""
 
@@ -45,7 +53,7 @@ class WorkerProcess:
         self.expected = False  # its end was asked for
         self.kill_at = NEVER
         self.failure: Failed | None = None  # what it said before it ended
-        self.process: Any = None  # its Popen, where it was spawned
+        self.process: Popen[bytes] | None = None  # its Popen, where it was spawned
         self.channel_open = True
         self.app_shut_down = False  # its application's shutdown has ended
         self.killed: Killed | None = None
@@ -60,7 +68,7 @@ class WorkerProcess:
         """Serving."""
         return self.state == WorkerState.READY
 
-    def describe(self, now: float) -> dict[str, Any]:
+    def describe(self, now: float) -> WorkerRow:
         """The worker's row in `hypercorn ctl workers`."""
         return {
             "pid": self.pid,

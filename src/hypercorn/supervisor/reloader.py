@@ -14,8 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 MIN_POLL_SECONDS = 0.25  # between two scans
 POLL_SHARE = 400  # a scan may take up one part in so many of the time
@@ -115,7 +114,12 @@ def differences(before: Files, now: Files) -> list[str]:
     return sorted({path for path, _ in now.items() ^ before.items()})
 
 
-def reported(rules: Rules, alive: Callable[[], bool], before: Files, watch_files: Any) -> Iterator[list[str]]:
+def reported(
+    rules: Rules,
+    alive: Callable[[], bool],
+    before: Files,
+    watch_files: Callable[..., Iterator[Iterable[tuple[object, str]]]],
+) -> Iterator[list[str]]:
     """Yields the files that changed, as the system reports them."""
     options = {"yield_on_timeout": True, "rust_timeout": 1000, "step": int(DEBOUNCE_SECONDS * 1000), "debounce": 400}
     began = False

@@ -6,8 +6,8 @@ import signal
 import socket
 import threading
 from collections import deque
+from collections.abc import Callable
 from types import FrameType
-from typing import Any
 
 NAMES = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU", "SIGCHLD")
 
@@ -25,7 +25,7 @@ class Signals:
         self.wake_reader.setblocking(False)
         self.wake_writer.setblocking(False)
         self.received: deque[str] = deque(maxlen=1000)
-        self.before: dict[int, Any] = {}
+        self.before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
         self.wakeup = -1
         self.owns_signals = threading.current_thread() is threading.main_thread()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from hypercorn.runtime.contract import Link, WorkerBase
 from hypercorn.runtime.ending import Ending
@@ -24,7 +23,7 @@ class SoloLink(Link):
         self.terminal = Terminal()
         self.worker: WorkerBase | None = None
 
-    def attach(self, worker: WorkerBase, call: Callable[[Callable[[], Any]], Any]) -> None:
+    def attach(self, worker: WorkerBase, call: Callable[[Callable[[], object]], object]) -> None:
         self.worker = worker
         if self.owns_process:
             self.ending.take_signals(

@@ -9,10 +9,17 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypercorn.metrics.counters import BOUNDS, BUCKETS, REASONS
 from hypercorn.supervisor.client import ControlError, add_socket_arguments, ask, duration, find_socket
+
+if TYPE_CHECKING:
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    from hypercorn.supervisor.control import Status
 
 if sys.platform != "win32":
     import termios
@@ -71,7 +78,7 @@ class Numbers(Rates):
         self.workers: dict[int, Rates] = {}
         self.history: deque[float] = deque(maxlen=HISTORY_LENGTH)
 
-    def take_status(self, status: dict[str, Any], now: float) -> None:
+    def take_status(self, status: Status, now: float) -> None:
         """Takes the status of another refresh."""
         seconds = now - self.before_at
         if self.before:
@@ -99,7 +106,7 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(BARS[round(value / top * (len(BARS) - 1)) if top else 0] for value in values)
 
 
-def view(status: dict[str, Any], numbers: Numbers) -> Any:
+def view(status: Status, numbers: Numbers) -> Panel:
     """The whole picture."""
     from rich.console import Group
     from rich.panel import Panel
@@ -124,7 +131,7 @@ def view(status: dict[str, Any], numbers: Numbers) -> Any:
     return Panel(Group(*parts), title="hypercorn top", subtitle="q to leave", border_style="dim")
 
 
-def traffic(status: dict[str, Any], numbers: Numbers) -> Any:
+def traffic(status: Status, numbers: Numbers) -> Table:
     """Requests, times, errors and memory of the whole server."""
     from rich.table import Table
     from rich.text import Text
@@ -151,14 +158,14 @@ def traffic(status: dict[str, Any], numbers: Numbers) -> Any:
     return rows
 
 
-def counted(name: str, rate: float, colour: str) -> Any:
+def counted(name: str, rate: float, colour: str) -> Text:
     """A rate with its name, coloured where there is any."""
     from rich.text import Text
 
     return Text(f"{name} {rate:,.0f}/s", style=colour if rate else "dim")
 
 
-def protocols(total: dict[str, int], numbers: Numbers) -> Any:
+def protocols(total: dict[str, int], numbers: Numbers) -> Table:
     """A table with a row for each protocol that was spoken."""
     from rich import box
     from rich.table import Table
@@ -178,7 +185,7 @@ def protocols(total: dict[str, int], numbers: Numbers) -> Any:
     return table
 
 
-def workers(status: dict[str, Any], numbers: Numbers) -> Any:
+def workers(status: Status, numbers: Numbers) -> Table:
     """A table with a row for each worker."""
     from rich import box
     from rich.table import Table
@@ -211,7 +218,7 @@ class Keys:
     """The keyboard, key by key and without echo, where there is a terminal."""
 
     def __enter__(self) -> Keys:
-        self.saved: Any = None
+        self.saved: list[Any] | None = None
         self.there = sys.stdin is not None and sys.stdin.isatty()
         if self.there:
             self.saved = termios.tcgetattr(sys.stdin)

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hypercorn.config import Config
 from hypercorn.config.options import grace_of, number_of
@@ -48,6 +48,9 @@ from hypercorn.supervisor.messages import (
 from hypercorn.supervisor.title import set_title
 from hypercorn.supervisor.worker_classes import find_worker
 
+if TYPE_CHECKING:
+    from hypercorn.net.tls import LiveContext
+
 HEARTBEATS = 4  # in each `worker_timeout`
 LONGEST_SLEEP_SECONDS = 1e8  # `sleep` takes no infinite time
 MAX_CONNECTIONS = 1000  # that are listed
@@ -61,13 +64,15 @@ class WorkerLink(Link):
     logs_addresses = False
     owns_process = True
 
-    def __init__(self, channel: Channel[SupervisorMessage], config: Config, app: Any = None, tls: Any = None) -> None:
+    def __init__(
+        self, channel: Channel[SupervisorMessage], config: Config, app: object = None, tls: LiveContext | None = None
+    ) -> None:
         self.channel = channel
         self.config = config
         self.app = app
         self.tls = tls
         self.worker: WorkerBase | None = None
-        self.call: Callable[[Callable[[], Any]], Any] | None = None
+        self.call: Callable[[Callable[[], object]], object] | None = None
         self.shared = not config.reuse_port
         self.order: Stop | None = None  # to stop, before there was a loop
         self.unknown_messages: set[str] = set()  # names that were logged
@@ -80,7 +85,7 @@ class WorkerLink(Link):
 
     # -- from the worker, on its loop
 
-    def attach(self, worker: WorkerBase, call: Callable[[Callable[[], Any]], Any]) -> None:
+    def attach(self, worker: WorkerBase, call: Callable[[Callable[[], object]], object]) -> None:
         with self.lock:
             self.worker = worker
             self.call = call
@@ -180,7 +185,7 @@ class WorkerLink(Link):
         elif self.app is None:
             os.kill(os.getpid(), signal.SIGTERM)  # inside of an import
 
-    def on_loop(self, function: Callable[[], Any]) -> None:
+    def on_loop(self, function: Callable[[], object]) -> None:
         """Runs a function on the loop, if that still runs."""
         if self.call is not None:
             with suppress(Exception):
@@ -196,7 +201,7 @@ class WorkerLink(Link):
                 worker.end_idle_at_once()
             worker.interrupt()
 
-    def stacks(self) -> list[dict[str, Any]]:
+    def stacks(self) -> list[dict[str, object]]:
         """Returns the stack of every thread, the loop's own first."""
         frames = sys._current_frames()
         names = {thread.ident: thread.name for thread in threading.enumerate()}
@@ -207,13 +212,13 @@ class WorkerLink(Link):
             if ident != own
         ]
 
-    def connections(self) -> list[dict[str, Any]]:
+    def connections(self) -> list[dict[str, object]]:
         """The open connections, up to a bound."""
         if self.worker is None:
             return []
         from hypercorn.runtime.tls import TLSConnection
 
-        found: list[dict[str, Any]] = []
+        found: list[dict[str, object]] = []
         for connection in list(self.worker.deadlines.connections):
             if isinstance(connection, TLSConnection) and connection.plain.connection is not None:
                 continue  # the connection inside of it is in the list too
@@ -233,7 +238,11 @@ class WorkerLink(Link):
 
 
 def serve(
-    config: Config, sockets: Sockets, channel: Channel[SupervisorMessage], app: Any = None, tls: Any = None
+    config: Config,
+    sockets: Sockets,
+    channel: Channel[SupervisorMessage],
+    app: object = None,
+    tls: LiveContext | None = None,
 ) -> int:
     """Serves in this process until the supervisor has had enough, with the application and the TLS context that it has
     made already. Returns the exit code."""

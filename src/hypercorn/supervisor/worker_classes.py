@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable
-from typing import Any
 
 from hypercorn.config import Config
 from hypercorn.errors import ConfigError
@@ -37,7 +36,7 @@ def find_worker(worker_class: str) -> Callable[..., None]:
     return worker
 
 
-def run_worker(worker: Callable[..., None], config: Config, **options: Any) -> int:
+def run_worker(worker: Callable[..., None], config: Config, **options: object) -> int:
     """Runs one worker in this process; what it raises becomes a message and an exit code."""
     try:
         worker(config, **options)

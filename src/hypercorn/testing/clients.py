@@ -17,7 +17,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import h2.config
@@ -277,7 +277,7 @@ class HTTP2Client(_Endpoint):
             self._event(event)
         self._flush()
 
-    def _event(self, event: Any) -> None:
+    def _event(self, event: object) -> None:
         if isinstance(event, h2.events.ConnectionTerminated) and event.error_code:
             raise ConnectionError(f"the server closed the connection with error code {int(event.error_code)}")
         stream = getattr(event, "stream_id", None)
@@ -345,7 +345,7 @@ class WebSocketClient(_Endpoint):
         self.close_code: int | None = None
         self.close_reason: str | None = None
         self._state = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
-        self._events: list[Any] = []
+        self._events: list[wsproto.events.Event] = []
         request = wsproto.events.Request(
             host=self._line.authority,
             target=path,
@@ -431,9 +431,9 @@ class WebSocketClient(_Endpoint):
         return self._events.pop(0)
 
 
-def _status(headers: Any) -> int:
+def _status(headers: Iterable[tuple[bytes, bytes]]) -> int:
     return int(dict(_text(headers))[":status"])
 
 
-def _text(headers: Any) -> list[tuple[str, str]]:
+def _text(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
     return [(bytes(name).decode("ascii").lower(), bytes(value).decode("latin-1")) for name, value in headers]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hypercorn.asgi.clients import ClientLimits, limits_clients
 from hypercorn.asgi.gate import Health, open_gate, trusted_proxies
@@ -17,6 +17,10 @@ from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.runtime.deadlines import Deadlines
 from hypercorn.runtime.memory import MemoryRuntime
 from hypercorn.runtime.states import CLOSED, CLOSING, HALF_CLOSED, HALF_CLOSING, OPEN
+
+if TYPE_CHECKING:
+    from hypercorn.logs.access import Headers, Scope
+    from hypercorn.logs.logger import ExcInfo
 
 
 class LogEntry(NamedTuple):
@@ -35,8 +39,8 @@ class AccessEntry(NamedTuple):
     status: int | None
     body_bytes: int
     duration: float
-    scope: dict[str, Any]
-    headers: Any
+    scope: Scope
+    headers: Headers
 
 
 class MemoryLog:
@@ -50,19 +54,23 @@ class MemoryLog:
         """The entries of these levels: "debug", "info", "warning", "error"."""
         return [entry for entry in self.entries if entry.level in levels]
 
-    def log_debug(self, message: str, *args: Any, exc_info: Any = None) -> None:
-        self.entries.append(LogEntry("debug", message % args, exc_info))
+    def log_debug(self, message: str, *args: object, exc_info: ExcInfo = None) -> None:
+        self.keep("debug", message % args, exc_info)
 
-    def log_info(self, message: str, *args: Any, exc_info: Any = None) -> None:
-        self.entries.append(LogEntry("info", message % args, exc_info))
+    def log_info(self, message: str, *args: object, exc_info: ExcInfo = None) -> None:
+        self.keep("info", message % args, exc_info)
 
-    def log_warning(self, message: str, *args: Any, exc_info: Any = None) -> None:
-        self.entries.append(LogEntry("warning", message % args, exc_info))
+    def log_warning(self, message: str, *args: object, exc_info: ExcInfo = None) -> None:
+        self.keep("warning", message % args, exc_info)
 
-    def log_error(self, message: str, *args: Any, exc_info: Any = None) -> None:
-        self.entries.append(LogEntry("error", message % args, exc_info))
+    def log_error(self, message: str, *args: object, exc_info: ExcInfo = None) -> None:
+        self.keep("error", message % args, exc_info)
 
-    def log_access(self, scope: Any, status: int | None, headers: Any, body_bytes: int, duration: float) -> None:
+    def keep(self, level: str, text: str, error: ExcInfo) -> None:
+        """Keeps a record of the error log."""
+        self.entries.append(LogEntry(level, text, error if isinstance(error, BaseException) else None))
+
+    def log_access(self, scope: Scope, status: int | None, headers: Headers, body_bytes: int, duration: float) -> None:
         path = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
         self.access.append(AccessEntry(scope.get("method", "GET"), path, status, body_bytes, duration, scope, headers))
 
@@ -183,7 +191,12 @@ class MemoryServer:
     """
 
     def __init__(
-        self, app: Callable[..., object], config: Config | None = None, *, eager: bool = True, counted: bool = False
+        self,
+        app: Callable[..., Awaitable[object]],
+        config: Config | None = None,
+        *,
+        eager: bool = True,
+        counted: bool = False,
     ) -> None:
         self.config = config if config is not None else Config(validate_app=True)
         if self.config.validate_app:
@@ -328,6 +341,6 @@ class Client:
         return self.log.at("warning", "error")
 
 
-def connect(app: Callable[..., object], config: Config | None = None, *, eager: bool = True) -> Client:
+def connect(app: Callable[..., Awaitable[object]], config: Config | None = None, *, eager: bool = True) -> Client:
     """Serves an application in memory and connects to it."""
     return MemoryServer(app, config, eager=eager).connect()

@@ -7,9 +7,14 @@ import importlib
 import sys
 import threading
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from hypercorn.config import Config
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from hypercorn.runtime.server import Server
 
 
 class TestServer:
@@ -33,12 +38,12 @@ class TestServer:
 
     def __init__(
         self,
-        app: Any,
+        app: object,
         config: Config | None = None,
         *,
         backend: Literal["asyncio", "uvloop", "trio"] = "asyncio",
         mode: Literal["asgi", "wsgi"] | None = None,
-        **options: Any,
+        **options: object,
     ) -> None:
         self.app = app
         self.backend = backend
@@ -53,16 +58,17 @@ class TestServer:
                 config.bind = ["127.0.0.1:0"]
             config.load(options, "TestServer")
         self.config = config
-        self.running: Any = None  # hypercorn.runtime.server.Server
+        self.running: Server | None = None
         self.thread: threading.Thread | None = None
         self.changed = threading.Event()
         self.failure: BaseException | None = None
-        self.block: Any = None
+        self.block: AbstractAsyncContextManager[Server]
 
     @property
     def url(self) -> str:
         """The address as a URL, without a slash at the end."""
-        return str(self.running.addresses[0])
+        assert self.running is not None  # it serves
+        return self.running.addresses[0]
 
     @property
     def port(self) -> int:
@@ -86,6 +92,7 @@ class TestServer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self.thread is not None
+        assert self.running is not None
         try:
             self.running.shutdown()
         except RuntimeError:  # it has ended already
@@ -103,7 +110,7 @@ class TestServer:
             self.failure = error
         self.changed.set()
 
-    def started(self, running: Any) -> None:
+    def started(self, running: Server) -> None:
         """It accepts connections."""
         self.running = running
         self.changed.set()

@@ -12,7 +12,9 @@ from hypercorn.runtime.worker import Worker
 from hypercorn.trio.worker import TrioRuntime, run_worker
 
 
-def serve_here(app: object, config: Config, mode: object, loop_name: str, started: Callable[[Server], None]) -> None:
+def serve_here(
+    app: object, config: Config, mode: str | None, loop_name: str, started: Callable[[Server], None]
+) -> None:
     """Serves in this thread until the server that `started` was given is shut down. Raises as `hypercorn.trio.serve`
     does."""
 

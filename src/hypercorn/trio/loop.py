@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypercorn.clock import monotonic
 from hypercorn.protocol.runtime import Runtime, Timer, Waiter
+
+if TYPE_CHECKING:
+    from trio import CancelScope
+    from trio.lowlevel import TrioToken
+
+    from hypercorn.asgi.exchange import ASGIExchange
+    from hypercorn.protocol.runtime import Call
 
 
 class TrioLoop(Runtime):
@@ -26,18 +33,22 @@ class TrioLoop(Runtime):
         "variables",
     )
 
-    def __init__(self, token: Any, new_waiter: Callable[[], Waiter], new_scope: Callable[[], object]) -> None:
+    def __init__(
+        self, token: TrioToken, new_waiter: Callable[[], Waiter], new_scope: Callable[[], CancelScope]
+    ) -> None:
         Runtime.__init__(self)  # super() fails in a compiled method that overrides a C one
         self.token = token
         self.new_waiter = new_waiter
         self.new_scope = new_scope
         self.variables: Context = copy_context()
-        self.start_call: Any = None  # start_soon of the nursery of the calls
-        self.run_call: Any = None
+        self.start_call: Callable[..., object]  # start_soon of the nursery of the calls
+        self.run_call: Callable[[ASGIExchange, CancelScope | None], Coroutine[object, None, None]]
         self.start_timer: Callable[[float, Callable[[], object]], Timer]
-        self.calls: dict[Any, Any] = {}  # the application calls that have not ended, with the scope of each or None
+        self.calls: dict[
+            Call, CancelScope | None
+        ] = {}  # the application calls that have not ended, with the scope of each or None
         self.ended: Callable[[], None] | None = None
-        self.report: Any = None  # takes what a callback raised
+        self.report: Callable[[Exception], object]  # takes what a callback raised
 
     def now(self) -> float:
         return monotonic()
@@ -55,7 +66,7 @@ class TrioLoop(Runtime):
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         return self.start_timer(max(0.0, when - monotonic()), callback)
 
-    def spawn(self, call: Any) -> object:
+    def spawn(self, call: Call) -> object:
         # A scope costs as much as the task itself: only calls that are cancelled one by one have their own.
         scope = self.new_scope() if call.connection.is_multiplexed() else None
         self.calls[call] = scope
@@ -63,13 +74,13 @@ class TrioLoop(Runtime):
         self.variables.copy().run(self.start_call, self.run_call, call, scope)
         return call
 
-    def call_over(self, call: Any, error: BaseException | None) -> None:
+    def call_over(self, call: Call, error: BaseException | None) -> None:
         if call in self.calls:
             del self.calls[call]
             if self.ended is not None:
                 self.ended()
 
-    def cancel(self, call: Any) -> None:
+    def cancel(self, call: Call) -> None:
         scope = self.calls.get(call)
         if scope is not None:
             call.cancelled_by_server = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import trio
 
@@ -11,6 +10,7 @@ from hypercorn.asgi.loading import load_configured
 from hypercorn.config import Config
 from hypercorn.net.sockets import Sockets
 from hypercorn.runtime.contract import Link
+from hypercorn.runtime.ports import StopEvent
 from hypercorn.runtime.worker import Worker
 from hypercorn.trio.worker import TrioRuntime, run_worker
 
@@ -38,7 +38,7 @@ async def worker_serve(
 
 
 def trio_worker(
-    config: Config, sockets: Sockets | None = None, shutdown_event: object = None, link: Link | None = None
+    config: Config, sockets: Sockets | None = None, shutdown_event: StopEvent | None = None, link: Link | None = None
 ) -> None:
     """Loads the application before trio runs, as an import may take long, then serves it."""
     app = None if link is None else link.app
@@ -52,7 +52,7 @@ def trio_worker(
     trio.run(main)
 
 
-def event_trigger(event: Any) -> Callable[[], Awaitable[None]]:
+def event_trigger(event: StopEvent) -> Callable[[], Awaitable[None]]:
     """A trigger that waits for an event of `threading` or `multiprocessing`."""
 
     async def trigger() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypercorn.net.address import client_address, server_address
 from hypercorn.protocol.ports import Transport
@@ -12,7 +12,7 @@ from hypercorn.protocol.runtime import Runtime, Waiter
 from hypercorn.runtime.states import CLOSED, CLOSING, HALF_CLOSED, HALF_CLOSING, OPEN, SENDING
 
 if TYPE_CHECKING:
-    from hypercorn.runtime.worker import Worker
+    from hypercorn.runtime.ports import Acceptor
 
 
 class TrioTransport(Transport):
@@ -34,7 +34,7 @@ class TrioTransport(Transport):
     def __init__(
         self,
         runtime: Runtime,
-        worker: Worker,
+        worker: Acceptor,
         sock: socket.socket,
         start_writer: Callable[[TrioTransport], None],
         close_socket: Callable[[socket.socket], None],
@@ -189,7 +189,7 @@ class TrioTransport(Transport):
         if self.read_waiter is not None:
             self.runtime.wake(self.read_waiter)
 
-    def get_extra_info(self, name: str) -> Any:
+    def get_extra_info(self, name: str) -> object:
         if name == "socket":
             return self.sock
         if name == "peername":

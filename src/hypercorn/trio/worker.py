@@ -7,29 +7,35 @@ import math
 import signal
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
 from hypercorn.asgi.calling import run_call
 from hypercorn.asgi.exchange import ASGIExchange
-from hypercorn.net.sockets import waiting
+from hypercorn.net.sockets import Sockets, waiting
 from hypercorn.protocol.ports import Transport
 from hypercorn.protocol.runtime import Waiter
 from hypercorn.runtime.choice import new_reactor
-from hypercorn.runtime.ports import Listener, LoopRuntime
+from hypercorn.runtime.ports import Acceptor, Listener, LoopRuntime
 from hypercorn.runtime.worker import Worker
 from hypercorn.trio.loop import TrioLoop
 from hypercorn.trio.transport import TrioTransport
 from hypercorn.trio.udp import UDPListener
 
+if TYPE_CHECKING:
+    from hypercorn.logs.logger import ErrorLog
+    from hypercorn.net.tls import LiveContext
+    from hypercorn.runtime.reactor import Reactor
+
 READ_BYTES = 65536
 OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 ACCEPTS = 64  # connections accepted before the loop gets its turn
 ACCEPT_PAUSE_SECONDS = 0.5  # seconds without accepting when descriptors have run out
+_T = TypeVar("_T")
 BRIEF_SECONDS = 0.001  # seconds that something may take which should be there already
 
 
@@ -39,7 +45,7 @@ class TrioWaiter:
     __slots__ = ("task", "woken")
 
     def __init__(self) -> None:
-        self.task: Any = None
+        self.task: trio.lowlevel.Task | None = None
         self.woken = False
 
     async def wait(self) -> None:
@@ -54,7 +60,7 @@ class TrioWaiter:
 
         await trio.lowlevel.wait_task_rescheduled(abort)
 
-    def __await__(self) -> Any:
+    def __await__(self) -> Generator[object, object, None]:
         return self.wait().__await__()
 
     def wake(self) -> None:
@@ -90,11 +96,11 @@ class TrioRuntime(LoopRuntime):
         self.token = trio.lowlevel.current_trio_token()
         self.inner: TrioLoop = TrioLoop(self.token, TrioWaiter, trio.CancelScope)
         self.quiet = quiet  # under the command line: handshake failures only at DEBUG
-        self.log: Any = None
-        self.call_nursery: Any = None
+        self.log: ErrorLog
+        self.call_nursery: trio.Nursery
         self.calls_end = trio.Event()
         self.background: Any = None
-        self.reactor: Any = None  # drives the sockets where it is there, else a task for each does
+        self.reactor: Reactor | None = None  # drives the sockets where it is there, else a task for each does
         self.set_up(self.inner)
 
     def set_up(self, inner: TrioLoop) -> None:
@@ -111,11 +117,10 @@ class TrioRuntime(LoopRuntime):
         self.inner.start_call = partial(self.call_nursery.start_soon, name=task_name(worker.app))
         self.reactor = new_reactor(worker.config.runtime, self.inner, worker.log)
         if self.reactor is not None:
-            self.background.start_soon(self.run_reactor)
+            self.background.start_soon(self.run_reactor, self.reactor)
 
-    async def run_reactor(self) -> None:
+    async def run_reactor(self, reactor: Reactor) -> None:
         """The task that watches the reactor's descriptor."""
-        reactor = self.reactor
         try:
             while True:
                 await trio.lowlevel.wait_readable(reactor.fd)
@@ -158,10 +163,10 @@ class TrioRuntime(LoopRuntime):
         self.start_task(self.run_timer, scope, seconds, callback)
         return scope
 
-    def start_task(self, function: Callable[..., Any], *args: object) -> None:
+    def start_task(self, function: Callable[..., object], *args: object) -> None:
         """Starts a task of the server, with the context variables of its start whoever calls this."""
         # A middleware's runtime serves no worker, and has no nursery.
-        start = trio.lowlevel.spawn_system_task if self.background is None else self.background.start_soon
+        start: Any = trio.lowlevel.spawn_system_task if self.background is None else self.background.start_soon
         self.inner.variables.copy().run(start, function, *args)
 
     async def run_timer(self, scope: trio.CancelScope, seconds: float, callback: Callable[[], object]) -> None:
@@ -173,7 +178,7 @@ class TrioRuntime(LoopRuntime):
     def report(self, error: Exception) -> None:
         self.log.log_error("A callback of the server failed", exc_info=error)
 
-    def start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def start(self, function: Callable[[], Coroutine[object, None, None]]) -> None:
         self.start_task(function)
 
     async def sleep_until(self, waiter: Waiter, seconds: float) -> None:
@@ -183,7 +188,7 @@ class TrioRuntime(LoopRuntime):
     def call_threadsafe(self, callback: Callable[[], object]) -> None:
         self.token.run_sync_soon(callback)
 
-    async def await_briefly(self, awaitable: Awaitable[Any]) -> Any:
+    async def await_briefly(self, awaitable: Awaitable[_T]) -> _T | None:
         with trio.move_on_after(BRIEF_SECONDS):
             return await awaitable
         return None
@@ -228,10 +233,9 @@ class TrioRuntime(LoopRuntime):
 
     # -- listening
 
-    async def listen(self, worker: Any, sock: socket.socket, tls: Any) -> Listener:
+    async def listen(self, worker: Acceptor, sock: socket.socket, tls: LiveContext | None) -> Listener:
         if self.reactor is not None:
-            listening: Listener = self.reactor.listen(worker, sock, tls, worker.link.shared)
-            return listening
+            return self.reactor.listen(worker, sock, tls, worker.shared)
         sock.setblocking(False)
 
         def serve(client: socket.socket) -> None:
@@ -244,7 +248,9 @@ class TrioRuntime(LoopRuntime):
     async def listen_datagrams(self, sock: socket.socket, udp: object) -> Listener:
         return UDPListener(sock, udp, self.background.start_soon, self.report)
 
-    async def accept(self, listener: TrioListener, worker: Worker, sock: socket.socket, tls: object) -> None:
+    async def accept(
+        self, listener: TrioListener, worker: Acceptor, sock: socket.socket, tls: LiveContext | None
+    ) -> None:
         """The task that accepts on one socket."""
         with listener.scope:
             await trio.lowlevel.checkpoint_if_cancelled()  # the socket may be closed before this task began
@@ -261,7 +267,7 @@ class TrioRuntime(LoopRuntime):
                         self.log.log_error("Cannot accept a connection: %s", error)
                     await trio.sleep(ACCEPT_PAUSE_SECONDS)
 
-    async def serve_socket(self, worker: Worker, sock: socket.socket, tls: object) -> None:
+    async def serve_socket(self, worker: Acceptor, sock: socket.socket, tls: LiveContext | None) -> None:
         """The task that reads one connection."""
         transport = None
         try:
@@ -326,8 +332,8 @@ async def run_worker(
     worker: Worker,
     runtime: TrioRuntime,
     *,
-    sockets: object = None,
-    shutdown_trigger: Callable[..., Awaitable[Any]] | None = None,
+    sockets: Sockets | None = None,
+    shutdown_trigger: Callable[..., Awaitable[object]] | None = None,
     handle_signals: bool = False,
     started: Callable[[], None] | None = None,
 ) -> None:
@@ -371,7 +377,7 @@ def only_left_nurseries(error: BaseException) -> bool:
     return split is not None and split((trio.Cancelled, RuntimeError))[1] is None
 
 
-def task_name(app: Any) -> str:
+def task_name(app: Callable[..., object]) -> str:
     """The name that trio gives a task of this async function, made once instead of for every call."""
     while isinstance(app, partial):
         app = app.func
@@ -382,7 +388,7 @@ def task_name(app: Any) -> str:
 
 
 async def run_lifetime(
-    worker: Worker, runtime: TrioRuntime, sockets: Any, started: Callable[[], None] | None
+    worker: Worker, runtime: TrioRuntime, sockets: Sockets | None, started: Callable[[], None] | None
 ) -> BaseException | None:
     """A worker from start to end. Gives what went wrong rather than raising it through the nurseries, which would
     wrap it."""
@@ -415,7 +421,9 @@ async def act_on_signals(actions: dict[str, Callable[[], None]]) -> None:
             by_number[number]()
 
 
-async def stop_on_trigger(worker: Worker, trigger: Callable[..., Awaitable[Any]], broken: list[BaseException]) -> None:
+async def stop_on_trigger(
+    worker: Worker, trigger: Callable[..., Awaitable[object]], broken: list[BaseException]
+) -> None:
     """Ends the worker when the trigger returns; what it raises is kept for the caller, as no group wraps it there."""
     try:
         await trigger()

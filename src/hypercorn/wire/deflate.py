@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from hypercorn.wire.frames import InflateError, MessageTooLarge
 from hypercorn.wire.websocket import encode_compressed, encode_fragment, encode_message
@@ -43,6 +43,14 @@ WINDOWS = range(8, 16)
 Offer = tuple[bytes, list[tuple[bytes, bytes | None]]]
 
 
+class Compressor(Protocol):
+    """Of zlib, or of isal."""
+
+    def compress(self, data: bytes | memoryview, /) -> bytes: ...
+
+    def flush(self, mode: int, /) -> bytes: ...
+
+
 class Compression:
     """The parameters that a worker's connections agree to.
 
@@ -58,19 +66,22 @@ class Compression:
         self.window_bits = window_bits
         self.no_context_takeover = no_context_takeover
         self.threshold = threshold
-        self.shared: dict[int, Any] = {}
-        self.last: dict[int, tuple[Any, bytes]] = {}  # the last message and its frame, where nothing is taken over
+        self.shared: dict[int, Compressor] = {}
+        self.last: dict[
+            int, tuple[str | bytes, bytes]
+        ] = {}  # the last message and its frame, where nothing is taken over
 
     @classmethod
     def of(cls, settings: Mapping[str, Any] | None) -> Compression | None:
         """From the option `websocket_compression`."""
         return None if settings is None else cls(**settings)
 
-    def new_compressor(self, bits: int) -> Any:
+    def new_compressor(self, bits: int) -> Compressor:
         """A compressor. A smaller window needs less memory for its tables too."""
         memory = min(8, max(1, bits - 7))
         if isal_zlib is not None and self.level < 9:  # isal's own levels end at 3; 9 asks for what is smallest
-            return isal_zlib.compressobj(1 if self.level < 7 else 3, zlib.DEFLATED, -bits, memory)
+            found: Compressor = isal_zlib.compressobj(1 if self.level < 7 else 3, zlib.DEFLATED, -bits, memory)
+            return found
         return zlib.compressobj(self.level, zlib.DEFLATED, -bits, memory)
 
     def agree(self, values: Iterable[bytes]) -> tuple[bytes, Deflate] | None:
@@ -154,7 +165,7 @@ class Deflate:
         self.inflate_bits = inflate_bits
         self.deflate_forgets = deflate_forgets
         self.inflate_forgets = inflate_forgets
-        self.compressor: Any = None
+        self.compressor: Compressor | None = None
         self.inflator: Any = None
         self.inflated: list[bytes] | None = None  # of a message that is not complete
         self.size = 0  # bytes of that
@@ -178,7 +189,7 @@ class Deflate:
         packed: bytes = compressor.compress(data) + compressor.flush(mode)
         return packed[:-4]
 
-    def frame(self, message: Any, data: bytes) -> bytes:
+    def frame(self, message: str | bytes, data: bytes) -> bytes:
         """The frame of a message (str or bytes) whose bytes are `data`. Where no context is taken over, a message that
         goes to many connections is compressed once."""
         if not self.deflate_forgets:

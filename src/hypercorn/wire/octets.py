@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 __all__ = ("Octets",)
 
 
 class Octets(bytearray):
     """A buffer that grows, and is emptied by `take`."""
 
-    octet: Any = bytearray.append  # appends one
-    add: Any = bytearray.extend  # appends all of a bytes object
+    octet = bytearray.append  # appends one
+    add = bytearray.extend  # appends all of a bytes object
 
     def frame(self, length: int, kind: int, flags: int, stream_id: int) -> None:
         """Appends the head of an HTTP/2 frame (RFC 9113 section 4.1)."""

@@ -15,7 +15,7 @@ the tests.
 
 from __future__ import annotations
 
-from codecs import getincrementaldecoder
+from codecs import IncrementalDecoder, getincrementaldecoder
 from typing import Any
 
 from hypercorn.objects import part_of
@@ -72,7 +72,7 @@ __all__ = (
 
 KEPT_BYTES = 65536  # of the message that was encoded last
 INFLATED_BYTES = 65536  # of a compressed message, which are decompressed before its end
-new_decoder: Any = getincrementaldecoder("utf-8")
+new_decoder = getincrementaldecoder("utf-8")
 
 
 class FrameParser:
@@ -110,7 +110,7 @@ class FrameParser:
         self._compressed = False
         self._size = 0  # announced so far
         self._pieces = Octets()
-        self._decoder: Any = None  # checks the text that is in there
+        self._decoder: IncrementalDecoder | None = None  # checks the text that is in there
 
     def buffered(self) -> int:
         """Bytes that were fed and not looked at."""
@@ -395,7 +395,7 @@ def is_close_code(code: int) -> bool:
 
 
 # The message that was encoded last, and its frame: a broadcast sends it again. One object, which other threads replace.
-_last: list[tuple[Any, bytes]] = [(None, b"")]
+_last: list[tuple[str | bytes | None, bytes]] = [(None, b"")]
 
 
 def encode_message(message: str | bytes) -> bytes:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from os import cpu_count
-from typing import Any
 
 from hypercorn.config.options.option import UNSET, Option
 from hypercorn.config.values import PATH, ROOT_PATH, SWITCH, TEXT, choice, number, optional, seconds, size
 
 
-def _read_threads(value: Any) -> Any:
+def _read_threads(value: object) -> object:
     """`auto` stays as it is: the number depends on the machine."""
     if isinstance(value, str) and value.strip().lower() == "auto":
         return "auto"

@@ -66,7 +66,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("client_prefix_ipv4", number(1, 32), 32, "Operations", "bits of an IPv4 address that make a client"),
     Option("client_prefix_ipv6", number(1, 128), 64, "Operations", "bits of an IPv6 address that make a client"),
-    Option("client_table_size", number(1), 10000, "Operations", "clients whose rates a worker remembers"),
+    Option("client_table_size", _OFF_OR_COUNT, 10000, "Operations", "clients whose rates a worker remembers"),
     Option(
         "client_exempt_paths",
         URL_PATHS,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from typing import Any
 
 from hypercorn.config.values import BINDS, Kind
 from hypercorn.errors import ConfigError
@@ -20,7 +19,7 @@ class _Unset:
         return "unset"
 
 
-UNSET: Any = _Unset()
+UNSET = _Unset()
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Option:
 
     name: str
     kind: Kind
-    default: Any
+    default: object
     group: str
     help: str
     short: str = ""  # a flag of one letter
@@ -56,7 +55,7 @@ class Option:
         """True where the number is one of seconds."""
         return self.kind.metavar == "SECONDS"
 
-    def number(self, value: Any) -> float:
+    def number(self, value: float | str | None) -> float:
         """The value as a number that can be compared with: `none` is infinity for times, `LARGEST` for others."""
         if self.automatic is not None and value == "auto":
             return self.automatic()
@@ -83,7 +82,7 @@ class Option:
         """The environment variable that sets it."""
         return ENV_PREFIX + self.name.upper()
 
-    def convert(self, value: Any, source: str, written: str = "") -> Any:
+    def convert(self, value: object, source: str, written: str = "") -> object:
         """The value in its proper type. `written` is the name that it was given by, where that is an alias.
 
         Raises ConfigError, which says what is wrong and where it came from.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from hypercorn.config.cpus import usable_cpus
 from hypercorn.config.options.option import Option
@@ -23,7 +22,7 @@ from hypercorn.config.values import (
 )
 
 
-def _count(value: Any) -> Any:
+def _count(value: object) -> object:
     """`auto` is as many as the machine, or the container's CPU quota, can run at once."""
     if isinstance(value, str) and value.strip().lower() == "auto":
         return usable_cpus()

@@ -38,7 +38,7 @@ cdef class HTTP1Connection(Connection):
     cpdef hold_pipelined(self)
     cpdef need_data(self, RequestParser parser)
     cpdef head_received(self, RequestParser parser)
-    cpdef handshake_received(self, RequestParser parser)
+    cpdef handshake_received(self, RequestParser parser, settings)
     cpdef piece_received(self, RequestParser parser)
     cpdef refuse(self, error)
     cpdef bint body_stays_unread(self) except -1

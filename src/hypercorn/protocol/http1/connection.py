@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import inf
+from typing import TYPE_CHECKING
 
 from hypercorn.errors import ProtocolError
 from hypercorn.objects import same_text
@@ -41,6 +42,9 @@ from hypercorn.protocol.ports import Connection, Context, Exchange, Transport
 from hypercorn.protocol.progress import ProgressTimer, timer_of_body, timer_of_output
 from hypercorn.protocol.websocket.handshake import GOING_DOWN
 from hypercorn.wire.http1 import BODY, ERROR, HEAD, RequestParser, encode_chunk
+
+if TYPE_CHECKING:
+    from hypercorn.protocol.websocket.settings import WebSocketSettings
 
 PIPELINE_BYTES = 65536  # of later requests that are read before reading pauses
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -246,8 +250,9 @@ class HTTP1Connection(Connection):
         if not parser.complete and parser.content_length > context.limits.max_body_size:
             self.refuse(ProtocolError(413, "the request body is larger than this server accepts"))
             return
-        if parser.upgrade == b"websocket" and context.websocket is not None:
-            self.handshake_received(parser)
+        websocket = context.websocket
+        if parser.upgrade == b"websocket" and websocket is not None:
+            self.handshake_received(parser, websocket)
             return
         if context.h2c_upgrade and parser.upgrade == b"h2c" and context.http2 and upgrade(self, parser):
             return
@@ -268,12 +273,12 @@ class HTTP1Connection(Connection):
         if not self.transport.begin_in_batch(exchange):
             exchange.begin()
 
-    def handshake_received(self, parser: RequestParser) -> None:
+    def handshake_received(self, parser: RequestParser, settings: WebSocketSettings) -> None:
         """Opens the exchange of a WebSocket handshake. What the client sends next is held until it is answered."""
         context = self.context
         self.keep_alive = False
         try:
-            handshake = check_upgrade(parser, context.websocket)
+            handshake = check_upgrade(parser, settings)
         except ProtocolError as error:
             self.refuse(error)
             return

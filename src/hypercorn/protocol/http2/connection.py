@@ -143,7 +143,9 @@ class HTTP2Connection(Multiplexer):
         self.eof = False
         self.peer_leaving = False  # it has sent GOAWAY
         # streams
-        self.upgrade_request: Any = None  # upgraded: the head of the request, and the peer's settings
+        self.upgrade_request: tuple[HTTP2Head, dict[int, int]] | None = (
+            None  # upgraded: the head of the request, and the peer's settings
+        )
         self.unstarted: HTTP2Stream | None = None  # its application starts with the next event
         self.requests = 0
         self.last_id = 0  # highest stream that the peer opened

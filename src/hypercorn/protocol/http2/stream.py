@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from hypercorn.protocol.mux.budgets import GATHER_BYTES, SEPARATE_BYTES
 from hypercorn.protocol.mux.states import (
@@ -19,7 +18,7 @@ from hypercorn.protocol.mux.states import (
 )
 from hypercorn.protocol.mux.stream import MuxStream
 from hypercorn.protocol.ports import Exchange
-from hypercorn.wire.http2_writer import FrameWriter
+from hypercorn.wire.http2_writer import FieldLine, FrameWriter
 
 
 class HTTP2Stream(MuxStream):
@@ -74,7 +73,7 @@ class HTTP2Stream(MuxStream):
         self.has_server = fields.has_server
         return fields.content_length
 
-    def check(self, headers: Iterable[tuple[bytes, bytes]], omit_length: bool) -> list[Any]:
+    def check(self, headers: Iterable[tuple[bytes, bytes]], omit_length: bool) -> list[FieldLine]:
         return self.context.fields.check(headers, omit_length)
 
     def send_head(self, end: bool) -> None:
@@ -114,7 +113,7 @@ class HTTP2Stream(MuxStream):
         self.mux.written()
         self.response_sent()
 
-    def interim(self, status: int, lines: list[Any]) -> None:
+    def interim(self, status: int, lines: list[FieldLine]) -> None:
         if self.progress == NO_HEAD and self.state != CLOSED:
             self.writer.headers(self.id, self.context.fields.status(status), lines, [], False)
             self.mux.written()

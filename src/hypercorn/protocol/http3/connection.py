@@ -69,7 +69,7 @@ class HTTP3Connection(Multiplexer):
         self.quic = quic
         self.endpoint = endpoint
         self.pairs: wire.FieldPairs = endpoint.pairs
-        self.sections: Any = None  # FieldSections, once the handshake is over
+        self.sections: FieldSections  # since the handshake is over
         self.control = ControlStreams()
         self.peer_leaving = False  # it has sent GOAWAY
         self.opened_at = context.runtime.now()
@@ -279,7 +279,9 @@ class HTTP3Connection(Multiplexer):
                 return
             self.advance(stream_id, reader)
 
-    def section_decoded(self, stream_id: int, reader: RequestReader, instructions: bytes, pairs: Any) -> None:
+    def section_decoded(
+        self, stream_id: int, reader: RequestReader, instructions: bytes, pairs: list[FieldPair]
+    ) -> None:
         """Takes a field section that was decoded."""
         if instructions:
             self.send(self.control.decoder_id, instructions, False)
@@ -371,7 +373,7 @@ class HTTP3Connection(Multiplexer):
         head.http_version = "3"
         self.new_stream(stream_id, complete).answer_early(head, status, complete, reason)
 
-    def trailers_received(self, stream: Any, fields: list[Field], reader: RequestReader) -> None:
+    def trailers_received(self, stream: HTTP3Stream, fields: list[Field], reader: RequestReader) -> None:
         """The second HEADERS of a stream."""
         trailers = None if stream.request == TUNNEL else judge_trailers(fields)
         if trailers is None or 0 <= stream.content_length != stream.received:

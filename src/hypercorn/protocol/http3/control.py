@@ -5,16 +5,44 @@ The control stream has SETTINGS, GOAWAY and priorities; two more carry the instr
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Protocol
 
-from hypercorn.protocol.http3.qpack import BLOCKED, TABLE_BYTES, QPACKError
+from hypercorn.protocol.http3.qpack import BLOCKED, TABLE_BYTES, FieldSections, QPACKError
 from hypercorn.protocol.mux.budgets import GLITCHES
-from hypercorn.protocol.quic.connection import UNI_WINDOW_BYTES
+from hypercorn.protocol.ports import Context
+from hypercorn.protocol.quic.connection import UNI_WINDOW_BYTES, ServerConnection
 from hypercorn.wire import http3 as wire
 
 USELESS_STREAMS = 256  # of unknown type, over the life of a connection
 UNTYPED, USELESS = -1, -2  # kinds of streams: its first octets have not come, and nothing more is read of it
 CLOSED_CRITICAL = "a stream that has to stay was closed"
+
+
+class ControlledConnection(Protocol):
+    """An `HTTP3Connection`, as its unidirectional streams see it."""
+
+    context: Context
+    quic: ServerConnection
+    sections: FieldSections
+
+    @property
+    def ended(self) -> bool: ...
+
+    def send(self, stream_id: int, data: bytes, end: bool) -> None: ...
+
+    def credit(self, stream_id: int, size: int) -> None: ...
+
+    def stop_reading(self, stream_id: int, code: int) -> None: ...
+
+    def spend(self, kind: int) -> None: ...
+
+    def fail(self, code: int, reason: str) -> None: ...
+
+    def sections_unblocked(self, streams: list[int]) -> None: ...
+
+    def prioritize(self, stream_id: int, value: bytes) -> bool: ...
+
+    def goaway_received(self) -> None: ...
 
 
 class UniStream:
@@ -25,7 +53,7 @@ class UniStream:
     def __init__(self) -> None:
         self.kind = UNTYPED
         self.start = b""  # the first octets of its type
-        self.frames: Any = None
+        self.frames: wire.FrameReader
         self.overhead = 0  # octets for which the peer has got no credit
 
 
@@ -44,7 +72,7 @@ class ControlStreams:
         self.push_limit = 0  # the highest push that the peer allows, and the first one that it takes no more
         self.push_end = wire.LARGEST_VARINT
 
-    def open(self, connection: Any) -> None:
+    def open(self, connection: ControlledConnection) -> None:
         """Opens the server's streams, with its SETTINGS."""
         context = connection.context
         settings = [
@@ -64,7 +92,7 @@ class ControlStreams:
 
     # -- from the peer
 
-    def received(self, connection: Any, stream_id: int, data: bytes, end: bool) -> None:
+    def received(self, connection: ControlledConnection, stream_id: int, data: bytes, end: bool) -> None:
         """Octets of a stream."""
         stream = self.streams.get(stream_id)
         if stream is None:
@@ -99,7 +127,7 @@ class ControlStreams:
         if end:
             connection.fail(wire.H3_CLOSED_CRITICAL_STREAM, CLOSED_CRITICAL)
 
-    def typed(self, connection: Any, stream_id: int, stream: UniStream, kind: int) -> bool:
+    def typed(self, connection: ControlledConnection, stream_id: int, stream: UniStream, kind: int) -> bool:
         """The type of a stream is known. False where nothing more is read of it."""
         if kind == wire.S_PUSH:
             connection.fail(wire.H3_STREAM_CREATION_ERROR, "a client does not push")
@@ -119,7 +147,7 @@ class ControlStreams:
             return True
         return False
 
-    def reset(self, connection: Any, stream_id: int) -> None:
+    def reset(self, connection: ControlledConnection, stream_id: int) -> None:
         """RESET_STREAM of the peer."""
         stream = self.streams.get(stream_id)
         if stream is None or stream.kind == UNTYPED:
@@ -127,17 +155,17 @@ class ControlStreams:
         elif stream.kind != USELESS:
             connection.fail(wire.H3_CLOSED_CRITICAL_STREAM, CLOSED_CRITICAL)
 
-    def forget(self, connection: Any, stream_id: int) -> None:
+    def forget(self, connection: ControlledConnection, stream_id: int) -> None:
         """A stream was over before its type came, which is allowed (RFC 9114 section 6.2) and of no use."""
         self.streams.pop(stream_id, None)
         connection.spend(GLITCHES)
 
-    def stopped(self, connection: Any, stream_id: int) -> None:
+    def stopped(self, connection: ControlledConnection, stream_id: int) -> None:
         """STOP_SENDING of the peer."""
         if stream_id in (self.control_id, self.encoder_id, self.decoder_id):
             connection.fail(wire.H3_CLOSED_CRITICAL_STREAM, "a stream that has to stay was stopped")
 
-    def control_frames(self, connection: Any, frames: wire.FrameReader) -> None:
+    def control_frames(self, connection: ControlledConnection, frames: wire.FrameReader) -> None:
         """Frames of the control stream."""
         while not connection.ended:
             event = frames.next()
@@ -156,7 +184,7 @@ class ControlStreams:
             else:
                 self.number_frame(connection, event, frames.payload)
 
-    def settings_received(self, connection: Any, payload: bytes) -> None:
+    def settings_received(self, connection: ControlledConnection, payload: bytes) -> None:
         """SETTINGS, once."""
         if self.settings is not None:
             connection.fail(wire.H3_FRAME_UNEXPECTED, "SETTINGS twice")
@@ -170,7 +198,7 @@ class ControlStreams:
         if instructions:
             connection.send(self.encoder_id, instructions, False)
 
-    def priority_update(self, connection: Any, payload: bytes) -> None:
+    def priority_update(self, connection: ControlledConnection, payload: bytes) -> None:
         """PRIORITY_UPDATE of a request (RFC 9218 section 7.2)."""
         connection.spend(GLITCHES)
         stream_id, at = wire.read_varint(payload, 0)
@@ -179,7 +207,7 @@ class ControlStreams:
         elif not connection.prioritize(stream_id, payload[at:]):
             connection.fail(wire.H3_ID_ERROR, "PRIORITY_UPDATE for no request")
 
-    def number_frame(self, connection: Any, event: int, payload: bytes) -> None:
+    def number_frame(self, connection: ControlledConnection, event: int, payload: bytes) -> None:
         """GOAWAY, MAX_PUSH_ID, CANCEL_PUSH: one number each; and what is unknown."""
         connection.spend(GLITCHES)
         if event == wire.UNKNOWN or event == wire.F_PRIORITY_UPDATE_PUSH:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pylsqpack
 
@@ -36,8 +35,8 @@ class FieldSections:
     __slots__ = ("decoder", "encode", "encoder", "known")
 
     def __init__(self) -> None:
-        self.decoder: Any = pylsqpack.Decoder(TABLE_BYTES, BLOCKED)
-        self.encoder: Any = pylsqpack.Encoder()
+        self.decoder = pylsqpack.Decoder(TABLE_BYTES, BLOCKED)
+        self.encoder = pylsqpack.Encoder()
         # Instructions for the peer's decoder, and the section; for a stream's number and its fields.
         self.encode: Callable[[int, list[FieldPair]], tuple[bytes, bytes]] = self.encoder.encode
         self.known: dict[FieldPair, Field] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from hypercorn.protocol.http3.qpack import FieldPair
 from hypercorn.protocol.http3.states import HEAD
 from hypercorn.protocol.mux.budgets import PIECE_BYTES
 from hypercorn.protocol.mux.states import BODYLESS, CLOSED, NO_HEAD, OPEN, STARTED, WITH_TRAILERS
@@ -82,8 +83,8 @@ class HTTP3Stream(MuxStream):
         self.has_server = pairs.has_server
         return int(pairs.content_length)
 
-    def check(self, headers: Iterable[tuple[bytes, bytes]], omit_length: bool) -> list[Any]:
-        lines: list[Any] = self.mux.pairs.check(headers, omit_length)
+    def check(self, headers: Iterable[tuple[bytes, bytes]], omit_length: bool) -> list[FieldPair]:
+        lines: list[FieldPair] = self.mux.pairs.check(headers, omit_length)
         return lines
 
     def head(self) -> bytes:
@@ -104,7 +105,7 @@ class HTTP3Stream(MuxStream):
         self.mux.send(self.id, self.mux.head_frame(self.id, lines) if lines else b"", True)
         self.response_sent()
 
-    def interim(self, status: int, lines: list[Any]) -> None:
+    def interim(self, status: int, lines: list[FieldPair]) -> None:
         if self.progress == NO_HEAD and self.state != CLOSED:
             self.mux.send(self.id, self.mux.head_frame(self.id, [(b":status", b"%d" % status), *lines]), False)
 

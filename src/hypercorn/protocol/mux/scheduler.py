@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+Queue = deque[Any]  # of `mux.stream.MuxStream`, which knows this module
+
 
 class Scheduler:
     """The queues of one connection. They are made when first used: an idle connection has none."""
@@ -16,7 +18,7 @@ class Scheduler:
     __slots__ = ("queues", "waiting")
 
     def __init__(self) -> None:
-        self.queues: list[deque[Any] | None] = [None] * 8
+        self.queues: list[Queue | None] = [None] * 8
         self.waiting = 0  # streams in the queues
 
     def add(self, stream: object, urgency: int) -> None:
@@ -34,7 +36,7 @@ class Scheduler:
         queue.remove(stream)
         self.waiting -= 1
 
-    def first(self) -> deque[Any]:
+    def first(self) -> Queue:
         """The most urgent queue that has a stream."""
         for queue in self.queues:
             if queue:

@@ -62,6 +62,8 @@ REASONS = {
     501: "protocol not supported",
 }
 
+Lines = list[Any]  # fields that were checked, as the protocol's writer takes them
+
 
 class MuxStream(Connection):
     """The state of one stream. A protocol's class writes its frames."""
@@ -113,7 +115,7 @@ class MuxStream(Connection):
         self.id = stream_id
         self.state = IDLE
         self.exchange: Exchange | None = None
-        self.call: Any = None  # the application's call, while it runs: what the runtime cancels
+        self.call: object = None  # the application's call, while it runs: what the runtime cancels
         self.call_state = NOT_CALLED
         self.socket: Connection | None = None  # the WebSocket in a tunnel that was accepted
         # the request
@@ -133,9 +135,9 @@ class MuxStream(Connection):
         self.incremental = True  # takes turns with others of its urgency
         self.content = WITH_BODY
         self.status = 0
-        self.lines: list[Any] = []  # checked fields, as the protocol's writer takes them
+        self.lines: Lines = []  # checked fields, as the protocol's writer takes them
         self.length = -1
-        self.trailer_lines: list[Any] | None = None
+        self.trailer_lines: Lines | None = None
         self.pieces: list[bytes] | None = None  # of the body, not sent yet
         self.offset = 0  # octets of the first one that are sent
         self.pending = 0  # octets that wait
@@ -149,7 +151,7 @@ class MuxStream(Connection):
         """Checks and keeps the fields of the final head. Returns the length that they announce, or -1."""
         raise NotImplementedError
 
-    def check(self, headers: Iterable[tuple[bytes, bytes]], omit_length: bool) -> list[Any]:
+    def check(self, headers: Iterable[tuple[bytes, bytes]], omit_length: bool) -> Lines:
         """Response fields as the protocol's writer takes them. Raises TypeError or ValueError for bad ones."""
         raise NotImplementedError
 
@@ -165,7 +167,7 @@ class MuxStream(Connection):
         """Writes what ends the response once nothing is pending, whatever the windows say."""
         raise NotImplementedError
 
-    def interim(self, status: int, lines: list[Any]) -> None:
+    def interim(self, status: int, lines: Lines) -> None:
         """Writes an interim head, where the final one was not sent."""
         raise NotImplementedError
 

@@ -7,13 +7,17 @@ else is due, aioquic writes: `quiet` says which it is. What is sent, and the boo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from aioquic import __version__, tls
 from aioquic.quic.packet import QuicPacketType
 from aioquic.quic.packet_builder import QuicSentPacket
+from aioquic.quic.stream import QuicStream
 
 from hypercorn._cpython import PLAIN
+from hypercorn.net.address import InternetAddress
+from hypercorn.protocol.quic.path import MeasuredConnection
 from hypercorn.wire.http3 import varint
 
 STREAM, WITH_FIN, WITH_LENGTH, WITH_OFFSET = 0x08, 0x01, 0x02, 0x04  # types of frames (RFC 9000 section 19.8)
@@ -28,7 +32,7 @@ EPOCH = tls.Epoch.ONE_RTT
 SHORT_HEADER = QuicPacketType.ONE_RTT
 
 
-def bulk(connection: Any, now: float) -> list[tuple[bytes, Any]] | None:
+def bulk(connection: MeasuredConnection, now: float) -> list[tuple[bytes, InternetAddress]] | None:
     """The datagrams of a run of full packets, as far as they may leave now; None where aioquic has to write."""
     ready = quiet(connection, now) if KNOWN else None
     if not ready or connection._loss.congestion_window < connection._max_datagram_size:
@@ -43,7 +47,7 @@ def bulk(connection: Any, now: float) -> list[tuple[bytes, Any]] | None:
     return run.end()
 
 
-def quiet(connection: Any, now: float) -> list[Any]:
+def quiet(connection: MeasuredConnection, now: float) -> list[QuicStream]:
     """The streams with data, where nothing else is to be sent. None of them where anything is, or it is not much."""
     path = connection._network_paths[0]
     space = connection._spaces[EPOCH]
@@ -91,7 +95,7 @@ def quiet(connection: Any, now: float) -> list[Any]:
 class Run:
     """Packets of one connection, for one address."""
 
-    def __init__(self, connection: Any, now: float) -> None:
+    def __init__(self, connection: MeasuredConnection, now: float) -> None:
         self.connection = connection
         self.now = now
         self.crypto = connection._cryptos[EPOCH]
@@ -103,9 +107,9 @@ class Run:
         self.start = bytes((first,)) + self.cid
         self.room = self.size - len(self.start) - 2 - TAG_BYTES  # octets of frames in a packet
         self.number = connection._packet_number
-        self.datagrams: list[tuple[bytes, Any]] = []
+        self.datagrams: list[tuple[bytes, InternetAddress]] = []
         self.address = connection._network_paths[0].addr
-        self.served: dict[Any, None] = {}
+        self.served: dict[QuicStream, None] = {}
 
     def is_due(self) -> bool:
         """False while pacing allows only a few packets: each system call and each timer has its price."""
@@ -156,7 +160,7 @@ class Run:
         self.served[stream] = None
         return bool(len(pending))
 
-    def send(self, frame: bytes, handler: Any) -> None:
+    def send(self, frame: bytes, handler: tuple[Callable[..., None], tuple[object, ...]]) -> None:
         """Encrypts a packet of one frame, and enters it in the books."""
         number = self.number
         self.number = number + 1
@@ -176,7 +180,7 @@ class Run:
         self.loss._pacer.update_after_send(now=self.now)
         self.datagrams.append((data, self.address))
 
-    def end(self) -> list[tuple[bytes, Any]]:
+    def end(self) -> list[tuple[bytes, InternetAddress]]:
         """Returns the datagrams. Streams that were served go behind the others."""
         connection = self.connection
         if self.datagrams:

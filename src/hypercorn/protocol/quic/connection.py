@@ -19,21 +19,22 @@ from aioquic.quic.connection import (
     CONNECTION_LIMIT_FRAME_CAPACITY,
     MAX_STREAM_DATA_FRAME_CAPACITY,
     Limit,
-    QuicConnection,
     QuicConnectionError,
     QuicConnectionId,
     QuicReceiveContext,
 )
 from aioquic.quic.packet import QuicErrorCode, QuicFrameType, pull_quic_transport_parameters
-from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder
+from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import FinalSizeError, QuicStream, QuicStreamReceiver
 
+from hypercorn.logs.logger import ErrorLog
+from hypercorn.net.address import InternetAddress
 from hypercorn.net.quic_tls import ServerConfiguration
 from hypercorn.protocol.ports import Context
 from hypercorn.protocol.quic.bulk import bulk
 from hypercorn.protocol.quic.ids import ConnectionIds
-from hypercorn.protocol.quic.path import PathMTU
+from hypercorn.protocol.quic.path import MeasuredConnection, PathMTU
 from hypercorn.protocol.quic.receive import (
     MESSAGES,
     Frames,
@@ -49,7 +50,6 @@ UNI_STREAMS = 8  # unidirectional streams of the peer: control, two of QPACK, an
 UNI_WINDOW_BYTES = 65536
 HELLO_BYTES = 1024  # octets of a ServerHello, or of a session ticket, at the most
 HOST_IDS = 8  # connection ids that a peer gets at the most
-LONGEST_FLIGHT_BYTES = 4194304  # octets that are kept for a peer that has not acknowledged them
 MOST_LATE_STARTS = 4  # streams whose first packet did not come first: packets overtake one another
 ACKS, RANGES = 4, 64  # ACK frames in a packet that are used, where one says everything, and ranges of one
 WITH_FIN, WITH_LENGTH, WITH_OFFSET = 1, 2, 4  # in the type of a STREAM frame (section 19.8)
@@ -60,7 +60,7 @@ def ignore(*_: object) -> None:
     """Takes the place of a callback of a connection that is over."""
 
 
-class ServerConnection(QuicConnection):
+class ServerConnection(MeasuredConnection):
     """A connection that a client has opened. `context` has the limits, `ids` names it, `log` is the error log."""
 
     def __init__(
@@ -71,7 +71,7 @@ class ServerConnection(QuicConnection):
         original_id: bytes,
         retry_id: bytes | None,
         issued: Callable[[bytes], None],
-        log: object,
+        log: ErrorLog,
     ) -> None:
         super().__init__(
             configuration=configuration,
@@ -108,35 +108,20 @@ class ServerConnection(QuicConnection):
     # -- what the server reads and sets
 
     @property
-    def path(self) -> object:
+    def path(self) -> InternetAddress | None:
         """The address that datagrams go to. Nobody may have answered there: `client` is who the peer is."""
         return self._network_paths[0].addr if self._network_paths else None
 
     @property
-    def client(self) -> Any:
+    def client(self) -> InternetAddress | None:
         """The address where the peer has last shown that it receives what is sent to it (RFC 9000 section 9.3); None
         before it has shown that anywhere."""
         return next((path.addr for path in self._network_paths if path.is_validated), None)
 
     @property
-    def closing(self) -> bool:
-        """CONNECTION_CLOSE was sent or received."""
-        return self._close_event is not None
-
-    @property
-    def idle_timeout(self) -> float:
-        """Seconds of silence after which both sides forget the connection (RFC 9000 section 10.1)."""
-        return self._idle_timeout()
-
-    @property
     def datagram_size(self) -> int:
         """Octets of a datagram at the most, as far as the path is known."""
         return self._max_datagram_size
-
-    def room(self) -> int:
-        """Octets that may be on their way now and are not (RFC 9002 section 7)."""
-        loss = self._loss
-        return min(loss.congestion_window, LONGEST_FLIGHT_BYTES) - loss.bytes_in_flight
 
     def unsent(self, stream_id: int) -> int:
         """Octets of a stream that wait for their first packet; -1 where the stream is gone."""
@@ -232,14 +217,10 @@ class ServerConnection(QuicConnection):
             self.tls.certificate, self.tls.certificate_chain, self.tls.certificate_private_key = identity
         tls.Context._server_handle_hello(self.tls, data, *outputs)
 
-    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, InternetAddress]]:
         self.mtu.follow(self, self.path)
         datagrams = bulk(self, now)
         return super().datagrams_to_send(now) if datagrams is None else datagrams
-
-    def probed(self, delivery: QuicDeliveryState, size: int) -> None:
-        """Takes the result of a probe of the path."""
-        self.mtu.probed(self, delivery, size)
 
     def _parse_transport_parameters(self, data: bytes, from_session_ticket: bool = False) -> None:
         super()._parse_transport_parameters(data, from_session_ticket)
@@ -388,7 +369,7 @@ class ServerConnection(QuicConnection):
         start = buf.tell()
         stream_id = buf.pull_uint_var()
         stream = self._streams.get(stream_id)
-        receiver: Any = None if stream is None else stream.receiver
+        receiver = None if stream is None else stream.receiver
         if type(receiver) is Receiver and stream is not None:
             offset = buf.pull_uint_var() if frame_type & WITH_OFFSET else 0
             size = buf.pull_uint_var() if frame_type & WITH_LENGTH else buf.capacity - buf.tell()
@@ -474,6 +455,6 @@ class ServerConnection(QuicConnection):
         buf.seek(start)
         super()._handle_retire_connection_id_frame(context, frame_type, buf)
 
-    def _write_new_connection_id_frame(self, builder: QuicPacketBuilder, connection_id: Any) -> None:
+    def _write_new_connection_id_frame(self, builder: QuicPacketBuilder, connection_id: QuicConnectionId) -> None:
         super()._write_new_connection_id_frame(builder, connection_id)
         self.announced_ids = max(self.announced_ids, connection_id.sequence_number)

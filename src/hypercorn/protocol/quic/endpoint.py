@@ -25,7 +25,6 @@ from __future__ import annotations
 import heapq
 import os
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from aioquic._buffer import Buffer
 from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE
@@ -42,6 +41,8 @@ from aioquic.quic.packet import (
 )
 from aioquic.quic.packet_builder import QuicPacketBuilder
 
+from hypercorn.logs.logger import ErrorLog
+from hypercorn.net.address import InternetAddress
 from hypercorn.net.forwarding import DatagramForwarder
 from hypercorn.net.quic_tls import ServerConfiguration
 from hypercorn.protocol.http3.connection import HTTP3Connection
@@ -66,7 +67,7 @@ UNFINISHED = 16  # handshakes under way from which on a connection is made for a
 TICK_SECONDS = 0.005  # seconds
 REPEATS = 16  # times that CONNECTION_CLOSE is repeated at the most (RFC 9000 section 10.2.1)
 
-Datagram = tuple[bytes, Any]  # and the address that it came from
+Datagram = tuple[bytes, "InternetAddress"]  # and the address that it came from
 
 
 class DatagramSocket:
@@ -76,7 +77,7 @@ class DatagramSocket:
     number = 0  # among the sockets of the server
     blocked = False  # the kernel takes no more for now; `QUICEndpoint.unblocked` follows
 
-    def send(self, datagrams: list[bytes], address: object) -> None:
+    def send(self, datagrams: list[bytes], address: InternetAddress) -> None:
         """Sends datagrams to one address. What the kernel does not take now may be lost."""
         raise NotImplementedError
 
@@ -148,7 +149,7 @@ class Peer:
         """The peer has another address."""
         self.endpoint.moved(self.connection)
 
-    def receive(self, data: bytes, address: object, udp: DatagramSocket, now: float) -> None:
+    def receive(self, data: bytes, address: InternetAddress, udp: DatagramSocket, now: float) -> None:
         """A datagram for this connection."""
         if not self.open:
             self.late_datagrams += 1
@@ -258,7 +259,7 @@ class QUICEndpoint:
         self,
         context: Context,
         configuration: ServerConfiguration,
-        log: Any,
+        log: ErrorLog,
         opened: Callable[[Connection], None],
         closed: Callable[[Connection], None],
         forwarder: DatagramForwarder | None = None,
@@ -309,7 +310,7 @@ class QUICEndpoint:
             if peer.open:
                 peer.turn(now)
 
-    def peer_of(self, udp: DatagramSocket, data: bytes, address: object, now: float) -> Peer | None:
+    def peer_of(self, udp: DatagramSocket, data: bytes, address: InternetAddress, now: float) -> Peer | None:
         """The connection that a datagram is for; None where it was used otherwise, or is of no use."""
         if not data:
             return None
@@ -345,12 +346,14 @@ class QUICEndpoint:
             self.forwarded(udp, data, address, destination)
         return None
 
-    def forwarded(self, udp: DatagramSocket, data: bytes, address: object, connection_id: bytes) -> bool:
+    def forwarded(self, udp: DatagramSocket, data: bytes, address: InternetAddress, connection_id: bytes) -> bool:
         """Hands a datagram on where its id names another worker."""
         owner = self.ids.owner(connection_id)
         return owner >= 0 and self.forwarder.forward(owner, udp.number, address, data)
 
-    def forwarded_to_sibling(self, udp: DatagramSocket, data: bytes, address: object, connection_id: bytes) -> bool:
+    def forwarded_to_sibling(
+        self, udp: DatagramSocket, data: bytes, address: InternetAddress, connection_id: bytes
+    ) -> bool:
         """While this worker drains, another one takes new connections, the same one for all packets of a client."""
         siblings = sorted(self.forwarder.siblings())
         if not siblings:
@@ -359,7 +362,7 @@ class QUICEndpoint:
         return self.forwarder.forward(chosen, udp.number, address, data)
 
     def unknown_connection(
-        self, udp: DatagramSocket, data: bytes, address: object, connection_id: bytes, now: float
+        self, udp: DatagramSocket, data: bytes, address: InternetAddress, connection_id: bytes, now: float
     ) -> None:
         """A packet of a connection that is not here: another worker's, or one that is gone (RFC 9000 section 10.3)."""
         if self.forwarded(udp, data, address, connection_id):
@@ -379,7 +382,9 @@ class QUICEndpoint:
         budget.left -= 1
         return True
 
-    def negotiate(self, udp: DatagramSocket, header: QuicHeader, size: int, address: object, now: float) -> None:
+    def negotiate(
+        self, udp: DatagramSocket, header: QuicHeader, size: int, address: InternetAddress, now: float
+    ) -> None:
         """Says which versions are spoken (RFC 9000 section 6.1)."""
         if size >= SMALLEST_MAX_DATAGRAM_SIZE and self.may_answer(now):
             versions = self.configuration.supported_versions
@@ -390,7 +395,9 @@ class QUICEndpoint:
 
     # -- who may come in
 
-    def admit(self, udp: DatagramSocket, header: QuicHeader, data: bytes, address: object, now: float) -> Peer | None:
+    def admit(
+        self, udp: DatagramSocket, header: QuicHeader, data: bytes, address: InternetAddress, now: float
+    ) -> Peer | None:
         """A connection for the first packet of a client, or None: it was refused, or has to prove its address."""
         if self.context.terminating or len(self.peers) >= self.max_connections or self.full():
             if self.may_answer(now):
@@ -426,7 +433,7 @@ class QUICEndpoint:
         self,
         udp: DatagramSocket,
         header: QuicHeader,
-        address: Any,
+        address: InternetAddress,
         now: float,
         original: bytes,
         retry: bytes | None,
@@ -451,7 +458,7 @@ class QUICEndpoint:
             peer.internal_error(error)
         return peer
 
-    def retry(self, udp: DatagramSocket, header: QuicHeader, address: object, now: float) -> None:
+    def retry(self, udp: DatagramSocket, header: QuicHeader, address: InternetAddress, now: float) -> None:
         """Asks a client to prove its address first (RFC 9000 section 8.1.2). No state is kept for it."""
         fresh = self.ids.new()
         token = self.ids.new_token(header.destination_cid, address, fresh, now)

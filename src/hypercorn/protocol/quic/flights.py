@@ -7,7 +7,6 @@ one for each datagram: with this, nothing but the datagram is kept until the res
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
 
 from aioquic._buffer import Buffer
 from aioquic._crypto import CryptoError
@@ -15,6 +14,7 @@ from aioquic.quic.connection import QuicConnectionError
 from aioquic.quic.crypto import CryptoPair
 from aioquic.quic.packet import QuicFrameType, QuicHeader, QuicPacketType, pull_quic_header
 
+from hypercorn.net.address import InternetAddress
 from hypercorn.protocol.quic.receive import EACH, FRAMES, PACKETS, Handshake, Unacknowledged
 from hypercorn.protocol.runtime import Runtime, Timer
 
@@ -30,10 +30,10 @@ class FirstFlights:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self.waiting: OrderedDict[Any, tuple[float, list[bytes]]] = OrderedDict()
+        self.waiting: OrderedDict[tuple[bytes, InternetAddress], tuple[float, list[bytes]]] = OrderedDict()
         self.timer: Timer | None = None
 
-    def add(self, header: QuicHeader, data: bytes, address: object, now: float) -> list[bytes] | None:
+    def add(self, header: QuicHeader, data: bytes, address: InternetAddress, now: float) -> list[bytes] | None:
         """Takes a datagram. Returns those that came before where the ClientHello is complete, or is none; None while
         its rest has to come."""
         key = header.destination_cid, address

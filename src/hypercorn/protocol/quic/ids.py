@@ -9,7 +9,8 @@ from __future__ import annotations
 import hmac
 import os
 from hashlib import sha256
-from typing import Any
+
+from hypercorn.net.address import InternetAddress
 
 ID_BYTES = 10  # octets of a connection id: two for the worker, eight of chance
 SEAL_BYTES = 16  # octets of a token that prove it
@@ -32,12 +33,12 @@ class ConnectionIds:
         """The worker that an id names, or -1 where the id is not of this server's making."""
         return int.from_bytes(connection_id[:2], "big") if len(connection_id) == ID_BYTES else -1
 
-    def new_token(self, original_id: bytes, address: object, retry_id: bytes, now: float) -> bytes:
+    def new_token(self, original_id: bytes, address: InternetAddress, retry_id: bytes, now: float) -> bytes:
         """Returns a token that a client sends back to prove its address (RFC 9000 section 8.1.4)."""
         content = int(now * 1000).to_bytes(8, "big") + original_id
         return content + self.seal(content, address, retry_id)
 
-    def read_token(self, token: bytes, address: object, retry_id: bytes, now: float) -> bytes | None:
+    def read_token(self, token: bytes, address: InternetAddress, retry_id: bytes, now: float) -> bytes | None:
         """The id that the client chose first; None where the token is not of this server, this client, or lately."""
         content, seal = token[:-SEAL_BYTES], token[-SEAL_BYTES:]
         if len(content) < 8 or not hmac.compare_digest(seal, self.seal(content, address, retry_id)):
@@ -46,7 +47,7 @@ class ConnectionIds:
             return None
         return content[8:]
 
-    def seal(self, content: bytes, address: Any, retry_id: bytes) -> bytes:
+    def seal(self, content: bytes, address: InternetAddress, retry_id: bytes) -> bytes:
         """Binds what a token says to the address and the id that it was made for."""
         where = f"{address[0]} {address[1]} ".encode()
         return hmac.digest(self.key, b"retry" + where + bytes((len(retry_id),)) + retry_id + content, sha256)[

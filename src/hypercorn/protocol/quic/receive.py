@@ -26,6 +26,11 @@ from aioquic.quic.connection import QuicConnectionError
 from aioquic.quic.packet import QuicErrorCode, QuicFrameType, QuicStreamFrame, pull_quic_header
 from aioquic.quic.stream import FinalSizeError, QuicStreamReceiver
 
+from hypercorn.logs.logger import ErrorLog
+
+NOTHING = array("Q")
+Run = bytes | list[bytes] | deque[bytes]  # octets, alone or in pieces
+Handler = tuple[Callable[..., None], frozenset[tls.Epoch]]
 LIST = 32  # pieces of a run that are moved rather than counted
 GAPS = 64  # runs behind a gap, for each stream
 PACKETS = 8  # packets in one datagram: one of each type, and some more
@@ -48,9 +53,8 @@ class Octets:
         self.start = 0
         self.ready: list[bytes] = []  # what came in order and was not taken
         # What lies behind a gap: where each run starts and stops, and its octets, alone or as a list of pieces.
-        self.starts: Any = None
-        self.stops: Any = None
-        self.runs: list[Any] = []
+        self.starts = self.stops = NOTHING
+        self.runs: list[Run] = []
 
     def add(self, offset: int, data: bytes) -> None:
         """Keeps octets that were not there. Raises Unacknowledged where they would open one gap too many."""
@@ -88,7 +92,7 @@ class Octets:
             count += 1
             if first > offset:
                 ready.append(data[: first - offset])
-            ready.extend((run,) if type(run) is bytes else run)
+            ready.extend((run,) if isinstance(run, bytes) else run)
             data = data[last - offset :]
             offset = last
         if data:
@@ -110,7 +114,7 @@ class Octets:
             starts[at] = offset
             runs[at] = join(data, runs[at])
             return
-        joined: Any = None
+        joined: Run | None = None
         first = offset
         if before:
             at -= 1
@@ -133,23 +137,24 @@ class Octets:
             raise Unacknowledged
         if data:
             joined = join(joined, data)
+        assert joined is not None  # there was data
         starts[at:end] = array("Q", (first,))
         stops[at:end] = array("Q", (max(offset, stop),))
         runs[at:end] = [joined]
 
 
-def join(left: Any, right: Any) -> object:
+def join(left: Run | None, right: Run) -> Run:
     """Two neighbours, each octets or a sequence of them: the shorter one moves."""
     if left is None:
         return right
-    if type(left) is bytes:
+    if isinstance(left, bytes):
         left = [left]
-    if type(right) is bytes:
+    if isinstance(right, bytes):
         left.append(right)
     elif len(left) >= len(right) or len(right) < LIST:
         left.extend(right)
     else:
-        right = right if type(right) is deque else deque(right)  # it grows at its front, too
+        right = right if isinstance(right, deque) else deque(right)  # it grows at its front, too
         right.extendleft(reversed(left))
         return right
     return left
@@ -185,7 +190,7 @@ class Receiver(QuicStreamReceiver):
         """A STREAM frame. Returns an event where none is on its way. Raises FinalSizeError and Unacknowledged."""
         return self.received(frame.offset, frame.data, frame.fin)
 
-    def received(self, offset: int, data: bytes, fin: bool) -> Any:
+    def received(self, offset: int, data: bytes, fin: bool) -> Arrived | None:
         """Takes a part of a stream. Returns and raises as `handle_frame`."""
         stop = offset + len(data)
         final = self._final_size
@@ -219,7 +224,7 @@ class Receiver(QuicStreamReceiver):
         octets = self.octets
         size = max(0, self.highest_offset - octets.start)
         octets.start = self.highest_offset
-        octets.runs, octets.starts, octets.stops = [], None, None
+        octets.runs, octets.starts, octets.stops = [], NOTHING, NOTHING
         return size
 
 
@@ -266,10 +271,10 @@ def exceeded() -> QuicConnectionError:
     return QuicConnectionError(QuicErrorCode.CRYPTO_BUFFER_EXCEEDED, QuicFrameType.CRYPTO, "too much for a handshake")
 
 
-class Frames(dict[int, Any]):
+class Frames(dict[int, Handler]):
     """aioquic's table of what each type of frame means, which counts how often it is asked."""
 
-    def __init__(self, handlers: dict[int, tuple[Callable[..., None], frozenset[Any]]]) -> None:
+    def __init__(self, handlers: dict[int, Handler]) -> None:
         super().__init__(
             (kind, (handler, EPOCHS.setdefault(epochs, epochs))) for kind, (handler, epochs) in handlers.items()
         )
@@ -281,14 +286,16 @@ class Frames(dict[int, Any]):
         self.left = min(FRAMES + size // EACH, MOST_FRAMES)
         self.acks = 0
 
-    def __getitem__(self, kind: int) -> object:
+    def __getitem__(self, kind: int) -> Handler:
         self.left -= 1
         if self.left < 0:
             raise QuicConnectionError(QuicErrorCode.PROTOCOL_VIOLATION, kind, "too many frames in a packet")
         return super().__getitem__(kind)
 
 
-EPOCHS: dict[frozenset[Any], frozenset[Any]] = {}  # the few sets of epochs that there are, once for all connections
+EPOCHS: dict[
+    frozenset[tls.Epoch], frozenset[tls.Epoch]
+] = {}  # the few sets of epochs that there are, once for all connections
 
 
 def first_packets(data: bytes, id_length: int) -> bytes:
@@ -315,7 +322,7 @@ class LibraryLog:
 
     __slots__ = ("connection_id", "log")
 
-    def __init__(self, log: Any, connection_id: bytes) -> None:
+    def __init__(self, log: ErrorLog, connection_id: bytes) -> None:
         self.log = log
         self.connection_id = connection_id.hex()
 

@@ -14,7 +14,9 @@ class QUICTransport(Transport):
 
     __slots__ = ("quic",)
 
-    def __init__(self, runtime: Runtime, quic: ServerConnection, client: Any, server: Any) -> None:
+    def __init__(
+        self, runtime: Runtime, quic: ServerConnection, client: tuple[str, int], server: tuple[str, int | None] | None
+    ) -> None:
         super().__init__(runtime)
         self.quic = quic
         self.client = client
@@ -39,7 +41,7 @@ class QUICTransport(Transport):
             connection.deadline = 0.0
             connection.endpoint.internal_error(error)
 
-    def get_extra_info(self, name: str) -> Any:
+    def get_extra_info(self, name: str) -> object:
         if name == "peername":
             return self.client
         if name == "sockname":

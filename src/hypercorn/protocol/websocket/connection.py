@@ -172,7 +172,7 @@ class WebSocketConnection(Connection):
                 break
         self.advancing = False
 
-    def message_received(self, message: object) -> None:
+    def message_received(self, message: str | bytes) -> None:
         """Hands a message up, or drops one that comes after our close frame."""
         if self.limits.websocket_idle_timeout < NEVER:
             self.active_at = self.context.runtime.now()
@@ -215,7 +215,7 @@ class WebSocketConnection(Connection):
 
     # -- from the exchange
 
-    def send_message(self, message: Any) -> bool:
+    def send_message(self, message: str | bytes) -> bool:
         """Sends a message (str or bytes). Returns False when the sender should wait.
 
         Raises TypeError, and UnicodeEncodeError for text with lone surrogates.
@@ -234,10 +234,10 @@ class WebSocketConnection(Connection):
             self.active_at = self.context.runtime.now()
         return not self.writing_paused
 
-    def encode_frame(self, message: Any) -> bytes:
+    def encode_frame(self, message: str | bytes) -> bytes:
         """The frame of a message where compression was agreed on. Empty for a long message, which leaves piece by
         piece, and for what has to wait behind it."""
-        data: bytes = message.encode() if type(message) is str else message
+        data = message.encode() if type(message) is str else message
         if type(data) is bytes:
             if len(data) > SLICE_BYTES or self.backlog is not None:
                 self.compress_later(LongMessage(self.extension, data, data is not message))

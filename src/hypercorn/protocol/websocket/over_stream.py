@@ -109,7 +109,7 @@ class StreamTransport(Transport):
     def call_ended(self, exchange: Exchange) -> None:
         self.stream.finished(exchange)
 
-    def get_extra_info(self, name: str) -> Any:
+    def get_extra_info(self, name: str) -> object:
         return self.below.get_extra_info(name)
 
     # -- from the stream

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+from hypercorn.wire.deflate import Compression
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,5 +17,5 @@ class WebSocketSettings:
     """
 
     origins: frozenset[bytes] = frozenset()
-    compression: Any = None
+    compression: Compression | None = None
     extended_connect: bool = True

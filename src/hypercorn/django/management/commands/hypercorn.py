@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from argparse import ArgumentParser
 
 from django.core.management.base import BaseCommand
 
@@ -17,7 +17,7 @@ class Command(BaseCommand):  # type: ignore[misc]
     help = "Serves the project in production. Arguments are those of the command hypercorn: see hypercorn --help."
     requires_system_checks: list[str] = []
 
-    def add_arguments(self, parser: Any) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         parser.usage = f"{parser.prog} [options of hypercorn]"
 
     def run_from_argv(self, argv: list[str]) -> None:
@@ -25,7 +25,7 @@ class Command(BaseCommand):  # type: ignore[misc]
         folder = os.path.dirname(os.path.abspath(argv[0]))
         self.start(["--app-dir", folder, *without_djangos(argv[2:]), application_path()])
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: object) -> None:
         """For `call_command("hypercorn")`, with the options of the environment and of the configuration file."""
         self.start([application_path()])
 

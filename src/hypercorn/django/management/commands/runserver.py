@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import ArgumentParser
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from django.apps import apps
 from django.conf import settings
@@ -26,7 +27,7 @@ class Command(RunserverCommand):  # type: ignore[misc]
 
     help = "Starts a web server for development that serves ASGI or WSGI, WebSockets and static files."
 
-    def add_arguments(self, parser: Any) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
             "--noasgi", action="store_false", dest="use_asgi", help="Serve WSGI_APPLICATION even with an ASGI one."
@@ -47,7 +48,7 @@ class Command(RunserverCommand):  # type: ignore[misc]
                 help="Allows serving static files even if DEBUG is False.",
             )
 
-    def run(self, **options: Any) -> None:
+    def run(self, **options: object) -> None:
         """Serves; where the code is reloaded, until the reloader leaves the process."""
         self.server = DevelopmentServer()
         try:
@@ -55,7 +56,7 @@ class Command(RunserverCommand):  # type: ignore[misc]
         finally:
             self.server.stop()
 
-    def inner_run(self, *args: Any, **options: Any) -> None:
+    def inner_run(self, *args: object, **options: object) -> None:
         """Checks the project and serves it, in a thread where the code is reloaded."""
         autoreload.raise_last_exception()
         if not options["skip_checks"]:
