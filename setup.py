@@ -15,6 +15,7 @@ talk to the other). `hypercorn/_build.py` finds the modules in it, by the table 
 """
 
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -177,6 +178,9 @@ def compiler_flags(name: str = "") -> list[str]:
     if sys.platform == "win32":
         return []
     common = ["-fno-strict-aliasing", "-Wno-unused-function"]
+    if sys.maxsize < 1 << 32 and platform.machine() in {"i386", "i486", "i586", "i686", "x86_64"}:
+        # The x87 computes with more digits than a double has: a variable gets what a float of Python would have.
+        common.append("-fexcess-precision=standard")
     if SANITIZE:
         checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
         return [*common, *checks, "-O1", "-g", "-fno-omit-frame-pointer"]

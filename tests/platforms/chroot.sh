@@ -16,7 +16,12 @@ root=$PWD
 what=${1:?which: i386, arm64, s390x or pypy}
 shift
 chroots=${CHROOTS:-$(mktemp -d)}
-[ -n "${CHROOTS:-}" ] || trap 'rm -rf "$chroots"' EXIT
+copy=
+clean() {
+    [ -z "$copy" ] || rm -rf "$copy"
+    [ -n "${CHROOTS:-}" ] || rm -rf "$chroots"
+}
+trap clean EXIT
 system=$chroots/$what
 python=python3
 architecture=$what
@@ -60,6 +65,10 @@ print(*(one for name in (\"testing\", \"compression\", \"test\") for one in extr
 " | while read -r wanted; do # a wheel, or not at all: some would take hours to compile
         .venv/bin/python -m pip install -q --only-binary=:all: "$wanted" >>pip.log 2>&1 || echo "not to be had: $wanted"
     done
-    .venv/bin/python -c "import hypercorn, platform as p; print(p.python_implementation(), p.python_version(), p.machine(), hypercorn.build())"
+    .venv/bin/python -c "
+import hypercorn, platform as p, sys, sysconfig
+# The kernel names its own processor: what the interpreter was compiled for tells more.
+print(p.python_implementation(), p.python_version(), sysconfig.get_config_var(\"MULTIARCH\") or p.machine(),
+      f\"{sys.maxsize.bit_length() + 1} bits, {sys.byteorder}-endian:\", hypercorn.build())"
     .venv/bin/python -m pytest -n 2 --dist loadfile --continue-on-collection-errors "$@"
 ' bash "$python" "$@"
