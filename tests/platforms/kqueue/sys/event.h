@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -70,6 +71,7 @@ typedef struct kq_queue {
 } kq_queue;
 
 static kq_queue *kq_queues;
+static int kq_marker = -1; /* in the epoll of every queue, and in no other: nothing ever happens on it */
 static pthread_mutex_t kq_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t kq_started = PTHREAD_ONCE_INIT;
 
@@ -89,6 +91,13 @@ static inline void kq_forget(kq_queue *queue)
     }
 }
 
+static inline int kq_mark(int fd, int operation)
+{
+    struct epoll_event event;
+    memset(&event, 0, sizeof(event));
+    return epoll_ctl(fd, operation, kq_marker, &event);
+}
+
 /* "The queue is not inherited by a child created with fork(2)." */
 static void kq_child(void)
 {
@@ -97,14 +106,19 @@ static void kq_child(void)
         kq_queue *queue = kq_queues;
         kq_queues = queue->next;
         kq_forget(queue);
-        (void)close(queue->fd);
+        if (kq_mark(queue->fd, EPOLL_CTL_MOD) == 0) /* else it was closed, and the number is another file's */
+            (void)close(queue->fd);
         free(queue);
     }
 }
 
 static void kq_before(void) { (void)pthread_mutex_lock(&kq_lock); }
 static void kq_after(void) { (void)pthread_mutex_unlock(&kq_lock); }
-static void kq_start(void) { (void)pthread_atfork(kq_before, kq_after, kq_child); }
+static void kq_start(void)
+{
+    kq_marker = eventfd(0, EFD_CLOEXEC);
+    (void)pthread_atfork(kq_before, kq_after, kq_child);
+}
 
 static inline kq_queue *kq_find(int fd)
 {
@@ -121,6 +135,10 @@ static inline int kqueue(void)
     if (fd < 0)
         return -1;
     (void)pthread_once(&kq_started, kq_start);
+    if (kq_mark(fd, EPOLL_CTL_ADD) < 0) {
+        (void)close(fd);
+        return -1;
+    }
     (void)pthread_mutex_lock(&kq_lock);
     queue = kq_find(fd); /* one that was closed, as nobody tells of that */
     if (queue) {
