@@ -312,7 +312,7 @@ static inline int kq_milliseconds(const struct timespec *timeout)
 static inline int kevent(int fd, const struct kevent *changes, int count, struct kevent *events, int room,
                          const struct timespec *timeout)
 {
-    struct epoll_event ready[64];
+    struct epoll_event ready[256];
     kq_queue *queue;
     int i, found, taken = 0;
     (void)pthread_mutex_lock(&kq_lock);
@@ -337,7 +337,7 @@ static inline int kevent(int fd, const struct kevent *changes, int count, struct
     if (taken || !room)
         return taken;
     /* Both filters of a descriptor may be ready: half of the room, and what is left is told of the next time. */
-    found = room > 128 ? 64 : room > 1 ? room / 2 : 1;
+    found = room > 512 ? 256 : room > 1 ? room / 2 : 1;
     found = epoll_wait(fd, ready, found, kq_milliseconds(timeout));
     if (found < 0)
         return -1;
