@@ -56,7 +56,7 @@ export CFLAGS=${CFLAGS:--O0}
     python=$1
     shift
     "$python" -m venv --system-site-packages .venv
-    .venv/bin/python -m pip install -q "Cython>=3.1" "setuptools>=77" pytest pytest-xdist hypothesis
+    .venv/bin/python -m pip install -q --only-binary=:all: "Cython>=3.1" "setuptools>=77" pytest pytest-xdist hypothesis
     .venv/bin/python -m pip install -q --no-build-isolation .
     "$python" -c "
 import tomllib
