@@ -242,6 +242,13 @@ def test_a_logconfig_in_yaml_that_cannot_be_used(
         Logger(Config(log_config=str(path)))
 
 
+def test_a_logconfig_in_json_that_is_no_mapping(tmp_path: Path) -> None:
+    path = tmp_path / "log.json"
+    path.write_text("[1]")
+    with pytest.raises(ValueError, match=r"log\.json is no mapping"):
+        Logger(Config(log_config=str(path)))
+
+
 def test_what_is_no_fault_has_its_traceback_as_text(tmp_path: Path) -> None:
     """Records below WARNING keep no frames; in the log they read as others do, also as JSON."""
     texts = []
