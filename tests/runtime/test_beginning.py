@@ -119,6 +119,34 @@ def test_a_turn_is_bounded_in_time(stand: Stand) -> None:
     assert all(answered(peer) for peer, _ in pairs)
 
 
+def test_every_socket_has_its_turn_though_the_first_are_busy(stand: Stand) -> None:
+    """The poller tells of sockets in the same order each time. Those that a turn leaves unserved come first in the
+    next, and not those that are ready again by then."""
+    much = b"q" * 10_000
+    order: list[int] = []
+
+    def step(number: int) -> None:
+        order.append(number)
+        time.sleep(0.003)
+        stand.runtime.step_ended_at = time.monotonic()
+
+    pairs = serve(stand, *(partial(step, number) for number in range(8)), data=much)
+    while len(order) < 24:
+        before = len(order)
+        stand.reactor.turn()
+        assert 0 < len(order) - before <= 3
+        for number in order[before:]:
+            pairs[number][0].sendall(much)
+        time.sleep(0.01)  # over loopback it is there by then
+    counts = [order.count(number) for number in range(8)]
+    assert max(counts) - min(counts) <= 2, order  # one that was not ready yet misses a round
+    pairs[0][0].close()
+    pairs[7][0].close()  # of those that are left unserved, some may be gone
+    for _ in range(8):
+        stand.reactor.turn()
+    assert len(order) > 24
+
+
 def test_a_turn_inside_of_a_step(stand: Stand) -> None:
     """A loop that an application runs inside of its step serves the other sockets, those whose exchanges were to begin
     together with it included, and nothing that was closed meanwhile is touched."""

@@ -85,6 +85,7 @@ cdef class Reactor:
     cdef Py_ssize_t first
     cdef list answered  # transports of exchanges that have begun, whose turns end together
     cdef bint ending, continue_scheduled, notify_scheduled
+    cdef list unserved  # of the last turn, which was over before: pairs of a handler and what it was ready for
     cdef bint cut  # the last turn was over before all was served
     cdef int depth  # of turns: a loop may run inside of an application's step
     cdef long long number  # of the turn
@@ -102,6 +103,7 @@ cdef class Reactor:
         self.open = set()
         self.closed = []
         self.closed_in_turn = []
+        self.unserved = []
         self.waiting = deque()
         self.batch = []
         self.batch_transports = []
@@ -130,6 +132,8 @@ cdef class Reactor:
             since = hc_monotonic()
             if self.answered or self.first < len(self.batch):
                 self.begin_batch(since)
+            if self.unserved:
+                self.serve_unserved(since)
             while served < MOST_SOCKETS and not self.is_over(since):
                 n = hc_poller_ready(self.fd, events, HC_MAX_EVENTS - served)
                 served += n
@@ -166,27 +170,48 @@ cdef class Reactor:
 
     cdef bint serve_ready(self, hc_event* events, int n, double since) except -1:
         """Serves `n` sockets, once each. True where requests were begun by it: others may have come meanwhile. What is
-        left when the turn is over makes the poller readable again."""
+        left when the turn is over comes first in the next one: the poller tells of sockets in the same order again, so
+        those at its end would have to wait for as long as those at its beginning are busy."""
         cdef bint begun = False
         cdef int i
         for i in range(n):
-            handler = <object>events[i].data
-            try:
-                if isinstance(handler, ReactorTransport):
-                    (<ReactorTransport>handler).ready(events[i].what)
-                elif not (<ReactorListener>handler).leaves_to_others():
-                    (<ReactorListener>handler).accept()
-            except Exception as error:
-                self.failed(handler, error)
+            self.serve(<object>events[i].data, events[i].what)
             if len(self.batch) - self.first >= BATCH_CALLS:
                 self.begin_batch(since)
                 begun = True
             if self.is_over(since):
+                for i in range(i + 1, n):
+                    self.unserved.append((<object>events[i].data, events[i].what))
                 break
         if self.first < len(self.batch):
             self.begin_batch(since)
             begun = True
         return begun
+
+    cdef serve(self, handler, int what):
+        """Serves one socket, or accepts on it."""
+        try:
+            if isinstance(handler, ReactorTransport):
+                (<ReactorTransport>handler).ready(what)
+            elif not (<ReactorListener>handler).leaves_to_others():
+                (<ReactorListener>handler).accept()
+        except Exception as error:
+            self.failed(handler, error)
+
+    cdef serve_unserved(self, double since):
+        """Serves what the last turn left. A socket that is closed, or not ready any more, takes no notice."""
+        cdef list unserved = self.unserved
+        cdef Py_ssize_t i
+        self.unserved = []
+        for i in range(len(unserved)):
+            self.serve(unserved[i][0], unserved[i][1])
+            if len(self.batch) - self.first >= BATCH_CALLS:
+                self.begin_batch(since)
+            if self.is_over(since):
+                self.unserved = unserved[i + 1 :] + self.unserved
+                return
+        if self.first < len(self.batch):
+            self.begin_batch(since)
 
     cdef begin_batch(self, double turn_began):
         """Begins the exchanges that the reads came to, then sends what was answered: each layer's code runs for many
@@ -291,6 +316,7 @@ cdef class Reactor:
         for transport in list(self.open):
             (<ReactorTransport>transport).shut()
         self.notify_closed()
+        self.unserved.clear()
         self.runtime.reactor = None
         if self.fd >= 0:
             close(self.fd)
