@@ -34,7 +34,7 @@ KQUEUE = os.environ.get("HYPERCORN_KQUEUE") == "1"
 FREE_THREADED = os.environ.get("HYPERCORN_FREE_THREADED") == "1"
 
 # Twins: a .pyx beside a .py of the same name and contract.
-TWINS = ["logs.access_json", "clock", "objects", "wire.http1", "wire.octets", "wire.primitives"]
+TWINS = ["logs.access_json", "clock", "objects", "wire.http1_primitives", "wire.octets", "wire.primitives"]
 # Compiled only: where it is missing, the loops' own transports do the same work.
 if sys.platform != "win32":
     TWINS.append("runtime.reactor")
@@ -61,9 +61,13 @@ HOT = {
     "wire.head",
     "wire.hpack",
     "wire.http1",
+    "wire.http1_memory",
+    "wire.http1_primitives",
     "wire.octets",
+    "wire.pending",
     "wire.primitives",
     "wire.websocket",
+    "wire.writing",
 }
 DIRECTIVES = {
     "language_level": "3",
@@ -74,8 +78,8 @@ DIRECTIVES = {
     "embedsignature": False,
     "auto_pickle": False,  # nothing of this is ever pickled, and the code for it is a quarter of all
 }
-# Outside of HOT: functions and methods as those of C, a fifth less to compile and to load; a bound method takes half as many
-# instructions more. And integers are read by Python's own functions, not by their digits.
+# Outside of HOT: functions and methods as those of C, a fifth less to compile and to load; a bound method takes half as
+# many instructions more. And integers are read by Python's own functions, not by their digits.
 COLD_DIRECTIVES = {"binding": False, "optimize.unpack_method_calls": False}
 COLD_MACROS = [("CYTHON_USE_PYLONG_INTERNALS", "0")]
 

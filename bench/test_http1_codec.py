@@ -5,16 +5,15 @@ python -m pytest bench/test_http1_codec.py --benchmark-group-by=group --benchmar
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import h11
 import httptools
 import pytest
+from tests.wire.twins import PURE
 
 import hypercorn.wire.http1 as compiled
 
@@ -52,16 +51,6 @@ INPUTS = {
     "pipelined": [PIPELINED],
     "1-byte pieces": [BROWSER[i : i + 1] for i in range(len(BROWSER))],
 }
-
-
-def pure_twin() -> ModuleType:
-    path = Path(compiled.__file__ or "").parent / "http1.py"
-    spec = importlib.util.spec_from_file_location("pure_http1", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def twin(module: ModuleType) -> Callable[[list[bytes]], int]:
@@ -148,7 +137,7 @@ def with_h11() -> Callable[[list[bytes]], int]:
     return run
 
 
-CODECS = {"hypercorn": compiled, "hypercorn (pure)": pure_twin()}
+CODECS = {"hypercorn": compiled, "hypercorn (pure)": PURE}
 PARSERS: dict[str, Callable[[], Callable[[list[bytes]], int]]] = {
     **{name: partial(twin, module) for name, module in CODECS.items()},
     "httptools": with_httptools,

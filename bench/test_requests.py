@@ -16,7 +16,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 import hypercorn
 from bench.harness import BROWSER_REQUEST, EXCHANGES, HELLO_REQUEST, Harness
 from hypercorn.asgi.scope import http_scope
-from hypercorn.wire.http1 import HEAD, FieldEncoder, RequestParser
+from hypercorn.wire.http1 import HEAD, RequestParser
+from hypercorn.wire.writing import FieldEncoder
 
 BATCH = 100
 SMALL = [(b"content-type", b"text/plain"), (b"content-length", b"14")]

@@ -318,23 +318,6 @@ int h1_coding_verdict(const struct h1_codings *c)
     return c->chunked && c->tokens == 1 ? H1_OK : H1_E_CODING_UNKNOWN;
 }
 
-int h1_trailer(const uint8_t *p, size_t n)
-{
-    static const char *const dropped[] = {"content-type", "content-encoding", "content-range"};
-    static const char *const forbidden[] = {
-        "content-length", "transfer-encoding", "host",          "authorization", "trailer", "te",         "connection",
-        "expect",         "max-forwards",      "cache-control", "set-cookie",    "upgrade", "keep-alive",
-    };
-    size_t k;
-    for (k = 0; k < sizeof(forbidden) / sizeof(forbidden[0]); k++)
-        if (h1_same_word(p, n, forbidden[k], strlen(forbidden[k])))
-            return H1_T_FORBIDDEN;
-    for (k = 0; k < sizeof(dropped) / sizeof(dropped[0]); k++)
-        if (h1_same_word(p, n, dropped[k], strlen(dropped[k])))
-            return H1_T_DROPPED;
-    return n >= 6 && h1_same_word(p, 6, "proxy-", 6) ? H1_T_FORBIDDEN : H1_T_GOOD;
-}
-
 int h1_check_field(struct h1_field *f)
 {
     f->name_length = h1_trim(&f->name, f->name_length);

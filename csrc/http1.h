@@ -1,4 +1,4 @@
-/* HTTP/1.1 (RFC 9112): the byte work of the codec `hypercorn.wire.http1`.
+/* HTTP/1.1 (RFC 9112): the byte work of the codec, behind `hypercorn.wire.http1_primitives`.
  *
  * Contract of every function here: it reads only the n bytes that it is given, keeps no state but what the caller
  * passes in, allocates nothing, knows nothing of Python, and has no undefined behaviour for any input. What is judged
@@ -134,10 +134,6 @@ struct h1_codings {
 };
 void h1_coding(struct h1_codings *c, const uint8_t *p, size_t n);
 int h1_coding_verdict(const struct h1_codings *c);
-
-/* What to do with a field of a trailer section; `p` in any case. What only describes the content is dropped. */
-enum { H1_T_GOOD, H1_T_DROPPED, H1_T_FORBIDDEN };
-int h1_trailer(const uint8_t *p, size_t n);
 
 /* A response field: trims both parts, judges them, and says which fields the server has to know. */
 struct h1_field {

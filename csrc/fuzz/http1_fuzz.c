@@ -74,7 +74,6 @@ static void field_line(const uint8_t *p, size_t n)
         CHECK(h1_same_word(p, name, h1_names[known], strlen(h1_names[known])));
     if (name == 0 || name == n || p[name] != ':')
         return;
-    (void)h1_trailer(p, name);
     value = p + name + 1;
     n = h1_trim(&value, n - name - 1);
     made = copy(value, n);

@@ -103,7 +103,7 @@ def test_the_fixed_bounds_are_those_of_the_code() -> None:
     text = " ".join((ROOT / "SECURITY.md").read_text().partition("Fixed bounds:")[2].partition("### ")[0].split())
     for path, name, words in (
         ("wire/http1", "_MAX_EMPTY_BYTES", "{} bytes of empty lines"),
-        ("wire/http1", "_MAX_METHOD_BYTES", "a method of {} bytes"),
+        ("wire/http1_primitives", "_MAX_METHOD_BYTES", "a method of {} bytes"),
         ("wire/http1", "_MAX_TRAILERS", "{} trailer fields"),
         ("wire/http2_events", "MAX_CONTINUATIONS", "{} CONTINUATION frames"),
         ("protocol/mux/budgets", "CONTROL_FRAMES", "{} frames waiting"),

@@ -22,7 +22,7 @@ from tests.fuzz.targets import PURE_MODULES, TARGETS
 
 from hypercorn.net import proxies
 from hypercorn.runtime import proxy
-from hypercorn.wire import deflate, grammar, http3, pending, writing
+from hypercorn.wire import deflate, grammar, http3
 
 
 def functions(module: ModuleType) -> Iterator[FunctionType]:
@@ -46,7 +46,7 @@ def main() -> None:
         import atheris
     except ImportError:
         sys.exit("atheris is not installed")
-    for module in (*PURE_MODULES, grammar, pending, deflate, http3, proxies, proxy, writing):
+    for module in (*PURE_MODULES, grammar, deflate, http3, proxies, proxy):
         for function in functions(module):
             atheris.instrument_func(function)
     target = TARGETS[options.target]

@@ -40,7 +40,7 @@ from hypercorn.wire import deflate, http2_events, http2_writer, http3
 
 FRAMES = twins.both("hypercorn.wire.http2")
 LINES = twins.both("hypercorn.logs.access_json")
-PURE_MODULES = [twins.PURE, FRAMES["pure"], LINES["pure"]]
+PURE_MODULES = [*twins.PURE_CODEC, FRAMES["pure"], LINES["pure"]]
 PURE_MODULES += [
     each["pure"] for each in (over_primitives.HPACK, over_primitives.WEBSOCKET, over_primitives.PRIMITIVES)
 ]

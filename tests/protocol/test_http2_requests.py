@@ -24,7 +24,7 @@ from tests.support.http2 import (
 )
 
 from hypercorn.protocol.turns import QUICK_STEPS
-from hypercorn.wire.grammar import FORBIDDEN_TRAILERS
+from hypercorn.wire.tables import FORBIDDEN_TRAILERS
 
 METHOD, SCHEME, PATH, AUTHORITY = GET
 

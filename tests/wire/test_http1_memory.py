@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from tests.wire.cases import Case, load
 from tests.wire.play import bytewise, cut, play
-from tests.wire.twins import COMPILED
 
 SLOTS = 64  # sections of field lines in one memory
 FIELDS = b"Host: a\r\nUser-Agent: x y\r\nX-B: 1\r\nx-b: 2\r\n\r\n"
@@ -53,7 +52,7 @@ def test_other_lines_of_the_same_connection(twin: ModuleType) -> None:
     memory = twin.HeadMemory()
     heads = [GET, GET.replace(b"x y", b"z"), POST, GET.replace(b"GET / ", b"HEAD /a%20b?c "), CHUNKED]
     both(twin, [heads[n**3 % len(heads)] for n in range(60)], memory)
-    assert len(memory) == (3 if twin is COMPILED else 0)
+    assert 1 <= len(memory) <= 3  # where two keys want one place, it holds one
 
 
 def test_each_request_has_a_list_of_its_own(twin: ModuleType) -> None:
@@ -110,23 +109,21 @@ def test_request_lines_by_turns(twin: ModuleType) -> None:
         both(twin, [b"GET /%s HTTP/1.1\r\n" % (b"x" * 60) + FIELDS] * 4, memory, max_request_line_size=size)
 
 
-@pytest.mark.skipif(COMPILED is None, reason="the pure twin keeps nothing")
-def test_a_request_line_that_comes_again_is_the_same_objects() -> None:
-    assert COMPILED is not None
-    memory = COMPILED.HeadMemory()
-    parser = COMPILED.RequestParser(memory=memory)
+def test_a_request_line_that_comes_again_is_the_same_objects(twin: ModuleType) -> None:
+    memory = twin.HeadMemory()
+    parser = twin.RequestParser(memory=memory)
     found = []
     for _ in range(4):
         parser.feed(b"GET /a%20b?c HTTP/1.1\r\n" + FIELDS)
-        assert parser.next_event() == COMPILED.HEAD
+        assert parser.next_event() == twin.HEAD
         assert (parser.method, parser.path, parser.raw_path, parser.query_string) == ("GET", "/a b", b"/a%20b", b"c")
         found.append((parser.known_target, parser.path, parser.raw_path, parser.query_string))
     assert [one[0] for one in found] == [False, False, True, True]
     assert all(one is other for one, other in zip(found[2][1:], found[3][1:], strict=True))
     # Another connection has not sent it before, so nothing of it is compared with what this one sent.
-    other = COMPILED.RequestParser(memory=memory)
+    other = twin.RequestParser(memory=memory)
     other.feed(b"GET /a%20b?c HTTP/1.1\r\n" + FIELDS)
-    assert other.next_event() == COMPILED.HEAD
+    assert other.next_event() == twin.HEAD
     assert not other.known_target
 
 
@@ -151,7 +148,7 @@ def test_a_memory_is_bounded(twin: ModuleType) -> None:
         raw = b"GET / HTTP/1.1\r\nHost: a\r\nX-Number: %d\r\n\r\n" % number
         both(twin, [raw] * 3, memory)
         assert len(memory) <= SLOTS
-    assert len(memory) == (SLOTS if twin is COMPILED else 0)
+    assert len(memory) == SLOTS
 
 
 def test_long_sections_are_not_kept(twin: ModuleType) -> None:
@@ -165,7 +162,7 @@ def test_a_section_is_kept_when_it_comes_again(twin: ModuleType) -> None:
     play(twin.RequestParser(memory=memory), [GET])
     assert len(memory) == 0
     play(twin.RequestParser(memory=memory), [GET])
-    assert len(memory) == (1 if twin is COMPILED else 0)
+    assert len(memory) == 1
 
 
 # -- response fields

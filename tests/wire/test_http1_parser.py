@@ -9,7 +9,7 @@ import pytest
 from tests.wire.play import BODY, ERROR, HEAD, NEED_DATA, bytewise, play
 
 from hypercorn.errors import ProtocolError
-from hypercorn.wire.grammar import DROPPED_TRAILERS, FORBIDDEN_TRAILERS
+from hypercorn.wire.tables import DROPPED_TRAILERS, FORBIDDEN_TRAILERS
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 SIZED = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"

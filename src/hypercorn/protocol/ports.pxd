@@ -6,7 +6,8 @@ from hypercorn.protocol.records cimport Records
 from hypercorn.protocol.response_fields cimport ResponseFields
 from hypercorn.protocol.runtime cimport Runtime
 from hypercorn.wire.head cimport RequestHead
-from hypercorn.wire.http1 cimport FieldEncoder, HeadMemory
+from hypercorn.wire.http1_memory cimport HeadMemory
+from hypercorn.wire.writing cimport FieldEncoder
 from hypercorn.wire.http2_writer cimport FieldLines
 
 cdef Py_ssize_t GATHER_BYTES, QUICK_STEPS

@@ -22,8 +22,9 @@ from hypercorn.protocol.response_fields import ResponseFields
 from hypercorn.protocol.runtime import Runtime
 from hypercorn.protocol.turns import DEFERRED, GATHER_SECONDS, IN_TURN, NO_TURN, QUICK_STEPS, TURN_SECONDS
 from hypercorn.wire.head import RequestHead
-from hypercorn.wire.http1 import FieldEncoder, HeadMemory
+from hypercorn.wire.http1_memory import HeadMemory
 from hypercorn.wire.http2_writer import FieldLines
+from hypercorn.wire.writing import FieldEncoder
 
 if TYPE_CHECKING:
     from hypercorn.protocol.websocket.handshake import Handshake

@@ -1,6 +1,6 @@
-"""Wire formats: bytes and tokens. Each codec exists twice under one name and one contract.
+"""Wire formats: bytes and tokens. Each codec is written once, over primitives that exist twice under one contract.
 
-`http1.pyx` (over `csrc/`) becomes the extension `http1`, which the import system prefers; where there is
-none, or under `HYPERCORN_PURE_PYTHON=1`, the same name is `http1.py`. Both give the same verdict on the same
-bytes. The floors above import the name and never ask which twin it is.
+`http1_primitives.pyx`, `octets.pyx` and `primitives.pyx` (over `csrc/`) become extensions, which the import system
+prefers; where there are none, or under `HYPERCORN_PURE_PYTHON=1`, the same names are the `.py` files beside them. Both
+give the same verdict on the same bytes. What imports such a name never asks which twin it is.
 """

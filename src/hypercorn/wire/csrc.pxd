@@ -5,11 +5,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 cdef extern from "http1.h":
     enum:
         H1_E_LINE, H1_E_EMPTY_LINES, H1_E_METHOD, H1_E_LINE_LONG, H1_E_COUNT, H1_E_SECTION_LONG, H1_E_FIELD
-        H1_E_HOST, H1_E_HOST_TWICE, H1_E_HOST_MISSING, H1_E_HOST_DIFFERS, H1_E_LENGTH_TWICE, H1_E_CODING_LENGTH
-        H1_E_CODING_OLD, H1_E_EXPECT, H1_E_TRACE, H1_E_TRAILER_COUNT, H1_E_TRAILER_LONG, H1_E_TRAILER_FORBIDDEN
         H1_F_HOST, H1_F_CONTENT_LENGTH, H1_F_TRANSFER_ENCODING, H1_F_CONNECTION, H1_F_EXPECT, H1_F_UPGRADE
-        H1_W_NAME, H1_W_PSEUDO, H1_W_VALUE, H1_K_CODING, H1_K_CONNECTION, H1_K_DATE, H1_K_LENGTH, H1_K_SERVER
-        H1_CLOSE, H1_KEEP_ALIVE, H1_UPGRADE, H1_DATA, H1_LAST, H1_T_GOOD, H1_T_FORBIDDEN
+        H1_DATA, H1_LAST
     ctypedef struct h1_chunks "struct h1_chunks":
         uint32_t ext_body
     ctypedef struct h1_codings "struct h1_codings":
@@ -44,7 +41,6 @@ cdef extern from "http1.h":
     int h1_connection(const uint8_t* p, size_t n) noexcept nogil
     void h1_coding(h1_codings* c, const uint8_t* p, size_t n) noexcept nogil
     int h1_coding_verdict(const h1_codings* c) noexcept nogil
-    int h1_trailer(const uint8_t* p, size_t n) noexcept nogil
     int h1_chunk(h1_chunks* c, const uint8_t* p, size_t n, size_t* used, size_t* data_length) noexcept nogil
     int h1_check_field(h1_field* field) noexcept nogil
     size_t h1_write_field(uint8_t* to, const h1_field* field) noexcept nogil

@@ -1,4 +1,4 @@
-"""Patterns and judgements of HTTP/1.1 in plain Python: what csrc/http1.c is to the compiled twin.
+"""Patterns and judgements of HTTP/1.1 in plain Python: what csrc/http1.c is to the compiled primitives.
 
 Everything works on bytes: text patterns would take digits and letters of other scripts.
 """
@@ -13,20 +13,17 @@ from hypercorn.wire import tables
 __all__ = (
     "CHUNK",
     "CONTROL",
-    "DROPPED_TRAILERS",
     "EXTENSIONS",
     "FIELD",
-    "FORBIDDEN_TRAILERS",
     "LARGEST",
     "NAME",
     "SIMPLE_REQUEST",
-    "Refused",
     "Target",
     "codings_in",
     "content_length",
     "elements",
+    "judge_codings",
     "judge_partial_chunk_line",
-    "refuse_codings",
     "same_authority",
     "split_authority",
     "target_of",
@@ -64,21 +61,6 @@ EXTENSIONS: Final = re.compile(
 LARGEST: Final = 2**63 - 1
 MAX_EXTENSION_BYTES: Final = 256  # bytes of a chunk's line
 _COMPRESSIONS: Final = frozenset((b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"))
-# What frames, routes, authenticates or controls a message (RFC 9110 section 6.5.1), in every version.
-FORBIDDEN_TRAILERS: Final = frozenset(
-    b"content-length transfer-encoding host authorization trailer te connection expect max-forwards cache-control "
-    b"set-cookie upgrade keep-alive".split()
-)
-# What only describes the content comes too late there: it is dropped, and the request goes on.
-DROPPED_TRAILERS: Final = frozenset((b"content-type", b"content-encoding", b"content-range"))
-
-
-class Refused(Exception):
-    """Raised inside the parser; `code` is an index into `tables.ERRORS`."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 class Target(NamedTuple):
@@ -180,45 +162,47 @@ def same_authority(first: bytes, second: bytes, https: bool) -> bool:
 
 
 def content_length(value: bytes) -> int:
-    """The length in bytes that a request announces (RFC 9112 section 6.3). Raises Refused."""
+    """The length in bytes that a request announces (RFC 9112 section 6.3), or minus an index into `tables.ERRORS`."""
     if not _DIGITS.fullmatch(value):
-        raise Refused(tables.E_LENGTH)
+        return -tables.E_LENGTH
     digits = value.lstrip(b"0") or b"0"  # int() itself refuses some thousand digits
     length = int(digits) if len(digits) <= 19 else LARGEST + 1
     if length > LARGEST:
-        raise Refused(tables.E_LENGTH_LARGE)
+        return -tables.E_LENGTH_LARGE
     if len(value) > 19:
-        raise Refused(tables.E_LENGTH_DIGITS)
+        return -tables.E_LENGTH_DIGITS
     return length
 
 
 def codings_in(value: bytes) -> list[bytes]:
     """The codings of a Transfer-Encoding line; empty elements are ignored (RFC 9110 section 5.6.1.2). A line without a
-    coding gives an empty one, which `refuse_codings` refuses: other faults of the message may come first."""
+    coding gives an empty one, which `judge_codings` refuses: other faults of the message may come first."""
     return [coding for coding in elements(value) if coding] or [b""]
 
 
-def refuse_codings(codings: list[bytes]) -> None:
-    """Takes `chunked` alone. Raises Refused: 400 for what is malformed or not chunked last, else 501."""
+def judge_codings(codings: list[bytes]) -> int:
+    """0 for `chunked` alone, else an index into `tables.ERRORS`: 400 for what is malformed or not chunked last, else
+    501."""
     if not all(map(NAME.fullmatch, codings)) or b"chunked" in codings[:-1] or codings[-1] in _COMPRESSIONS:
-        raise Refused(tables.E_CODING)
-    if codings != [b"chunked"]:
-        raise Refused(tables.E_CODING_UNKNOWN)
+        return tables.E_CODING
+    return 0 if codings == [b"chunked"] else tables.E_CODING_UNKNOWN
 
 
-def judge_partial_chunk_line(line: bytes) -> None:
-    """Judges a line that is incomplete or wrong, byte by byte, as the bytes came. Raises Refused."""
+def judge_partial_chunk_line(line: bytes) -> int:
+    """Judges a line that is incomplete or wrong, byte by byte, as the bytes came: 0 or an index into
+    `tables.ERRORS`."""
     digits = len(line) - len(line.lstrip(b"0123456789abcdefABCDEF"))
     for count in range(16, min(digits, 17) + 1):
         if int(line[:count], 16) > LARGEST:
-            raise Refused(tables.E_CHUNK_LARGE)
+            return tables.E_CHUNK_LARGE
     if digits > 16 or (line and not digits):
-        raise Refused(tables.E_CHUNK)
+        return tables.E_CHUNK
     rest = line[digits:]
     if rest[:1] not in (b"", b"\r", b";", b" ", b"\t"):
-        raise Refused(tables.E_CHUNK)
+        return tables.E_CHUNK
     match = CONTROL.search(rest)
     if (match.start() if match else len(rest)) > MAX_EXTENSION_BYTES:
-        raise Refused(tables.E_CHUNK_EXT_LONG)
+        return tables.E_CHUNK_EXT_LONG
     if match and rest[match.start() :] != b"\r":
-        raise Refused(tables.E_CHUNK)
+        return tables.E_CHUNK
+    return 0

@@ -1,6 +1,8 @@
-"""The head of a request, whatever the HTTP version: what the floors above read of it."""
+"""The head of a request: what the floors above read of it, whatever the HTTP version, and its lines in HTTP/1.1."""
 
 from __future__ import annotations
+
+__all__ = ("HeadLines", "RequestHead")
 
 
 class RequestHead:
@@ -41,3 +43,79 @@ class RequestHead:
         self.headers: list[tuple[bytes, bytes]] = []
         self.content_length = 0
         self.chunked = self.complete = self.expect_continue = self.may_push = self.known_target = False
+
+
+class HeadLines(RequestHead):
+    """What the lines of an HTTP/1.1 head have said so far: `http1_primitives` notes it, and the parser judges it.
+
+    end: position behind what was read last; scanned: bytes of an incomplete line that hold no control character
+    method_length: bytes of the method, 0 while it is unknown; minor: of HTTP/1.minor
+    authority, https: of an absolute-form, else None and False
+    fields: pairs (name, value) of the section that is being read; value: of the last one
+    section_size, count: bytes and lines of that section
+    hosts, lengths, upgrades: lines named Host, Content-Length, Upgrade; options: of Connection, or-ed together
+    expectation: value of Expect, lower-cased; codings: values of Transfer-Encoding, None without
+    """
+
+    __slots__ = (
+        "authority",
+        "codings",
+        "count",
+        "end",
+        "expectation",
+        "fields",
+        "hosts",
+        "https",
+        "lengths",
+        "method_length",
+        "minor",
+        "options",
+        "scanned",
+        "section_size",
+        "upgrades",
+        "value",
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.end = self.scanned = 0
+        self.value = b""
+        self.begin_lines()
+
+    def begin_lines(self) -> None:
+        """Forgets the last head."""
+        self.method = ""
+        self.raw_target = self.host = self.upgrade = self.expectation = b""
+        self.known_target = self.https = False
+        self.authority: bytes | None = None
+        self.codings: list[bytes] | None = None
+        self.method_length = self.minor = self.hosts = self.lengths = self.upgrades = self.options = 0
+        self.content_length = 0
+        self.begin_section()
+
+    def begin_section(self) -> None:
+        """Makes ready for the field lines of a head or of trailers."""
+        self.fields: list[tuple[bytes, bytes]] = []
+        self.section_size = self.count = 0
+
+    def copy_target(self, other: HeadLines) -> None:
+        """Takes over what another's request line said."""
+        self.method = other.method
+        self.raw_target = other.raw_target
+        self.raw_path = other.raw_path
+        self.query_string = other.query_string
+        self.path = other.path
+        self.http_version = other.http_version
+        self.minor = other.minor
+        self.authority = other.authority
+        self.https = other.https
+
+    def copy_fields(self, other: HeadLines) -> None:
+        """Takes over what another's field lines said, in a list of its own: applications may change it. Of Upgrade,
+        Expect and Transfer-Encoding it takes nothing."""
+        self.fields = other.fields[:]
+        self.host = other.host
+        self.hosts = other.hosts
+        self.lengths = other.lengths
+        self.content_length = other.content_length
+        self.options = other.options

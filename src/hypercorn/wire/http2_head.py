@@ -9,16 +9,7 @@ import re
 from typing import Any, Final
 
 from hypercorn.objects import same_text
-from hypercorn.wire.grammar import (
-    DROPPED_TRAILERS,
-    FORBIDDEN_TRAILERS,
-    NAME,
-    Refused,
-    content_length,
-    same_authority,
-    split_authority,
-    unquote,
-)
+from hypercorn.wire.grammar import NAME, content_length, same_authority, split_authority, unquote
 from hypercorn.wire.head import RequestHead
 from hypercorn.wire.hpack import Field
 from hypercorn.wire.http2_tables import (
@@ -39,6 +30,7 @@ from hypercorn.wire.http2_tables import (
     SCHEME,
     TE,
 )
+from hypercorn.wire.tables import DROPPED_TRAILERS, FORBIDDEN_TRAILERS
 
 _TARGET: Final = re.compile(rb'(/[!"$->@-~]*)(?:\?([!"$-~]*))?')
 _SCHEME: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*")
@@ -232,9 +224,8 @@ def take_regular(head: HTTP2Head, kind: int, field: Field, verdict: int) -> int:
     if kind == LENGTH:
         if head.content_length >= 0:
             return MALFORMED
-        try:
-            head.content_length = content_length(value)
-        except Refused:
+        head.content_length = content_length(value)
+        if head.content_length < 0:
             return MALFORMED
     elif kind == TE:
         if value.lower() != b"trailers":

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from hypercorn.wire.http1_primitives import decimal
 from hypercorn.wire.http2_tables import DATE, FORBIDDEN, KINDS, LENGTH, OVERHEAD_BYTES, SERVER, STATIC, STATIC_NAMES
 from hypercorn.wire.octets import Octets
-from hypercorn.wire.writing import checked_field, decimal, plain_field
+from hypercorn.wire.writing import checked_field, plain_field
 
 KNOWN = 512  # fields that a worker remembers, twice
 LONGEST_KNOWN_BYTES = 1024  # octets of the longest one

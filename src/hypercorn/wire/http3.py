@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from hypercorn.wire.http1_primitives import decimal
 from hypercorn.wire.http2_tables import DATE, FORBIDDEN, KINDS, LENGTH, SERVER
-from hypercorn.wire.writing import checked_field, decimal, plain_field
+from hypercorn.wire.writing import checked_field, plain_field
 
 # Error codes (RFC 9114 section 8.1, RFC 9204 section 6).
 H3_NO_ERROR, H3_GENERAL_PROTOCOL_ERROR, H3_INTERNAL_ERROR, H3_STREAM_CREATION_ERROR = range(0x100, 0x104)

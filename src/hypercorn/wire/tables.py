@@ -1,10 +1,11 @@
-"""Definitions that both twins of the HTTP/1.1 codec share: errors, limits, status lines."""
+"""Numbers and words of the HTTP/1.1 codec: errors, kinds of fields, status lines. What is numbered here is numbered
+alike in csrc/http1.h or in http1_primitives.pyx."""
 
 from __future__ import annotations
 
 from typing import Final
 
-__all__ = ("ERRORS", "STATUS_LINES")
+__all__ = ("DROPPED_TRAILERS", "ERRORS", "FORBIDDEN_TRAILERS", "STATUS_LINES")
 
 # Status and words of every refusal. `enum h1_error` of csrc/http1.h counts the same way; 0 is none.
 ERRORS: Final[tuple[tuple[int, str], ...]] = (
@@ -153,3 +154,21 @@ STATUS_LINES: Final[tuple[bytes, ...]] = tuple(
     E_TRAILER_LONG,
     E_TRAILER_FORBIDDEN,
 ) = range(1, len(ERRORS))
+
+# What `http1_primitives.field_lines` says: more data is needed, the section has ended, or which field was read last.
+MORE, END, OTHER, HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE, EXPECT = range(9)
+
+# Options of Connection, as bits.
+OPTION_CLOSE, OPTION_KEEP_ALIVE, OPTION_UPGRADE = 1, 2, 4
+
+# What `http1_primitives.field_kind` says of a response field: its kind, or minus what is wrong with it.
+K_OTHER, K_DATE, K_SERVER, K_LENGTH, K_CODING, K_CONNECTION = range(6)
+W_NAME, W_PSEUDO, W_VALUE = 1, 2, 3
+
+# What frames, routes, authenticates or controls a message (RFC 9110 section 6.5.1), in every version.
+FORBIDDEN_TRAILERS: Final = frozenset(
+    b"content-length transfer-encoding host authorization trailer te connection expect max-forwards cache-control "
+    b"set-cookie upgrade keep-alive".split()
+)
+# What only describes the content comes too late there: it is dropped, and the request goes on.
+DROPPED_TRAILERS: Final = frozenset((b"content-type", b"content-encoding", b"content-range"))

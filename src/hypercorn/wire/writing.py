@@ -1,24 +1,51 @@
-"""The output of the pure codec: header fields, chunks, whole responses."""
+"""What the HTTP/1.1 codec writes: header fields. Written once over `http1_primitives`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import final
+from typing import Any
 
-from hypercorn.wire.grammar import CONTROL, LARGEST, NAME, elements
+from hypercorn.wire.http1_primitives import connection_options, decimal, field_kind, write_field
+from hypercorn.wire.octets import Octets
+from hypercorn.wire.tables import (
+    K_CODING,
+    K_CONNECTION,
+    K_DATE,
+    K_LENGTH,
+    K_SERVER,
+    OPTION_CLOSE,
+    W_NAME,
+    W_PSEUDO,
+)
 
 __all__ = (
     "FieldEncoder",
     "checked_field",
-    "decimal",
-    "encode_chunk",
     "encode_last_chunk",
-    "encode_response",
     "plain_field",
 )
 
+_ANSWERS = 32  # heads of responses that an encoder remembers
+_ANSWER_FIELDS = 32  # fields of one
+_ANSWER_BYTES = 1024  # of its names and values
 
-@final
+
+class Answer:
+    """Header fields that an application gave, and what was made of them."""
+
+    __slots__ = ("close", "content_length", "has_date", "has_server", "headers", "made", "omit_length", "used")
+
+    def __init__(self, headers: Any, made: bytes, omit_length: bool, encoder: FieldEncoder) -> None:
+        self.headers = headers
+        self.made = made
+        self.omit_length = omit_length
+        self.content_length = encoder.content_length
+        self.close = encoder.close
+        self.has_date = encoder.has_date
+        self.has_server = encoder.has_server
+        self.used = False  # since another wanted its place
+
+
 class FieldEncoder:
     """Writes the header fields of responses. One serves a worker; what it learned holds until the next call.
 
@@ -27,11 +54,12 @@ class FieldEncoder:
     has_date, has_server: the application gave these fields itself
     """
 
-    __slots__ = ("close", "content_length", "has_date", "has_server")
+    __slots__ = ("_answers", "close", "content_length", "has_date", "has_server")
 
     def __init__(self) -> None:
         self.content_length = -1
         self.close = self.has_date = self.has_server = False
+        self._answers: list[Answer | None] = [None] * _ANSWERS
 
     def encode(self, headers: Iterable[tuple[bytes, bytes]], omit_length: bool = False) -> bytes:
         """Returns `name: value` lines with CRLF, in order, the case of names as given (RFC 9112 section 5).
@@ -41,37 +69,86 @@ class FieldEncoder:
         Raises TypeError where an item is not a pair (bytes, bytes); ValueError for names that are no tokens,
         pseudo headers, control characters in values, a malformed Content-Length, and two that differ.
         """
+        slot = _slot_of(headers)
+        if slot >= 0:
+            answer = self._answers[slot]
+            if answer is not None and answer.omit_length == omit_length and answer.headers == headers:
+                answer.used = True
+                self.content_length = answer.content_length
+                self.close = answer.close
+                self.has_date = answer.has_date
+                self.has_server = answer.has_server
+                return answer.made
         # First, as code of the application may run here that calls this once more.
-        items = [tuple(item) if isinstance(item, (tuple, list)) else item for item in headers]
+        pairs = [plain_field(item, index) for index, item in enumerate(headers)]
         self.content_length = -1
         self.close = self.has_date = self.has_server = False
-        lines = []
-        for index, item in enumerate(items):
-            name, value = checked_field(item, index)
-            if self._written(name.lower(), value, omit_length):
-                lines.append(b"%b: %b\r\n" % (name, value))
-        return b"".join(lines)
+        out = Octets()
+        for index, (name, value) in enumerate(pairs):
+            self._add(out, name, value, index, omit_length)
+        made = out.take()
+        if slot >= 0:
+            self._remember(slot, headers, made, omit_length)
+        return made
 
-    def _written(self, name: bytes, value: bytes, omit_length: bool) -> bool:
-        """Notes what the server has to know; False for a field that is left out."""
-        if name == b"date":
+    def _add(self, out: Octets, name: bytes, value: bytes, index: int, omit_length: bool) -> None:
+        """Writes a field, unless it is left out, and notes what the server has to know."""
+        kind = field_kind(name, value)
+        if kind < 0:
+            raise _invalid(-kind, name, value, index)
+        if kind == K_CODING:
+            return
+        if kind == K_CONNECTION:
+            self.close = self.close or connection_options(value) & OPTION_CLOSE != 0
+            return
+        if kind == K_DATE:
             self.has_date = True
-        elif name == b"server":
+        elif kind == K_SERVER:
             self.has_server = True
-        elif name == b"transfer-encoding":
-            return False
-        elif name == b"connection":
-            self.close = self.close or b"close" in elements(value)
-            return False
-        elif name == b"content-length":
+        elif kind == K_LENGTH:
+            value = value.strip(b" \t")
             length = decimal(value)
             if length < 0:
                 raise ValueError(f"Invalid content-length: {value!r}")
-            if 0 <= self.content_length != length:
+            first = self.content_length < 0
+            if not first and self.content_length != length:
                 raise ValueError("Two content-length headers that differ")
-            first, self.content_length = self.content_length < 0, length
-            return first and not omit_length
-        return True
+            self.content_length = length
+            if omit_length or not first:
+                return
+        write_field(out, name, value)
+
+    def _remember(self, slot: int, headers: Any, made: bytes, omit_length: bool) -> None:
+        """Keeps what was made, unless what stands in its place was used since another wanted that."""
+        answer = self._answers[slot]
+        if answer is not None and answer.used:
+            answer.used = False
+            return
+        size = 0
+        for pair in headers:
+            if type(pair) is not tuple or type(pair[0]) is not bytes or type(pair[1]) is not bytes:
+                return
+            size += len(pair[0]) + len(pair[1])
+        if size <= _ANSWER_BYTES:
+            self._answers[slot] = Answer(headers[:], made, omit_length, self)
+
+
+def _slot_of(headers: Any) -> int:
+    """The place among the answers where fields like these are looked up; -1 where they are not of the kind that is
+    remembered."""
+    if type(headers) is not list:
+        return -1
+    fields, count = headers, len(headers)
+    if not 0 < count <= _ANSWER_FIELDS:
+        return -1
+    last = fields[count - 1]
+    if type(last) is not tuple:
+        return -1
+    pair = last
+    if len(pair) != 2 or type(pair[1]) is not bytes:
+        return -1
+    value = pair[1]
+    return (11 * count + len(value)) % _ANSWERS
 
 
 def plain_field(item: object, index: int) -> tuple[bytes, bytes]:
@@ -80,54 +157,38 @@ def plain_field(item: object, index: int) -> tuple[bytes, bytes]:
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         raise TypeError(f"Header {index} is not a pair (bytes, bytes)")
     name, value = item
-    if type(name) is bytearray or type(name) is memoryview:
-        name = bytes(name)
-    if type(value) is bytearray or type(value) is memoryview:
-        value = bytes(value)
-    if not isinstance(name, bytes):
-        raise TypeError(f"The name of header {index} is not bytes, but {type(name).__name__}")
-    if not isinstance(value, bytes):
-        raise TypeError(f"The value of header {index} is not bytes, but {type(value).__name__}")
-    return name, value
+    return _plain(name, "name", index), _plain(value, "value", index)
+
+
+def _plain(part: object, what: str, index: int) -> bytes:
+    """Bytes, and of no class derived from them, whose methods might do anything."""
+    if type(part) is bytes:
+        return part
+    if type(part) is bytearray or type(part) is memoryview:
+        return bytes(part)
+    if not isinstance(part, bytes):
+        raise TypeError(f"The {what} of header {index} is not bytes, but {type(part).__name__}")
+    return b"".join((part,))
 
 
 def checked_field(item: object, index: int) -> tuple[bytes, bytes]:
     """Name and value, trimmed and well-formed. Raises TypeError as `plain_field` does, else ValueError."""
     name, value = plain_field(item, index)
-    token, text = name.strip(b" \t"), value.strip(b" \t")
-    if not NAME.fullmatch(token):
-        if token[:1] == b":":
-            raise ValueError("Pseudo headers are not valid")
-        raise ValueError(f"Invalid name of header {index}: {name!r}")
-    if CONTROL.search(text):
-        raise ValueError(f"Invalid value of header {name!r}: {value!r}")
-    return token, text
+    kind = field_kind(name, value)
+    if kind < 0:
+        raise _invalid(-kind, name, value, index)
+    return name.strip(b" \t"), value.strip(b" \t")
 
 
-def decimal(value: bytes) -> int:
-    """1*DIGIT up to 2**63-1, or -1."""
-    digits = value.lstrip(b"0") or b"0"
-    if not value or not value.isdigit() or len(digits) > 19 or int(digits) > LARGEST:
-        return -1
-    return int(digits)
-
-
-def encode_chunk(data: bytes, last: bool = False) -> bytes:
-    """One chunk (RFC 9112 section 7.1), with `last` the end of the body too. No data makes no chunk."""
-    if type(data) is not bytes:
-        raise TypeError("encode_chunk() takes bytes")
-    if not data:
-        return b"0\r\n\r\n" if last else b""
-    return b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if last else b"%x\r\n%b\r\n" % (len(data), data)
+def _invalid(code: int, name: bytes, value: bytes, index: int) -> ValueError:
+    """What is wrong with a field, by a number W_ of `tables`."""
+    if code == W_PSEUDO:
+        return ValueError("Pseudo headers are not valid")
+    if code == W_NAME:
+        return ValueError(f"Invalid name of header {index}: {name!r}")
+    return ValueError(f"Invalid value of header {name!r}: {value!r}")
 
 
 def encode_last_chunk(trailers: bytes) -> bytes:
     """The end of a chunked body; `trailers` are field lines as `FieldEncoder.encode` gives them."""
     return b"0\r\n%b\r\n" % trailers
-
-
-def encode_response(
-    status_line: bytes, fields: bytes, server_fields: bytes, framing: bytes, ending: bytes, body: bytes
-) -> bytes:
-    """Joins the parts of a response; `ending` holds the last fields of the head and the empty line."""
-    return b"".join((status_line, fields, server_fields, framing, ending, body))

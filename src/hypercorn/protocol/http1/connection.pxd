@@ -6,7 +6,8 @@ from hypercorn.protocol.http1.response cimport ResponseWriter
 from hypercorn.protocol.progress cimport ProgressTimer, timer_of_body, timer_of_output
 from hypercorn.protocol.ports cimport Connection, Context, Exchange, Transport
 from hypercorn.protocol.states cimport Transitions
-from hypercorn.wire.http1 cimport RequestParser, encode_chunk
+from hypercorn.wire.http1 cimport RequestParser
+from hypercorn.wire.http1_primitives cimport encode_chunk
 
 cdef int HEAD, BODY, ERROR
 cdef int IDLE, EXCHANGE, UPGRADING, LINGERING, CLOSING, CLOSED

@@ -41,7 +41,8 @@ from hypercorn.protocol.http2.upgrade import PRIOR, go_on_as_http2, upgrade
 from hypercorn.protocol.ports import Connection, Context, Exchange, Transport
 from hypercorn.protocol.progress import ProgressTimer, timer_of_body, timer_of_output
 from hypercorn.protocol.websocket.handshake import GOING_DOWN
-from hypercorn.wire.http1 import BODY, ERROR, HEAD, RequestParser, encode_chunk
+from hypercorn.wire.http1 import BODY, ERROR, HEAD, RequestParser
+from hypercorn.wire.http1_primitives import encode_chunk
 
 if TYPE_CHECKING:
     from hypercorn.protocol.websocket.settings import WebSocketSettings

@@ -1,7 +1,9 @@
 # types of response.py
 from hypercorn.objects cimport same_text
 from hypercorn.protocol.ports cimport Context, Transport
-from hypercorn.wire.http1 cimport FieldEncoder, RequestParser, encode_chunk, encode_last_chunk, encode_response
+from hypercorn.wire.http1 cimport RequestParser
+from hypercorn.wire.http1_primitives cimport encode_chunk, encode_response
+from hypercorn.wire.writing cimport FieldEncoder, encode_last_chunk
 
 cdef int UNDECIDED, NO_BODY, SIZED, CHUNKED, UNTIL_CLOSE
 cdef Py_ssize_t COPIED_BYTES

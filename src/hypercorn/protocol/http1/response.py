@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from hypercorn.objects import same_text
 from hypercorn.protocol.http1.states import CHUNKED, NO_BODY, SIZED, UNDECIDED, UNTIL_CLOSE
 from hypercorn.protocol.ports import Context, Transport
-from hypercorn.wire.http1 import STATUS_LINES, RequestParser, encode_chunk, encode_last_chunk, encode_response
+from hypercorn.wire.http1 import RequestParser
+from hypercorn.wire.http1_primitives import encode_chunk, encode_response
+from hypercorn.wire.tables import STATUS_LINES
+from hypercorn.wire.writing import encode_last_chunk
 
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\n"
 CRLF = b"\r\n"
