@@ -31,6 +31,12 @@ def flags(value: str, *names: str) -> list[str]:
 def test_a_worker_without_any_limit_goes_on() -> None:
     """`none` for each: nothing replaces, kills or turns away, and an open request is waited for."""
     assert {option.name for option in OFF} == {
+        "client_connection_burst",
+        "client_connection_rate",
+        "client_connections",
+        "client_request_burst",
+        "client_request_rate",
+        "client_table_size",
         "graceful_timeout",
         "limit_concurrency",
         "limit_connections",
