@@ -61,7 +61,7 @@ export CFLAGS=${CFLAGS:--O0}
     "$python" -c "
 import tomllib
 extras = tomllib.load(open(\"pyproject.toml\", \"rb\"))[\"project\"][\"optional-dependencies\"]
-print(*(one for name in (\"testing\", \"compression\", \"test\") for one in extras[name] if not one.startswith(\"hypercorn[\")), sep=\"\n\")
+print(*(one for name in (\"testing\", \"test\") for one in extras[name] if not one.startswith(\"hypercorn[\")), sep=\"\n\")
 " | while read -r wanted; do # a wheel, or not at all: some would take hours to compile
         .venv/bin/python -m pip install -q --only-binary=:all: "$wanted" >>pip.log 2>&1 || echo "not to be had: $wanted"
     done
