@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sysconfig
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = sorted(path for path in (ROOT / "csrc").glob("*.c") if path.name != "core.c")  # which needs Python's headers
+SOURCES = sorted(path for path in (ROOT / "csrc").glob("*.c") if path.name != "core.c")  # test_core has it
 HEADERS = sorted((ROOT / "csrc").glob("*.h"))
 STRICT = ("-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function")
 # Where each name is a system's own, it is stood for by one of this system's.
@@ -50,6 +51,16 @@ def test_every_branch_compiles(system: str, path: Path) -> None:
 def test_musl(path: Path) -> None:
     """No call of glibc's alone."""
     check("musl-gcc", path, "-D_GNU_SOURCE")
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "musl-gcc"])
+def test_core(compiler: str, tmp_path: Path) -> None:
+    """core.c, which needs Python's headers and the list of modules that setup.py writes."""
+    python = sysconfig.get_path("include")
+    if not Path(python, "Python.h").exists():
+        pytest.skip("Python's headers are not installed")
+    (tmp_path / "core_modules.h").write_text('MODULE(clock, "hypercorn.clock")\n')
+    check(compiler, ROOT / "csrc/core.c", f"-I{tmp_path}", "-isystem", python)
 
 
 @pytest.mark.parametrize("path", [*SOURCES, *HEADERS], ids=lambda path: path.name)
