@@ -116,7 +116,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     [
         ("import not_installed_anywhere\n", "Traceback", "ModuleNotFoundError: No module named"),
         ("def f(): 1 / 0\nf()\n", "Traceback", "ZeroDivisionError: division by zero"),
-        ("def f(:\n", "  File", "SyntaxError: invalid syntax"),
+        ("x = = 1\n", "  File", "SyntaxError: invalid syntax"),
     ],
 )
 def test_an_application_that_cannot_be_imported(
@@ -173,6 +173,7 @@ def test_a_package_that_is_not_installed(name: str, monkeypatch: pytest.MonkeyPa
     [("asyncio", "asyncio_worker"), ("uvloop", "uvloop_worker"), ("trio", "trio_worker")],
 )
 def test_workers(name: str, function: str) -> None:
+    pytest.importorskip(name)
     assert find_worker(name).__name__ == function
 
 

@@ -110,5 +110,6 @@ def test_a_shutdown_that_fails(serve_app: Callable[..., Live], backend: str) -> 
 
 
 def test_nobody_knows_a_lifespan(backend: Any) -> None:
+    pytest.importorskip(backend)
     with TestServer(dispatcher(backend)({"/a": saying("a")}), backend=backend) as url:
         assert httpx.get(url + "/a", trust_env=False).text == "a /a /a"

@@ -4,7 +4,6 @@ the error named there, bounded state, other connections unharmed. Rows of the ca
 from __future__ import annotations
 
 import gc
-import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -126,6 +125,7 @@ def test_n28_floods(before: bytes, make: Callable[[int], bytes], count: int) -> 
     app = Sleeps()
     h2 = H2(app, keep_alive_max_requests=10**9, start=START + SETTINGS_ACK + before)
     canary = H2(app, server=h2.server)
+    tracemalloc = pytest.importorskip("tracemalloc")
     tracemalloc.start()
     sent = 0
     while sent < count and not h2.over:
@@ -174,6 +174,7 @@ def test_c05_resets_just_below_the_rate_go_on_for_long() -> None:
     app = Sleeps()
     h2 = H2(app, keep_alive_max_requests=10**9)
     h2.server.context.records.keep(None, None)  # the server in memory keeps its records
+    tracemalloc = pytest.importorskip("tracemalloc")
     tracemalloc.start()
     for round_ in range(200):
         for number in range(30):
@@ -296,6 +297,7 @@ def test_b03_a_body_in_tiny_pieces_is_kept_in_few_objects() -> None:
 
     h2 = H2(app)
     h2.send(headers(1, POST, end=False))
+    tracemalloc = pytest.importorskip("tracemalloc")
     tracemalloc.start()
     for _ in range(300):
         h2.send(data(1, b"ab") * 100)
