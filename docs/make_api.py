@@ -56,6 +56,7 @@ SECTIONS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
             ("hypercorn.testing", "TestServer connect"),
             ("hypercorn.testing.memory", "Client"),
             ("hypercorn.testing.clients", "*"),
+            ("hypercorn.testing.http3", "*"),
         ),
     ),
     ("Logging", "Guide: [logging](../guide/logging.md).", (("hypercorn.logging", "Logger"),)),

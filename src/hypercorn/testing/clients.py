@@ -9,7 +9,8 @@
         assert client.request("POST", "/", body=b"data").status == 200
 
 They share no code with the server, so a misreading of a specification cannot hide on both sides. Needs the extra
-`testing`. Each takes a URL, or a client that `hypercorn.testing.connect` returned, whose server runs in memory.
+`testing`. Each takes a URL, a client that `hypercorn.testing.connect` returned, whose server runs in memory, or a
+`Line` of the caller's own. `hypercorn.testing.http3` has the client of HTTP/3.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 import h2.config
@@ -31,39 +32,13 @@ import wsproto.events
 from wsproto.extensions import PerMessageDeflate
 
 from hypercorn.testing.memory import Client
+from hypercorn.testing.response import Arriving, Response, StreamReset, text_of
 
-__all__ = ("HTTP1Client", "HTTP2Client", "HandshakeRefused", "Response", "StreamReset", "WebSocketClient")
+__all__ = ("HTTP1Client", "HTTP2Client", "HandshakeRefused", "Line", "Response", "StreamReset", "WebSocketClient")
 
 Headers = Iterable[tuple[str, str]]
 
 _READ_BYTES = 65536
-
-
-class Response(NamedTuple):
-    """A response.
-
-    headers: names in lower case, in the order in which they came
-    informational: the status codes of the responses before it (103 for early hints)
-    """
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-    trailers: list[tuple[str, str]]
-    informational: list[int]
-
-    def header(self, name: str) -> str | None:
-        """The value of a header; those of several are joined with commas (RFC 9110 section 5.2). None without one."""
-        values = [value for key, value in self.headers if key == name.lower()]
-        return ", ".join(values) if values else None
-
-
-class StreamReset(ConnectionError):
-    """The server reset the stream of a request (RFC 9113 section 6.4). `error_code` is the code of the frame."""
-
-    def __init__(self, error_code: int) -> None:
-        super().__init__(f"the server reset the stream with error code {error_code}")
-        self.error_code = error_code
 
 
 class HandshakeRefused(ConnectionError):
@@ -74,8 +49,12 @@ class HandshakeRefused(ConnectionError):
         self.response = response
 
 
-class _Line(Protocol):
-    """Carries the bytes of a connection."""
+class Line(Protocol):
+    """Carries the bytes of a connection.
+
+    scheme: "http" or "https"
+    authority: what requests have as their host (RFC 9110 section 7.2)
+    """
 
     scheme: str
     authority: str
@@ -88,6 +67,9 @@ class _Line(Protocol):
 
     def close(self) -> None:
         """Closes the connection."""
+
+
+Target: TypeAlias = "str | Client | Line"
 
 
 class _MemoryLine:
@@ -140,19 +122,21 @@ class _SocketLine:
 class _Endpoint:
     """A connection of any of the clients. Closed at the end of a `with` block.
 
-    target: the URL of the server, or a client in memory
+    target: the URL of the server, a client in memory, or what carries the bytes of a connection that is open
     timeout: seconds after which a server that sends nothing raises TimeoutError
     tls: the context for https and wss; None: the default one, which trusts the system's certificates
     """
 
     protocol = "http/1.1"
 
-    def __init__(self, target: str | Client, *, timeout: float = 10.0, tls: ssl.SSLContext | None = None) -> None:
-        self._line: _Line
-        if isinstance(target, Client):
+    def __init__(self, target: Target, *, timeout: float = 10.0, tls: ssl.SSLContext | None = None) -> None:
+        self._line: Line
+        if isinstance(target, str):
+            self._line = _SocketLine(target, timeout, tls, self.protocol)
+        elif isinstance(target, Client):
             self._line = _MemoryLine(target)
         else:
-            self._line = _SocketLine(target, timeout, tls, self.protocol)
+            self._line = target
 
     def __enter__(self) -> object:
         return self
@@ -168,9 +152,16 @@ class _Endpoint:
 class HTTP1Client(_Endpoint):
     """A client of HTTP/1.1, one request after the other on one connection, by h11."""
 
-    def __init__(self, target: str | Client, *, timeout: float = 10.0, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, target: Target, *, timeout: float = 10.0, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(target, timeout=timeout, tls=tls)
         self._state = h11.Connection(h11.CLIENT)
+        self._response_begun: Arriving | None = None
+
+    @property
+    def unfinished(self) -> Response | None:
+        """What has come of the response that an error cut short. None where its head has not come."""
+        begun = self._response_begun
+        return begun.whole() if begun is not None and begun.status else None
 
     @property
     def reusable(self) -> bool:
@@ -199,7 +190,7 @@ class HTTP1Client(_Endpoint):
         return self._response()
 
     def _response(self) -> Response:
-        response = _Arriving()
+        response = self._response_begun = Arriving()
         while True:
             event = self._state.next_event()
             if event is h11.NEED_DATA:
@@ -207,13 +198,14 @@ class HTTP1Client(_Endpoint):
             elif isinstance(event, h11.InformationalResponse):
                 response.informational.append(event.status_code)
             elif isinstance(event, h11.Response):
-                response.status, response.headers = event.status_code, _text(event.headers)
+                response.begin(event.status_code, text_of(event.headers))
             elif isinstance(event, h11.Data):
                 response.body += event.data
             elif isinstance(event, h11.EndOfMessage):
-                response.trailers = _text(event.headers)
+                response.trailers = text_of(event.headers)
                 if self._state.states == {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}:
                     self._state.start_next_cycle()
+                self._response_begun = None
                 return response.whole()
             else:
                 raise ConnectionError("the server closed the connection before a response")
@@ -224,13 +216,18 @@ class HTTP2Client(_Endpoint):
 
     protocol = "h2"
 
-    def __init__(self, target: str | Client, *, timeout: float = 10.0, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, target: Target, *, timeout: float = 10.0, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(target, timeout=timeout, tls=tls)
         self._state = h2.connection.H2Connection(h2.config.H2Configuration())
-        self._arriving: dict[int, _Arriving] = {}
+        self._arriving: dict[int, Arriving] = {}
         self._ended: dict[int, Response | StreamReset] = {}
         self._state.initiate_connection()
         self._flush()
+
+    @property
+    def unfinished(self) -> Response | None:
+        """What has come of the first response that has not ended. None where no head has come."""
+        return next((one.whole() for one in self._arriving.values() if one.status), None)
 
     def request(self, method: str, path: str, headers: Headers = (), body: bytes = b"") -> Response:
         """Sends a request and waits for its response. Raises what `response` does."""
@@ -241,7 +238,7 @@ class HTTP2Client(_Endpoint):
         stream = self._state.get_next_available_stream_id()
         fields = [(":method", method), (":scheme", self._line.scheme), (":authority", self._line.authority)]
         fields += [(":path", path), *((name.lower(), value) for name, value in headers)]
-        self._arriving[stream] = _Arriving()
+        self._arriving[stream] = Arriving()
         self._state.send_headers(stream, fields, end_stream=not body)
         self._flush()
         view = memoryview(body)
@@ -287,32 +284,17 @@ class HTTP2Client(_Endpoint):
         if isinstance(event, h2.events.InformationalResponseReceived):
             response.informational.append(_status(event.headers))
         elif isinstance(event, h2.events.ResponseReceived):
-            response.status = _status(event.headers)
-            response.headers = [field for field in _text(event.headers) if field[0] != ":status"]
+            response.begin(_status(event.headers), text_of(event.headers))
         elif isinstance(event, h2.events.DataReceived):
             response.body += event.data
             self._state.acknowledge_received_data(event.flow_controlled_length, stream)
         elif isinstance(event, h2.events.TrailersReceived):
-            response.trailers = _text(event.headers)
+            response.trailers = text_of(event.headers)
         elif isinstance(event, h2.events.StreamEnded):
             self._ended[stream] = self._arriving.pop(stream).whole()
         elif isinstance(event, h2.events.StreamReset):
             del self._arriving[stream]
             self._ended[stream] = StreamReset(int(event.error_code))
-
-
-class _Arriving:
-    """A response that has not ended."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.headers: list[tuple[str, str]] = []
-        self.body = bytearray()
-        self.trailers: list[tuple[str, str]] = []
-        self.informational: list[int] = []
-
-    def whole(self) -> Response:
-        return Response(self.status, self.headers, bytes(self.body), self.trailers, self.informational)
 
 
 class WebSocketClient(_Endpoint):
@@ -331,7 +313,7 @@ class WebSocketClient(_Endpoint):
 
     def __init__(
         self,
-        target: str | Client,
+        target: Target,
         path: str = "/",
         *,
         subprotocols: Sequence[str] = (),
@@ -357,7 +339,7 @@ class WebSocketClient(_Endpoint):
         self._handshake()
 
     def _handshake(self) -> None:
-        refusal = _Arriving()
+        refusal = Arriving()
         while True:
             event = self._next()
             if isinstance(event, wsproto.events.AcceptConnection):
@@ -365,7 +347,8 @@ class WebSocketClient(_Endpoint):
                 return
             more = False
             if isinstance(event, wsproto.events.RejectConnection):
-                refusal.status, refusal.headers, more = event.status_code, _text(event.headers), event.has_body
+                refusal.begin(event.status_code, text_of(event.headers))
+                more = event.has_body
             elif isinstance(event, wsproto.events.RejectData):
                 refusal.body += event.data
                 more = not event.body_finished
@@ -432,8 +415,4 @@ class WebSocketClient(_Endpoint):
 
 
 def _status(headers: Iterable[tuple[bytes, bytes]]) -> int:
-    return int(dict(_text(headers))[":status"])
-
-
-def _text(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    return [(bytes(name).decode("ascii").lower(), bytes(value).decode("latin-1")) for name, value in headers]
+    return int(dict(text_of(headers))[":status"])
