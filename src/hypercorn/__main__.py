@@ -58,7 +58,9 @@ def complete(config: Config, arguments: argparse.Namespace) -> Config:
 
 
 def _subcommand(name: str, arguments: list[str]) -> int:
-    """`hypercorn ctl` and `hypercorn top`: for servers that run already."""
+    """`hypercorn check`, `hypercorn ctl` and `hypercorn top`: for servers that run already."""
+    if name == "check":
+        return _check_url(arguments)
     if name == "ctl":
         from hypercorn.supervisor.client import ctl
 
@@ -66,6 +68,18 @@ def _subcommand(name: str, arguments: list[str]) -> int:
     from hypercorn.supervisor.top import top
 
     return top(arguments)
+
+
+def _check_url(arguments: list[str]) -> int:
+    """`hypercorn check`: what a client sees."""
+    try:
+        from hypercorn.cli.check.command import check_url
+    except ModuleNotFoundError as error:
+        if error.name not in ("h11", "h2", "wsproto"):
+            raise
+        print("hypercorn check: error: its clients are not installed: pip install hypercorn[testing]", file=sys.stderr)
+        return EXIT_USAGE
+    return check_url(arguments)
 
 
 def main(sys_args: list[str] | None = None) -> int:
@@ -80,7 +94,7 @@ def main(sys_args: list[str] | None = None) -> int:
     fill_standard_descriptors()
     serve_if_frozen_worker()
     given = sys.argv[1:] if sys_args is None else sys_args
-    if given and given[0] in ("ctl", "top") and sys.platform != "win32":
+    if given and (given[0] == "check" or (given[0] in ("ctl", "top") and sys.platform != "win32")):
         return _subcommand(given[0], given[1:])
     parser = make_parser()
     with brief_warnings() as said:

@@ -26,6 +26,8 @@ from tests.docs.pages import BLOCKS, ROOT, Block, blocks_of, calls_in, calls_of,
 import hypercorn.asyncio
 import hypercorn.trio
 from hypercorn._toml import read_toml
+from hypercorn.cli.check import command as check_command
+from hypercorn.cli.check.target import parse_target
 from hypercorn.cli.parser import apply_flags, expand, make_parser
 from hypercorn.config import Config
 from hypercorn.supervisor import client
@@ -173,7 +175,10 @@ def ask_either(address: str) -> None:
 
 
 def take_flags(arguments: list[str]) -> Config:
-    """The configuration that a command line makes. Its file is not read. `ctl` and `top` have none."""
+    """The configuration that a command line makes. Its file is not read. `check`, `ctl` and `top` have none."""
+    if arguments and arguments[0] == "check":
+        parse_target(check_command.make_parser().parse_args(arguments[1:]).url)
+        return Config()
     if arguments and arguments[0] == "ctl":
         assert arguments[1] in client.COMMANDS
         client.make_parser().parse_args(["4711" if word.startswith("$(") else word for word in arguments[1:]])

@@ -16,6 +16,7 @@ Serves an ASGI or WSGI application over HTTP/1.1, HTTP/2 and HTTP/3.
   hypercorn --reload main:app                  for development
   hypercorn --host 0.0.0.0 -w auto main:app    on all addresses and CPUs
   hypercorn ctl status, hypercorn top          show a running server
+  hypercorn check https://example.com          show what a client sees
 
 module:app names the application: app in module.py. "module" alone, a
 path ("src/main.py:app") and a call ("main:create_app()") work too.

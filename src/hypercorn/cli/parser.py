@@ -130,7 +130,8 @@ def make_parser() -> CommandParser:
     """The parser of the command line. Values stay text, and flags that are not given are absent."""
     parser = CommandParser(
         prog="hypercorn",
-        usage="hypercorn [options] module:app\n       hypercorn ctl ...  (or: top)  for a running server",
+        usage="hypercorn [options] module:app\n       hypercorn ctl ...  (or: top)  for a running server"
+        "\n       hypercorn check URL  for what a client sees",
         allow_abbrev=False,
         add_help=False,
         description="Serves an ASGI or WSGI application over HTTP.",
