@@ -27,7 +27,7 @@ states.strict = True  # a state that cannot follow another fails the test
 
 # Folders whose tests start servers, clients or processes, or wait for clocks.
 LIVE = {"apps", "clients", "compliance", "django_app", "equivalence", "examples", "faults", "frameworks", "operations"}
-LIVE |= {"bench", "packaging", "process", "runtime", "supervisor", "testing"}
+LIVE |= {"bench", "certificates", "packaging", "process", "runtime", "supervisor", "testing"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,6 +22,7 @@ FLOORS = {
     "_cpython": GROUND,
     "_build": GROUND,
     "_toml": GROUND,
+    "certificates": GROUND,
     "app_wrappers": GROUND,
     "clock": GROUND,
     "compat": GROUND,

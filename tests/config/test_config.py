@@ -26,6 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "ca_certs": None,
     "certificates": [],
     "certificate_reload": True,
+    "dev_tls": False,
     "tls_min_version": "1.2",
     "tls13_ciphers": None,
     "crl_file": None,

@@ -7,8 +7,10 @@ import hashlib
 import json
 import re
 import signal
+import ssl
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc as grpc_library
@@ -129,4 +131,15 @@ def test_embedding(program: str) -> None:
         eventually(lambda: peer.get().body != body)
         assert command.end(signal.SIGINT) == 0
         assert re.search(r"ended after \d+ ticks", "".join(command.output))
+        assert command.complaint == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ends by SIGINT")
+def test_dev_tls(tmp_path: Path) -> None:
+    with Command("0", program=("-m", "examples.dev_tls"), XDG_DATA_HOME=str(tmp_path)) as command:
+        command.address()
+        client = ssl.create_default_context(cafile=str(tmp_path / "hypercorn" / "dev-tls" / "ca.pem"))
+        with command.connect(tls=client) as peer:
+            assert peer.get().body == b"https, HTTP/1.1\n"
+        assert command.end(signal.SIGINT) == 0
         assert command.complaint == ""

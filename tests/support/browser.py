@@ -104,9 +104,11 @@ class Browser:
         self.numbers = itertools.count(1)
 
     @classmethod
-    def start(cls, *flags: str, quic: bool = False) -> Browser:
-        """Starts one in a folder of its own; `flags` are Chromium's. Skips the test where there is none."""
-        own = [flag for flag in FLAGS if not (quic and flag == "--disable-quic")]
+    def start(cls, *flags: str, quic: bool = False, strict: bool = False) -> Browser:
+        """Starts one in a folder of its own; `flags` are Chromium's. A `strict` one checks certificates. Skips the test
+        where there is none."""
+        left_out = ("--disable-quic",) * quic + ("--ignore-certificate-errors",) * strict
+        own = [flag for flag in FLAGS if flag not in left_out]
         program = chromium()
         client = pytest.importorskip("websockets.sync.client")
         with ExitStack() as ends:

@@ -48,6 +48,7 @@ GROUPS: dict[str, tuple[tuple[str, str], ...]] = {
     "Development": (
         ("reload", "restart when the code changes"),
         ("reload_include", "files or folders; may be repeated (default: *.py)"),
+        ("dev_tls", "https for this machine, by a certificate of its own"),
         ("debug", "debug mode of the event loop"),
     ),
     "Workers": (

@@ -193,8 +193,25 @@ class Config(Attributes):
 
     @property
     def ssl_enabled(self) -> bool:
-        """TLS is on if both `certfile` and `keyfile` are set."""
-        return self.certfile is not None and self.keyfile is not None
+        """TLS is on if both `certfile` and `keyfile` are set, or the server makes a certificate itself."""
+        return self.dev_tls or (self.certfile is not None and self.keyfile is not None)
+
+    @property
+    def certificate_files(self) -> tuple[str | None, str | None]:
+        """The paths of the certificate that is served and of its key: `certfile` and `keyfile`, or what the server
+        makes itself."""
+        if not self.dev_tls:
+            return self.certfile, self.keyfile
+        from hypercorn.certificates.development import certificate_path
+
+        return str(certificate_path()), str(certificate_path())
+
+    def prepare_certificate(self) -> None:
+        """Makes the certificate of `dev_tls`, where there is none that can be used. Raises ConfigError."""
+        if self.dev_tls:
+            from hypercorn.certificates.development import prepare
+
+            prepare()
 
     def create_ssl_context(self) -> SSLContext | None:
         """The context of TLS connections, or None without TLS.
@@ -205,6 +222,7 @@ class Config(Attributes):
             return None
         from hypercorn.net.tls import create_ssl_context
 
+        self.prepare_certificate()
         return create_ssl_context(self)
 
     def create_sockets(self) -> Sockets:
@@ -436,6 +454,8 @@ class Config(Attributes):
     def _complete_tls(self) -> None:
         """Takes the key from the certificate's file where no other is named. Raises ConfigError where TLS is asked for
         and cannot be served: never plain text in its place."""
+        if self.dev_tls:
+            self._check_own_certificate("dev_tls", "cryptography", "tls")
         if self.ssl_enabled:
             return
         if self.certfile is not None:
@@ -452,7 +472,17 @@ class Config(Attributes):
         for name in ("keyfile", "certificates", "http3", "quic_bind"):
             value = getattr(self, name)
             if value:
-                raise ConfigError(f"{name} = {value!r} ({self.origin(name)}) needs a certificate: set certfile")
+                where = f"{name} = {value!r} ({self.origin(name)})"
+                raise ConfigError(f"{where} needs a certificate: set certfile, or dev_tls for development")
+
+    def _check_own_certificate(self, name: str, library: str, extra: str) -> None:
+        """Raises ConfigError where the certificate of that option is one too many, or its library is missing."""
+        for other in ("certfile", "keyfile", "keyfile_password"):
+            if getattr(self, other) is not None:
+                both = f"{name} ({self.origin(name)}) and {other} ({self.origin(other)})"
+                raise ConfigError(f"{both} exclude each other: leave one of them out")
+        if importlib.util.find_spec(library) is None:
+            raise ConfigError(f"{name} ({self.origin(name)}) needs {library}: pip install 'hypercorn[{extra}]'")
 
 
 _DEFAULTS = {option.name: option.default for option in OPTIONS if option.default is not UNSET}

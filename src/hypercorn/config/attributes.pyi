@@ -783,6 +783,12 @@ class Attributes:
     A text, or none; None by default.
     """
 
+    dev_tls: Setting[bool, bool | str]
+    """Certificate for localhost and this machine's name, by a CA of your own, for development.
+
+    True or false; False by default.
+    """
+
     ca_certs: Setting[str | None, str | PathLike[str] | None]
     """Authorities that sign client certificates (PEM).
 
@@ -1123,6 +1129,7 @@ class Options(TypedDict, total=False):
     certfile: str | PathLike[str] | None
     keyfile: str | PathLike[str] | None
     keyfile_password: str | None
+    dev_tls: bool | str
     ca_certs: str | PathLike[str] | None
     ciphers: str
     verify_mode: VerifyMode | int | str | None

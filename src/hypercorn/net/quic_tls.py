@@ -134,7 +134,9 @@ def server_configuration(config: TLSSettings, limits: QUICLimits) -> ServerConfi
         largest=limits.quic_max_datagram_size,
     )
     password = config.keyfile_password
-    load(configuration, "certfile and keyfile", config.certfile or "", config.keyfile or "", password)
+    config.prepare_certificate()
+    certfile, keyfile = config.certificate_files
+    load(configuration, "certfile and keyfile", certfile or "", keyfile or "", password)
     for text in config.certificates:
         name, certfile, keyfile = read_certificate(text)
         one = QuicConfiguration(is_client=False)

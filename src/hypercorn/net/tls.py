@@ -25,6 +25,7 @@ SETTINGS = (  # that a context is made of
     "ca_certs",
     "crl_file",
     "certificates",
+    "dev_tls",
     "ciphers",
     "tls13_ciphers",
     "tls_min_version",
@@ -58,6 +59,13 @@ class TLSSettings(Protocol):
     def create_ssl_context(self) -> ssl.SSLContext | None:
         """The context of TLS connections, or None without TLS."""
 
+    @property
+    def certificate_files(self) -> tuple[str | None, str | None]:
+        """The paths of the certificate and of its key."""
+
+    def prepare_certificate(self) -> None:
+        """Makes them, where that is for the server to do. Raises ConfigError."""
+
 
 def create_ssl_context(config: TLSSettings) -> ssl.SSLContext:
     """A server's context, with another for each of `certificates`, which a client chooses by SNI (RFC 6066).
@@ -65,7 +73,7 @@ def create_ssl_context(config: TLSSettings) -> ssl.SSLContext:
     TLS 1.2 or later, no compression, ALPN as `alpn_protocols` says, and all that `ssl.create_default_context` sets.
     Raises ConfigError, which names the option whose file is missing, unreadable or no certificate.
     """
-    context = _create(config, config.certfile, config.keyfile, config.keyfile_password)
+    context = _create(config, *config.certificate_files, config.keyfile_password)
     named = {}
     for text in config.certificates:
         name, certfile, keyfile = read_certificate(text)
@@ -187,7 +195,8 @@ class LiveContext:
         """Keeps the context of one that was `made` before, where it still fits. Raises ConfigError."""
         self.config = config
         self.log = log
-        paths = [config.certfile, config.keyfile, config.ca_certs, config.crl_file]
+        config.prepare_certificate()
+        paths = [*config.certificate_files, config.ca_certs, config.crl_file]
         for text in config.certificates:
             paths += read_certificate(text)[1:]
         self.paths = [path for path in paths if path is not None]

@@ -169,6 +169,10 @@ class Worker(WorkerBase):
                     self.log.log_info("Running on %s (CTRL + C to quit)", self.addresses[-1])
         if self.sockets.quic_sockets:
             await self.start_quic(self.sockets)
+        if self.config.dev_tls:
+            from hypercorn.certificates.development import trust_text
+
+            self.notice(trust_text())
         self.ready = True
         await self.operations.start(self.sockets)
         self.link.started(self.addresses)

@@ -27,6 +27,13 @@ OPTIONS: tuple[Option, ...] = (
         "password of the key",
         secret=True,
     ),
+    Option(
+        "dev_tls",
+        SWITCH,
+        False,
+        "TLS",
+        "certificate for localhost and this machine's name, by a CA of your own, for development",
+    ),
     Option("ca_certs", PATH, None, "TLS", "authorities that sign client certificates (PEM)"),
     Option("ciphers", TEXT, "ECDHE+AESGCM", "TLS", "ciphers of TLS 1.2, as OpenSSL names them"),
     Option(
