@@ -60,7 +60,7 @@ CIMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+cimport\s+([\w, ()]+)|cimport\s+
 IMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+import\s+|import\s+([\w.]+))", re.MULTILINE)
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-CYTHON = sorted([*PACKAGE.rglob("*.pyx"), *PACKAGE.rglob("*.pxd"), *PACKAGE.rglob("*.pxi")])
+CYTHON = sorted([*PACKAGE.rglob("*.pyx"), *PACKAGE.rglob("*.pxd")])
 
 
 def name_of(path: Path) -> str:
@@ -244,8 +244,6 @@ def test_cython_files_are_short_and_documented(path: Path) -> None:
 
 def kind_of(path: Path) -> str:
     """What a Cython file is, told from the files beside it."""
-    if path.suffix == ".pxi":
-        return f"part of {path.stem.rpartition('_')[0]}.pyx"
     if path.suffix == ".pyx":
         return f"twin of {path.stem}.py" if path.with_suffix(".py").exists() else "compiled only"
     for suffix in (".pyx", ".py"):

@@ -186,7 +186,7 @@ class Run:
         self.chance = random.Random(seed)
         other = list(twins.values())[-1]
         self.pure = twins["pure"].RequestParser
-        self.other = partial(other.RequestParser, memory=other.HeadMemory())  # as the connections of a worker share one
+        self.other = partial(other.RequestParser, memory=other.FieldMemory())  # a worker's connections share one
         self.pool = [case.raw for case in load() if 0 < len(case.raw) <= _LONGEST]
         self.shapes: set[Any] = set()
         self.sample: set[int] = set()

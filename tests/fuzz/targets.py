@@ -76,7 +76,7 @@ def http1(octets: bytes) -> None:
     assert difference is None, difference
     same(play.play(module.RequestParser(64, 80, 3), [octets]) for module in twins.TWINS.values())
     thrice = octets * 3  # the third time, field lines are remembered
-    same(play.play(module.RequestParser(memory=module.HeadMemory()), [thrice]) for module in twins.TWINS.values())
+    same(play.play(module.RequestParser(memory=module.FieldMemory()), [thrice]) for module in twins.TWINS.values())
 
 
 def written_fields(octets: bytes) -> list[tuple[bytes, bytes]]:

@@ -69,7 +69,7 @@ def files(tree: Path, *places: str) -> set[str]:
 def test_the_sdist_has_every_source(tree: Path, unpacked: Path) -> None:
     places = ("csrc", "src", "tests", "examples", "docs", "bench")
     wanted = files(tree, *places)
-    assert {Path(name).suffix for name in wanted} >= {".c", ".h", ".pxd", ".pxi", ".pyx", ".py", ".pyi", ".typed"}
+    assert {Path(name).suffix for name in wanted} >= {".c", ".h", ".pxd", ".pyx", ".py", ".pyi", ".typed"}
     assert files(unpacked, *places) == wanted
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md", "mkdocs.yml"):
         assert (unpacked / name).is_file(), name

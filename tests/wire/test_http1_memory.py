@@ -26,14 +26,14 @@ def both(twin: ModuleType, pieces: list[bytes], memory: Any, **limits: Any) -> A
 
 @pytest.mark.parametrize("case", REPEATED, ids=lambda case: case.id)
 def test_the_same_again_is_read_the_same(twin: ModuleType, case: Case) -> None:
-    memory = twin.HeadMemory()
+    memory = twin.FieldMemory()
     both(twin, [case.raw] * 4, memory)
     both(twin, [case.raw * 4], memory)
 
 
 @pytest.mark.parametrize("raw", [GET, POST, CHUNKED], ids=["get", "post", "chunked"])
 def test_cut_anywhere(twin: ModuleType, raw: bytes) -> None:
-    memory = twin.HeadMemory()
+    memory = twin.FieldMemory()
     both(twin, [raw] * 3, memory)
     both(twin, [raw, raw, raw, *bytewise(raw), raw], memory)
     for place in range(len(raw)):
@@ -41,7 +41,7 @@ def test_cut_anywhere(twin: ModuleType, raw: bytes) -> None:
 
 
 def test_a_byte_makes_another_request(twin: ModuleType) -> None:
-    memory = twin.HeadMemory()
+    memory = twin.FieldMemory()
     for place in range(GET.index(b"User"), len(GET)):
         for byte in (b"\x00", b"\r", b"\n", b":", b"z", b" "):
             other = GET[:place] + byte + GET[place + 1 :]
@@ -49,14 +49,14 @@ def test_a_byte_makes_another_request(twin: ModuleType) -> None:
 
 
 def test_other_lines_of_the_same_connection(twin: ModuleType) -> None:
-    memory = twin.HeadMemory()
+    memory = twin.FieldMemory()
     heads = [GET, GET.replace(b"x y", b"z"), POST, GET.replace(b"GET / ", b"HEAD /a%20b?c "), CHUNKED]
     both(twin, [heads[n**3 % len(heads)] for n in range(60)], memory)
     assert 1 <= len(memory) <= 3  # where two keys want one place, it holds one
 
 
 def test_each_request_has_a_list_of_its_own(twin: ModuleType) -> None:
-    parser = twin.RequestParser(memory=twin.HeadMemory())
+    parser = twin.RequestParser(memory=twin.FieldMemory())
     for _ in range(5):
         parser.feed(GET)
         assert parser.next_event() == twin.HEAD
@@ -76,13 +76,13 @@ def test_each_request_has_a_list_of_its_own(twin: ModuleType) -> None:
     ids=["host", "trace", "authority"],
 )
 def test_rules_of_the_whole_head_still_hold(twin: ModuleType, kept: bytes, refused: tuple[bytes, bytes]) -> None:
-    record = both(twin, [kept] * 4 + [kept.replace(*refused, 1)], twin.HeadMemory())
+    record = both(twin, [kept] * 4 + [kept.replace(*refused, 1)], twin.FieldMemory())
     assert len(record.messages) == 4
     assert record.refusal is not None
 
 
 def test_a_byte_makes_another_request_line(twin: ModuleType) -> None:
-    memory = twin.HeadMemory()
+    memory = twin.FieldMemory()
     line = b"GET http://a/b%20c?d HTTP/1.1"
     raw = line + b"\r\n" + FIELDS
     for place in range(len(line) + 2):
@@ -92,43 +92,8 @@ def test_a_byte_makes_another_request_line(twin: ModuleType) -> None:
             both(twin, [raw, raw, raw, raw + other], memory)
 
 
-def test_request_lines_by_turns(twin: ModuleType) -> None:
-    memory = twin.HeadMemory()
-    lines = [
-        b"GET / HTTP/1.1",
-        b"GET /a%20b?c=%64 HTTP/1.1",
-        b"HEAD /a%20b?c=%64 HTTP/1.1",
-        b"M-SEARCH http://a/x HTTP/1.1",
-        b"OPTIONS * HTTP/1.1",
-        b"GET /%s HTTP/1.1" % (b"x" * 600),
-    ]
-    for most in range(1, len(lines) + 1):
-        both(twin, [lines[n**3 % most] + b"\r\n" + FIELDS for n in range(40)], memory)
-    for size in (64, 100, 8192):
-        both(twin, [lines[3] + b"\r\n" + FIELDS] * 4, memory, max_request_line_size=size)
-        both(twin, [b"GET /%s HTTP/1.1\r\n" % (b"x" * 60) + FIELDS] * 4, memory, max_request_line_size=size)
-
-
-def test_a_request_line_that_comes_again_is_the_same_objects(twin: ModuleType) -> None:
-    memory = twin.HeadMemory()
-    parser = twin.RequestParser(memory=memory)
-    found = []
-    for _ in range(4):
-        parser.feed(b"GET /a%20b?c HTTP/1.1\r\n" + FIELDS)
-        assert parser.next_event() == twin.HEAD
-        assert (parser.method, parser.path, parser.raw_path, parser.query_string) == ("GET", "/a b", b"/a%20b", b"c")
-        found.append((parser.known_target, parser.path, parser.raw_path, parser.query_string))
-    assert [one[0] for one in found] == [False, False, True, True]
-    assert all(one is other for one, other in zip(found[2][1:], found[3][1:], strict=True))
-    # Another connection has not sent it before, so nothing of it is compared with what this one sent.
-    other = twin.RequestParser(memory=memory)
-    other.feed(b"GET /a%20b?c HTTP/1.1\r\n" + FIELDS)
-    assert other.next_event() == twin.HEAD
-    assert not other.known_target
-
-
 def test_other_limits_are_kept(twin: ModuleType) -> None:
-    memory = twin.HeadMemory()
+    memory = twin.FieldMemory()
     size = len(FIELDS) - 2
     for limits in (
         {},
@@ -143,7 +108,7 @@ def test_other_limits_are_kept(twin: ModuleType) -> None:
 
 
 def test_a_memory_is_bounded(twin: ModuleType) -> None:
-    memory = twin.HeadMemory()
+    memory = twin.FieldMemory()
     for number in range(20 * SLOTS):
         raw = b"GET / HTTP/1.1\r\nHost: a\r\nX-Number: %d\r\n\r\n" % number
         both(twin, [raw] * 3, memory)
@@ -152,13 +117,13 @@ def test_a_memory_is_bounded(twin: ModuleType) -> None:
 
 
 def test_long_sections_are_not_kept(twin: ModuleType) -> None:
-    memory = twin.HeadMemory()
+    memory = twin.FieldMemory()
     both(twin, [b"GET / HTTP/1.1\r\nHost: a\r\nX: %b\r\n\r\n" % (b"x" * 2048)] * 4, memory)
     assert len(memory) == 0
 
 
 def test_a_section_is_kept_when_it_comes_again(twin: ModuleType) -> None:
-    memory = twin.HeadMemory()
+    memory = twin.FieldMemory()
     play(twin.RequestParser(memory=memory), [GET])
     assert len(memory) == 0
     play(twin.RequestParser(memory=memory), [GET])

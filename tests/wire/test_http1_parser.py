@@ -148,7 +148,7 @@ def test_empty_elements_of_transfer_encoding_are_ignored(twin: ModuleType, value
 @pytest.mark.parametrize("memory", [False, True])
 def test_the_host_of_an_old_request_target_is_a_field_too(twin: ModuleType, memory: bool) -> None:
     """RFC 9112 section 3.2.2: HTTP/1.0 needs no Host field."""
-    parser = twin.RequestParser(memory=twin.HeadMemory() if memory else None)
+    parser = twin.RequestParser(memory=twin.FieldMemory() if memory else None)
     for _ in range(4):
         parser.feed(b"GET http://b:81/x HTTP/1.0\r\nA: b\r\nConnection: keep-alive\r\n\r\n")
         assert parser.next_event() == HEAD

@@ -13,10 +13,7 @@ from unittest import mock
 import hypercorn
 
 # The HTTP/1.1 codec, each module behind those that it is written over.
-CODEC = [
-    f"hypercorn.wire.{name}"
-    for name in ("head", "octets", "http1_primitives", "pending", "http1_memory", "writing", "http1")
-]
+CODEC = [f"hypercorn.wire.{name}" for name in ("head", "octets", "http1_primitives", "writing", "http1")]
 
 
 def is_compiled(module: ModuleType) -> bool:

@@ -14,10 +14,8 @@ cdef dict extensions_of(ASGIContext context, Transport transport, RequestHead he
 
 @cython.final
 cdef class ScopeTemplate:
-    cdef str version, method, path
-    cdef bytes raw_path, query_string
+    cdef str version
     cdef dict scope
-    cdef take_target(self, RequestHead head)
 
 @cython.locals(scope=dict, version=str, template=ScopeTemplate)
 cpdef dict http_scope(ASGIContext context, Transport transport, RequestHead head)

@@ -43,14 +43,10 @@ class ScopeTemplate:
     """The items that the scopes of a connection's requests share: a copy and some stores into it are less work than
     all stores into a dict that grows."""
 
-    __slots__ = ("method", "path", "query_string", "raw_path", "scope", "version")
+    __slots__ = ("scope", "version")
 
     def __init__(self, context: ASGIContext, transport: Transport) -> None:
         self.version = "1.1"
-        self.method = ""
-        self.path = ""
-        self.raw_path = b""
-        self.query_string = b""
         self.scope: Scope = {
             "type": "http",
             "asgi": None,
@@ -68,17 +64,6 @@ class ScopeTemplate:
             "extensions": None,
         }
 
-    def take_target(self, head: RequestHead) -> None:
-        """The objects that a request shares with earlier ones that ask for the same."""
-        if self.method is not head.method:
-            self.method = self.scope["method"] = head.method
-        if self.path is not head.path:
-            self.path = self.scope["path"] = head.path
-        if self.raw_path is not head.raw_path:
-            self.raw_path = self.scope["raw_path"] = head.raw_path
-        if self.query_string is not head.query_string:
-            self.query_string = self.scope["query_string"] = head.query_string
-
 
 def http_scope(context: ASGIContext, transport: Transport, head: RequestHead | None) -> Scope:
     """The scope of an HTTP request. Without a head (a refused request, for its access record) it names only the
@@ -91,14 +76,11 @@ def http_scope(context: ASGIContext, transport: Transport, head: RequestHead | N
     version = head.http_version
     if version is not template.version:
         template.version = template.scope["http_version"] = version
-    if head.known_target:
-        template.take_target(head)
     scope: Scope = template.scope.copy()
-    if not head.known_target:
-        scope["method"] = head.method
-        scope["path"] = head.path
-        scope["raw_path"] = head.raw_path
-        scope["query_string"] = head.query_string
+    scope["method"] = head.method
+    scope["path"] = head.path
+    scope["raw_path"] = head.raw_path
+    scope["query_string"] = head.query_string
     scope["asgi"] = {"version": "3.0", "spec_version": SPEC_VERSION}
     scope["headers"] = head.headers
     scope["state"] = context.state.copy()

@@ -6,7 +6,7 @@ from hypercorn.protocol.records cimport Records
 from hypercorn.protocol.response_fields cimport ResponseFields
 from hypercorn.protocol.runtime cimport Runtime
 from hypercorn.wire.head cimport RequestHead
-from hypercorn.wire.http1_memory cimport HeadMemory
+from hypercorn.wire.http1 cimport FieldMemory
 from hypercorn.wire.writing cimport FieldEncoder
 from hypercorn.wire.http2_writer cimport FieldLines
 
@@ -115,7 +115,7 @@ cdef class Context:
     cdef public ResponseFields response_fields
     cdef public Records records
     cdef public FieldEncoder encoder
-    cdef public HeadMemory heads
+    cdef public FieldMemory field_memory
     cdef public FieldLines fields
     cdef public bint terminating
     cdef public bint keep_case

@@ -22,7 +22,7 @@ from hypercorn.protocol.response_fields import ResponseFields
 from hypercorn.protocol.runtime import Runtime
 from hypercorn.protocol.turns import DEFERRED, GATHER_SECONDS, IN_TURN, NO_TURN, QUICK_STEPS, TURN_SECONDS
 from hypercorn.wire.head import RequestHead
-from hypercorn.wire.http1_memory import HeadMemory
+from hypercorn.wire.http1 import FieldMemory
 from hypercorn.wire.http2_writer import FieldLines
 from hypercorn.wire.writing import FieldEncoder
 
@@ -487,9 +487,9 @@ class Context:
 
     __slots__ = (
         "encoder",
+        "field_memory",
         "fields",
         "h2c_upgrade",
-        "heads",
         "http2",
         "keep_case",
         "limits",
@@ -509,7 +509,7 @@ class Context:
         self.records = records
         self.terminating = False
         self.encoder = FieldEncoder()
-        self.heads = HeadMemory()
+        self.field_memory = FieldMemory()
         self.fields = FieldLines()
         self.server_names: frozenset[bytes] = frozenset()  # lower-case hosts that are served; empty: any
         self.next_sweep = float("inf")  # when the deadlines are looked at next

@@ -7,7 +7,7 @@ cdef class RequestHead:
     cdef public bytes raw_target, raw_path, query_string, upgrade, host
     cdef public list headers
     cdef public int64_t content_length
-    cdef public bint chunked, complete, expect_continue, may_push, known_target
+    cdef public bint chunked, complete, expect_continue, may_push
 
 
 cdef class HeadLines(RequestHead):
@@ -24,5 +24,3 @@ cdef class HeadLines(RequestHead):
 
     cdef begin_lines(self)
     cdef begin_section(self)
-    cdef copy_target(self, HeadLines other)
-    cdef copy_fields(self, HeadLines other)

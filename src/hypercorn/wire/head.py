@@ -15,7 +15,6 @@ class RequestHead:
     complete: nothing follows the head, or all of it was received
     expect_continue: the client waits for 100 (Continue); upgrade: the protocol it would switch to
     may_push: the client takes responses that it did not ask for
-    known_target: method, raw_path, query_string and path are objects that another request's head had before
     """
 
     __slots__ = (
@@ -26,7 +25,6 @@ class RequestHead:
         "headers",
         "host",
         "http_version",
-        "known_target",
         "may_push",
         "method",
         "path",
@@ -42,7 +40,7 @@ class RequestHead:
         self.raw_target = self.raw_path = self.query_string = self.upgrade = self.host = b""
         self.headers: list[tuple[bytes, bytes]] = []
         self.content_length = 0
-        self.chunked = self.complete = self.expect_continue = self.may_push = self.known_target = False
+        self.chunked = self.complete = self.expect_continue = self.may_push = False
 
 
 class HeadLines(RequestHead):
@@ -86,7 +84,7 @@ class HeadLines(RequestHead):
         """Forgets the last head."""
         self.method = ""
         self.raw_target = self.host = self.upgrade = self.expectation = b""
-        self.known_target = self.https = False
+        self.https = False
         self.authority: bytes | None = None
         self.codings: list[bytes] | None = None
         self.method_length = self.minor = self.hosts = self.lengths = self.upgrades = self.options = 0
@@ -97,25 +95,3 @@ class HeadLines(RequestHead):
         """Makes ready for the field lines of a head or of trailers."""
         self.fields: list[tuple[bytes, bytes]] = []
         self.section_size = self.count = 0
-
-    def copy_target(self, other: HeadLines) -> None:
-        """Takes over what another's request line said."""
-        self.method = other.method
-        self.raw_target = other.raw_target
-        self.raw_path = other.raw_path
-        self.query_string = other.query_string
-        self.path = other.path
-        self.http_version = other.http_version
-        self.minor = other.minor
-        self.authority = other.authority
-        self.https = other.https
-
-    def copy_fields(self, other: HeadLines) -> None:
-        """Takes over what another's field lines said, in a list of its own: applications may change it. Of Upgrade,
-        Expect and Transfer-Encoding it takes nothing."""
-        self.fields = other.fields[:]
-        self.host = other.host
-        self.hosts = other.hosts
-        self.lengths = other.lengths
-        self.content_length = other.content_length
-        self.options = other.options

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from hypercorn.errors import ProtocolError
-from hypercorn.wire.http1_memory import HeadMemory
+from hypercorn.wire.head import HeadLines
 from hypercorn.wire.http1_primitives import (
     Chunks,
     connection_options,
@@ -17,11 +17,13 @@ from hypercorn.wire.http1_primitives import (
     field_lines,
     is_token,
     judge_codings,
+    key_of,
+    part,
     request_line,
     same_authority,
+    stands_at,
     valid_authority,
 )
-from hypercorn.wire.pending import Input
 from hypercorn.wire.tables import (
     CONNECTION,
     CONTENT_LENGTH,
@@ -58,6 +60,7 @@ __all__ = (
     "ERROR",
     "HEAD",
     "NEED_DATA",
+    "FieldMemory",
     "RequestParser",
 )
 
@@ -68,16 +71,83 @@ _START, _LINE, _FIELDS, _SIZED, _CHUNKED, _TRAILERS, _FAILED = range(7)
 _MAX_EMPTY_BYTES = 16  # bytes of empty lines before a request
 _MAX_TRAILERS = 64
 _LEAST_LINE_BYTES = 64
+_PLACES = 64  # for sections that are kept; a power of 2
+_SECTION_BYTES = 2048  # of the longest one
 
 
-class RequestParser(Input):
+class Section:
+    """Field lines that came twice, and what they said."""
+
+    __slots__ = ("content_length", "fields", "host", "hosts", "keep_case", "key", "lengths", "options", "text", "used")
+
+    def __init__(self, text: bytes, key: int, keep_case: bool, head: HeadLines) -> None:
+        self.text = text
+        self.key = key
+        self.keep_case = keep_case
+        self.fields = head.fields[:]
+        self.host = head.host
+        self.hosts = head.hosts
+        self.lengths = head.lengths
+        self.content_length = head.content_length
+        self.options = head.options
+        self.used = False  # since another wanted its place
+
+
+class FieldMemory:
+    """Sections of field lines that come again: a client on a kept connection sends most of them with every request.
+    The parsers of a worker share one of 64 sections.
+
+    Only what was read whole and found in order is kept, with what it said, and it is taken again only for the very
+    same bytes. A connection's bytes are compared with the section that it sent last, never with another's: so no
+    client learns from the time of a response what others send.
+    """
+
+    __slots__ = ("_kept", "_seen")
+
+    def __init__(self) -> None:
+        self._kept: list[Section | None] = [None] * _PLACES
+        self._seen = bytearray(_PLACES)  # of the last key that wanted each place, eight bits
+
+    def __len__(self) -> int:
+        """Sections that are kept."""
+        return sum(1 for kept in self._kept if kept is not None)
+
+    def find(self, data: bytes | bytearray, start: int, key: int) -> Section | None:
+        """What has the key, where its text stands in `data` at `start`."""
+        found = self._kept[key & _PLACES - 1]
+        if found is None or found.key != key or not stands_at(data, start, found.text):
+            return None
+        found.used = True
+        return found
+
+    def keep(self, data: bytes | bytearray, start: int, end: int, keep_case: bool, head: HeadLines) -> int:
+        """Keeps the field lines `data[start:end]`, the empty one included, when they come for the second time and
+        nothing that is used more stands in their place. Returns their key, or 0 where they are not kept."""
+        if end - start > _SECTION_BYTES or head.codings is not None or head.upgrades or head.expectation:
+            return 0
+        key = key_of(data, start, end)
+        place = key & _PLACES - 1
+        there = self._kept[place]
+        if there is not None and there.key == key:
+            return key
+        if self._seen[place] != key >> 8 & 255:
+            self._seen[place] = key >> 8 & 255
+            return 0
+        if there is not None and there.used:
+            there.used = False
+            return 0
+        self._kept[place] = Section(part(data, start, end), key, keep_case, head)
+        return key
+
+
+class RequestParser(HeadLines):
     """Reads the requests of one connection: `feed` bytes, then ask `next_event` until it needs data.
 
     max_request_line_size: bytes with CRLF (at least 64), beyond: 414
     max_header_size: bytes of all field lines of a section with their CRLF, beyond: 431
     max_header_count: field lines of a head, beyond: 431
     keep_case: give field names as they came instead of lower-cased
-    memory: shared by the connections of a worker; changes no verdict
+    memory: shared by the connections of a worker; it changes no verdict
 
     Set by HEAD, valid until a later request begins:
     method, http_version ("1.0", "1.1"), raw_target, raw_path (without the query), path (decoded once),
@@ -91,14 +161,17 @@ class RequestParser(Input):
 
     __slots__ = (
         "_chunks",
+        "_closed",
+        "_data",
         "_empty",
+        "_end",
         "_late",
         "_left",
-        "_line_key",
         "_max_header_count",
         "_max_header_size",
         "_max_request_line_size",
         "_memory",
+        "_pos",
         "_section_key",
         "_state",
         "body",
@@ -114,9 +187,12 @@ class RequestParser(Input):
         max_header_size: int = 16384,
         max_header_count: int = 100,
         keep_case: bool = False,
-        memory: HeadMemory | None = None,
+        memory: FieldMemory | None = None,
     ) -> None:
         super().__init__()
+        self._data: bytes | bytearray = b""  # the object that was fed, or a buffer where pieces had to be joined
+        self._pos = self._end = 0
+        self._closed = False  # nothing more is taken
         self._max_request_line_size = max(max_request_line_size, _LEAST_LINE_BYTES)
         self._max_header_size = max_header_size
         self._max_header_count = max_header_count
@@ -131,7 +207,55 @@ class RequestParser(Input):
         self._left = 0  # of a sized body
         self._chunks: Chunks | None = None
         self._memory = memory
-        self._line_key = self._section_key = 0  # of what this connection sent before
+        self._section_key = 0  # of what this connection sent before
+
+    def buffered(self) -> int:
+        """Bytes held but not yet parsed."""
+        return self._end - self._pos
+
+    def feed(self, data: bytes) -> None:
+        """Appends received bytes; copies nothing while nothing is pending. Raises TypeError for non-bytes."""
+        if type(data) is not bytes:
+            raise TypeError("feed() takes bytes")
+        if not data or self._closed:
+            return
+        if self._pos == self._end:
+            self._data = data  # the object itself
+        else:
+            pending = self._data
+            if isinstance(pending, bytes):
+                pending = bytearray(memoryview(pending)[self._pos :])
+            elif self._pos:
+                del pending[: self._pos]
+            pending += data
+            self._data = pending
+        self._pos = 0
+        self._end = len(self._data)
+
+    def take_rest(self) -> bytes:
+        """Hands out all bytes that were not parsed, and forgets them: for a switch of protocol."""
+        rest = self._take(self._end - self._pos)
+        self._release()
+        return rest
+
+    def _release(self) -> None:
+        self._data = b""
+        self._pos = self._end = self.scanned = 0
+
+    def _keep(self) -> None:
+        """A small rest moves out, so that it does not hold a large read alive."""
+        if (self._end - self._pos) * 4 < self._end and type(self._data) is bytes:
+            self._data = part(self._data, self._pos, self._end)
+            self._end -= self._pos
+            self._pos = 0
+
+    def _take(self, count: int) -> bytes:
+        """The next `count` bytes: the very object that was fed where it is nothing else."""
+        start = self._pos
+        self._pos = start + count
+        if start == 0 and count == self._end and type(self._data) is bytes:
+            return self._data
+        return part(self._data, start, self._pos)
 
     @property
     def idle(self) -> bool:
@@ -174,8 +298,8 @@ class RequestParser(Input):
         return _ERROR
 
     def _head(self) -> int:
-        start = 0  # where the field lines begin, if the request line ended in this call
-        memory = None
+        memory = self._memory
+        start = -1  # where the field lines begin, if the request line ended in this call
         if self._state == _START:
             event = self._skip_empty_lines()
             if event != _HEAD:
@@ -183,11 +307,11 @@ class RequestParser(Input):
             self.begin_lines()
             self._state = _LINE
         if self._state == _LINE:
-            event = self._request_line()
-            if event != _HEAD:
-                return event
+            length = request_line(self._data, self._pos, self._max_request_line_size, self)
+            if length <= 0:
+                return _NEED_DATA if not length else self._fail(-length)
+            self._pos += length
             self._state = _FIELDS
-            memory = self._memory
             if memory is not None:
                 if self._section_key and self._recall_fields(memory):
                     return self._head_end()
@@ -195,8 +319,8 @@ class RequestParser(Input):
         event = self._field_lines()
         if event != _HEAD:
             return event
-        if memory is not None:
-            key = memory.keep_section(self._data, start, self._pos, self.keep_case, self)
+        if memory is not None and start >= 0:
+            key = memory.keep(self._data, start, self._pos, self.keep_case, self)
             if key:
                 self._section_key = key
         return self._head_end()
@@ -214,30 +338,10 @@ class RequestParser(Input):
             return _HEAD
         return _NEED_DATA  # nothing, or half of an empty line
 
-    def _request_line(self) -> int:
-        """HEAD once the request line was read."""
-        memory = self._memory
-        if memory is not None and self._line_key and not self.method_length and not self.scanned:
-            found = memory.lines.find(self._data, self._pos, self._line_key)
-            if found is not None and len(found.text) <= self._max_request_line_size:
-                self.copy_target(found)
-                self.known_target = True
-                self._pos += len(found.text)
-                return _HEAD
-        start = self._pos
-        length = request_line(self._data, start, self._max_request_line_size, self)
-        if length <= 0:
-            return _NEED_DATA if not length else self._fail(-length)
-        self._pos = start + length
-        if memory is not None:
-            key = memory.keep_line(self._data, start, self._pos, self)
-            if key:
-                self._line_key = key
-        return _HEAD
-
-    def _recall_fields(self, memory: HeadMemory) -> bool:
-        """Takes the field lines at hand if they are those that this connection sent before."""
-        found = memory.sections.find(self._data, self._pos, self._section_key)
+    def _recall_fields(self, memory: FieldMemory) -> bool:
+        """Takes the field lines at hand if they are those that this connection sent before. Their list is a new one:
+        applications may change it."""
+        found = memory.find(self._data, self._pos, self._section_key)
         if (
             found is None
             or len(found.text) - 2 > self._max_header_size
@@ -245,7 +349,12 @@ class RequestParser(Input):
             or found.keep_case != self.keep_case
         ):
             return False
-        self.copy_fields(found)
+        self.fields = found.fields[:]
+        self.host = found.host
+        self.hosts = found.hosts
+        self.lengths = found.lengths
+        self.content_length = found.content_length
+        self.options = found.options
         self._pos += len(found.text)
         return True
 

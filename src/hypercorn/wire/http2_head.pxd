@@ -19,7 +19,6 @@ cdef class HTTP2Head(RequestHead):
 
 @cython.locals(headers=list, seen=int, regular=bint, verdict=int, field=Field, kind=int)
 cpdef int judge_request(list fields, HTTP2Head head) except -2
-@cython.locals(known=bint)
 cpdef bint take_pseudo(HTTP2Head head, int kind, Field field) except -1
 cpdef take_cookie(HTTP2Head head, Field field)
 cpdef int judge_target(HTTP2Head head, int seen) except -2

@@ -56,7 +56,7 @@ class HTTP2Head(RequestHead):
         self.http_version = "2"
         self.raw_target = self.raw_path = self.query_string = self.upgrade = self.host = b""
         self.content_length = -1
-        self.chunked = self.complete = self.expect_continue = self.known_target = False
+        self.chunked = self.complete = self.expect_continue = False
         self.may_push = self.takes_trailers = False
         self.protocol = b""
         self.priority = b""
@@ -105,14 +105,12 @@ def judge_request(fields: list[Field], head: HTTP2Head) -> int:
 def take_pseudo(head: HTTP2Head, kind: int, field: Field) -> bool:
     """A pseudo field (RFC 9113 section 8.3). False where it is malformed."""
     memo = field.memo
-    known = memo is not None
-    if not known:
+    if memo is None:
         memo = field.memo = judge_pseudo(kind, field.pair[1])
     if kind == METHOD:
         head.method = memo
     elif kind == PATH:
         take_target(head, memo)
-        head.known_target = known
     elif kind == AUTHORITY:
         if memo is False:
             return False

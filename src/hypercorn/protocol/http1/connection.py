@@ -86,7 +86,7 @@ class HTTP1Connection(Connection):
             limits.max_header_size,
             limits.max_header_count,
             keep_case=context.keep_case,
-            memory=context.heads,
+            memory=context.field_memory,
         )
         self.response = ResponseWriter(transport, context, self.parser)
         self.exchange: Exchange | None = None  # the exchange, until its response was sent or its peer is gone
