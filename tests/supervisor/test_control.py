@@ -83,6 +83,25 @@ def test_connections(server: Server, path: str) -> None:
         assert hypercorn("ctl", "--socket", path, "connections", str(pid)).stdout.count("http1") == 1
 
 
+def test_requests(server: Server, path: str) -> None:
+    with server.connect() as peer:
+        pid = int(peer.get().body)
+        peer.send(request("/slow/2?secret"))
+
+        def found() -> list[Any]:
+            return [one for worker in ask(path, {"do": "requests"}) for one in worker["value"][0]["requests"]]
+
+        assert eventually(lambda: len(found()) == 1)
+        (one,) = found()
+        assert (one["method"], one["path"], one["state"]) == ("GET", "/slow/2", "in the application")
+        assert "tests/support/answers.py" in one["at"]
+        assert one["client"] == list(peer.sock.getsockname())
+        line = hypercorn("ctl", "--socket", path, "requests", str(pid)).stdout.splitlines()[1]
+        shown = r"HTTP/1\.1 .* in the application  GET /slow/2  tests/support/answers\.py:\d+ in pause"
+        assert re.fullmatch(rf"{pid} +[0-9a-f]+  \d\.\ds +{shown}", line), line
+        assert peer.response().status == 200
+
+
 def test_the_stack_of_a_worker_that_stands_still(server: Server, path: str) -> None:
     """The question is answered though its loop does not turn; one to the loop itself is given up."""
     with server.connect() as peer:
@@ -90,19 +109,26 @@ def test_the_stack_of_a_worker_that_stands_still(server: Server, path: str) -> N
         server.await_line(re.compile("inside"), server.output)
         try:
             assert "time.sleep" in hypercorn("ctl", "--socket", path, "stack").stdout
-            answers = ask(path, {"do": "connections"})
-            assert sorted("error" in one for one in answers) == [False, True]
+            for question in ("connections", "requests"):
+                answers = ask(path, {"do": question})
+                assert sorted("error" in one for one in answers) == [False, True]
+            assert (
+                "it does not answer; where it stands: hypercorn ctl stack"
+                in hypercorn("ctl", "--socket", path, "requests").stdout
+            )
         finally:
             Path(path + ".file").touch()
         assert peer.response().status == 200
 
 
-@pytest.mark.parametrize("question", ["status", "workers", "connections", "stack", "log-level info", "scale 2"])
+@pytest.mark.parametrize(
+    "question", ["status", "workers", "connections", "requests", "stack", "log-level info", "scale 2"]
+)
 def test_answers_as_json(server: Server, path: str, question: str) -> None:
     done = hypercorn("ctl", "--socket", path, "--json", *question.split())
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
-    if question in ("workers", "connections", "stack"):
+    if question in ("workers", "connections", "requests", "stack"):
         assert {one["pid"] for one in answer} == server.workers()
     else:
         assert answer.get("target", answer.get("ok")) in (2, True)

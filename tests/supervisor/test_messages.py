@@ -26,6 +26,7 @@ from hypercorn.supervisor.messages import (
     Failed,
     Heartbeat,
     ListConnections,
+    ListRequests,
     Malformed,
     Notice,
     Ready,
@@ -60,6 +61,7 @@ OF_SUPERVISORS = [
     ReopenLogs(),
     SetLogLevel("DEBUG"),
     ListConnections(1),
+    ListRequests(4),
     ShowStacks(2),
 ]
 MALFORMED = [

@@ -13,6 +13,7 @@ from socket import socket
 from typing import TYPE_CHECKING, TypeVar
 
 from hypercorn.asgi.calling import run_call_in_turn, under_name_of
+from hypercorn.asgi.exchange import ASGIExchange
 from hypercorn.asyncio.loop import AsyncioLoop
 from hypercorn.asyncio.transport import AsyncioTransport, is_unix
 from hypercorn.asyncio.udp import listen_datagrams
@@ -131,6 +132,15 @@ class AsyncioRuntime(LoopRuntime):
 
     def active_calls(self) -> int:
         return len(self.inner.calls)
+
+    def open_calls(self) -> list[tuple[ASGIExchange, object]]:
+        # What a task factory of the application's makes need not be a task.
+        coroutines = {call: getattr(task, "get_coro", None) for call, task in self.inner.calls.items()}
+        return [
+            (call, None if coroutine is None else coroutine())
+            for call, coroutine in coroutines.items()
+            if isinstance(call, ASGIExchange)
+        ]
 
     def cancel_calls(self) -> None:
         self.inner.cancel_calls()

@@ -10,6 +10,7 @@ from hypercorn.protocol.ports import Connection, Context, Transport
 from hypercorn.protocol.runtime import Runtime, Timer, Waiter
 
 if TYPE_CHECKING:
+    from hypercorn.asgi.exchange import ASGIExchange
     from hypercorn.config import Config
     from hypercorn.net.tls import LiveContext
 
@@ -110,6 +111,10 @@ class LoopRuntime(Runtime):
 
     def active_calls(self) -> int:
         """Application calls that have not ended."""
+        raise NotImplementedError
+
+    def open_calls(self) -> list[tuple[ASGIExchange, object]]:
+        """The application calls that have not ended, the oldest first, with the coroutine of each, or None."""
         raise NotImplementedError
 
     def cancel_calls(self) -> None:

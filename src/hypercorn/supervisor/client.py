@@ -21,6 +21,7 @@ COMMANDS = {
     "status": "the state of the server",
     "workers": "all workers",
     "connections": "the open connections [of one worker: PID]",
+    "requests": "the requests in flight, and where each stands [of one worker: PID]",
     "reload": "load configuration, certificates and code anew, as SIGHUP does",
     "scale": "change the number of workers: N, +N or -N",
     "stop": "end the server gracefully, and wait until it has ended",
@@ -214,6 +215,8 @@ def text_of(command: str, answer: Any) -> str:
             for one in worker.get("value", [])
         ]
         return table(("WORKER", "PROTOCOL", "CLIENT", "STREAMS", "UNSENT"), rows)
+    if command == "requests":
+        return requests_text(answer)
     if command == "stack":
         return "\n".join(
             f"worker {worker['pid']}, thread {one['thread']}\n{one['stack']}"
@@ -223,6 +226,42 @@ def text_of(command: str, answer: Any) -> str:
     if command == "stop":
         return f"stopped: process {answer['pid']} has ended"
     return f"{answer['target']} workers" if "target" in answer else "done"
+
+
+REQUEST_COLUMNS = ("WORKER", "ID", "AGE", "PROTOCOL", "CLIENT", "STATE", "REQUEST", "AT")
+MAX_SHOWN = 1000  # requests of all workers that are shown
+
+
+def requests_text(answer: Any) -> str:
+    """The requests in flight, the oldest first."""
+    found: list[tuple[float, tuple[str, ...]]] = []
+    notes = []
+    more = 0
+    for worker in answer:
+        if "error" in worker:
+            notes.append(
+                f"worker {worker['pid']}: {worker['error']}; where it stands: hypercorn ctl stack {worker['pid']}"
+            )
+        for listed in worker.get("value", []):
+            more += listed["more"]
+            for one in listed["requests"]:
+                age = one["age"]
+                row = (
+                    str(worker["pid"]),
+                    one["id"],
+                    "-" if age is None else duration(age),
+                    one["protocol"],
+                    address(one["client"]),
+                    one["state"],
+                    f"{one['method']} {one['path']}",
+                    one["at"] or "-",
+                )
+                found.append((age or 0.0, row))
+    found.sort(key=lambda one: -one[0])
+    more += max(0, len(found) - MAX_SHOWN)
+    if more:
+        notes.append(f"{more} more are in flight")
+    return "\n".join([table(REQUEST_COLUMNS, [row for _, row in found[:MAX_SHOWN]]), *notes])
 
 
 WORKER_COLUMNS = ("PID", "STATE", "GENERATION", "AGE", "MEMORY", "CONNECTIONS", "IN FLIGHT", "REQUESTS", "RETIRES")

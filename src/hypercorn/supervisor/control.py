@@ -23,7 +23,7 @@ import hypercorn
 from hypercorn.metrics.processes import cpu_seconds, resident_memory
 from hypercorn.net.address import parse_bind, unix_address
 from hypercorn.supervisor.managed import ManagedServer
-from hypercorn.supervisor.messages import Answer, ListConnections, SetLogLevel, ShowStacks
+from hypercorn.supervisor.messages import Answer, ListConnections, ListRequests, SetLogLevel, ShowStacks
 from hypercorn.supervisor.process import NEVER, WorkerProcess, WorkerRow
 
 MAX_CLIENTS = 32  # at once
@@ -220,6 +220,7 @@ class ControlServer:
             "drain": self.drain,
             "log-level": self.set_log_level,
             "connections": self.connections,
+            "requests": self.requests,
             "stack": self.stacks,
         }
         server.selector.register(self.sock, selectors.EVENT_READ, self.accept)
@@ -376,6 +377,10 @@ class ControlServer:
         """Returns the open connections of one worker, or of all."""
         return self.ask(ListConnections, request, client)
 
+    def requests(self, request: Request, client: ControlClient) -> object:
+        """Returns the requests in flight of one worker, or of all."""
+        return self.ask(ListRequests, request, client)
+
     def stacks(self, request: Request, client: ControlClient) -> object:
         """Returns the stacks of the threads of one worker, or of all."""
         return self.ask(ShowStacks, request, client)
@@ -388,7 +393,9 @@ class ControlServer:
             raise RequestRefused(f"there is no worker {text}")
         return worker
 
-    def ask(self, query: type[ListConnections | ShowStacks], request: Request, client: ControlClient) -> object:
+    def ask(
+        self, query: type[ListConnections | ListRequests | ShowStacks], request: Request, client: ControlClient
+    ) -> object:
         """Passes a request on; `answered` gets the answers."""
         workers = list(self.server.workers.values())
         if request.get("value"):

@@ -84,7 +84,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to a `ListConnections` or `ShowStacks` with the same number."""
+    """The answer to a `ListConnections`, `ListRequests` or `ShowStacks` with the same number."""
 
     number: int
     value: list[dict[str, object]]
@@ -129,6 +129,13 @@ class ListConnections:
 
 
 @dataclass(frozen=True)
+class ListRequests:
+    """The worker answers with its requests in flight."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class ShowStacks:
     """The worker answers with the stack of each of its threads."""
 
@@ -139,14 +146,14 @@ WorkerMessage: TypeAlias = (
     Ready | Notice | Heartbeat | Recycle | Draining | Drained | ShutDown | Failed | Answer | Unknown | Malformed
 )
 SupervisorMessage: TypeAlias = (
-    Stop | StopNow | ReopenLogs | SetLogLevel | ListConnections | ShowStacks | Unknown | Malformed
+    Stop | StopNow | ReopenLogs | SetLogLevel | ListConnections | ListRequests | ShowStacks | Unknown | Malformed
 )
 
 FROM_WORKER: Mapping[str, type[WorkerMessage]] = {
     one.__name__: one for one in (Ready, Notice, Heartbeat, Recycle, Draining, Drained, ShutDown, Failed, Answer)
 }
 FROM_SUPERVISOR: Mapping[str, type[SupervisorMessage]] = {
-    one.__name__: one for one in (Stop, StopNow, ReopenLogs, SetLogLevel, ListConnections, ShowStacks)
+    one.__name__: one for one in (Stop, StopNow, ReopenLogs, SetLogLevel, ListConnections, ListRequests, ShowStacks)
 }
 
 # What a field takes, by its annotation.

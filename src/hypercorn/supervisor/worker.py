@@ -31,6 +31,7 @@ from hypercorn.supervisor.messages import (
     Failed,
     Heartbeat,
     ListConnections,
+    ListRequests,
     Malformed,
     Notice,
     Ready,
@@ -163,6 +164,9 @@ class WorkerLink(Link):
                 number = message.number
                 if self.call is not None:
                     self.on_loop(lambda: self.channel.send(Answer(number, self.connections())))
+            case ListRequests():
+                asked = message.number
+                self.on_loop(lambda: self.send_requests(asked))
             case ShowStacks():  # from this thread, as the loop perhaps stands still
                 self.channel.send(Answer(message.number, self.stacks()))
             case Unknown():
@@ -211,6 +215,19 @@ class WorkerLink(Link):
             for ident, frame in sorted(frames.items(), key=lambda item: item[0] != threading.main_thread().ident)
             if ident != own
         ]
+
+    def send_requests(self, number: int) -> None:
+        """Answers with the requests in flight. A thread sends them: they are many bytes, and the loop has requests."""
+        if self.worker is not None:
+            from hypercorn.runtime.requests import requests_in_flight
+
+            try:
+                value = [requests_in_flight(self.worker.runtime)]
+            except Exception as error:  # of an application's own object that was looked at
+                self.config.log.log_error("The requests in flight could not be listed", exc_info=error)
+                value = []
+            answer = Answer(number, value)
+            threading.Thread(target=self.channel.send, args=(answer,), name="hypercorn-answer", daemon=True).start()
 
     def connections(self) -> list[dict[str, object]]:
         """The open connections, up to a bound."""

@@ -200,6 +200,14 @@ class TrioRuntime(LoopRuntime):
     def active_calls(self) -> int:
         return len(self.inner.calls)
 
+    def open_calls(self) -> list[tuple[ASGIExchange, object]]:
+        coroutines: dict[object, object] = {}
+        for task in self.call_nursery.child_tasks:
+            frame = task.coro.cr_frame
+            if frame is not None:
+                coroutines[frame.f_locals.get("call")] = task.coro
+        return [(call, coroutines.get(call)) for call in self.inner.calls if isinstance(call, ASGIExchange)]
+
     def cancel_calls(self) -> None:
         for call in self.inner.calls:
             call.cancelled_by_server = True
