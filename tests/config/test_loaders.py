@@ -268,8 +268,8 @@ def test_attributes_of_subclasses_do_not_warn() -> None:
         ("host = '::'", "did you mean bind?"),
         ("limit_max_requests = 9", "did you mean max_requests?"),
         ("check_config = True", "did you mean --check-config?"),
-        ("spew_all = 1\nwsgi_app = 'a:b'", "wsgi_app of gunicorn does not exist here: the argument module:app, .*"),
-        ("def on_starting(server): pass", "on_starting of gunicorn does not exist here: .* Type=notify, ctl"),
+        ("spew_all = 1\nwsgi_app = 'a:b'", "wsgi_app of gunicorn does not exist here: use the argument module:app, .*"),
+        ("def on_starting(server): pass", "on_starting of gunicorn does not exist here: .* and hypercorn ctl"),
     ],
 )
 def test_a_configuration_of_another_server_warns(tmp_path: Path, line: str, meant: str) -> None:
