@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import hypercorn
 from bench.apps import PIECE, PIECES, app
 from bench.cases import BROWSER
-from hypercorn.asgi.streams import StreamContext
+from hypercorn.asgi.gate import context_of
 from hypercorn.asyncio.loop import AsyncioLoop
 from hypercorn.config import Config
 from hypercorn.config.options.option import LARGEST
@@ -132,13 +132,17 @@ class Harness:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.runtime = AsyncioLoop(loop)
-        self.context = StreamContext(self.runtime, app, Config(), FailingLogger())
+        self.serve_with(Config())
+        self.socket: Connection | None = None  # what the connection became
+        self.messages = 0  # answered on it
+
+    def serve_with(self, config: Config) -> None:
+        """Sets up a fresh connection to a server with this configuration."""
+        self.context = context_of(self.runtime, app, config, FailingLogger())
         self.context.limits = self.context.limits.changed(keep_alive_max_requests=LARGEST)
         self.transport = MemoryTransport(self.runtime)
         self.connection = HTTP1Connection(self.transport, self.context)
         self.transport.connection = self.connection
-        self.socket: Connection | None = None  # what the connection became
-        self.messages = 0  # answered on it
 
     @property
     def answered(self) -> int:

@@ -32,6 +32,7 @@ EXTRAS: dict[str, dict[str, Any]] = {
     "health": {"health_path": "/health"},
     "concurrency": {"limit_concurrency": 1000},
     "shedding": {"shed_delay": 1000.0},
+    "timing": {"server_timing": "on"},
     "text": {"access_log": "/dev/null"},
     "combined": {"access_log": "/dev/null", "access_log_format": "combined"},
     "json": {"access_log": "/dev/null", "access_log_format": "json"},
@@ -41,6 +42,8 @@ EXTRAS: dict[str, dict[str, Any]] = {
 def set_up(harness: Any, extra: str) -> None:
     """Switches something on for the requests of a harness."""
     config = Config.from_mapping(EXTRAS[extra])
+    if config.server_timing != "off":
+        harness.serve_with(config)
     context = harness.context
     if config.access_log is not None:
         context.records.keep(access_writer(config.log, lambda coroutine: None), None)

@@ -154,6 +154,7 @@ DEFAULTS: dict[str, Any] = {
     "quic_max_datagram_size": 8952,
     "quic_idle_timeout": 60.0,
     "pathsend": False,
+    "server_timing": "off",
     "alt_svc_max_age": 3600.0,
     "h2_ping_interval": 30.0,
     "h2_ping_timeout": 20.0,

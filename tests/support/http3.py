@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.support.peer import PATIENCE
 
-from hypercorn.asgi.streams import StreamContext
+from hypercorn.asgi.gate import context_of
 from hypercorn.config import Config
 from hypercorn.net.forwarding import DatagramForwarder
 from hypercorn.net.quic_tls import ServerConfiguration
@@ -362,7 +362,7 @@ class Server:
         self.config = config
         self.runtime = MemoryRuntime()
         self.log = Log()
-        self.context = StreamContext(self.runtime, app, config, self.log)
+        self.context = context_of(self.runtime, app, config, self.log)
         self.records: list[tuple[Any, ...]] = []
         self.context.records.keep(lambda *record: self.records.append(record), None)
         self.deadlines = Deadlines(self.runtime, self.context)

@@ -1,11 +1,13 @@
 """The steps between a request and the application: proxies' fields, the server's own responses, limits, counters.
 
 `open_gate` sets a context up for the options that ask for any of it. Without them a request passes no gate.
+`context_of` makes the context of a worker.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from hypercorn.asgi.clients import ClientLimits
 from hypercorn.asgi.context import ASGIContext, Gate
@@ -16,6 +18,11 @@ from hypercorn.asgi.streams import StreamContext
 from hypercorn.config import Config
 from hypercorn.metrics.counters import Counters
 from hypercorn.net.proxies import ProxyHeaders, TrustedProxies
+
+if TYPE_CHECKING:
+    from hypercorn.logs.logger import ErrorLog
+    from hypercorn.protocol.limits import Limits
+    from hypercorn.protocol.runtime import Runtime
 
 NO_STORE = (b"cache-control", b"no-store")
 HEALTH, READY = "/health", "/ready"  # where no other paths are named
@@ -74,6 +81,21 @@ async def respond_in_text(scope: Scope, send: Send, status: int, body: bytes, *f
 def trusted_proxies(config: Config) -> TrustedProxies | None:
     """The proxies that are trusted, or None without any."""
     return TrustedProxies(config.trusted_proxies) if config.trusted_proxies else None
+
+
+def context_of(
+    runtime: Runtime,
+    app: Callable[..., Awaitable[object]],
+    config: Config,
+    logger: ErrorLog,
+    limits: Limits | None = None,
+) -> StreamContext:
+    """The context of a worker: one that observes its exchanges where an option asks for that."""
+    if config.server_timing != "off":
+        from hypercorn.asgi.observed import ObservedContext  # which few need
+
+        return ObservedContext(runtime, app, config, logger, limits)
+    return StreamContext(runtime, app, config, logger, limits)
 
 
 def open_gate(

@@ -8,4 +8,4 @@ from hypercorn.wire.head cimport RequestHead
 
 cdef class StreamContext(ASGIContext):
     cpdef bint serves_scope(self, dict scope) except -1
-    cpdef Exchange open_gated(self, Connection connection, RequestHead head, Gate gate)
+    cpdef ASGIContext pass_gate(self, Connection connection, dict scope, RequestHead head, Gate gate)

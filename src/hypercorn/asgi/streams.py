@@ -24,9 +24,9 @@ class StreamContext(ASGIContext):
     def open_http(self, connection: Connection, head: RequestHead) -> Exchange:
         if self.request_opened is not None:
             self.request_opened()
-        if self.gate is not None:
-            return self.open_gated(connection, head, self.gate)
         scope = http_scope(self, connection.transport, head)
+        if self.gate is not None:
+            return open_exchange(connection, self.pass_gate(connection, scope, head, self.gate), scope, head)
         return open_exchange(connection, self, scope, head)
 
     def open_websocket(self, connection: Connection, head: RequestHead, handshake: Handshake) -> Exchange:
@@ -51,27 +51,27 @@ class StreamContext(ASGIContext):
                 counters.requests_started += 1
         return WebSocketExchange(connection, self, scope, handshake)
 
-    def open_gated(self, connection: Connection, head: RequestHead, gate: Gate) -> Exchange:
-        """The exchange of a request that has a gate to pass: proxies, the server's own answers, limits, counters."""
-        scope = http_scope(self, connection.transport, head)
+    def pass_gate(self, connection: Connection, scope: Scope, head: RequestHead, gate: Gate) -> ASGIContext:
+        """Takes a request through the gate: proxies, the server's own answers, limits, counters. Returns the context
+        whose application answers it."""
         if self.added_path:
             add_root_path(self, scope)
         if connection.transport.trusted:
             gate.proxy.apply(scope)
             if gate.misdirected is not None and not self.serves_scope(scope):
-                return open_exchange(connection, gate.misdirected, scope, head)
+                return gate.misdirected
         if gate.answers is not None:
             context = gate.answers.get(head.path)  # as it was asked for: proxies name another
             if context is not None:
-                return open_exchange(connection, context, scope, head)
+                return context
         if gate.clients is not None and gate.clients.wait(scope, head.path):
-            return open_exchange(connection, gate.throttled, scope, head)
+            return gate.throttled
         if gate.overload is not None and gate.overload.refuses():
-            return open_exchange(connection, gate.overloaded, scope, head)
+            return gate.overloaded
         counters = self.records.counters
         if counters is not None:
             counters.started(head.http_version)
-        return open_exchange(connection, self, scope, head)
+        return self
 
     def serves_scope(self, scope: Scope) -> bool:
         """True where the host of a request, as a proxy has named it, is one of `server_names`."""

@@ -891,6 +891,13 @@ class Attributes:
     True or false; False by default.
     """
 
+    server_timing: Setting[Literal["off", "trusted", "on"], Literal["off", "trusted", "on"]]
+    """Add server-timing, with the times of queue and application: to every response, or to those of trusted
+    proxies.
+
+    One of off, trusted, on; 'off' by default.
+    """
+
     h11_pass_raw_headers: Setting[bool, bool | str]
     """Keep the case of request header names (HTTP/1).
 
@@ -1149,6 +1156,7 @@ class Options(TypedDict, total=False):
     alt_svc_headers: str | Iterable[str]
     alt_svc_max_age: float | str
     pathsend: bool | str
+    server_timing: Literal["off", "trusted", "on"]
     h11_pass_raw_headers: bool | str
     access_log: Logger | str | PathLike[str] | bool | None
     accesslog: Logger | str | PathLike[str] | bool | None

@@ -12,9 +12,9 @@ from functools import partial
 from math import inf
 from random import randint
 
+from hypercorn.asgi.gate import context_of
 from hypercorn.asgi.lifespan import Lifespan
 from hypercorn.asgi.loading import wrap_app
-from hypercorn.asgi.streams import StreamContext
 from hypercorn.asgi.wsgi import WSGIWrapper
 from hypercorn.asgi.wsgi_threads import ThreadedWSGI, wsgi_settings
 from hypercorn.config import Config
@@ -73,7 +73,7 @@ class Worker(WorkerBase):
         self.threads: ThreadedWSGI | None = None
         self.limits = Limits(limits_of(config))
         self.app = self.plain_app(app, mode)
-        self.context = StreamContext(runtime.inner, self.app, config, self.log, self.limits)
+        self.context = context_of(runtime.inner, self.app, config, self.log, self.limits)
         self.context.records.keep(access_writer(self.log, self.spawn_plain), None)
         self.operations = Operations(self)
         self.deadlines = Deadlines(runtime.inner, self.context)
@@ -111,7 +111,7 @@ class Worker(WorkerBase):
             wrapper = validated(wrapper)
         if isinstance(wrapper, WSGIWrapper):
             settings = wsgi_settings(self.limits, wrapper.max_body_size, self.config.workers > 1)
-            self.threads = ThreadedWSGI(wrapper.app, settings, self.runtime, self.log.log_warning)
+            self.threads = wsgi_class(self.config)(wrapper.app, settings, self.runtime, self.log.log_warning)
             return self.threads
         return wrapper.app
 
@@ -502,6 +502,15 @@ class Worker(WorkerBase):
         self.requests_left -= 1
         if self.requests_left == 0 and not self.stop_request and not self.link.recycle("max_requests"):
             self.stop("max_requests")
+
+
+def wsgi_class(config: Config) -> type[ThreadedWSGI]:
+    """What runs a WSGI application in threads."""
+    if config.server_timing == "off":
+        return ThreadedWSGI
+    from hypercorn.asgi.wsgi_timing import TimedWSGI  # which few need
+
+    return TimedWSGI
 
 
 def counted(number: int, noun: str) -> str:

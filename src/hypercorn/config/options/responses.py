@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hypercorn.config.options.option import Option
-from hypercorn.config.values import HEADERS, SWITCH, TEXTS, seconds
+from hypercorn.config.values import HEADERS, SWITCH, TEXTS, choice, seconds
 
 OPTIONS: tuple[Option, ...] = (
     Option("include_date_header", SWITCH, True, "Responses", "add a date header"),
@@ -24,6 +24,13 @@ OPTIONS: tuple[Option, ...] = (
         False,
         "Responses",
         "offer http.response.pathsend and zerocopysend; not for middleware that changes bodies",
+    ),
+    Option(
+        "server_timing",
+        choice("off", "trusted", "on"),
+        "off",
+        "Responses",
+        "add server-timing, with the times of queue and application: to every response, or to those of trusted proxies",
     ),
     Option("h11_pass_raw_headers", SWITCH, False, "Responses", "keep the case of request header names (HTTP/1)"),
 )
