@@ -155,6 +155,7 @@ DEFAULTS: dict[str, Any] = {
     "quic_idle_timeout": 60.0,
     "pathsend": False,
     "server_timing": "off",
+    "preemption_hook": None,
     "alt_svc_max_age": 3600.0,
     "h2_ping_interval": 30.0,
     "h2_ping_timeout": 20.0,

@@ -56,6 +56,7 @@ OF_WORKERS = [
 ]
 OF_SUPERVISORS = [
     Stop(last_owner=True, delay=0.25),
+    Stop(last_owner=True, delay=0.25, grace=1.5),
     Stop(last_owner=False, delay=float("inf")),
     StopNow(),
     ReopenLogs(),

@@ -283,6 +283,13 @@ class Attributes:
     A time in seconds, 0 or more, such as 5, 2.5, 500ms, 30s or 2m, or none; None by default.
     """
 
+    preemption_hook: Setting[str | None, str | None]
+    """module:function that returns once the machine is about to be taken away; the server then stops
+    gracefully.
+
+    Module:function, or none; None by default.
+    """
+
     control: Setting[str, str]
     """Path of the control socket; none: no socket.
 
@@ -1050,6 +1057,7 @@ class Options(TypedDict, total=False):
     graceful_timeout: float | str | None
     shutdown_delay: float | str
     shutdown_notify_delay: float | str | None
+    preemption_hook: str | None
     control: str
     daemon: bool | str
     reload: bool | str

@@ -65,6 +65,7 @@ class WorkerBase:
     shared: bool  # other processes accept on the same sockets
     last_owner: bool  # nobody else will accept what waits on its sockets
     shutdown_delay: float
+    grace: float  # seconds that open requests have at the stop
     empty_waiter: Waiter | None  # waiter for the end of the last connection and call
 
     # -- for its parts

@@ -33,6 +33,7 @@ from hypercorn.runtime.deadlines import Deadlines
 from hypercorn.runtime.management import LAST_SECONDS
 from hypercorn.runtime.operations import Operations
 from hypercorn.runtime.ports import Listener, LoopRuntime
+from hypercorn.runtime.preemption import Notice, PreemptionHook, PreemptionThread, preemption_text
 from hypercorn.runtime.quic import QUICServer
 from hypercorn.runtime.tls import TLSConnection
 
@@ -96,6 +97,8 @@ class Worker(WorkerBase):
         self.shared = self.link.shared
         self.last_owner = not self.shared  # nobody else will accept what waits on its sockets
         self.shutdown_delay = config.shutdown_delay
+        self.grace = grace_of(config)
+        self.preemption: PreemptionThread | None = None  # waits for a notice
         self.empty_waiter: Waiter | None = None  # waiter of `drain`
         self.requests_left = 0
         if config.max_requests is not None:
@@ -176,6 +179,9 @@ class Worker(WorkerBase):
         self.ready = True
         await self.operations.start(self.sockets)
         self.link.started(self.addresses)
+        hook = None if self.link.supervised else PreemptionHook.of(self.config, self.log)
+        if hook is not None:
+            self.preemption = PreemptionThread(hook, self.notice_came)
 
     async def start_quic(self, sockets: Sockets) -> None:
         """Serves HTTP/3."""
@@ -231,6 +237,17 @@ class Worker(WorkerBase):
                 self.link.stopping()
         if self.stop_waiter is not None:
             self.runtime.wake(self.stop_waiter)
+
+    def notice_came(self, notice: Notice) -> None:
+        """The machine is about to be taken away. From any thread."""
+        self.runtime.call_threadsafe(partial(self.preempted, notice.seconds))
+
+    def preempted(self, seconds: float | None) -> None:
+        """Stops the worker, within `seconds` if they are known: at most half of them go by before it drains."""
+        if seconds is not None and not self.stop_request:
+            self.shutdown_delay = min(self.shutdown_delay, seconds / 2)
+            self.grace = min(self.grace, seconds - self.shutdown_delay)
+        self.interrupt(preemption_text(seconds))
 
     def stop_at_once(self, reason: str = "") -> None:
         """Asks the worker to end at once."""
@@ -316,7 +333,7 @@ class Worker(WorkerBase):
         if notify is not None:
             self.runtime.call_at(self.runtime.now() + notify, self.notify)
         self.log_waiting()
-        await self.wait_until_empty(grace_of(self.config))
+        await self.wait_until_empty(self.grace)
         if self.deadlines.connections or self.runtime.active_calls():
             self.log_cut()
             if self.threads is not None:
@@ -354,6 +371,8 @@ class Worker(WorkerBase):
         finally:
             if timer is not None:
                 timer.cancel()
+            if self.preemption is not None:
+                self.preemption.close()
             self.link.over(self.failure, self.time_left())
             if self.stop_request and self.link.logs_addresses:
                 self.log.log_info("Stopped")
@@ -362,14 +381,14 @@ class Worker(WorkerBase):
         """Seconds that threads of the application have once its shutdown is over."""
         if self.at_once or not self.stop_request:
             return AT_LEAST_SECONDS
-        end = self.stopped_at + self.shutdown_delay + grace_of(self.config) + self.after_grace
+        end = self.stopped_at + self.shutdown_delay + self.grace + self.after_grace
         return max(AT_LEAST_SECONDS, min(THREADS_SECONDS, end - self.runtime.now()))
 
     def log_waiting(self) -> None:
         """Tells the log what is waited for."""
         calls = self.runtime.active_calls()
-        if calls and not self.at_once and grace_of(self.config):
-            limit = "" if self.config.graceful_timeout is None else f"up to {self.config.graceful_timeout:g} s "
+        if calls and not self.at_once and self.grace:
+            limit = f"up to {self.grace:g} s " if self.grace < inf else ""
             hint = "; CTRL + C again ends at once" if self.stop_reason == "SIGINT" else ""
             self.log.log_info("Waiting %sfor %s to end%s", limit, counted(calls, "request"), hint)
 
@@ -377,7 +396,7 @@ class Worker(WorkerBase):
         """Tells the log what is cut, and why."""
         calls = self.runtime.active_calls()
         cut = counted(calls, "request") if calls else counted(len(self.deadlines.connections), "connection")
-        reason = "asked to end at once" if self.at_once else f"graceful_timeout ({grace_of(self.config):g} s)"
+        reason = "asked to end at once" if self.at_once else f"graceful_timeout ({self.grace:g} s)"
         self.log.log_info("Cut %s: %s", cut, reason)
 
     def log_shutdown(self) -> None:

@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 
 from hypercorn.config import Config
 from hypercorn.config.options import grace_of, number_of
@@ -285,7 +286,7 @@ class Arbiter(ManagedServer):
     def send_stop(self, worker: WorkerProcess, now: float, order: Stop) -> None:
         """Orders a worker to stop, and notes when it has to be gone."""
         worker.expected = True
-        worker.kill_at = now + order.delay + grace_of(self.config) + KILL_MARGIN_SECONDS
+        worker.kill_at = now + order.delay + min(grace_of(self.config), order.grace) + KILL_MARGIN_SECONDS
         if worker.state == WorkerState.STARTING and not self.pool.preloaded:
             self.pool.terminate(worker)  # ends it inside of an import, and as a stop where it runs already
         worker.state = WorkerState.LEAVING
@@ -456,6 +457,7 @@ class Arbiter(ManagedServer):
                 worker.generation = self.generation
         self.config = self.previous or self.config
         self.previous = None
+        self.monitor.renew_preemption_hook()
         self.pool.listening.roll_back()
         self.monitor.reloaded()
 
@@ -552,6 +554,7 @@ class Arbiter(ManagedServer):
         self.previous = self.config
         self.config = config
         self.generation += 1
+        self.monitor.renew_preemption_hook()
         self.backoff = BackOff()
         self.pool.reloaded(config, self.log)
 
@@ -562,8 +565,9 @@ class Arbiter(ManagedServer):
             self.log.log_info("Scaling from %d to %d workers (%s)", before, self.target, why)
         return self.target
 
-    def stop(self, why: str = "") -> None:
-        """Graceful stop. `why` is for the log; without it nobody asked, and the log says what went wrong."""
+    def stop(self, why: str = "", seconds: float | None = None) -> None:
+        """Graceful stop. `why` is for the log; without it nobody asked, and the log says what went wrong. It may take
+        `seconds`: at most half of them go by before the workers drain."""
         if self.stopping:
             return
         self.stage = Stage.STOPPING
@@ -574,9 +578,13 @@ class Arbiter(ManagedServer):
             self.log.log_info("Stopping %s (%s)%s", count, why, hint)
         now = time.monotonic()
         delay = self.config.shutdown_delay if self.ever_ready and not self.handed_over else 0.0
+        grace = inf
+        if seconds is not None:
+            delay = min(delay, seconds / 2)
+            grace = seconds - delay
         self.close_listening_at = now + delay
         self.monitor.stopping()
-        order = Stop(not self.handed_over, delay, by_hand=why == "SIGINT")
+        order = Stop(not self.handed_over, delay, by_hand=why == "SIGINT", grace=grace)
         for worker in self.workers.values():
             self.send_stop(worker, now, order)
         self.run_timers(now)

@@ -47,6 +47,6 @@ class ManagedServer:
         """Changes the number of workers. Returns what it is now."""
         raise NotImplementedError
 
-    def stop(self, why: str = "") -> None:
-        """Begins a graceful stop."""
+    def stop(self, why: str = "", seconds: float | None = None) -> None:
+        """Begins a graceful stop, which may take `seconds`."""
         raise NotImplementedError

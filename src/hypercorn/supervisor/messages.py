@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
+from math import inf
 from typing import Any, NoReturn, TypeAlias
 
 
@@ -97,11 +98,12 @@ class Answer:
 class Stop:
     """The worker drains and ends, after `delay` seconds in which it goes on serving. `last_owner`: no other process
     accepts what waits on its sockets. `by_hand`: somebody at a terminal waits, so idle connections end
-    at once."""
+    at once. `grace`: seconds that open requests have, where `graceful_timeout` is longer."""
 
     last_owner: bool
     delay: float
     by_hand: bool = False
+    grace: float = inf
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from hypercorn.metrics.processes import resident_memory
+from hypercorn.runtime.preemption import PreemptionHook, preemption_text
 from hypercorn.supervisor.control import ControlServer, control_path
 from hypercorn.supervisor.inherit import Upgrade
 from hypercorn.supervisor.managed import ManagedServer
@@ -36,6 +37,7 @@ class Monitor:
         self.upgrading: Upgrade | None = None
         self.control: ControlServer | None = None
         self.reloader: Reloader | None = None
+        self.preemption: PreemptionHook | None = None
         self.plan(0.0)
 
     def open(self) -> None:
@@ -56,6 +58,7 @@ class Monitor:
             server.log.log_info("Watching %s for changes (--reload)", folders)
             self.reloader = Reloader(config.reload_dirs, config.reload_include, config.reload_exclude, self.changed)
             server.selector.register(self.reloader, selectors.EVENT_READ, self.read_reloader)
+        self.renew_preemption_hook()
 
     def close(self) -> None:
         """Ends what `open` began."""
@@ -63,7 +66,36 @@ class Monitor:
             self.control.close()
         if self.reloader is not None:
             self.reloader.close()
+        self.end_preemption_hook()
         self.notifier.close()
+
+    def start_preemption_hook(self, hook: PreemptionHook, now: float) -> None:
+        """Calls the preemption hook."""
+        if hook.start(now):
+            self.server.selector.register(hook, selectors.EVENT_READ, self.read_preemption_hook)
+
+    def read_preemption_hook(self) -> None:
+        """Reads what the preemption hook says. A notice stops the server."""
+        hook, server = self.preemption, self.server
+        if hook is None or not hook.read():
+            return
+        server.selector.unregister(hook)
+        notice = hook.result(time.monotonic())
+        if notice is not None:
+            server.stop(preemption_text(notice.seconds), notice.seconds)
+
+    def renew_preemption_hook(self) -> None:
+        """Calls the hook of the configuration that is in force now."""
+        self.end_preemption_hook()
+        self.preemption = PreemptionHook.of(self.server.config, self.server.log)
+
+    def end_preemption_hook(self) -> None:
+        """No notice is wanted any more, of this hook."""
+        hook, self.preemption = self.preemption, None
+        if hook is not None:
+            if hook.process is not None:
+                self.server.selector.unregister(hook)
+            hook.close()
 
     def read_reloader(self) -> None:
         """Reads what the reloader reports."""
@@ -91,7 +123,8 @@ class Monitor:
         """Returns the time at which something of this is due."""
         control = NEVER if self.control is None else self.control.next_time()
         first = self.reloader_until if self.waits_for_first_scan(0.0) and not self.server.ever_ready else NEVER
-        return min(self.next_check, self.notifier.watchdog_at, control, first)
+        hook = NEVER if self.preemption is None or not self.server.ever_ready else self.preemption.again_at
+        return min(self.next_check, self.notifier.watchdog_at, control, first, hook)
 
     def plan(self, now: float) -> None:
         """Sets the time of the next check."""
@@ -110,6 +143,9 @@ class Monitor:
         self.report(now)
         if self.control is not None:
             self.control.run_timers(now)
+        hook = self.preemption
+        if hook is not None and now >= hook.again_at and self.server.ever_ready and not self.server.stopping:
+            self.start_preemption_hook(hook, now)
         if now < self.next_check:
             return
         config = self.server.config
@@ -152,6 +188,7 @@ class Monitor:
     def stopping(self) -> None:
         """The server goes down."""
         self.notifier.stopping()
+        self.end_preemption_hook()
 
     def report(self, now: float) -> None:
         """Says how many workers there are, and that this process is alive."""
@@ -209,7 +246,7 @@ class Monitor:
     def close_in_worker(self) -> None:
         """In a forked worker: all this is not its own."""
         self.notifier.close()
-        for other in (self.control, self.reloader):
+        for other in (self.control, self.reloader, self.preemption):
             if other is not None:
                 other.close_in_worker()
         if self.upgrading is not None:

@@ -201,6 +201,7 @@ class WorkerLink(Link):
         if worker is not None:
             worker.last_owner = order.last_owner or not self.shared
             worker.shutdown_delay = order.delay
+            worker.grace = min(worker.grace, order.grace)
             if order.by_hand:
                 worker.end_idle_at_once()
             worker.interrupt()

@@ -94,6 +94,13 @@ OPTIONS: tuple[Option, ...] = (
         "Workers",
         "time after which applications that stream a response are told of the shutdown",
     ),
+    Option(
+        "preemption_hook",
+        optional(FUNCTION),
+        None,
+        "Workers",
+        "module:function that returns once the machine is about to be taken away; the server then stops gracefully",
+    ),
     Option("control", CONTROL, "auto", "Workers", "path of the control socket; none: no socket"),
     Option("daemon", SWITCH, True, "Workers", "workers are daemonic: they may have no child processes", "-D"),
     Option("reload", SWITCH, False, "Workers", "restart when the code changes", aliases=("use_reloader",)),
