@@ -1,9 +1,9 @@
 """The preemption hook: a function of the operator's that returns once the machine is about to be taken away.
 
 It runs in a process of its own, which has nothing to do but wait, so that neither the supervisor nor a worker imports
-the operator's code, and nothing that it does can hold them up. `supervisor.preemption` is that process's side. It answers
-by one line of JSON on its stdout; what the function prints goes to stderr. It ends with the server, as its stdin does,
-also where the server is killed.
+the operator's code, and nothing that it does can hold them up. `supervisor.preemption` is that process's side. It
+answers by one line of JSON on its stdout; what the function prints goes to stderr. It ends with the server, as its
+stdin does, also where the server is killed.
 """
 
 from __future__ import annotations
