@@ -22,6 +22,7 @@ from bench.callgrind import count
 from bench.cases import CASES
 from bench.processes import ServerProcess, free_port
 from hypercorn.asgi.gate import Health, open_gate
+from hypercorn.asgi.slow import SlowRequests
 from hypercorn.config import Config
 from hypercorn.logs.logger import access_writer
 from hypercorn.metrics import Counters
@@ -36,6 +37,7 @@ EXTRAS: dict[str, dict[str, Any]] = {
     "text": {"access_log": "/dev/null"},
     "combined": {"access_log": "/dev/null", "access_log_format": "combined"},
     "json": {"access_log": "/dev/null", "access_log_format": "json"},
+    "slow": {"slow_request": 1000.0},
 }
 
 
@@ -47,6 +49,8 @@ def set_up(harness: Any, extra: str) -> None:
     context = harness.context
     if config.access_log is not None:
         context.records.keep(access_writer(config.log, lambda coroutine: None), None)
+    if config.slow_request is not None:
+        context.app = SlowRequests(context.runtime, config.slow_request).around(context.app)
     counters = Counters() if extra == "metrics" else None
     if counters is not None:
         counters.published = False

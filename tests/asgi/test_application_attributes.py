@@ -75,6 +75,7 @@ ALLOWED = {
     # Of the server's own objects, of libraries and of the standard library.
     "_cpython/certificates.py": {"getattr(inner, 'get_unverified_chain', None)": "a connection of ssl"},
     "_cpython/process.py": {"getattr(module, name, None)": "a module of the standard library"},
+    "asgi/slow.py": {"getattr(receive, '__self__', None)": "the server's own receive, whose exchange has the time"},
     "asgi/wsgi_timing.py": {"getattr(receive, '__self__', None)": "the exchange whose method it is"},
     "asgi/streams.py": {"getattr(head, 'headers', None)": "a request's head, or what was refused"},
     "config/__init__.py": {

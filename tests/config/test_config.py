@@ -50,6 +50,7 @@ DEFAULTS: dict[str, Any] = {
     "limit_concurrency": None,
     "shed_delay": None,
     "slow_callback": None,
+    "slow_request": None,
     "certfile": None,
     "ciphers": "ECDHE+AESGCM",
     "daemon": True,

@@ -102,6 +102,27 @@ def test_requests(server: Server, path: str) -> None:
         assert peer.response().status == 200
 
 
+def test_slow_requests(tmp_path: Path) -> None:
+    path = str(tmp_path / "control")
+    with Server("-w", "2", "--slow-request", "200ms", HYPERCORN_CONTROL=path) as server:
+        server.serving(2)
+        with server.connect() as peer:
+            pid = int(peer.get("/slow/0.3?secret").body)
+            peer.get("/")
+            text = hypercorn("ctl", "--socket", path, "slow").stdout
+            assert re.search(rf"^{pid} .* 3\d\d\.\d ms .* 200 +HTTP/1\.1 .* GET /slow/0\.3$", text, re.MULTILINE), text
+            assert len(text.splitlines()) == 2
+            found = {one["pid"]: one["value"][0] for one in ask(path, {"do": "slow"})}
+            assert found[pid]["threshold"] == 0.2
+            assert found[pid]["requests"][0]["client"] == list(peer.sock.getsockname())
+        assert server.end() == 0
+
+
+def test_slow_requests_without_the_option(server: Server, path: str) -> None:
+    server.serving(2)
+    assert "the option slow_request is not set" in hypercorn("ctl", "--socket", path, "slow").stdout
+
+
 def test_the_stack_of_a_worker_that_stands_still(server: Server, path: str) -> None:
     """The question is answered though its loop does not turn; one to the loop itself is given up."""
     with server.connect() as peer:

@@ -27,6 +27,7 @@ from hypercorn.supervisor.messages import (
     Heartbeat,
     ListConnections,
     ListRequests,
+    ListSlowRequests,
     Malformed,
     Notice,
     Ready,
@@ -63,6 +64,7 @@ OF_SUPERVISORS = [
     SetLogLevel("DEBUG"),
     ListConnections(1),
     ListRequests(4),
+    ListSlowRequests(5),
     ShowStacks(2),
 ]
 MALFORMED = [

@@ -46,6 +46,7 @@ def test_a_worker_without_any_limit_goes_on() -> None:
         "shed_delay",
         "shutdown_notify_delay",
         "slow_callback",
+        "slow_request",
         "worker_timeout",
     }
     none = flags("none", *(option.name for option in OFF), "startup_timeout", "shutdown_timeout")

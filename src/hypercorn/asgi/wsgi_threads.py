@@ -266,6 +266,7 @@ class ThreadedWSGI:
         self.spool = Spool(settings.spool_size)
         self.max_body = min(settings.max_body_size, max(settings.spool_size, settings.buffer_size))  # bytes of a body
         self.arrived: deque[Call] = deque()  # calls whose outbox has something
+        self.waited: Callable[[Receive, float], None] | None = None  # told how long a call waited for a thread
         self.loop_notified = False  # the loop knows
         self.check_scheduled = False  # a timer runs for the calls that wait
         self.cancelled_calls: set[Call] | None = set() if settings.wait_for_threads else None  # that still run
@@ -374,7 +375,7 @@ class ThreadedWSGI:
     async def wait_for_thread(self, call: Call, receive: Receive) -> bool:
         """Waits until a thread is free for a call. False where its time is over, or its client left."""
         waiting = self.threads.waiting
-        waiting[call] = self.loop.now()
+        since = waiting[call] = self.loop.now()
         self.schedule_check()
         left = True
         try:
@@ -386,6 +387,8 @@ class ThreadedWSGI:
             left = not call.has_thread
         finally:
             call.waiter = None
+            if self.waited is not None:
+                self.waited(receive, self.loop.now() - since)
             if left:
                 if call.has_thread:
                     call.has_thread = False

@@ -772,6 +772,12 @@ class Attributes:
     A time in seconds, more than 0, such as 5, 2.5, 500ms, 30s or 2m, or none; None by default.
     """
 
+    slow_request: Setting[float | None, float | str | None]
+    """Remember requests that take this long or longer, for hypercorn ctl slow.
+
+    A time in seconds, 0 or more, such as 5, 2.5, 500ms, 30s or 2m, or none; None by default.
+    """
+
     certfile: Setting[str | None, str | PathLike[str] | None]
     """Certificate chain (PEM).
 
@@ -1141,6 +1147,7 @@ class Options(TypedDict, total=False):
     client_table_size: int | str | None
     client_exempt_paths: str | Iterable[str]
     slow_callback: float | str | None
+    slow_request: float | str | None
     certfile: str | PathLike[str] | None
     keyfile: str | PathLike[str] | None
     keyfile_password: str | None

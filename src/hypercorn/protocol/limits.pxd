@@ -43,6 +43,7 @@ cdef class Limits:
     cdef readonly double shed_delay
     cdef readonly double shutdown_timeout
     cdef readonly double slow_callback
+    cdef readonly double slow_request
     cdef readonly double ssl_handshake_timeout
     cdef readonly double startup_timeout
     cdef readonly double websocket_close_timeout

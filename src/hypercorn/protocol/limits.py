@@ -50,6 +50,7 @@ NAMES = (
     "shed_delay",
     "shutdown_timeout",
     "slow_callback",
+    "slow_request",
     "ssl_handshake_timeout",
     "startup_timeout",
     "websocket_close_timeout",
@@ -124,6 +125,7 @@ class Limits:
         self.shed_delay: float = values["shed_delay"]
         self.shutdown_timeout: float = values["shutdown_timeout"]
         self.slow_callback: float = values["slow_callback"]
+        self.slow_request: float = values["slow_request"]
         self.ssl_handshake_timeout: float = values["ssl_handshake_timeout"]
         self.startup_timeout: float = values["startup_timeout"]
         self.websocket_close_timeout: float = values["websocket_close_timeout"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hypercorn.asgi.gate import Health
+    from hypercorn.asgi.slow import SlowRequests
     from hypercorn.asgi.streams import StreamContext
     from hypercorn.config import Config
     from hypercorn.logs.logger import ErrorLog
@@ -59,6 +60,7 @@ class WorkerBase:
     runtime: LoopRuntime
     deadlines: Deadlines
     tls: LiveContext | None
+    slow: SlowRequests | None  # where slow requests are remembered
     operations: OperationsBase
     ready: bool  # it serves, and nothing has asked it to stop
     stop_reason: str  # what asked it to stop

@@ -73,7 +73,7 @@ class Worker(WorkerBase):
         self.log = config.log
         self.threads: ThreadedWSGI | None = None
         self.limits = Limits(limits_of(config))
-        self.app = self.plain_app(app, mode)
+        self.app = self.timed_app(self.plain_app(app, mode))
         self.context = context_of(runtime.inner, self.app, config, self.log, self.limits)
         self.context.records.keep(access_writer(self.log, self.spawn_plain), None)
         self.operations = Operations(self)
@@ -117,6 +117,18 @@ class Worker(WorkerBase):
             self.threads = wsgi_class(self.config)(wrapper.app, settings, self.runtime, self.log.log_warning)
             return self.threads
         return wrapper.app
+
+    def timed_app(self, app: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
+        """The application as it is; with `slow_request`, behind what times its requests."""
+        self.slow = None
+        if self.limits.slow_request == inf:
+            return app
+        from hypercorn.asgi.slow import SlowRequests
+
+        self.slow = SlowRequests(self.runtime.inner, self.limits.slow_request)
+        if self.threads is not None:
+            self.threads.waited = self.slow.waited
+        return self.slow.around(app)
 
     def spawn_plain(self, coroutine: Coroutine[object, None, object]) -> None:
         """Runs a coroutine that is no application call (an async logger's)."""

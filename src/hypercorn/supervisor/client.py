@@ -22,6 +22,7 @@ COMMANDS = {
     "workers": "all workers",
     "connections": "the open connections [of one worker: PID]",
     "requests": "the requests in flight, and where each stands [of one worker: PID]",
+    "slow": "the last slow requests, and where their time went [of one worker: PID]",
     "reload": "load configuration, certificates and code anew, as SIGHUP does",
     "scale": "change the number of workers: N, +N or -N",
     "stop": "end the server gracefully, and wait until it has ended",
@@ -217,6 +218,8 @@ def text_of(command: str, answer: Any) -> str:
         return table(("WORKER", "PROTOCOL", "CLIENT", "STREAMS", "UNSENT"), rows)
     if command == "requests":
         return requests_text(answer)
+    if command == "slow":
+        return slow_text(answer)
     if command == "stack":
         return "\n".join(
             f"worker {worker['pid']}, thread {one['thread']}\n{one['stack']}"
@@ -262,6 +265,48 @@ def requests_text(answer: Any) -> str:
     if more:
         notes.append(f"{more} more are in flight")
     return "\n".join([table(REQUEST_COLUMNS, [row for _, row in found[:MAX_SHOWN]]), *notes])
+
+
+SLOW_COLUMNS = (
+    "WORKER",
+    "ENDED",
+    "TOTAL",
+    "QUEUE",
+    "RECEIVING",
+    "APPLICATION",
+    "SENDING",
+    "STATUS",
+    "PROTOCOL",
+    "CLIENT",
+    "REQUEST",
+)
+
+
+def slow_text(answer: Any) -> str:
+    """The last slow requests, the last first."""
+    found: list[tuple[float, tuple[str, ...]]] = []
+    listed = [(worker["pid"], one) for worker in answer for one in worker.get("value", [])]
+    if not listed:
+        return "no worker remembers slow requests: the option slow_request is not set (slow_request = 1s)"
+    for pid, one in listed:
+        for request in one["requests"]:
+            row = (
+                str(pid),
+                time.strftime("%H:%M:%S", time.localtime(request["ended"])),
+                *(milliseconds(request[name]) for name in ("total", "queue", "receiving", "application", "sending")),
+                str(request["status"] or "-"),
+                request["protocol"],
+                address(request["client"]),
+                f"{request['method']} {request['path']}",
+            )
+            found.append((request["ended"], row))
+    found.sort(key=lambda one: -one[0])
+    return table(SLOW_COLUMNS, [row for _, row in found])
+
+
+def milliseconds(seconds: float) -> str:
+    """A time in milliseconds."""
+    return f"{seconds * 1000:.1f} ms"
 
 
 WORKER_COLUMNS = ("PID", "STATE", "GENERATION", "AGE", "MEMORY", "CONNECTIONS", "IN FLIGHT", "REQUESTS", "RETIRES")

@@ -17,13 +17,20 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TypedDict
+from typing import TypeAlias, TypedDict
 
 import hypercorn
 from hypercorn.metrics.processes import cpu_seconds, resident_memory
 from hypercorn.net.address import parse_bind, unix_address
 from hypercorn.supervisor.managed import ManagedServer
-from hypercorn.supervisor.messages import Answer, ListConnections, ListRequests, SetLogLevel, ShowStacks
+from hypercorn.supervisor.messages import (
+    Answer,
+    ListConnections,
+    ListRequests,
+    ListSlowRequests,
+    SetLogLevel,
+    ShowStacks,
+)
 from hypercorn.supervisor.process import NEVER, WorkerProcess, WorkerRow
 
 MAX_CLIENTS = 32  # at once
@@ -34,6 +41,7 @@ LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 Request = dict[str, object]
+Query: TypeAlias = ListConnections | ListRequests | ListSlowRequests | ShowStacks
 
 
 class WorkerStatus(WorkerRow):
@@ -221,6 +229,7 @@ class ControlServer:
             "log-level": self.set_log_level,
             "connections": self.connections,
             "requests": self.requests,
+            "slow": self.slow,
             "stack": self.stacks,
         }
         server.selector.register(self.sock, selectors.EVENT_READ, self.accept)
@@ -381,6 +390,10 @@ class ControlServer:
         """Returns the requests in flight of one worker, or of all."""
         return self.ask(ListRequests, request, client)
 
+    def slow(self, request: Request, client: ControlClient) -> object:
+        """Returns the last slow requests of one worker, or of all."""
+        return self.ask(ListSlowRequests, request, client)
+
     def stacks(self, request: Request, client: ControlClient) -> object:
         """Returns the stacks of the threads of one worker, or of all."""
         return self.ask(ShowStacks, request, client)
@@ -393,9 +406,7 @@ class ControlServer:
             raise RequestRefused(f"there is no worker {text}")
         return worker
 
-    def ask(
-        self, query: type[ListConnections | ListRequests | ShowStacks], request: Request, client: ControlClient
-    ) -> object:
+    def ask(self, query: type[Query], request: Request, client: ControlClient) -> object:
         """Passes a request on; `answered` gets the answers."""
         workers = list(self.server.workers.values())
         if request.get("value"):

@@ -85,7 +85,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to a `ListConnections`, `ListRequests` or `ShowStacks` with the same number."""
+    """The answer to a question (`ListConnections`, `ListRequests` and so on) with the same number."""
 
     number: int
     value: list[dict[str, object]]
@@ -138,6 +138,13 @@ class ListRequests:
 
 
 @dataclass(frozen=True)
+class ListSlowRequests:
+    """The worker answers with the slow requests that it remembers."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class ShowStacks:
     """The worker answers with the stack of each of its threads."""
 
@@ -148,14 +155,24 @@ WorkerMessage: TypeAlias = (
     Ready | Notice | Heartbeat | Recycle | Draining | Drained | ShutDown | Failed | Answer | Unknown | Malformed
 )
 SupervisorMessage: TypeAlias = (
-    Stop | StopNow | ReopenLogs | SetLogLevel | ListConnections | ListRequests | ShowStacks | Unknown | Malformed
+    Stop
+    | StopNow
+    | ReopenLogs
+    | SetLogLevel
+    | ListConnections
+    | ListRequests
+    | ListSlowRequests
+    | ShowStacks
+    | Unknown
+    | Malformed
 )
 
 FROM_WORKER: Mapping[str, type[WorkerMessage]] = {
     one.__name__: one for one in (Ready, Notice, Heartbeat, Recycle, Draining, Drained, ShutDown, Failed, Answer)
 }
 FROM_SUPERVISOR: Mapping[str, type[SupervisorMessage]] = {
-    one.__name__: one for one in (Stop, StopNow, ReopenLogs, SetLogLevel, ListConnections, ListRequests, ShowStacks)
+    one.__name__: one
+    for one in (Stop, StopNow, ReopenLogs, SetLogLevel, ListConnections, ListRequests, ListSlowRequests, ShowStacks)
 }
 
 # What a field takes, by its annotation.

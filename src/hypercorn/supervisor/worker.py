@@ -32,6 +32,7 @@ from hypercorn.supervisor.messages import (
     Heartbeat,
     ListConnections,
     ListRequests,
+    ListSlowRequests,
     Malformed,
     Notice,
     Ready,
@@ -167,6 +168,9 @@ class WorkerLink(Link):
             case ListRequests():
                 asked = message.number
                 self.on_loop(lambda: self.send_requests(asked))
+            case ListSlowRequests():
+                slow_asked = message.number
+                self.on_loop(lambda: self.channel.send(Answer(slow_asked, self.slow_requests())))
             case ShowStacks():  # from this thread, as the loop perhaps stands still
                 self.channel.send(Answer(message.number, self.stacks()))
             case Unknown():
@@ -229,6 +233,10 @@ class WorkerLink(Link):
                 value = []
             answer = Answer(number, value)
             threading.Thread(target=self.channel.send, args=(answer,), name="hypercorn-answer", daemon=True).start()
+
+    def slow_requests(self) -> list[dict[str, object]]:
+        """The slow requests that the worker remembers; none where it remembers no such ones."""
+        return [] if self.worker is None or self.worker.slow is None else [self.worker.slow.listed()]
 
     def connections(self) -> list[dict[str, object]]:
         """The open connections, up to a bound."""

@@ -81,4 +81,11 @@ OPTIONS: tuple[Option, ...] = (
         "Operations",
         "log what blocks the event loop for longer than this",
     ),
+    Option(
+        "slow_request",
+        optional(seconds()),
+        None,
+        "Operations",
+        "remember requests that take this long or longer, for hypercorn ctl slow",
+    ),
 )
