@@ -86,18 +86,18 @@ def test_connections(server: Server, path: str) -> None:
 def test_requests(server: Server, path: str) -> None:
     with server.connect() as peer:
         pid = int(peer.get().body)
-        peer.send(request("/slow/2?secret"))
+        peer.send(request("/slow/5?secret"))
 
         def found() -> list[Any]:
             return [one for worker in ask(path, {"do": "requests"}) for one in worker["value"][0]["requests"]]
 
         assert eventually(lambda: len(found()) == 1)
         (one,) = found()
-        assert (one["method"], one["path"], one["state"]) == ("GET", "/slow/2", "in the application")
+        assert (one["method"], one["path"], one["state"]) == ("GET", "/slow/5", "in the application")
         assert "tests/support/answers.py" in one["at"]
         assert one["client"] == list(peer.sock.getsockname())
         line = hypercorn("ctl", "--socket", path, "requests", str(pid)).stdout.splitlines()[1]
-        shown = r"HTTP/1\.1 .* in the application  GET /slow/2  tests/support/answers\.py:\d+ in pause"
+        shown = r"HTTP/1\.1 .* in the application  GET /slow/5  tests/support/answers\.py:\d+ in pause"
         assert re.fullmatch(rf"{pid} +[0-9a-f]+  \d\.\ds +{shown}", line), line
         assert peer.response().status == 200
 
