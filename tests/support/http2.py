@@ -7,6 +7,7 @@ decoded by the `hpack` package, which raises for what is wrong.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import hpack
@@ -57,6 +58,7 @@ def integer(value: int, prefix: int, first: int = 0) -> bytes:
     return bytes((*out, value))
 
 
+@lru_cache(4096)  # floods send the same ones very often
 def literal(name: bytes, value: bytes, first: int = 0) -> bytes:
     """A field with a literal name. `first`: 0, 0x10 (never indexed) or 0x40 (with indexing)."""
     return bytes((first,)) + integer(len(name), 7) + name + integer(len(value), 7) + value

@@ -166,7 +166,7 @@ def test_an_idle_parser_holds_no_buffer(twin: ModuleType) -> None:
         assert parser.next_event() == HEAD
 
     serve(twin.RequestParser())
-    parsers = [twin.RequestParser() for _ in range(12)]
+    parsers = [twin.RequestParser() for _ in range(4)]
     gc.collect()
     tracemalloc.start()
     try:
