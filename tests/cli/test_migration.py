@@ -80,7 +80,8 @@ def test_each_flag_works_or_its_error_names_ours(server: str, capsys: pytest.Cap
         (["--no-server-header", "a:b"], "--no-server-header of uvicorn is --no-include-server-header here"),
         (
             ["--http=h11", "a:b"],
-            "--http of uvicorn does not exist here: there is one parser, compiled or in pure Python; --http of Granian is",
+            "--http of uvicorn does not exist here: there is one parser, compiled or in pure Python; "
+            "--http of Granian is --alpn",
         ),
         (["--proxy-headers", "--forwarded-allow-ips=*", "a:b"], "is --trusted-proxies here"),
         (["--proxy-headers", "a:b"], "is --trusted-proxies here"),
