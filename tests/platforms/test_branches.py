@@ -24,6 +24,7 @@ import pytest
 import hypercorn.__main__ as command
 import hypercorn.run as running
 from hypercorn.asgi.loading import split_path
+from hypercorn.certificates import folders
 from hypercorn.config import Config
 from hypercorn.net import address, closing, sockets
 from hypercorn.net.forwarding import DatagramForwarder
@@ -38,6 +39,8 @@ BRANCHES = """
     net.sockets._reuse_address net.sockets.steers_datagrams runtime.udp.prepare
     supervisor.launch.may_fork supervisor.pid_file._is_alive
     supervisor.reloader supervisor.top
+    certificates.development.trust_text certificates.folders certificates.folders.data_folder
+    certificates.folders.make_private certificates.renewal
 """
 # Not reached yet, all on Windows.
 UNREACHED = """
@@ -227,3 +230,47 @@ def test_the_reactor_is_not_built_on_windows() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_folders_of_keys_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are in the user's own folder, which Windows closes to others; there are neither owners nor modes."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    monkeypatch.delattr(os, "geteuid")
+    assert folders.data_folder() == tmp_path / "hypercorn"
+    folders.make_private(folders.data_folder() / "acme", "")
+    (tmp_path / "hypercorn" / "acme").chmod(0o755)
+    folders.make_private(folders.data_folder() / "acme", "")
+    assert (tmp_path / "hypercorn" / "acme").stat().st_mode & 0o777 == 0o755
+
+
+def test_locks_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+
+    class Locking(ModuleType):
+        LK_NBLCK, LK_UNLCK = 2, 0
+
+        def locking(self, number: int, mode: int, size: int) -> None:
+            assert (os.lseek(number, 0, os.SEEK_CUR), size) == (0, 1)
+            if mode == self.LK_UNLCK:
+                taken.pop()
+            elif taken:
+                raise PermissionError(13, "Permission denied")
+            else:
+                taken.append(number)
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "msvcrt", Locking("msvcrt"))
+    copy = load_copy("certificates.folders")
+    with copy.locked(tmp_path / "lock"):
+        assert len(taken) == 1
+        with pytest.raises(TimeoutError), copy.locked(tmp_path / "lock", 0.1):
+            pass
+    assert taken == []
+
+
+def test_the_acme_client_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are no signals of a process group that it could be kept from."""
+    assert signal.SIGTERM in load_copy("certificates.renewal").FOR_SERVER
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert load_copy("certificates.renewal").FOR_SERVER == ()

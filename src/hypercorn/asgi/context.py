@@ -20,6 +20,7 @@ from hypercorn.wire.deflate import Compression
 if TYPE_CHECKING:
     from hypercorn.asgi.clients import ClientLimits
     from hypercorn.asgi.overload import Overload
+    from hypercorn.certificates.challenges import Challenges
     from hypercorn.config import Config
     from hypercorn.logs.logger import ErrorLog
     from hypercorn.net.proxies import ProxyHeaders
@@ -31,11 +32,23 @@ PATH_CHARACTERS = "/:@!$&'()*+,;="  # what a path may have unescaped, beside let
 class Gate:
     """What stands between a request and the application where options ask for it: `asgi.gate` sets it up."""
 
-    __slots__ = ("answers", "clients", "misdirected", "overload", "overloaded", "proxy", "throttled")
+    __slots__ = (
+        "answers",
+        "challenged",
+        "challenges",
+        "clients",
+        "misdirected",
+        "overload",
+        "overloaded",
+        "proxy",
+        "throttled",
+    )
 
     def __init__(self) -> None:
         self.proxy: ProxyHeaders  # where proxies are trusted
         self.answers: dict[str, ASGIContext] | None = None  # contexts of paths that the server itself answers
+        self.challenges: Challenges | None = None  # where the server gets its certificates by itself
+        self.challenged: ASGIContext  # with `challenges`: the context of requests that ask for an answer to one
         self.overload: Overload | None = None
         self.overloaded: ASGIContext  # with `overload`: the context of requests that are too many
         self.clients: ClientLimits | None = None  # where requests of each client are limited

@@ -20,6 +20,7 @@ from hypercorn.metrics.counters import Counters
 from hypercorn.net.proxies import ProxyHeaders, TrustedProxies
 
 if TYPE_CHECKING:
+    from hypercorn.certificates.challenges import Challenges
     from hypercorn.logs.logger import ErrorLog
     from hypercorn.protocol.limits import Limits
     from hypercorn.protocol.runtime import Runtime
@@ -64,6 +65,18 @@ class Throttle:
             self.counters.refused(429)
         fields = self.clients.fields(self.clients.wait(scope, ""))
         await respond_in_text(scope, send, 429, b"too many requests of this client\n", *fields)
+
+
+class Challenged:
+    """The application of requests that ask for the answer to an ACME challenge."""
+
+    def __init__(self, challenges: Challenges) -> None:
+        self.challenges = challenges
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]  # perhaps with `root_path` before it
+        answer = self.challenges.answer(path[path.rfind(self.challenges.PATH) :])
+        await respond_in_text(scope, send, 404 if answer is None else 200, answer or b"it is over\n", NO_STORE)
 
 
 async def misdirect(scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,6 +135,12 @@ def open_gate(
     }
     if answers:
         gate.answers = answers
+    acme = config.acme_settings()
+    if acme is not None:
+        from hypercorn.certificates.challenges import Challenges
+
+        gate.challenges = Challenges(acme.challenge_folder)
+        gate.challenged = context_for(context, config, Challenged(gate.challenges))
     if can_be_overloaded(context.limits):
         counters = counters if counters is not None else Counters()
         gate.overload = Overload(context.runtime, counters, context.limits)
@@ -131,7 +150,7 @@ def open_gate(
         gate.throttled = context_for(context, config, Throttle(clients, counters))
     if counters is not None:
         context.records.keep(context.records.access, counters)
-    if trusted or answers or counters is not None or clients is not None or context.added_path:
+    if trusted or answers or acme is not None or counters is not None or clients is not None or context.added_path:
         context.gate = gate
 
 

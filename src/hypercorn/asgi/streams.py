@@ -64,6 +64,8 @@ class StreamContext(ASGIContext):
             context = gate.answers.get(head.path)  # as it was asked for: proxies name another
             if context is not None:
                 return context
+        if gate.challenges is not None and gate.challenges.answer(head.path) is not None:
+            return gate.challenged
         if gate.clients is not None and gate.clients.wait(scope, head.path):
             return gate.throttled
         if gate.overload is not None and gate.overload.refuses():

@@ -32,9 +32,12 @@ def data_folder() -> Path:
 
 
 def make_private(folder: Path, advice: str) -> None:
-    """Makes a folder that only its owner may enter, or sees to it that it is one. Raises ConfigError with `advice`."""
+    """Makes a folder that only its owner may enter, or sees to it that it is one. So are those above that are made with
+    it. Raises ConfigError with `advice`."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for one in (*reversed(folder.parents), folder):
+            if not one.exists():
+                one.mkdir(mode=0o700, exist_ok=True)
         if sys.platform != "win32":
             status = folder.stat()
             if status.st_uid != os.geteuid():

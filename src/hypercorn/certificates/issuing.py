@@ -83,6 +83,12 @@ def new_certificate(
     return made.sign(signing, hashes.SHA256())
 
 
+def self_signed(names: Iterable[str], days: int) -> bytes:
+    """A certificate that signs itself, and its key, as PEM."""
+    key = new_key()
+    return certificate_pem(new_certificate(key, names, days)) + key_pem(key)
+
+
 def builder(
     subject: x509.Name,
     issuer: x509.Name,

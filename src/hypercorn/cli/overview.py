@@ -42,6 +42,7 @@ GROUPS: dict[str, tuple[tuple[str, str], ...]] = {
         ("bind", "HOST:PORT, unix:PATH or fd://N; may be repeated"),
         ("certfile", "certificate for https (default: http)"),
         ("keyfile", "its key (default: in the same file)"),
+        ("acme", "get and renew a certificate for this host name"),
         ("http3", "HTTP/3 too, over UDP on the same port"),
         ("trusted_proxies", "proxy whose forwarding fields count (default: none)"),
     ),

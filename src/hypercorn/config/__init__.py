@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import os
+import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
+    from hypercorn.certificates.state import Settings
     from hypercorn.config.attributes import Options
 
 __all__ = ("BYTES", "OCTETS", "SECONDS", "Config", "FilePath", "SocketKind", "SocketTypeError", "Sockets")
@@ -194,12 +196,15 @@ class Config(Attributes):
     @property
     def ssl_enabled(self) -> bool:
         """TLS is on if both `certfile` and `keyfile` are set, or the server makes a certificate itself."""
-        return self.dev_tls or (self.certfile is not None and self.keyfile is not None)
+        return self.dev_tls or bool(self.acme) or (self.certfile is not None and self.keyfile is not None)
 
     @property
     def certificate_files(self) -> tuple[str | None, str | None]:
         """The paths of the certificate that is served and of its key: `certfile` and `keyfile`, or what the server
-        makes itself."""
+        makes or gets itself."""
+        acme = self.acme_settings()
+        if acme is not None:
+            return str(acme.certificate_path), str(acme.certificate_path)
         if not self.dev_tls:
             return self.certfile, self.keyfile
         from hypercorn.certificates.development import certificate_path
@@ -207,11 +212,34 @@ class Config(Attributes):
         return str(certificate_path()), str(certificate_path())
 
     def prepare_certificate(self) -> None:
-        """Makes the certificate of `dev_tls`, where there is none that can be used. Raises ConfigError."""
-        if self.dev_tls:
-            from hypercorn.certificates.development import prepare
+        """Makes the certificate of `dev_tls`, or a temporary one for `acme`, where there is none that can be used.
 
-            prepare()
+        Raises ConfigError.
+        """
+        acme = self.acme_settings()
+        if acme is not None:
+            from hypercorn.certificates import state
+
+            state.prepare(acme)
+        elif self.dev_tls:
+            from hypercorn.certificates import development
+
+            development.prepare()
+
+    def acme_settings(self) -> Settings | None:
+        """What certificate `acme` asks for, and of whom; None without it. Raises ConfigError."""
+        if not self.acme:
+            return None
+        from hypercorn.certificates.state import DIRECTORIES, Settings, default_folder
+
+        return Settings(
+            names=tuple(self.acme),
+            directory=DIRECTORIES.get(self.acme_directory, self.acme_directory),
+            folder=default_folder() if self.acme_state is None else self.acme_state,
+            email=self.acme_email,
+            eab_kid=self.acme_eab_kid,
+            eab_hmac_key=self.acme_eab_hmac_key,
+        )
 
     def create_ssl_context(self) -> SSLContext | None:
         """The context of TLS connections, or None without TLS.
@@ -446,6 +474,10 @@ class Config(Attributes):
             message = "process_name has no effect without setproctitle: pip install 'hypercorn[setproctitle]'"
             warnings.warn(message, ConfigWarning, stacklevel=2)
         self._complete_tls()
+        if not self.acme:
+            for name in ("acme_email", "acme_state", "acme_eab_kid", "acme_eab_hmac_key"):
+                if getattr(self, name) is not None:
+                    warnings.warn(f"{name} has no effect without acme", ConfigWarning, stacklevel=2)
         if not self.ssl_enabled:
             for name in ("insecure_bind", "ca_certs", "crl_file", "verify_mode"):
                 if getattr(self, name):
@@ -454,7 +486,9 @@ class Config(Attributes):
     def _complete_tls(self) -> None:
         """Takes the key from the certificate's file where no other is named. Raises ConfigError where TLS is asked for
         and cannot be served: never plain text in its place."""
-        if self.dev_tls:
+        if self.acme:
+            self._check_acme()
+        elif self.dev_tls:
             self._check_own_certificate("dev_tls", "cryptography", "tls")
         if self.ssl_enabled:
             return
@@ -475,10 +509,30 @@ class Config(Attributes):
                 where = f"{name} = {value!r} ({self.origin(name)})"
                 raise ConfigError(f"{where} needs a certificate: set certfile, or dev_tls for development")
 
-    def _check_own_certificate(self, name: str, library: str, extra: str) -> None:
+    def _check_acme(self) -> None:
+        """Raises ConfigError where certificates of `acme` cannot be had."""
+        self._check_own_certificate("acme", "acme", "acme", "dev_tls")
+        where = f"acme = {self.acme!r} ({self.origin('acme')})"
+        if getattr(sys, "frozen", False):
+            raise ConfigError(f"{where}: a frozen program has no interpreter that could run the ACME client")
+        if not self.insecure_bind:
+            raise ConfigError(
+                f"{where} needs insecure_bind, where the authority asks for http://{self.acme[0]}/.well-known/: "
+                'set insecure_bind = ["0.0.0.0:80", "[::]:80"]'
+            )
+        if not self.certificate_reload:
+            raise ConfigError(f"{where} needs certificate_reload, by which new certificates are served: leave it on")
+        if (self.acme_eab_kid is None) != (self.acme_eab_hmac_key is None):
+            raise ConfigError(
+                "acme_eab_kid and acme_eab_hmac_key belong together: set both, as the authority gave them"
+            )
+        if self.acme_state is not None:  # the application may change the working directory
+            self._store("acme_state", os.path.abspath(self.acme_state))
+
+    def _check_own_certificate(self, name: str, library: str, extra: str, *others: str) -> None:
         """Raises ConfigError where the certificate of that option is one too many, or its library is missing."""
-        for other in ("certfile", "keyfile", "keyfile_password"):
-            if getattr(self, other) is not None:
+        for other in (*others, "certfile", "keyfile", "keyfile_password"):
+            if getattr(self, other):
                 both = f"{name} ({self.origin(name)}) and {other} ({self.origin(other)})"
                 raise ConfigError(f"{both} exclude each other: leave one of them out")
         if importlib.util.find_spec(library) is None:

@@ -802,6 +802,42 @@ class Attributes:
     True or false; False by default.
     """
 
+    acme: Setting[list[str], str | Iterable[str]]
+    """Host name to get a certificate for, by ACME, agreeing to the authority's terms; may be repeated.
+
+    A host name such as example.org, in ASCII, no address and no wildcard (or a list of these); [] by default.
+    """
+
+    acme_email: Setting[str | None, str | None]
+    """Address that the authority may write to.
+
+    A text, or none; None by default.
+    """
+
+    acme_directory: Setting[str, str]
+    """ACME directory: a URL, or one of Let's Encrypt's.
+
+    Production, staging (Let's Encrypt's), or a URL that begins with https://; 'production' by default.
+    """
+
+    acme_state: Setting[str | None, str | PathLike[str] | None]
+    """Folder of accounts and certificates (default: in the user's data folder).
+
+    A path, or none; None by default.
+    """
+
+    acme_eab_kid: Setting[str | None, str | None]
+    """Key identifier of an external account.
+
+    A text, or none; None by default.
+    """
+
+    acme_eab_hmac_key: Setting[str | None, str | None]
+    """Key of an external account, in base64url.
+
+    A key in base64url, as the authority gave it, or none; None by default.
+    """
+
     ca_certs: Setting[str | None, str | PathLike[str] | None]
     """Authorities that sign client certificates (PEM).
 
@@ -1152,6 +1188,12 @@ class Options(TypedDict, total=False):
     keyfile: str | PathLike[str] | None
     keyfile_password: str | None
     dev_tls: bool | str
+    acme: str | Iterable[str]
+    acme_email: str | None
+    acme_directory: str
+    acme_state: str | PathLike[str] | None
+    acme_eab_kid: str | None
+    acme_eab_hmac_key: str | None
     ca_certs: str | PathLike[str] | None
     ciphers: str
     verify_mode: VerifyMode | int | str | None

@@ -43,6 +43,9 @@ _OTHERWISE = (
     *(b"connection", b"content-length", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding"),
     *(b"alt-svc", b"date", b"upgrade"),
 )
+_HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
+_HTTPS = re.compile(r"https://[^\s/?#]+(/[^\s#]*)?")  # RFC 8555 section 6.1
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]{8,}={0,2}")
 _NOTHING = ("none", "off", "")
 
 
@@ -262,6 +265,28 @@ def _read_certificates(value: object) -> list[str]:
     return texts
 
 
+def _read_hosts(value: object) -> list[str]:
+    texts = [text.lower().rstrip(".") for text in _read_texts(value)]
+    for text in texts:
+        if _HOST.fullmatch(text) is None or len(text) > 253 or text.replace(".", "").isdecimal():
+            raise ValueError
+    return list(dict.fromkeys(texts))
+
+
+def _read_directory(value: object) -> str:
+    text = _read_text(value)
+    if text not in ("production", "staging") and _HTTPS.fullmatch(text) is None:
+        raise ValueError
+    return text
+
+
+def _read_eab_key(value: object) -> str:
+    text = _read_text(value)
+    if _BASE64URL.fullmatch(text) is None:
+        raise ValueError
+    return text
+
+
 def _read_path_part(value: object) -> str:
     text = _read_text(value)
     if not text.startswith("/"):
@@ -390,6 +415,11 @@ BINDS = _list(
 CONTROL = Kind("auto, none, a path, unix:path or unix:@name (abstract, Linux)", _read_control, "PATH")
 PROXIES = _list('an address, a network, "unix" or "*" (or a list of these)', _read_proxies, "ADDRESS")
 CERTIFICATES = _list('"HOST CERTFILE KEYFILE", or a list of these', _read_certificates, "TEXT")
+HOSTS = _list(
+    "a host name such as example.org, in ASCII, no address and no wildcard (or a list of these)", _read_hosts, "HOST"
+)
+DIRECTORY = Kind("production, staging (Let's Encrypt's), or a URL that begins with https://", _read_directory, "URL")
+EAB_KEY = optional(Kind("a key in base64url, as the authority gave it", _read_eab_key, "TEXT"))
 FOLDERS = _list("a folder that exists, or a list of such", _read_folders, "PATH", f"{_FILE} | Iterable[{_FILE}]")
 URL_PATH = optional(Kind("a path that begins with /", _read_path_part, "PATH"))
 URL_PATHS = _list("a path that begins with /, or a list of such", _read_path_parts, "PATH")

@@ -26,6 +26,7 @@ SETTINGS = (  # that a context is made of
     "crl_file",
     "certificates",
     "dev_tls",
+    "acme",
     "ciphers",
     "tls13_ciphers",
     "tls_min_version",

@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 from math import inf
 from random import randint
+from typing import TYPE_CHECKING
 
 from hypercorn.asgi.gate import context_of
 from hypercorn.asgi.lifespan import Lifespan
@@ -36,6 +37,9 @@ from hypercorn.runtime.ports import Listener, LoopRuntime
 from hypercorn.runtime.preemption import Notice, PreemptionHook, PreemptionThread, preemption_text
 from hypercorn.runtime.quic import QUICServer
 from hypercorn.runtime.tls import TLSConnection
+
+if TYPE_CHECKING:
+    from hypercorn.certificates.renewal import RenewalThread
 
 LONGEST_SLEEP_SECONDS = 3600.0  # seconds of one sleep: loops take no infinite ones
 AT_ONCE_SECONDS = 0.2  # seconds that cancelled calls get after a second signal
@@ -85,6 +89,7 @@ class Worker(WorkerBase):
         self.sockets: Sockets | None = None
         self.quic: QUICServer | None = None
         self.tls: LiveContext | None = None
+        self.renewal: RenewalThread | None = None
         self.addresses: list[str] = []
         self.stop_waiter: Waiter | None = None  # waiter of `wait_for_stop`
         self.stop_request = StopRequest.NONE
@@ -190,10 +195,20 @@ class Worker(WorkerBase):
             self.notice(trust_text())
         self.ready = True
         await self.operations.start(self.sockets)
+        self.start_renewal()
         self.link.started(self.addresses)
         hook = None if self.link.supervised else PreemptionHook.of(self.config, self.log)
         if hook is not None:
             self.preemption = PreemptionThread(hook, self.notice_came)
+
+    def start_renewal(self) -> None:
+        """Gets and renews the certificates of `acme`, where that is not for a supervisor to do."""
+        acme = None if self.link.supervised else self.config.acme_settings()
+        if acme is not None:
+            from hypercorn.certificates.renewal import RenewalThread
+
+            self.renewal = RenewalThread(acme, self.log)
+            self.renewal.start()
 
     async def start_quic(self, sockets: Sockets) -> None:
         """Serves HTTP/3."""
@@ -326,6 +341,8 @@ class Worker(WorkerBase):
         Before that, `shutdown_delay` seconds go by in which all is served as ever, and only `ready` is False.
         """
         self.draining = True
+        if self.renewal is not None:
+            self.renewal.stop()
         if self.stop_request and self.link.logs_addresses:
             self.log.log_info("Stopping%s", f" ({self.stop_reason})" if self.stop_reason else "")
         if self.listeners and self.shutdown_delay:

@@ -7,6 +7,7 @@ import selectors
 import signal
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from hypercorn.metrics.processes import resident_memory
 from hypercorn.runtime.preemption import PreemptionHook, preemption_text
@@ -17,6 +18,9 @@ from hypercorn.supervisor.messages import Answer
 from hypercorn.supervisor.notify import Notifier
 from hypercorn.supervisor.process import NEVER, Killed, WorkerProcess
 from hypercorn.supervisor.reloader import Reloader
+
+if TYPE_CHECKING:
+    from hypercorn.certificates.renewal import Renewal
 
 MEMORY_CHECK_SECONDS = 2.0  # between two checks of the memory of workers
 FIRST_SCAN_SECONDS = 3.0  # that the reloader has to scan all files before a worker loads them
@@ -38,6 +42,7 @@ class Monitor:
         self.control: ControlServer | None = None
         self.reloader: Reloader | None = None
         self.preemption: PreemptionHook | None = None
+        self.renewal: Renewal | None = None
         self.plan(0.0)
 
     def open(self) -> None:
@@ -67,7 +72,10 @@ class Monitor:
         if self.reloader is not None:
             self.reloader.close()
         self.end_preemption_hook()
+        self.end_renewal()
         self.notifier.close()
+
+    # -- the preemption hook
 
     def start_preemption_hook(self, hook: PreemptionHook, now: float) -> None:
         """Calls the preemption hook."""
@@ -97,6 +105,39 @@ class Monitor:
                 self.server.selector.unregister(hook)
             hook.close()
 
+    # -- certificates
+
+    def renew(self, now: float) -> None:
+        """Gets and renews the certificates of `acme`, once a worker answers the authority's requests."""
+        server = self.server
+        wanted = None if server.stopping or not server.ever_ready else server.config.acme_settings()
+        if (None if self.renewal is None else self.renewal.settings) != wanted:
+            self.end_renewal()
+            if wanted is not None:
+                from hypercorn.certificates.renewal import Renewal
+
+                self.renewal = Renewal(wanted, server.log)
+        if self.renewal is not None and self.renewal.check(now):
+            server.selector.register(self.renewal, selectors.EVENT_READ, self.read_renewal)
+
+    def read_renewal(self) -> None:
+        """Reads what the ACME client reports."""
+        renewal = self.renewal
+        if renewal is not None and not renewal.read():
+            self.server.selector.unregister(renewal)
+            renewal.finish()
+
+    def end_renewal(self) -> None:
+        """Ends the ACME client, where there is one."""
+        renewal, self.renewal = self.renewal, None
+        if renewal is not None:
+            if renewal.process is not None:
+                self.server.selector.unregister(renewal)
+            renewal.close()
+            renewal.finish()
+
+    # -- the reloader
+
     def read_reloader(self) -> None:
         """Reads what the reloader reports."""
         reloader = self.reloader
@@ -124,7 +165,8 @@ class Monitor:
         control = NEVER if self.control is None else self.control.next_time()
         first = self.reloader_until if self.waits_for_first_scan(0.0) and not self.server.ever_ready else NEVER
         hook = NEVER if self.preemption is None or not self.server.ever_ready else self.preemption.again_at
-        return min(self.next_check, self.notifier.watchdog_at, control, first, hook)
+        renewal = NEVER if self.renewal is None else self.renewal.next_at
+        return min(self.next_check, self.notifier.watchdog_at, control, first, hook, renewal)
 
     def plan(self, now: float) -> None:
         """Sets the time of the next check."""
@@ -141,6 +183,8 @@ class Monitor:
     def check(self, now: float, late: bool) -> None:
         """Checks every worker that serves. `late`: this process was held up itself, so silence proves nothing."""
         self.report(now)
+        if self.renewal is not None or self.server.config.acme:
+            self.renew(now)
         if self.control is not None:
             self.control.run_timers(now)
         hook = self.preemption
@@ -246,7 +290,7 @@ class Monitor:
     def close_in_worker(self) -> None:
         """In a forked worker: all this is not its own."""
         self.notifier.close()
-        for other in (self.control, self.reloader, self.preemption):
+        for other in (self.control, self.reloader, self.preemption, self.renewal):
             if other is not None:
                 other.close_in_worker()
         if self.upgrading is not None:

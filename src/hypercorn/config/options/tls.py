@@ -5,6 +5,9 @@ from __future__ import annotations
 from hypercorn.config.options.option import UNSET, Option
 from hypercorn.config.values import (
     CERTIFICATES,
+    DIRECTORY,
+    EAB_KEY,
+    HOSTS,
     PATH,
     SWITCH,
     TEXT,
@@ -34,6 +37,18 @@ OPTIONS: tuple[Option, ...] = (
         "TLS",
         "certificate for localhost and this machine's name, by a CA of your own, for development",
     ),
+    Option(
+        "acme",
+        HOSTS,
+        [],
+        "TLS",
+        "host name to get a certificate for, by ACME, agreeing to the authority's terms; may be repeated",
+    ),
+    Option("acme_email", optional(TEXT), None, "TLS", "address that the authority may write to"),
+    Option("acme_directory", DIRECTORY, "production", "TLS", "ACME directory: a URL, or one of Let's Encrypt's"),
+    Option("acme_state", PATH, None, "TLS", "folder of accounts and certificates (default: in the user's data folder)"),
+    Option("acme_eab_kid", optional(TEXT), None, "TLS", "key identifier of an external account"),
+    Option("acme_eab_hmac_key", EAB_KEY, None, "TLS", "key of an external account, in base64url", secret=True),
     Option("ca_certs", PATH, None, "TLS", "authorities that sign client certificates (PEM)"),
     Option("ciphers", TEXT, "ECDHE+AESGCM", "TLS", "ciphers of TLS 1.2, as OpenSSL names them"),
     Option(
