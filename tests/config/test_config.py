@@ -113,6 +113,7 @@ DEFAULTS: dict[str, Any] = {
     "websocket_max_queue": 16,
     "websocket_origins": [],
     "websocket_compression": {"level": 6, "window_bits": 12, "no_context_takeover": False, "threshold": 256},
+    "websocket_broadcast": False,
     "websockets": True,
     "websocket_extended_connect": True,
     "worker_class": "asyncio",

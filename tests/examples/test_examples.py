@@ -18,9 +18,11 @@ import pytest
 from tests.process.command import Command
 from tests.support.live import Live, eventually
 from tests.support.peer import request
+from tests.support.websocket import LiveWebSocket
 
 hello = pytest.importorskip("examples.hello", reason="the examples are not beside the tests")
 grpc = pytest.importorskip("examples.grpc")
+broadcast = pytest.importorskip("examples.broadcast")
 poll = pytest.importorskip("examples.poll")
 upload = pytest.importorskip("examples.upload")
 
@@ -38,6 +40,23 @@ def test_hello(serve_app: Serve) -> None:
     with live.connect() as peer:
         assert b"Hello from Hypercorn" in peer.get().body
         assert peer.get("/nowhere").status == 404
+    assert live.errors() == []
+
+
+def test_broadcast(serve_app: Serve) -> None:
+    live = serve_app(broadcast.app, graceful_timeout=0.1, websocket_broadcast=True)
+    with live.connect() as peer:
+        assert b"Next price" in peer.get().body
+        windows = [LiveWebSocket(live.connect(), target="/prices") for _ in range(3)]
+        assert [ws.status for ws in windows] == [101] * 3
+
+        def told() -> bytes:
+            peer.send(request("/next", method="POST"))
+            return bytes(peer.response().body)
+
+        assert eventually(lambda: told() == b"sent to 3 windows\n")
+        for ws in windows:
+            assert 90 <= json.loads(ws.read().payload)["price"] <= 110
     assert live.errors() == []
 
 

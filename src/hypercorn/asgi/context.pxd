@@ -5,7 +5,7 @@ from hypercorn.protocol.ports cimport Connection, Context
 
 @cython.final
 cdef class Gate:
-    cdef public object proxy, overload, overloaded, misdirected, clients, throttled, challenges, challenged
+    cdef public object proxy, overload, overloaded, misdirected, clients, throttled, challenges, challenged, broadcast
     cdef public dict answers
 
 cdef class ASGIContext(Context):

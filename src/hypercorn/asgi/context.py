@@ -18,6 +18,7 @@ from hypercorn.protocol.websocket.settings import WebSocketSettings
 from hypercorn.wire.deflate import Compression
 
 if TYPE_CHECKING:
+    from hypercorn.asgi.broadcast import Broadcast
     from hypercorn.asgi.clients import ClientLimits
     from hypercorn.asgi.overload import Overload
     from hypercorn.certificates.challenges import Challenges
@@ -34,6 +35,7 @@ class Gate:
 
     __slots__ = (
         "answers",
+        "broadcast",
         "challenged",
         "challenges",
         "clients",
@@ -51,6 +53,7 @@ class Gate:
         self.challenged: ASGIContext  # with `challenges`: the context of requests that ask for an answer to one
         self.overload: Overload | None = None
         self.overloaded: ASGIContext  # with `overload`: the context of requests that are too many
+        self.broadcast: Broadcast | None = None  # where applications are offered broadcasts
         self.clients: ClientLimits | None = None  # where requests of each client are limited
         self.throttled: ASGIContext  # with `clients`: the context of requests that a client sends too often
         self.misdirected: ASGIContext | None = None  # of requests whose forwarded host is not served

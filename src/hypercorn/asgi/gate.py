@@ -148,9 +148,15 @@ def open_gate(
     if clients is not None:
         gate.clients = clients
         gate.throttled = context_for(context, config, Throttle(clients, counters))
+    if config.websocket_broadcast:
+        from hypercorn.asgi.broadcast import Broadcast  # which few need
+
+        gate.broadcast = Broadcast(context.runtime)
     if counters is not None:
         context.records.keep(context.records.access, counters)
-    if trusted or answers or acme is not None or counters is not None or clients is not None or context.added_path:
+    limits = counters is not None or clients is not None
+    extensions = acme is not None or gate.broadcast is not None
+    if trusted or answers or limits or extensions or context.added_path:
         context.gate = gate
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from math import inf
 from typing import TYPE_CHECKING
 
-from hypercorn.asgi.messages import Message
+from hypercorn.asgi.messages import Message, Scope
 from hypercorn.errors import LifespanFailureError, LifespanTimeoutError, SpecificationError, UnexpectedMessageError
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.runtime import Runtime, Waiter
@@ -44,6 +44,7 @@ class Lifespan:
         start: Callable[[Callable[[], Coroutine[object, None, None]]], None],
         state: LifespanState,
         notice: Callable[[str], object] | None = None,
+        offer: Callable[[Scope], object] | None = None,
     ) -> None:
         self.app = app
         self.config = config
@@ -53,6 +54,7 @@ class Lifespan:
         self.logger = config.log
         self.state = state
         self.notice = self.logger.log_info if notice is None else notice  # logs a text at INFO
+        self.offer = offer  # puts extensions into the scope
         self.supported = config.lifespan != "off"
         self.messages: list[Message] = []
         self.receiver: Waiter | None = None
@@ -125,11 +127,13 @@ class Lifespan:
 
     async def run(self) -> None:
         """The application's call, from startup to shutdown."""
-        scope = {
+        scope: Scope = {
             "type": "lifespan",
             "asgi": {"version": "3.0", "spec_version": "2.0"},
             "state": self.state,
         }
+        if self.offer is not None:
+            self.offer(scope)
         try:
             await self.app(scope, self.receive, self.send)
         except LifespanFailureError as error:

@@ -49,7 +49,10 @@ class StreamContext(ASGIContext):
             if counters is not None:
                 counters.websocket_requests += 1
                 counters.requests_started += 1
-        return WebSocketExchange(connection, self, scope, handshake)
+        exchange = WebSocketExchange(connection, self, scope, handshake)
+        if gate is not None and gate.broadcast is not None:
+            exchange.subscriber = gate.broadcast.offer(exchange)
+        return exchange
 
     def pass_gate(self, connection: Connection, scope: Scope, head: RequestHead, gate: Gate) -> ASGIContext:
         """Takes a request through the gate: proxies, the server's own answers, limits, counters. Returns the context
@@ -73,6 +76,8 @@ class StreamContext(ASGIContext):
         counters = self.records.counters
         if counters is not None:
             counters.started(head.http_version)
+        if gate.broadcast is not None:
+            gate.broadcast.offer_to(scope)
         return self
 
     def serves_scope(self, scope: Scope) -> bool:

@@ -22,6 +22,7 @@ cdef class WebSocketExchange(ASGIExchange):
     cdef public double burst_at
     cdef public int code
     cdef public str reason
+    cdef public object subscriber
     cpdef end(self, int code, str reason)
     cpdef dict take_message(self)
     cpdef take_up(self, dict message)

@@ -7,7 +7,7 @@ or not; what it sends after its own close is a message out of place.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hypercorn.asgi.exchange import DONE, ASGIExchange, Drain, as_dict, to_bytes
 from hypercorn.asgi.messages import COUNTED, PENDING, Message, Scope
@@ -38,6 +38,16 @@ OWN_FIELDS = frozenset(
 )
 
 
+class Subscriber(Protocol):
+    """What else sends to a WebSocket: its application's subscriptions to broadcasts."""
+
+    def writable(self) -> None:
+        """The client reads again."""
+
+    def ended(self) -> None:
+        """The WebSocket has ended: nothing more is sent to it."""
+
+
 class WebSocketExchange(ASGIExchange):
     """A WebSocket and its handshake."""
 
@@ -53,6 +63,7 @@ class WebSocketExchange(ASGIExchange):
         "reason",
         "socket",
         "state",
+        "subscriber",
     )
 
     def __init__(self, connection: Connection, context: ASGIContext, scope: Scope, handshake: Handshake) -> None:
@@ -74,6 +85,7 @@ class WebSocketExchange(ASGIExchange):
         self.burst_at = 0.0  # when one of several messages was taken, until the loop has come round
         self.code = 0  # of the end, where `over` says that it is next
         self.reason = ""
+        self.subscriber: Subscriber | None = None  # where the application is offered broadcasts
         # the answer to the handshake, and the record
         self.status = 0
         self.headers = ()
@@ -98,6 +110,11 @@ class WebSocketExchange(ASGIExchange):
         self.gone = True
         self.end(code, reason)
 
+    def writable(self) -> None:
+        if self.subscriber is not None:
+            self.subscriber.writable()
+        self.wake()
+
     def disconnected(self, status: int) -> None:
         """Before the handshake was answered: the peer is gone, or the server answered `status` itself."""
         self.gone = True
@@ -115,6 +132,8 @@ class WebSocketExchange(ASGIExchange):
             self.over = True
             self.code = code
             self.reason = reason
+        if self.subscriber is not None:
+            self.subscriber.ended()
         self.record()
         self.wake()
 

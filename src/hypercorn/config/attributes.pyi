@@ -639,6 +639,12 @@ class Attributes:
     12, 'no_context_takeover': False, 'threshold': 256} by default.
     """
 
+    websocket_broadcast: Setting[bool, bool | str]
+    """Offer applications the ASGI extension hypercorn.websocket.broadcast: one message for many WebSockets.
+
+    True or false; False by default.
+    """
+
     trusted_proxies: Setting[list[str], str | Iterable[str]]
     """Address or network of a trusted proxy, or "unix" for unix sockets; may be repeated.
 
@@ -1161,6 +1167,7 @@ class Options(TypedDict, total=False):
     websocket_extended_connect: bool | str
     websocket_origins: str | Iterable[str]
     websocket_compression: Mapping[str, object] | bool | str | None
+    websocket_broadcast: bool | str
     trusted_proxies: str | Iterable[str]
     proxy_headers: Literal["x-forwarded", "forwarded"]
     forwarded_host: bool | str

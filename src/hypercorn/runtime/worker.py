@@ -84,7 +84,17 @@ class Worker(WorkerBase):
         self.deadlines = Deadlines(runtime.inner, self.context)
         self.context.arm_deadline = self.deadlines.arm
         self.context.connection_replaced = self.replaced
-        self.lifespan = Lifespan(self.app, config, self.limits, runtime, runtime.start, self.context.state, self.notice)
+        broadcast = None if self.context.gate is None else self.context.gate.broadcast
+        self.lifespan = Lifespan(
+            self.app,
+            config,
+            self.limits,
+            runtime,
+            runtime.start,
+            self.context.state,
+            self.notice,
+            None if broadcast is None else broadcast.offer_to,
+        )
         self.listeners: list[Listener] = []
         self.sockets: Sockets | None = None
         self.quic: QUICServer | None = None

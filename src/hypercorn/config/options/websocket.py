@@ -22,4 +22,11 @@ OPTIONS: tuple[Option, ...] = (
         "WebSocket",
         "on, off, or settings such as level=6,window_bits=12,no_context_takeover=off,threshold=256",
     ),
+    Option(
+        "websocket_broadcast",
+        SWITCH,
+        False,
+        "WebSocket",
+        "offer applications the ASGI extension hypercorn.websocket.broadcast: one message for many WebSockets",
+    ),
 )
