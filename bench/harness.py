@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import hypercorn
 from bench.apps import PIECE, PIECES, app
 from bench.cases import BROWSER
-from hypercorn.asgi.gate import context_of
+from hypercorn.asgi.gate import context_of, telemetry_of
 from hypercorn.asyncio.loop import AsyncioLoop
 from hypercorn.config import Config
 from hypercorn.config.options.option import LARGEST
@@ -138,7 +138,8 @@ class Harness:
 
     def serve_with(self, config: Config) -> None:
         """Sets up a fresh connection to a server with this configuration."""
-        self.context = context_of(self.runtime, app, config, FailingLogger())
+        telemetry = telemetry_of(config, FailingLogger())
+        self.context = context_of(self.runtime, app, config, FailingLogger(), telemetry=telemetry)
         self.context.limits = self.context.limits.changed(keep_alive_max_requests=LARGEST)
         self.transport = MemoryTransport(self.runtime)
         self.connection = HTTP1Connection(self.transport, self.context)

@@ -33,6 +33,7 @@ EXTRAS: dict[str, dict[str, Any]] = {
     "health": {"health_path": "/health"},
     "concurrency": {"limit_concurrency": 1000},
     "shedding": {"shed_delay": 1000.0},
+    "otel": {"otel": True},
     "timing": {"server_timing": "on"},
     "text": {"access_log": "/dev/null"},
     "combined": {"access_log": "/dev/null", "access_log_format": "combined"},
@@ -44,7 +45,7 @@ EXTRAS: dict[str, dict[str, Any]] = {
 def set_up(harness: Any, extra: str) -> None:
     """Switches something on for the requests of a harness."""
     config = Config.from_mapping(EXTRAS[extra])
-    if config.server_timing != "off":
+    if config.server_timing != "off" or config.otel:
         harness.serve_with(config)
     context = harness.context
     if config.access_log is not None:
@@ -66,6 +67,8 @@ def servers(folder: str) -> dict[str, list[str]]:
         "metrics": ["--metrics-bind", f"unix:{folder}/metrics"],
         "json to /dev/null": ["--access-log", "/dev/null", *form],
         "json to a file": ["--access-log", f"{folder}/access", *form],
+        "timing": ["--server-timing", "on"],
+        "otel": ["--otel"],
         "combined to a file": ["--access-log", f"{folder}/combined", "--access-log-format", "combined"],
     }
 

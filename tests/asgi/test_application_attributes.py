@@ -77,6 +77,12 @@ ALLOWED = {
     "_cpython/process.py": {"getattr(module, name, None)": "a module of the standard library"},
     "asgi/slow.py": {"getattr(receive, '__self__', None)": "the server's own receive, whose exchange has the time"},
     "asgi/wsgi_timing.py": {"getattr(receive, '__self__', None)": "the exchange whose method it is"},
+    "asgi/telemetry.py": {
+        "getattr(provider, 'force_flush', None)": "a provider of OpenTelemetry, which an application may have made",
+        "getattr(route, 'routes', None)": "a route of Starlette: the name of the span",
+        "getattr(route, 'path_format', None)": "the same",
+        "getattr(route, 'path', None)": "the same",
+    },
     "asgi/streams.py": {"getattr(head, 'headers', None)": "a request's head, or what was refused"},
     "config/__init__.py": {
         "getattr(one, '__annotations__', ())": "a class of Config",

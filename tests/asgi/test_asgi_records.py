@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.support.harness import GET, Answers, Reads, body, config, request, responses, serve, start
+from tests.support.harness import GET, Answers, Reads, body, config, request, response, responses, serve, start
 
 from hypercorn.logs.logger import access_writer
 from hypercorn.testing import Client, sleep
@@ -210,3 +210,15 @@ def test_the_start_is_timed_only_for_a_record() -> None:
         client.transport.connection.context.records.kept = kept
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert found == [0.0, 5.0]
+
+
+def test_the_record_of_a_refused_request_has_its_own_fields() -> None:
+    """Not those of the request before it on the connection."""
+    for rest, status in ((b"y y: 2\r\n\r\n", 400), (b"", 408)):
+        client = serve(Answers())
+        client.send(request("/1", "User-Agent: first"))
+        assert response(client).status == 200
+        client.send(b"GET /2 HTTP/1.1\r\nhost: b\r\nuser-agent: second\r\n" + rest)
+        client.advance(1000)
+        assert response(client).status == status
+        assert client.access[1].scope["headers"] == [(b"host", b"b"), (b"user-agent", b"second")]

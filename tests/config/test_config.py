@@ -163,6 +163,7 @@ DEFAULTS: dict[str, Any] = {
     "quic_idle_timeout": 60.0,
     "pathsend": False,
     "server_timing": "off",
+    "otel": False,
     "preemption_hook": None,
     "alt_svc_max_age": 3600.0,
     "h2_ping_interval": 30.0,

@@ -20,6 +20,7 @@ from hypercorn.metrics.counters import Counters
 from hypercorn.net.proxies import ProxyHeaders, TrustedProxies
 
 if TYPE_CHECKING:
+    from hypercorn.asgi.telemetry import Telemetry
     from hypercorn.certificates.challenges import Challenges
     from hypercorn.logs.logger import ErrorLog
     from hypercorn.protocol.limits import Limits
@@ -96,18 +97,28 @@ def trusted_proxies(config: Config) -> TrustedProxies | None:
     return TrustedProxies(config.trusted_proxies) if config.trusted_proxies else None
 
 
+def telemetry_of(config: Config, logger: ErrorLog) -> Telemetry | None:
+    """What spans and metrics of a worker go to, where the option `otel` asks for them. Raises ConfigError."""
+    if not config.otel:
+        return None
+    from hypercorn.asgi.telemetry import Telemetry  # whose libraries are large
+
+    return Telemetry.open(logger)
+
+
 def context_of(
     runtime: Runtime,
     app: Callable[..., Awaitable[object]],
     config: Config,
     logger: ErrorLog,
     limits: Limits | None = None,
+    telemetry: Telemetry | None = None,
 ) -> StreamContext:
     """The context of a worker: one that observes its exchanges where an option asks for that."""
-    if config.server_timing != "off":
+    if config.server_timing != "off" or telemetry is not None:
         from hypercorn.asgi.observed import ObservedContext  # which few need
 
-        return ObservedContext(runtime, app, config, logger, limits)
+        return ObservedContext(runtime, app, config, logger, limits, telemetry)
     return StreamContext(runtime, app, config, logger, limits)
 
 

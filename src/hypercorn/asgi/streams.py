@@ -10,7 +10,7 @@ from hypercorn.asgi.messages import Scope
 from hypercorn.asgi.scope import add_root_path, http_scope, websocket_scope
 from hypercorn.asgi.websocket import WebSocketExchange
 from hypercorn.protocol.ports import Connection, Exchange
-from hypercorn.wire.head import RequestHead
+from hypercorn.wire.head import HeadLines, RequestHead
 
 if TYPE_CHECKING:
     from hypercorn.protocol.websocket.handshake import Handshake
@@ -34,25 +34,31 @@ class StreamContext(ASGIContext):
             self.request_opened()
         scope = websocket_scope(self, connection.transport, head, handshake.subprotocols)
         gate = self.gate
-        if gate is not None:
-            if self.added_path:
-                add_root_path(self, scope)
-            if connection.transport.trusted:
-                gate.proxy.apply(scope)
-                if gate.misdirected is not None and not self.serves_scope(scope):
-                    return WebSocketExchange(connection, gate.misdirected, scope, handshake)
-            if gate.clients is not None and gate.clients.wait(scope, scope["path"]):
-                return WebSocketExchange(connection, gate.throttled, scope, handshake)
-            if gate.overload is not None and gate.overload.refuses():
-                return WebSocketExchange(connection, gate.overloaded, scope, handshake)
-            counters = self.records.counters
-            if counters is not None:
-                counters.websocket_requests += 1
-                counters.requests_started += 1
-        exchange = WebSocketExchange(connection, self, scope, handshake)
-        if gate is not None and gate.broadcast is not None:
+        if gate is None:
+            return WebSocketExchange(connection, self, scope, handshake)
+        context = self.pass_gate_to_websocket(connection, scope, gate)
+        exchange = WebSocketExchange(connection, context, scope, handshake)
+        if gate.broadcast is not None and context is self:
             exchange.subscriber = gate.broadcast.offer(exchange)
         return exchange
+
+    def pass_gate_to_websocket(self, connection: Connection, scope: Scope, gate: Gate) -> ASGIContext:
+        """The same as `pass_gate` for a WebSocket, to which the server has no answers of its own."""
+        if self.added_path:
+            add_root_path(self, scope)
+        if connection.transport.trusted:
+            gate.proxy.apply(scope)
+            if gate.misdirected is not None and not self.serves_scope(scope):
+                return gate.misdirected
+        if gate.clients is not None and gate.clients.wait(scope, scope["path"]):
+            return gate.throttled
+        if gate.overload is not None and gate.overload.refuses():
+            return gate.overloaded
+        counters = self.records.counters
+        if counters is not None:
+            counters.websocket_requests += 1
+            counters.requests_started += 1
+        return self
 
     def pass_gate(self, connection: Connection, scope: Scope, head: RequestHead, gate: Gate) -> ASGIContext:
         """Takes a request through the gate: proxies, the server's own answers, limits, counters. Returns the context
@@ -93,15 +99,22 @@ class StreamContext(ASGIContext):
         if records.counters is not None:
             records.counters.refused(status)
         if records.access is not None and head is not None:
-            target = head.raw_target
-            scope = http_scope(self, connection.transport, None)
-            scope["http_version"] = head.http_version
-            scope["method"] = head.method or "-"
-            scope["raw_path"], _, scope["query_string"] = target.partition(b"?")
-            scope["headers"] = getattr(head, "headers", None) or []  # none where they were too large to be read
-            if self.added_path:
-                add_root_path(self, scope)
-            gate = self.gate
-            if gate is not None and connection.transport.trusted:
-                gate.proxy.apply(scope)
-            records.access(scope, status, (), connection.answered, 0.0)
+            records.access(self.refused_scope(connection, head), status, (), connection.answered, 0.0)
+
+    def refused_scope(self, connection: Connection, head: RequestHead | None) -> Scope:
+        """What is known of a request that no application sees, as a scope has it."""
+        scope = http_scope(self, connection.transport, None)
+        if head is None:
+            return scope
+        scope["http_version"] = head.http_version
+        scope["method"] = head.method or "-"
+        scope["raw_path"], _, scope["query_string"] = head.raw_target.partition(b"?")
+        # None where they were too large to be read. HTTP/1 has what it has read; its `headers` are an older head's.
+        fields = head.fields if isinstance(head, HeadLines) else getattr(head, "headers", None)
+        scope["headers"] = fields or []
+        if self.added_path:
+            add_root_path(self, scope)
+        gate = self.gate
+        if gate is not None and connection.transport.trusted:
+            gate.proxy.apply(scope)
+        return scope

@@ -473,6 +473,8 @@ class Config(Attributes):
         if self.process_name is not None and importlib.util.find_spec("setproctitle") is None:
             message = "process_name has no effect without setproctitle: pip install 'hypercorn[setproctitle]'"
             warnings.warn(message, ConfigWarning, stacklevel=2)
+        if self.otel:
+            self._need_library("otel", "opentelemetry.exporter.otlp.proto.http", "otel")
         self._complete_tls()
         if not self.acme:
             for name in ("acme_email", "acme_state", "acme_eab_kid", "acme_eab_hmac_key"):
@@ -535,7 +537,15 @@ class Config(Attributes):
             if getattr(self, other):
                 both = f"{name} ({self.origin(name)}) and {other} ({self.origin(other)})"
                 raise ConfigError(f"{both} exclude each other: leave one of them out")
-        if importlib.util.find_spec(library) is None:
+        self._need_library(name, library, extra)
+
+    def _need_library(self, name: str, library: str, extra: str) -> None:
+        """Raises ConfigError where the library of that option is missing."""
+        try:
+            found = importlib.util.find_spec(library)
+        except ModuleNotFoundError:  # not even the package that it lies in is there
+            found = None
+        if found is None:
             raise ConfigError(f"{name} ({self.origin(name)}) needs {library}: pip install 'hypercorn[{extra}]'")
 
 

@@ -1041,6 +1041,12 @@ class Attributes:
     A class; no default.
     """
 
+    otel: Setting[bool, bool | str]
+    """Export spans and metrics by OpenTelemetry (OTLP); needs the extra otel.
+
+    True or false; False by default.
+    """
+
     statsd_host: Setting[str | None, str | None]
     """host:port of a StatsD server.
 
@@ -1240,6 +1246,7 @@ class Options(TypedDict, total=False):
     log_config_dict: Mapping[str, object] | None
     logconfig_dict: Mapping[str, object] | None
     logger_class: type[ServerLogger]
+    otel: bool | str
     statsd_host: str | None
     statsd_prefix: str
     dogstatsd_tags: str

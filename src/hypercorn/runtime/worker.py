@@ -13,7 +13,7 @@ from math import inf
 from random import randint
 from typing import TYPE_CHECKING
 
-from hypercorn.asgi.gate import context_of
+from hypercorn.asgi.gate import context_of, telemetry_of
 from hypercorn.asgi.lifespan import Lifespan
 from hypercorn.asgi.loading import wrap_app
 from hypercorn.asgi.wsgi import WSGIWrapper
@@ -39,6 +39,7 @@ from hypercorn.runtime.quic import QUICServer
 from hypercorn.runtime.tls import TLSConnection
 
 if TYPE_CHECKING:
+    from hypercorn.asgi.telemetry import Telemetry
     from hypercorn.certificates.renewal import RenewalThread
 
 LONGEST_SLEEP_SECONDS = 3600.0  # seconds of one sleep: loops take no infinite ones
@@ -50,6 +51,7 @@ AFTER_GRACE_SECONDS = 0.8  # ... but not more than that after `graceful_timeout`
 BY_HAND_SECONDS = 0.4  # ... where somebody has pressed Ctrl-C
 AT_LEAST_SECONDS = 0.2  # ... and not less than that
 SILENCE_SECONDS = 1.0  # seconds after which the log says that the application's shutdown is waited for
+FLUSH_SECONDS = 2.0  # seconds that the export of what telemetry has left gets
 ACCEPT_TURNS = 4  # turns of a loop from the acceptance of a connection to its transport, and one more
 
 
@@ -78,7 +80,8 @@ class Worker(WorkerBase):
         self.threads: ThreadedWSGI | None = None
         self.limits = Limits(limits_of(config))
         self.app = self.timed_app(self.plain_app(app, mode))
-        self.context = context_of(runtime.inner, self.app, config, self.log, self.limits)
+        self.telemetry = telemetry_of(config, self.log)
+        self.context = context_of(runtime.inner, self.app, config, self.log, self.limits, self.telemetry)
         self.context.records.keep(access_writer(self.log, self.spawn_plain), None)
         self.operations = Operations(self)
         self.deadlines = Deadlines(runtime.inner, self.context)
@@ -412,9 +415,22 @@ class Worker(WorkerBase):
                 timer.cancel()
             if self.preemption is not None:
                 self.preemption.close()
+            if self.telemetry is not None:
+                await self.flush_telemetry(self.telemetry)
             self.link.over(self.failure, self.time_left())
             if self.stop_request and self.link.logs_addresses:
                 self.log.log_info("Stopped")
+
+    async def flush_telemetry(self, telemetry: Telemetry) -> None:
+        """Exports spans and metrics that wait, but does not wait for that for long."""
+        waiter = self.runtime.waiter()
+
+        def done() -> None:
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                self.runtime.call_threadsafe(partial(self.runtime.wake, waiter))
+
+        telemetry.flush(done)
+        await self.runtime.sleep_until(waiter, AT_ONCE_SECONDS if self.at_once else FLUSH_SECONDS)
 
     def time_left(self) -> float:
         """Seconds that threads of the application have once its shutdown is over."""

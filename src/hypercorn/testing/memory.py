@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from hypercorn.asgi.clients import ClientLimits, limits_clients
-from hypercorn.asgi.gate import Health, context_of, open_gate, trusted_proxies
+from hypercorn.asgi.gate import Health, context_of, open_gate, telemetry_of, trusted_proxies
 from hypercorn.asgi.validate import ASGIValidator
 from hypercorn.config import Config
 from hypercorn.metrics.counters import Counters
@@ -202,7 +202,8 @@ class MemoryServer:
             app = ASGIValidator(app)
         self.runtime = MemoryRuntime(eager=eager)
         self.log = MemoryLog()
-        self.context = context_of(self.runtime, app, self.config, self.log)
+        telemetry = telemetry_of(self.config, self.log)
+        self.context = context_of(self.runtime, app, self.config, self.log, telemetry=telemetry)
         self.context.records.keep(self.log.log_access, None)
         self.deadlines = Deadlines(self.runtime, self.context)
         self.context.arm_deadline = self.deadlines.arm

@@ -53,6 +53,7 @@ OPTIONS: tuple[Option, ...] = (
         flagless=True,
     ),
     Option("logger_class", CLASS, UNSET, "Logging", "the class of Config.log", flagless=True),
+    Option("otel", SWITCH, False, "Logging", "export spans and metrics by OpenTelemetry (OTLP); needs the extra otel"),
     Option("statsd_host", optional(TEXT), None, "Logging", "host:port of a StatsD server"),
     Option("statsd_prefix", TEXT, "", "Logging", "prefix of all StatsD names"),
     Option("dogstatsd_tags", TEXT, "", "Logging", "tags of all StatsD metrics (DogStatsD)"),
