@@ -15,8 +15,8 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from opentelemetry import context as contexts
 from opentelemetry import metrics, propagate, trace
@@ -273,7 +273,7 @@ def server_of(host: bytes, server: tuple[str, int | None] | None, scheme: str) -
     return name.strip("[]"), int(port) if port else PORTS.get(scheme)
 
 
-def route_of(scope: Mapping[str, Any]) -> str:
+def route_of(scope: Scope) -> str:
     """The route that a framework has found, as a template with few values; "" where it does not tell."""
     template = scope.get("path_template")  # Litestar's
     route = scope.get("route")  # Starlette's, and of what is built on it

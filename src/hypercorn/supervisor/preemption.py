@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Awaitable
 from contextlib import suppress
 from math import inf
-from typing import Any
 
 TRACEBACK_BYTES = 16384  # of one that are told: its end
 
@@ -37,7 +36,7 @@ def answer_for(name: str) -> None:
     os._exit(0)  # whatever threads the function has left
 
 
-def seconds_of(result: Any) -> float | None:
+def seconds_of(result: object) -> float | None:
     """What the function returned, awaited where it is an async one. Raises TypeError or ValueError for what is neither
     None nor a number of seconds."""
     if inspect.isawaitable(result):
