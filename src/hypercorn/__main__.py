@@ -58,9 +58,13 @@ def complete(config: Config, arguments: argparse.Namespace) -> Config:
 
 
 def _subcommand(name: str, arguments: list[str]) -> int:
-    """`hypercorn check`, `hypercorn ctl` and `hypercorn top`: for servers that run already."""
+    """`hypercorn check`, `ctl`, `top` and `trace`: for servers that run already."""
     if name == "check":
         return _check_url(arguments)
+    if name == "trace":
+        from hypercorn.cli.trace.show import show
+
+        return show(arguments)
     if name == "ctl":
         from hypercorn.supervisor.client import ctl
 
@@ -94,7 +98,7 @@ def main(sys_args: list[str] | None = None) -> int:
     fill_standard_descriptors()
     serve_if_frozen_worker()
     given = sys.argv[1:] if sys_args is None else sys_args
-    if given and (given[0] == "check" or (given[0] in ("ctl", "top") and sys.platform != "win32")):
+    if given and (given[0] in ("check", "trace") or (given[0] in ("ctl", "top") and sys.platform != "win32")):
         return _subcommand(given[0], given[1:])
     parser = make_parser()
     with brief_warnings() as said:

@@ -107,6 +107,10 @@ ALLOWED = {
     },
     "asyncio/worker.py": {"getattr(task, 'get_coro', None)": "what a task factory made, for a list of requests"},
     "cli/check/connecting.py": {"getattr(failures[0], 'strerror', None)": "what the resolver raised"},
+    "runtime/trace.py": {
+        "getattr(receive, '__self__', None)": "the server's own receive, whose connection is told",
+        "getattr(self.transport.get_extra_info('ssl_object'), 'version', None)": "an object of ssl, or None",
+    },
     "runtime/udp.py": {"hasattr(sock, 'sendmsg')": "a socket"},
     "testing/clients.py": {"getattr(event, 'stream_id', None)": "an event of h2"},
 }

@@ -29,6 +29,7 @@ from hypercorn._toml import read_toml
 from hypercorn.cli.check import command as check_command
 from hypercorn.cli.check.target import parse_target
 from hypercorn.cli.parser import apply_flags, expand, make_parser
+from hypercorn.cli.trace import show as trace_show
 from hypercorn.config import Config
 from hypercorn.supervisor import client
 
@@ -175,7 +176,10 @@ def ask_either(address: str) -> None:
 
 
 def take_flags(arguments: list[str]) -> Config:
-    """The configuration that a command line makes. Its file is not read. `check`, `ctl` and `top` have none."""
+    """The configuration that a command line makes. Its file is not read. `check`, `ctl` and the like have none."""
+    if arguments and arguments[0] == "trace":
+        trace_show.make_parser().parse_args(arguments[1:])
+        return Config()
     if arguments and arguments[0] == "check":
         parse_target(check_command.make_parser().parse_args(arguments[1:]).url)
         return Config()

@@ -123,6 +123,36 @@ def test_slow_requests_without_the_option(server: Server, path: str) -> None:
     assert "the option slow_request is not set" in hypercorn("ctl", "--socket", path, "slow").stdout
 
 
+def test_a_trace(server: Server, path: str, tmp_path: Path) -> None:
+    server.serving(2)
+    file = str(tmp_path / "trace")
+    command = [sys.executable, "-m", "hypercorn", "ctl", "--socket", path, "trace", "--client", "127.0.0.1"]
+    with subprocess.Popen(
+        [*command, "--for", "60s", "--output", file], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment()
+    ) as process:
+        assert eventually(lambda: all(one["value"] for one in ask(path, {"do": "trace-fetch"})))
+        for _ in range(4):
+            with server.connect() as peer:
+                peer.send(b"GET /traced HTTP/1.1\r\nhost: a\r\ncookie: id=7\r\n\r\n")
+                assert peer.response().status == 200
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        said = process.stdout.read()
+        assert "interrupted" in said, said
+        assert process.wait(WAIT) == 0
+    assert stat.S_IMODE(os.stat(file).st_mode) == 0o600
+    shown = hypercorn("trace", file).stdout
+    assert shown.count("> GET /traced HTTP/1.1") == 4
+    assert shown.count("cookie: [redacted, 4 characters]") == 4
+    assert shown.count("http GET /traced (HTTP/1.1)") == 4
+    assert "ended: interrupted" in shown
+    again = hypercorn("ctl", "--socket", path, "trace", "--client", "*", "--output", file)
+    assert (again.returncode, "name a new file" in again.stderr) == (1, True)
+    for wrong in ({"clients": "*", "seconds": 1}, {"clients": [], "seconds": "x"}, {"clients": [1], "seconds": 1}):
+        with pytest.raises(ControlError, match="trace needs"):
+            ask(path, {"do": "trace", **wrong})
+
+
 def test_the_stack_of_a_worker_that_stands_still(server: Server, path: str) -> None:
     """The question is answered though its loop does not turn; one to the loop itself is given up."""
     with server.connect() as peer:

@@ -23,7 +23,9 @@ from hypercorn.supervisor.messages import (
     Answer,
     Drained,
     Draining,
+    EndTrace,
     Failed,
+    FetchTrace,
     Heartbeat,
     ListConnections,
     ListRequests,
@@ -36,6 +38,7 @@ from hypercorn.supervisor.messages import (
     SetLogLevel,
     ShowStacks,
     ShutDown,
+    StartTrace,
     Stop,
     StopNow,
     Unknown,
@@ -65,6 +68,9 @@ OF_SUPERVISORS = [
     ListConnections(1),
     ListRequests(4),
     ListSlowRequests(5),
+    StartTrace(6, ["192.0.2.0/24"], 5.0),
+    FetchTrace(7),
+    EndTrace(8),
     ShowStacks(2),
 ]
 MALFORMED = [

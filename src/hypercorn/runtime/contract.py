@@ -6,8 +6,8 @@ The parts (TLS, QUIC, operations, management, the watchdog) know only `WorkerBas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from hypercorn.asgi.gate import Health
@@ -22,6 +22,20 @@ if TYPE_CHECKING:
     from hypercorn.protocol.runtime import Waiter
     from hypercorn.runtime.deadlines import Deadlines
     from hypercorn.runtime.ports import Listener, LoopRuntime
+
+    class Trace(Protocol):
+        """A `runtime.trace.Trace`. `ended`: why it is over, "" before."""
+
+        ended: str
+
+        def connection(self, transport: Transport) -> Connection | None:
+            """What a new transport gets in the place of its protocol's connection."""
+
+        def fetch(self) -> dict[str, object]:
+            """The oldest records."""
+
+        def end(self, reason: str) -> None:
+            """Traces nothing more."""
 
 
 class OperationsBase:
@@ -61,6 +75,8 @@ class WorkerBase:
     deadlines: Deadlines
     tls: LiveContext | None
     slow: SlowRequests | None  # where slow requests are remembered
+    app: Callable[..., Awaitable[object]]
+    trace: Trace | None  # the last one
     operations: OperationsBase
     ready: bool  # it serves, and nothing has asked it to stop
     stop_reason: str  # what asked it to stop
@@ -78,6 +94,10 @@ class WorkerBase:
 
     def open_connection(self, transport: Transport) -> Connection:
         """The connection of the protocol that the peer chose."""
+        raise NotImplementedError
+
+    def protocol_connection(self, transport: Transport) -> Connection:
+        """The same, without a trace."""
         raise NotImplementedError
 
     def handshake_failed(self, error: BaseException, transport: Transport) -> None:

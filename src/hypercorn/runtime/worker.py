@@ -98,6 +98,7 @@ class Worker(WorkerBase):
             self.notice,
             None if broadcast is None else broadcast.offer_to,
         )
+        self.trace = None
         self.listeners: list[Listener] = []
         self.sockets: Sockets | None = None
         self.quic: QUICServer | None = None
@@ -540,6 +541,11 @@ class Worker(WorkerBase):
         transport.hand_over(connection, rest)
 
     def open_connection(self, transport: Transport) -> Connection:
+        """The connection of the protocol that the peer chose, or the one that traces it."""
+        traced = self.trace.connection(transport) if self.trace is not None else None
+        return self.protocol_connection(transport) if traced is None else traced
+
+    def protocol_connection(self, transport: Transport) -> Connection:
         """The connection of the protocol that the peer chose (RFC 7301). Without TLS, its first bytes tell."""
         if transport.scheme == "https" and transport.get_extra_info("alpn") == "h2":
             return HTTP2Connection(transport, self.context)

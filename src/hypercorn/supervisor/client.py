@@ -16,6 +16,7 @@ from hypercorn._toml import read_toml
 from hypercorn.config.sources import find_config
 from hypercorn.supervisor.control import Status, WorkerStatus, check_folder, control_address, control_folder, is_trusted
 from hypercorn.supervisor.exit_codes import EXIT_INTERRUPTED
+from hypercorn.supervisor.messages import Answers
 
 COMMANDS = {
     "status": "the state of the server",
@@ -23,6 +24,7 @@ COMMANDS = {
     "connections": "the open connections [of one worker: PID]",
     "requests": "the requests in flight, and where each stands [of one worker: PID]",
     "slow": "the last slow requests, and where their time went [of one worker: PID]",
+    "trace": "record connections of a client: --client ADDRESS --for 30s --output FILE",
     "reload": "load configuration, certificates and code anew, as SIGHUP does",
     "scale": "change the number of workers: N, +N or -N",
     "stop": "end the server gracefully, and wait until it has ended",
@@ -159,6 +161,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("value", nargs="?")
     parser.add_argument("--json", action="store_true", help="the answer as JSON")
     add_socket_arguments(parser)
+    group = parser.add_argument_group("trace")
+    group.add_argument("--client", action="append", metavar="ADDRESS[/PREFIX]", help="whom; may be repeated; *: all")
+    group.add_argument("--for", dest="time", default="30s", metavar="TIME", help="how long (default: 30s)")
+    group.add_argument("--output", metavar="FILE", help="a new file, for hypercorn trace FILE")
+    group.add_argument("--max-size", default="16MiB", metavar="SIZE", help="of the file (default: 16MiB)")
+    group.add_argument("--secrets", action="store_true", help="keep the values of Cookie, Authorization and the like")
     return parser
 
 
@@ -166,6 +174,8 @@ def ctl(arguments: Sequence[str]) -> int:
     """Runs the command. Returns the exit code."""
     options = make_parser().parse_args(arguments)
     try:
+        if options.command == "trace":
+            return record_trace(options)
         answer = ask(find_socket(options.socket, options.pid), {"do": options.command, "value": options.value})
         if options.command == "stop":
             await_end(answer["pid"])
@@ -179,6 +189,22 @@ def ctl(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
+    return 0
+
+
+def record_trace(options: argparse.Namespace) -> int:
+    """`hypercorn ctl trace`. Returns the exit code; raises ControlError."""
+    try:
+        from hypercorn.supervisor.trace import Recording, TraceRefused
+    except ModuleNotFoundError as error:
+        raise ControlError(f"a trace needs {error.name}: pip install hypercorn[testing]") from None
+    try:
+        recording = Recording(options.client, options.time, options.output, options.max_size, options.secrets)
+        path = find_socket(options.socket, options.pid)
+        reason = recording.run(lambda question: ask(path, question))
+    except TraceRefused as error:
+        raise ControlError(str(error)) from None
+    print(f"{recording.events} events in {options.output} ({reason}); to read them: hypercorn trace {options.output}")
     return 0
 
 
@@ -235,7 +261,7 @@ REQUEST_COLUMNS = ("WORKER", "ID", "AGE", "PROTOCOL", "CLIENT", "STATE", "REQUES
 MAX_SHOWN = 1000  # requests of all workers that are shown
 
 
-def requests_text(answer: Any) -> str:
+def requests_text(answer: Answers) -> str:
     """The requests in flight, the oldest first."""
     found: list[tuple[float, tuple[str, ...]]] = []
     notes = []
@@ -282,7 +308,7 @@ SLOW_COLUMNS = (
 )
 
 
-def slow_text(answer: Any) -> str:
+def slow_text(answer: Answers) -> str:
     """The last slow requests, the last first."""
     found: list[tuple[float, tuple[str, ...]]] = []
     listed = [(worker["pid"], one) for worker in answer for one in worker.get("value", [])]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import selectors
 import socket
@@ -25,11 +26,14 @@ from hypercorn.net.address import parse_bind, unix_address
 from hypercorn.supervisor.managed import ManagedServer
 from hypercorn.supervisor.messages import (
     Answer,
+    EndTrace,
+    FetchTrace,
     ListConnections,
     ListRequests,
     ListSlowRequests,
     SetLogLevel,
     ShowStacks,
+    StartTrace,
 )
 from hypercorn.supervisor.process import NEVER, WorkerProcess, WorkerRow
 
@@ -41,7 +45,7 @@ LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 Request = dict[str, object]
-Query: TypeAlias = ListConnections | ListRequests | ListSlowRequests | ShowStacks
+Query: TypeAlias = ListConnections | ListRequests | ListSlowRequests | ShowStacks | StartTrace | FetchTrace | EndTrace
 
 
 class WorkerStatus(WorkerRow):
@@ -230,6 +234,9 @@ class ControlServer:
             "connections": self.connections,
             "requests": self.requests,
             "slow": self.slow,
+            "trace": self.start_trace,
+            "trace-fetch": self.fetch_trace,
+            "trace-end": self.end_trace,
             "stack": self.stacks,
         }
         server.selector.register(self.sock, selectors.EVENT_READ, self.accept)
@@ -394,6 +401,23 @@ class ControlServer:
         """Returns the last slow requests of one worker, or of all."""
         return self.ask(ListSlowRequests, request, client)
 
+    def start_trace(self, request: Request, client: ControlClient) -> object:
+        """Has all workers record the connections of some clients."""
+        clients, seconds = request.get("clients"), request.get("seconds")
+        if not isinstance(clients, list) or not all(isinstance(one, str) for one in clients):
+            raise RequestRefused("trace needs clients: a list of addresses or networks")
+        if not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
+            raise RequestRefused("trace needs seconds: a number above 0")
+        return self.ask(lambda number: StartTrace(number, clients, float(seconds)), request, client)
+
+    def fetch_trace(self, request: Request, client: ControlClient) -> object:
+        """Returns what the workers have recorded and nobody has fetched."""
+        return self.ask(FetchTrace, request, client)
+
+    def end_trace(self, request: Request, client: ControlClient) -> object:
+        """Has the workers record no more, and returns the rest."""
+        return self.ask(EndTrace, request, client)
+
     def stacks(self, request: Request, client: ControlClient) -> object:
         """Returns the stacks of the threads of one worker, or of all."""
         return self.ask(ShowStacks, request, client)
@@ -406,7 +430,7 @@ class ControlServer:
             raise RequestRefused(f"there is no worker {text}")
         return worker
 
-    def ask(self, query: type[Query], request: Request, client: ControlClient) -> object:
+    def ask(self, query: Callable[[int], Query], request: Request, client: ControlClient) -> object:
         """Passes a request on; `answered` gets the answers."""
         workers = list(self.server.workers.values())
         if request.get("value"):

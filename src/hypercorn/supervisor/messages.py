@@ -91,6 +91,8 @@ class Answer:
     value: list[dict[str, object]]
 
 
+Answers: TypeAlias = "list[dict[str, Any]]"  # of several workers, as the client of the control socket gets them
+
 # -- from the supervisor
 
 
@@ -145,6 +147,29 @@ class ListSlowRequests:
 
 
 @dataclass(frozen=True)
+class StartTrace:
+    """The worker records connections of these clients for so many seconds, and answers whether it does."""
+
+    number: int
+    clients: list[str]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class FetchTrace:
+    """The worker answers with the records of its trace that were not fetched."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class EndTrace:
+    """The worker records no more, and answers with what was not fetched."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class ShowStacks:
     """The worker answers with the stack of each of its threads."""
 
@@ -162,6 +187,9 @@ SupervisorMessage: TypeAlias = (
     | ListConnections
     | ListRequests
     | ListSlowRequests
+    | StartTrace
+    | FetchTrace
+    | EndTrace
     | ShowStacks
     | Unknown
     | Malformed
@@ -172,7 +200,10 @@ FROM_WORKER: Mapping[str, type[WorkerMessage]] = {
 }
 FROM_SUPERVISOR: Mapping[str, type[SupervisorMessage]] = {
     one.__name__: one
-    for one in (Stop, StopNow, ReopenLogs, SetLogLevel, ListConnections, ListRequests, ListSlowRequests, ShowStacks)
+    for one in (
+        *(Stop, StopNow, ReopenLogs, SetLogLevel, ListConnections, ListRequests, ListSlowRequests, ShowStacks),
+        *(StartTrace, FetchTrace, EndTrace),
+    )
 }
 
 # What a field takes, by its annotation.

@@ -22,13 +22,16 @@ from hypercorn.config.options import grace_of, number_of
 from hypercorn.net.sockets import Sockets
 from hypercorn.runtime.contract import Link, WorkerBase
 from hypercorn.runtime.ending import Ending
+from hypercorn.supervisor.answers import Question, answer_to
 from hypercorn.supervisor.channel import Channel
 from hypercorn.supervisor.exit_codes import EXIT_OK, explain
 from hypercorn.supervisor.messages import (
     Answer,
     Drained,
     Draining,
+    EndTrace,
     Failed,
+    FetchTrace,
     Heartbeat,
     ListConnections,
     ListRequests,
@@ -41,6 +44,7 @@ from hypercorn.supervisor.messages import (
     SetLogLevel,
     ShowStacks,
     ShutDown,
+    StartTrace,
     Stop,
     StopNow,
     SupervisorMessage,
@@ -55,7 +59,6 @@ if TYPE_CHECKING:
 
 HEARTBEATS = 4  # in each `worker_timeout`
 LONGEST_SLEEP_SECONDS = 1e8  # `sleep` takes no infinite time
-MAX_CONNECTIONS = 1000  # that are listed
 
 
 class WorkerLink(Link):
@@ -161,16 +164,8 @@ class WorkerLink(Link):
                     reopen()
             case SetLogLevel():
                 self.config.log.error_logger.setLevel(message.level)
-            case ListConnections():
-                number = message.number
-                if self.call is not None:
-                    self.on_loop(lambda: self.channel.send(Answer(number, self.connections())))
-            case ListRequests():
-                asked = message.number
-                self.on_loop(lambda: self.send_requests(asked))
-            case ListSlowRequests():
-                slow_asked = message.number
-                self.on_loop(lambda: self.channel.send(Answer(slow_asked, self.slow_requests())))
+            case ListConnections() | ListRequests() | ListSlowRequests() | StartTrace() | FetchTrace() | EndTrace():
+                self.on_loop(partial(self.answer, message))
             case ShowStacks():  # from this thread, as the loop perhaps stands still
                 self.channel.send(Answer(message.number, self.stacks()))
             case Unknown():
@@ -221,46 +216,17 @@ class WorkerLink(Link):
             if ident != own
         ]
 
-    def send_requests(self, number: int) -> None:
-        """Answers with the requests in flight. A thread sends them: they are many bytes, and the loop has requests."""
-        if self.worker is not None:
-            from hypercorn.runtime.requests import requests_in_flight
-
-            try:
-                value = [requests_in_flight(self.worker.runtime)]
-            except Exception as error:  # of an application's own object that was looked at
-                self.config.log.log_error("The requests in flight could not be listed", exc_info=error)
-                value = []
-            answer = Answer(number, value)
-            threading.Thread(target=self.channel.send, args=(answer,), name="hypercorn-answer", daemon=True).start()
-
-    def slow_requests(self) -> list[dict[str, object]]:
-        """The slow requests that the worker remembers; none where it remembers no such ones."""
-        return [] if self.worker is None or self.worker.slow is None else [self.worker.slow.listed()]
-
-    def connections(self) -> list[dict[str, object]]:
-        """The open connections, up to a bound."""
+    def answer(self, question: Question) -> None:
+        """Answers a question, on the loop. A thread sends the answer: it may be long, and the loop has requests."""
         if self.worker is None:
-            return []
-        from hypercorn.runtime.tls import TLSConnection
-
-        found: list[dict[str, object]] = []
-        for connection in list(self.worker.deadlines.connections):
-            if isinstance(connection, TLSConnection) and connection.plain.connection is not None:
-                continue  # the connection inside of it is in the list too
-            if len(found) == MAX_CONNECTIONS:
-                break
-            streams = getattr(connection, "streams", None)
-            busy = len(streams) if streams is not None else int(getattr(connection, "stream", None) is not None)
-            found.append(
-                {
-                    "protocol": type(connection).__name__.removesuffix("Connection").lower(),
-                    "client": connection.transport.client,
-                    "streams": busy,
-                    "unsent": connection.transport.unsent(),
-                }
-            )
-        return found
+            return
+        try:
+            value = answer_to(self.worker, question)
+        except Exception as error:  # such as one of an application's own object that was looked at
+            self.config.log.log_error("The question %r could not be answered", question, exc_info=error)
+            value = []
+        answer = Answer(question.number, value)
+        threading.Thread(target=self.channel.send, args=(answer,), name="hypercorn-answer", daemon=True).start()
 
 
 def serve(
