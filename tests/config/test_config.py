@@ -57,6 +57,7 @@ DEFAULTS: dict[str, Any] = {
     "shed_delay": None,
     "slow_callback": None,
     "slow_request": None,
+    "quic_qlog_dir": None,
     "certfile": None,
     "ciphers": "ECDHE+AESGCM",
     "daemon": True,

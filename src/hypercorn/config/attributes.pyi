@@ -778,6 +778,12 @@ class Attributes:
     A time in seconds, more than 0, such as 5, 2.5, 500ms, 30s or 2m, or none; None by default.
     """
 
+    quic_qlog_dir: Setting[str | None, str | PathLike[str] | None]
+    """Folder for a qlog file of each QUIC connection, to look into HTTP/3.
+
+    A path, or none; None by default.
+    """
+
     slow_request: Setting[float | None, float | str | None]
     """Remember requests that take this long or longer, for hypercorn ctl slow.
 
@@ -1196,6 +1202,7 @@ class Options(TypedDict, total=False):
     client_table_size: int | str | None
     client_exempt_paths: str | Iterable[str]
     slow_callback: float | str | None
+    quic_qlog_dir: str | PathLike[str] | None
     slow_request: float | str | None
     certfile: str | PathLike[str] | None
     keyfile: str | PathLike[str] | None

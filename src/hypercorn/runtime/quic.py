@@ -15,6 +15,7 @@ from hypercorn.runtime.contract import WorkerBase
 CHECK_SECONDS = 0.2  # seconds between two looks at the board
 
 if TYPE_CHECKING:
+    from hypercorn.net.qlog import QLog
     from hypercorn.net.quic_tls import ServerConfiguration
     from hypercorn.protocol.ports import Connection
     from hypercorn.runtime.ports import Listener
@@ -33,6 +34,12 @@ class QUICServer:
         self.sockets = sockets
         self.forwarder = new_forwarder(worker)
         configuration = create_quic_configuration(self.config, self.worker.limits)
+        self.qlog: QLog | None = None
+        if self.config.quic_qlog_dir is not None:
+            from hypercorn.net.qlog import QLog
+
+            self.qlog = QLog(self.config.quic_qlog_dir, worker.log)
+            configuration.quic_logger = self.qlog
         from hypercorn.protocol.quic.endpoint import QUICEndpoint
 
         self.endpoint = QUICEndpoint(
@@ -145,6 +152,7 @@ class QUICServer:
             self.seen = tls.current
             try:
                 self.endpoint.configuration = create_quic_configuration(self.config, self.worker.limits)
+                self.endpoint.configuration.quic_logger = self.qlog
             except ConfigError as error:
                 self.worker.log.log_error("The certificates could not be reloaded, the old ones stay: %s", error)
         return self.endpoint.configuration
@@ -152,6 +160,8 @@ class QUICServer:
     def close(self) -> None:
         """Ends everything, sockets included."""
         self.endpoint.close()
+        if self.qlog is not None:
+            self.qlog.close()
         for listener in self.listeners:
             listener.close()
         self.listeners.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hypercorn.config.options.option import Option
-from hypercorn.config.values import BINDS, URL_PATH, URL_PATHS, number, optional, seconds
+from hypercorn.config.values import BINDS, PATH, URL_PATH, URL_PATHS, number, optional, seconds
 
 _OFF_OR_TIME = optional(seconds(positive=True))
 _OFF_OR_COUNT = optional(number(1))
@@ -80,6 +80,13 @@ OPTIONS: tuple[Option, ...] = (
         None,
         "Operations",
         "log what blocks the event loop for longer than this",
+    ),
+    Option(
+        "quic_qlog_dir",
+        PATH,
+        None,
+        "Operations",
+        "folder for a qlog file of each QUIC connection, to look into HTTP/3",
     ),
     Option(
         "slow_request",
