@@ -21,11 +21,14 @@ from bench import wrk
 from bench.callgrind import count
 from bench.cases import CASES
 from bench.processes import ServerProcess, free_port
+from hypercorn.asgi.clients import ClientLimits, limits_clients
 from hypercorn.asgi.gate import Health, open_gate
 from hypercorn.asgi.slow import SlowRequests
 from hypercorn.config import Config
+from hypercorn.config.options import limits_of
 from hypercorn.logs.logger import access_writer
 from hypercorn.metrics import Counters
+from hypercorn.protocol.limits import Limits
 
 EXTRAS: dict[str, dict[str, Any]] = {
     "metrics": {},
@@ -39,6 +42,8 @@ EXTRAS: dict[str, dict[str, Any]] = {
     "combined": {"access_log": "/dev/null", "access_log_format": "combined"},
     "json": {"access_log": "/dev/null", "access_log_format": "json"},
     "slow": {"slow_request": 1000.0},
+    "clients": {"client_request_rate": 1_000_000_000},
+    "broadcast": {"websocket_broadcast": True},
 }
 
 
@@ -55,7 +60,9 @@ def set_up(harness: Any, extra: str) -> None:
     counters = Counters() if extra == "metrics" else None
     if counters is not None:
         counters.published = False
-    open_gate(context, config, Health(), counters)
+    limits = Limits(limits_of(config))
+    clients = ClientLimits(context.runtime, limits, []) if limits_clients(limits) else None
+    open_gate(context, config, Health(), counters, clients)
     harness.transport.trusted = bool(config.trusted_proxies)
 
 
