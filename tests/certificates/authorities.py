@@ -21,7 +21,10 @@ from typing import Any
 
 import pytest
 import trustme
+from cryptography import x509
+from tests.support.peer import Peer
 
+NAME = "a.test"  # of the servers that get a certificate
 KID, KEY = "kid-1", "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
 PATIENCE = 20.0  # seconds for a program to start
 
@@ -70,18 +73,23 @@ class Pebble(Trusted):
             "httpPort": http_port,
             "tlsPort": free_port(),
             "ocspResponderURL": "",
-            "certificateValidityPeriod": life,
+            "certificateValidityPeriod": life,  # until release 2.6
+            "profiles": {"default": {"description": "", "validityPeriod": life}},  # of later ones
+            "retryAfter": {"authz": 1, "order": 1},
             "externalAccountBindingRequired": binding,
             "externalAccountMACKeys": {KID: KEY},
         }
         (folder / "pebble.json").write_text(json.dumps({"pebble": settings}))
-        quiet = [argument for name in ("http01", "https01", "tlsalpn01") for argument in (f"-{name}", "")]
-        where = ["-dns01", f"127.0.0.1:{names}", "-management", f"127.0.0.1:{control}", "-defaultIPv6", ""]
+        known = subprocess.run(["pebble-challtestsrv", "-help"], capture_output=True, text=True, check=False).stderr
+        flags = dict.fromkeys(("-http01", "-https01", "-tlsalpn01", "-doh", "-defaultIPv6"), "")
+        flags |= dict.fromkeys(("-dns01", "-dnsserver"), f"127.0.0.1:{names}")  # the second since release 2.8
+        flags["-management"] = f"127.0.0.1:{control}"
+        quiet = [text for flag, value in flags.items() if f"  {flag} " in known for text in (flag, value)]
         environment = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "5", **variables}
         self.log = folder / "pebble.log"
         self.processes = []
         for arguments in (
-            ["pebble-challtestsrv", *quiet, *where],
+            ["pebble-challtestsrv", *quiet],
             ["pebble", "-config", str(folder / "pebble.json"), "-dnsserver", f"127.0.0.1:{names}"],
         ):
             with open(self.log, "ab") as output:
@@ -195,3 +203,46 @@ class Directory(Trusted):
 def problem(name: str, detail: str = "") -> dict[str, str]:
     """A problem document of ACME (RFC 8555 section 6.7)."""
     return {"type": f"urn:ietf:params:acme:error:{name}", "detail": detail}
+
+
+# -- servers that ask them
+
+
+def options_for(pebble: Pebble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Options of a server that gets a certificate from a pebble."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pebble.bundle))
+    return {
+        "acme": [NAME],
+        "acme_directory": pebble.url,
+        "acme_state": str(tmp_path / "state"),
+        "insecure_bind": [f"127.0.0.1:{pebble.http_port}"],
+    }
+
+
+def flags(options: dict[str, Any], **others: str) -> list[str]:
+    """The same options for the command."""
+    found = []
+    for name, value in {**options, **others}.items():
+        for one in value if isinstance(value, list) else [value]:
+            found += [f"--{name.replace('_', '-')}", one]
+    return found
+
+
+def served(address: tuple[str, int]) -> x509.Certificate:
+    """The certificate that a client is shown."""
+    with Peer(address) as peer:
+        peer.sock = trusting_anybody().wrap_socket(peer.sock, server_hostname=NAME)
+        found = peer.sock.getpeercert(True)  # type: ignore[attr-defined]
+    return x509.load_der_x509_certificate(found)
+
+
+def is_temporary(certificate: x509.Certificate) -> bool:
+    """True for the one that signs itself."""
+    return certificate.issuer == certificate.subject
+
+
+def trusting_anybody() -> ssl.SSLContext:
+    """A client that takes any certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context

@@ -8,8 +8,10 @@ OPTIONAL = ("uvloop", "trio", "aioquic", "isal")
 
 
 def is_needed(name: str) -> bool:
-    """False for these hooks, and for what would draw in pytest and Django; a program that uses those names them."""
-    return not name.startswith(("hypercorn.__pyinstaller", "hypercorn.pytest_plugin", "hypercorn.django"))
+    """False for these hooks, for what no frozen program can run, and for what would draw in pytest and Django, which a
+    program that uses them names."""
+    left_out = ("__pyinstaller", "pytest_plugin", "django", "certificates.acme_client")
+    return not name.startswith(tuple(f"hypercorn.{one}" for one in left_out))
 
 
 hiddenimports = collect_submodules("hypercorn", filter=is_needed, on_error="ignore")
