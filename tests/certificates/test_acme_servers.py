@@ -166,6 +166,35 @@ def test_a_reload_asks_for_other_names(tmp_path: Path, pebble: Pebble, options: 
 # -- what directories do
 
 
+def test_a_reload_brings_it(tmp_path: Path, pebble: Pebble, options: dict[str, Any]) -> None:
+    """To a server that had no TLS before, and takes it away."""
+    file = tmp_path / "hypercorn.toml"
+    address = f"127.0.0.1:{free_port()}"
+
+    def write(values: dict[str, Any]) -> None:
+        text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in {"bind": address, **values}.items())
+        file.write_text(text)
+
+    write({})
+    with Server("-c", str(file), "examples.hello:app", HYPERCORN_CONTROL="none") as server:
+        assert server.address() == ("127.0.0.1", int(address.rpartition(":")[2]))
+        write(options)
+        server.notify(signal.SIGHUP)
+        server.eventually_said("New certificate for a.test:")
+        assert not is_temporary(served(server.address()))
+        write({})
+        server.notify(signal.SIGHUP)
+        eventually(lambda: server.said_times("All workers are new") == 2)
+
+        def answers() -> bool:
+            with server.connect() as peer:
+                return peer.get().status == 200
+
+        eventually(answers)  # a worker of before, which asks for TLS, may accept until it has left
+        assert server.end() == 0
+        assert server.complaint == ""
+
+
 def test_refused_nonces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Pebble(tmp_path / "pebble", free_port(), PEBBLE_WFE_NONCEREJECT="40") as pebble:
         options = options_for(pebble, tmp_path, monkeypatch)

@@ -108,7 +108,7 @@ class Renewal:
         self.next_at = now + PROCESS_SECONDS
         level = self.log.log_info if self.logged_at is None else self.log.log_debug
         level("Asking %s for a certificate for %s", self.settings.directory, self.settings.shown_names)
-        with suppress(BrokenPipeError):  # it has ended already, and its report is missed
+        with suppress(OSError):  # it has ended already, and its report is missed
             assert process.stdin is not None
             process.stdin.write(json.dumps(asdict(self.settings)).encode())
             process.stdin.close()

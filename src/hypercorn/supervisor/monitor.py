@@ -108,9 +108,11 @@ class Monitor:
     # -- certificates
 
     def renew(self, now: float) -> None:
-        """Gets and renews the certificates of `acme`, once a worker answers the authority's requests."""
+        """Gets and renews the certificates of `acme`, once a worker answers the authority's requests: during a reload,
+        those of the configuration before."""
         server = self.server
-        wanted = None if server.stopping or not server.ever_ready else server.config.acme_settings()
+        config = server.previous or server.config
+        wanted = None if server.stopping or not server.ever_ready else config.acme_settings()
         if (None if self.renewal is None else self.renewal.settings) != wanted:
             self.end_renewal()
             if wanted is not None:
@@ -183,8 +185,7 @@ class Monitor:
     def check(self, now: float, late: bool) -> None:
         """Checks every worker that serves. `late`: this process was held up itself, so silence proves nothing."""
         self.report(now)
-        if self.renewal is not None or self.server.config.acme:
-            self.renew(now)
+        self.renew(now)
         if self.control is not None:
             self.control.run_timers(now)
         hook = self.preemption
@@ -228,6 +229,7 @@ class Monitor:
     def reloaded(self) -> None:
         """... and have."""
         self.notifier.ready()
+        self.renew(time.monotonic())
 
     def stopping(self) -> None:
         """The server goes down."""
