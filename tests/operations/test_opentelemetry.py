@@ -170,6 +170,19 @@ def test_metrics(memory: Memory) -> None:
     assert duration.explicit_bounds == (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
 
+def test_servers_of_one_process_are_counted_together(memory: Memory) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    clients = [MemoryServer(app, config(otel=True)).connect() for _ in range(2)]
+    for client in clients:
+        client.send(GET)
+    assert [point.value for point in memory.points("http.server.active_requests")] == [2]
+    clients[0].disconnect()
+    assert [point.value for point in memory.points("http.server.active_requests")] == [1]
+
+
 @pytest.mark.parametrize(
     ("raised", "status", "error", "code"),
     [

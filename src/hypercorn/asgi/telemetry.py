@@ -16,7 +16,9 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from opentelemetry import context as contexts
 from opentelemetry import metrics, propagate, trace
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 Attributes = dict[str, "str | int"]
 Headers = Iterable[tuple[bytes, bytes]]
+ActiveRequests = dict[tuple[str, str], int]  # by method and scheme
 
 TEXT_CHARACTERS = 1024  # of a value that a peer chose: many spans wait for their export at a time
 METHODS = "GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH QUERY"  # RFC 9110, RFC 5789 and the method QUERY
@@ -73,6 +76,8 @@ class FieldGetter(Getter[Headers]):
 
 
 FIELDS = FieldGetter()
+# The counts of all servers of this process, by the provider that observes them: it has one instrument of a name.
+ACTIVE: WeakKeyDictionary[metrics.MeterProvider, list[ActiveRequests]] = WeakKeyDictionary()
 
 
 class RequestSpan:
@@ -80,10 +85,11 @@ class RequestSpan:
 
     context: that of the application's call, in which the span is the current one
     labels: the attributes of its metrics that are known from the start
+    counted: as what it is an active request
     version: of HTTP
     """
 
-    __slots__ = ("context", "labels", "method", "span", "started_at", "telemetry", "version")
+    __slots__ = ("context", "counted", "labels", "span", "started_at", "telemetry", "version")
 
     def __init__(
         self, telemetry: Telemetry, span: trace.Span, context: contexts.Context, labels: Attributes, version: str
@@ -92,6 +98,7 @@ class RequestSpan:
         self.span = span
         self.context = context
         self.labels = labels
+        self.counted = str(labels["http.request.method"]), str(labels["url.scheme"])
         self.version = version
         self.started_at = time.perf_counter()
 
@@ -110,6 +117,7 @@ class RequestSpan:
     def end(self, scope: Scope, status: int, error: str, received: int, sent: int) -> None:
         """Ends the span, and measures. `status` is 0 where none was sent; `error`: what went wrong besides, or "";
         `received` and `sent` are bytes of bodies or messages."""
+        self.telemetry.active[self.counted] -= 1
         try:
             self.measure(scope, status, error, received, sent)
         except Exception as fault:
@@ -133,7 +141,6 @@ class RequestSpan:
             span.set_attribute("http.route", route)
             span.update_name(f"{span_name(self.labels)} {route}")
         span.end()
-        telemetry.active.add(-1, self.labels)
         telemetry.durations.record(time.perf_counter() - self.started_at, labels, self.context)
         telemetry.request_sizes.record(received, labels, self.context)
         telemetry.response_sizes.record(sent, labels, self.context)
@@ -156,9 +163,18 @@ class Telemetry:
             "Duration of HTTP server requests.",
             explicit_bucket_boundaries_advisory=BOUNDS,
         )
-        self.active = meter.create_up_down_counter(
-            "http.server.active_requests", "{request}", "Number of active HTTP server requests."
-        )
+        self.active: ActiveRequests = {}
+        if meters not in ACTIVE:
+            counts: list[ActiveRequests] = []
+            ACTIVE[meters] = counts
+            # An instrument that is asked, as each measurement of another costs a request 5 us.
+            meter.create_observable_up_down_counter(
+                "http.server.active_requests",
+                [partial(observe_active, counts)],
+                "{request}",
+                "Number of active HTTP server requests.",
+            )
+        ACTIVE[meters].append(self.active)
         self.request_sizes = meter.create_histogram(
             "http.server.request.body.size", "By", "Size of HTTP server request bodies."
         )
@@ -184,7 +200,7 @@ class Telemetry:
             parent = propagate.extract(scope["headers"], NOBODY, FIELDS)
             labels: Attributes = {"http.request.method": known, "url.scheme": scheme}
             span = self.tracer.start_span(span_name(labels), parent, SpanKind.SERVER, attributes)
-            self.active.add(1, labels)
+            self.active[known, scheme] = self.active.get((known, scheme), 0) + 1
             return RequestSpan(self, span, trace.set_span_in_context(span, parent), labels, scope["http_version"])
         except Exception as error:
             self.report(error)
@@ -251,6 +267,18 @@ class Telemetry:
             done()
 
         threading.Thread(target=run, name="hypercorn-telemetry", daemon=True).start()
+
+
+def observe_active(counts: list[ActiveRequests], _: object) -> list[metrics.Observation]:
+    """What the metric of active requests is when it is exported. Called in another thread."""
+    total: ActiveRequests = {}
+    for one in list(counts):
+        for kind, count in list(one.items()):
+            total[kind] = total.get(kind, 0) + count
+    return [
+        metrics.Observation(count, {"http.request.method": method, "url.scheme": scheme})
+        for (method, scheme), count in total.items()
+    ]
 
 
 def span_name(labels: Attributes) -> str:
