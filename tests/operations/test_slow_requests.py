@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import queue
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -156,6 +157,16 @@ def test_wsgi_calls_wait_for_threads(backend: Any) -> None:
         second, first = remembered(server)
         assert first["queue"] < 0.2 < second["queue"]
         assert first["application"] > 0.25
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_server_timing_goes_on(backend: Any) -> None:
+    """It looks for the exchange of a WSGI call's `receive`."""
+    with serving(backend, wsgi, wsgi_threads=1, server_timing="on") as server, HTTP2Client(server.url) as peer:
+        streams = [peer.start("GET", "/") for _ in range(2)]
+        fields = [peer.response(stream).header("server-timing") or "" for stream in streams]
+        queued = [float(match[1]) for match in (re.search(r"queue;dur=([\d.]+)", field) for field in fields) if match]
+        assert max(queued) > 200, fields  # milliseconds
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

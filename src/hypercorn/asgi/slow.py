@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial, update_wrapper
-from types import FunctionType
+from types import FunctionType, MethodType
 
 from hypercorn.asgi.exchange import ASGIExchange
 from hypercorn.asgi.messages import Message, Receive, Scope, Send
@@ -76,7 +76,7 @@ class SlowRequests:
             "protocol": f"HTTP/{scope['http_version']}",
         }
 
-        async def timed_receive() -> Message:
+        async def receive_timed(_: object) -> Message:
             if timing.body_came:
                 message: Message = await receive()
                 return message
@@ -101,6 +101,8 @@ class SlowRequests:
             elif not timing.first_sent_at:
                 timing.first_sent_at = timing.last_sent_at
 
+        # A method of the same object as before: who looks for the exchange of a `receive` finds it.
+        timed_receive = MethodType(receive_timed, exchange if exchange is not None else self)
         self.timings[timed_receive] = timing
         try:
             await app(scope, timed_receive, timed_send)

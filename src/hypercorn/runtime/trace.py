@@ -12,6 +12,7 @@ import base64
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from types import MethodType
 from typing import TYPE_CHECKING
 
 from hypercorn.asgi.exchange import ASGIExchange
@@ -125,9 +126,7 @@ class Trace:
             if self.ended or not isinstance(exchange, ASGIExchange) or not self.matches(scope, exchange):
                 await app(scope, receive, send)
             else:
-                transport = exchange.connection.transport
-                number = transport.number if isinstance(transport, TracedTransport) else None
-                await self.call(app, number, scope, receive, send)
+                await self.call(app, exchange, scope, receive, send)
 
         return traced
 
@@ -136,8 +135,10 @@ class Trace:
         client = scope["client"]
         return self.clients.trusts(exchange.connection.transport.client) or self.clients.trusts(client)
 
-    async def call(self, app: App, number: int | None, scope: Scope, receive: Receive, send: Send) -> None:
+    async def call(self, app: App, exchange: ASGIExchange, scope: Scope, receive: Receive, send: Send) -> None:
         """A call of the application."""
+        transport = exchange.connection.transport
+        number = transport.number if isinstance(transport, TracedTransport) else None
         self.calls += 1
         identity = self.calls
 
@@ -149,7 +150,7 @@ class Trace:
         client = scope["client"]
         add("call", kind=scope["type"], method=method, path=path, http=scope["http_version"], client=client)
 
-        async def traced_receive() -> Message:
+        async def receive_traced(_: object) -> Message:
             message: Message = await receive()
             add("receive", **described(message))
             return message
@@ -163,6 +164,8 @@ class Trace:
                 raise
             add("send", **found)
 
+        # A method of the same object as before: who looks for the exchange of a `receive` finds it.
+        traced_receive = MethodType(receive_traced, exchange)
         try:
             await app(scope, traced_receive, traced_send)
         except BaseException as error:
