@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 
@@ -52,6 +53,7 @@ class Recording:
         self.max_size = int(value_of("--max-size", max_size, size()))
         self.secrets = secrets
         self.events = 0
+        self.interrupted = False
 
     def run(self, ask: Ask) -> str:
         """Records. Returns why it ended. Ctrl-C ends it, too."""
@@ -82,6 +84,8 @@ class Recording:
         """Fetches until the time is over, the file full, or the worker has ended the trace."""
         until = time.monotonic() + self.seconds
         reason = "the time is over"
+        # An exception in the middle of a fetch would lose what the workers have given already.
+        before = signal.signal(signal.SIGINT, self.interrupt)
         try:
             while time.monotonic() < until:
                 ended = self.fetch(ask({"do": "trace-fetch"}), file)
@@ -91,15 +95,26 @@ class Recording:
                 if ended:
                     reason = f"a worker ended it: {ended}"
                     break
+                if self.interrupted:
+                    reason = "interrupted"
+                    break
                 time.sleep(min(POLL_SECONDS, max(0.0, until - time.monotonic())))
-        except KeyboardInterrupt:
-            reason = "interrupted"
+            self.fetch_rest(ask, file)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        return reason
+
+    def interrupt(self, *_: object) -> None:
+        """Ctrl-C: ends the trace after the fetch that goes on."""
+        self.interrupted = True
+
+    def fetch_rest(self, ask: Ask, file: TraceFile) -> None:
+        """Ends the trace, and fetches what is left."""
         for _ in range(LAST_FETCHES):
             before = file.events
             self.fetch(ask({"do": "trace-end"}), file)
             if file.events == before or file.full:
                 break
-        return reason
 
     def fetch(self, answers: Answers, file: TraceFile) -> str:
         """Writes what the workers answered. Returns why one of them has ended its trace early, or ""."""
