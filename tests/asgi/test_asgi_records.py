@@ -222,3 +222,15 @@ def test_the_record_of_a_refused_request_has_its_own_fields() -> None:
         client.advance(1000)
         assert response(client).status == status
         assert client.access[1].scope["headers"] == [(b"host", b"b"), (b"user-agent", b"second")]
+
+
+@pytest.mark.parametrize("garbage", [b"\r\n" * 20, b"\rx"], ids=["too many", "half a line"])
+def test_a_request_refused_before_its_line_is_recorded_without_one(garbage: bytes) -> None:
+    """Empty lines that go wrong are no request of the kind before them."""
+    client = serve(Answers())
+    client.send(request("/1", "User-Agent: first"))
+    assert response(client).status == 200
+    client.send(garbage)
+    assert response(client).status == 400
+    scope = client.access[1].scope
+    assert (scope["method"], scope["raw_path"], scope["headers"]) == ("-", b"", [])

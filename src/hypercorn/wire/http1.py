@@ -331,6 +331,7 @@ class RequestParser(HeadLines):
             return _NEED_DATA
         length = empty_lines(self._data, self._pos, _MAX_EMPTY_BYTES - self._empty)
         if length < 0:
+            self.begin_lines()  # whoever records the refusal reads nothing of the request before
             return self._fail(-length)
         self._pos += length
         self._empty += length
