@@ -312,7 +312,7 @@ def test_mistakes_are_told(serve_app: Serve) -> None:
     ws.peer.close()
     assert eventually(lambda: ended == [0])
     assert told == [
-        "a WebSocket is accepted before it subscribes",
+        "send websocket.accept before you subscribe",
         'when_full is "wait", "drop" or "close", not \'later\'',
     ]
     assert live.errors() == []

@@ -1,8 +1,8 @@
 """One message for many WebSockets of a worker: the ASGI extension `hypercorn.websocket.broadcast`.
 
 The application subscribes WebSockets to topics, and sends messages to topics. A message is encoded once, and compressed
-once where compression keeps no context between messages. One subscriber that does not read is no trouble of the others:
-each subscription says what happens then.
+once where compression keeps no context between messages. A subscriber that does not read does not hold up the others:
+each subscription says what happens to its messages then.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class WebSocket(Protocol):
 
 
 class Delivery:
-    """A message that waits for one subscriber to read. `sent` says how it ended."""
+    """A message for one subscriber. `sent`: it was given to the connection; until then it waits for the client to read."""
 
     __slots__ = ("message", "sent", "waiter")
 
@@ -59,8 +59,8 @@ class Delivery:
 
 
 class Topic:
-    """The subscribers of a topic, in the order of their coming. One sender at a time goes through them, so that all get
-    its messages in one order."""
+    """The subscribers of a topic, in the order in which they subscribed. One sender at a time goes through them, so that
+    all of them get the messages in the same order."""
 
     __slots__ = ("runtime", "senders", "sending", "subscribers")
 
@@ -68,10 +68,10 @@ class Topic:
         self.runtime = runtime
         self.subscribers: dict[Subscriber, None] = {}
         self.sending = False
-        self.senders: deque[Waiter] = deque()  # the others, in the order of their calls
+        self.senders: deque[Waiter] = deque()  # senders that wait for their turn, in the order of their calls
 
     async def take_turn(self) -> None:
-        """Waits until the senders before are through. `end_turn` follows, unless this raises."""
+        """Waits until all earlier senders are through. The caller calls `end_turn` afterwards, unless this raises."""
         if not self.sending:
             self.sending = True
             return
@@ -83,11 +83,11 @@ class Topic:
             if waiter in self.senders:
                 self.senders.remove(waiter)
             else:
-                self.end_turn()  # it was this one's turn already
+                self.end_turn()  # its turn had come already
             raise
 
     def end_turn(self) -> None:
-        """Lets the next sender go through."""
+        """Lets the next sender go."""
         if self.senders:
             self.runtime.wake(self.senders.popleft())
         else:
@@ -95,7 +95,7 @@ class Topic:
 
 
 class Broadcast:
-    """The topics of one worker. The scopes of HTTP requests and of the lifespan have it as the extension."""
+    """The topics of one worker. It is the extension in the scopes of HTTP requests and of the lifespan."""
 
     __slots__ = ("runtime", "topics")
 
@@ -106,10 +106,10 @@ class Broadcast:
     async def send(self, topic: str, message: str | bytes) -> int:
         """Sends a message to the subscribers of a topic in this worker, and returns how many of them it was sent to.
 
-        Messages of one topic reach a subscriber in the order of the calls. The call waits while subscribers with
-        `when_full="wait"` do not read, after all others have the message; where it is cancelled meanwhile, those do not
-        get it. It gives way to other tasks after 5 milliseconds. Raises TypeError for what is neither str nor bytes,
-        and UnicodeEncodeError for text with lone surrogates; then nobody gets anything.
+        Messages of a topic reach each subscriber in the order of the calls. Once all others have the message, the call
+        waits for subscribers with `when_full="wait"` that do not read; if it is cancelled meanwhile, they do not get
+        the message. It lets other tasks run after 5 milliseconds. Raises TypeError for a message that is neither str
+        nor bytes, and UnicodeEncodeError for text with lone surrogates; nothing is sent then.
         """
         encode_message(message)
         found = self.topics.get(topic)
@@ -154,19 +154,20 @@ class Broadcast:
         await waiter
 
     def offer_to(self, scope: Scope) -> None:
-        """Offers the extension to the application of a request, or of the lifespan."""
+        """Adds the extension to the scope of a request or of the lifespan."""
         scope.setdefault("extensions", {})[EXTENSION] = self
 
     def offer(self, exchange: WebSocket) -> Subscriber:
-        """Offers the extension to the application of a WebSocket. The result is to be told what happens to it."""
+        """Adds the extension to the scope of a WebSocket. The exchange tells the result when the client reads again, and
+        when the WebSocket has ended."""
         subscriber = exchange.scope["extensions"][EXTENSION] = Subscriber(self, exchange)
         return subscriber
 
 
 class Subscriber:
-    """The extension of one WebSocket: its subscriptions.
+    """The extension in the scope of one WebSocket: its subscriptions.
 
-    dropped: messages that it did not get, as it did not read
+    dropped: number of messages left out because the client did not read
     """
 
     __slots__ = ("_broadcast", "_exchange", "_topics", "dropped", "waiting")
@@ -179,11 +180,13 @@ class Subscriber:
         self.waiting: dict[Delivery, None] = {}  # in the order of the messages
 
     def subscribe(self, topic: str, when_full: str = WAIT) -> None:
-        """Subscribes to a topic, until `unsubscribe` or the end of the WebSocket. Again: changes `when_full`.
+        """Subscribes to a topic, until `unsubscribe` or the end of the WebSocket. A second call changes `when_full`.
 
-        when_full: what happens while more than `write_buffer_size` bytes wait for the client: "wait" lets senders
-        wait, "drop" leaves the message out, "close" closes the WebSocket with 1013. Raises ValueError for anything
-        else, RuntimeError before `websocket.accept`, and `ClientDisconnected` once the WebSocket has ended.
+        when_full: what happens to a message while more than `write_buffer_size` bytes wait for the client: with "wait"
+        the sender waits, with "drop" the message is left out, with "close" the WebSocket is closed with 1013.
+
+        Raises ValueError for another `when_full`, TypeError for a topic that is no str, RuntimeError before
+        `websocket.accept`, and `ClientDisconnected` once the WebSocket has ended.
         """
         if when_full not in (WAIT, DROP, CLOSE):
             raise ValueError(f'when_full is "wait", "drop" or "close", not {when_full!r}')
@@ -192,7 +195,7 @@ class Subscriber:
         if self._exchange is None:
             raise ClientDisconnected("the client is gone")
         if self._exchange.socket is None:
-            raise RuntimeError("a WebSocket is accepted before it subscribes")
+            raise RuntimeError("send websocket.accept before you subscribe")
         self._topics[topic] = when_full
         topics = self._broadcast.topics
         found = topics.get(topic)
@@ -209,14 +212,14 @@ class Subscriber:
                 del self._broadcast.topics[topic]
 
     async def send(self, topic: str, message: str | bytes) -> int:
-        """Sends a message to all subscribers of a topic, this one included, as `Broadcast.send` does."""
+        """Sends a message to all subscribers of a topic, including this one, as `Broadcast.send` does."""
         return await self._broadcast.send(topic, message)
 
     def deliver(self, topic: str, message: str | bytes) -> Delivery | None:
-        """Sends a message of a topic. Returns None where the client does not get it; what is not sent has to wait."""
+        """Sends a message of a topic, or has it wait. Returns None where the client is not going to get it."""
         exchange, when_full = self._exchange, self._topics.get(topic)
         if exchange is None or exchange.socket is None or when_full is None:
-            return None  # it left after the sender had begun
+            return None  # it unsubscribed after the sender had begun
         if not self.waiting and not exchange.must_wait():
             delivery = Delivery(message, None)
             delivery.sent = True
