@@ -48,7 +48,7 @@ class WebSocket(Protocol):
 
 
 class Delivery:
-    """A message for one subscriber. `sent`: it was given to the connection; until then it waits for the client to read."""
+    """A message for one subscriber. It waits for the client to read until it is `sent`."""
 
     __slots__ = ("message", "sent", "waiter")
 
@@ -59,8 +59,8 @@ class Delivery:
 
 
 class Topic:
-    """The subscribers of a topic, in the order in which they subscribed. One sender at a time goes through them, so that
-    all of them get the messages in the same order."""
+    """The subscribers of a topic, in the order in which they subscribed. One sender at a time goes through them, so
+    that all of them get the messages in the same order."""
 
     __slots__ = ("runtime", "senders", "sending", "subscribers")
 
@@ -158,8 +158,8 @@ class Broadcast:
         scope.setdefault("extensions", {})[EXTENSION] = self
 
     def offer(self, exchange: WebSocket) -> Subscriber:
-        """Adds the extension to the scope of a WebSocket. The exchange tells the result when the client reads again, and
-        when the WebSocket has ended."""
+        """Adds the extension to the scope of a WebSocket. The exchange tells the result when the client reads
+        again, and when the WebSocket has ended."""
         subscriber = exchange.scope["extensions"][EXTENSION] = Subscriber(self, exchange)
         return subscriber
 
