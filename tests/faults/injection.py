@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import trio
 
+import hypercorn.asgi.gate
 import hypercorn.asyncio.worker
 import hypercorn.protocol.http1.upgrade
 import hypercorn.protocol.http2.stream
@@ -251,10 +252,11 @@ def install(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(hypercorn.protocol.http2.upgrade, "HTTP2Connection", http2)
     patch.setattr(worker, "TLSConnection", failing_tls(worker.TLSConnection))
     opening = ("open_http", "open_websocket")
+    gate = hypercorn.asgi.gate
     patch.setattr(
-        worker,
+        gate,
         "StreamContext",
-        failing(worker.StreamContext, "context", *opening, port=lambda _, connection, *__: port_of(connection)),
+        failing(gate.StreamContext, "context", *opening, port=lambda _, connection, *__: port_of(connection)),
     )
     socket_class = failing_connection(hypercorn.protocol.http1.upgrade.WebSocketConnection, "websocket", *WEBSOCKET)
     patch.setattr(hypercorn.protocol.http1.upgrade, "WebSocketConnection", socket_class)

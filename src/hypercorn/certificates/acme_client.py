@@ -23,6 +23,7 @@ from acme.client import ClientNetwork, ClientV2
 from cryptography import x509
 from josepy.jwa import ES256
 from josepy.jwk import JWK, JWKEC
+from urllib3 import HTTPResponse
 
 from hypercorn import __version__
 from hypercorn.certificates.folders import locked, write
@@ -40,7 +41,8 @@ LONGEST_WAIT_SECONDS = 21600.0
 RATE_LIMITED_SECONDS = 3600.0  # after a refusal by a rate limit that does not say for how long
 LONGEST_RETRY_SECONDS = 604800.0  # that a directory may ask for
 OLD_CHALLENGE_SECONDS = 86400.0
-MAX_MEMORY_BYTES = 2**28  # of the process, however long an answer of the directory is
+MAX_ANSWER_BYTES = 2**20  # of one answer of the directory
+MAX_MEMORY_BYTES = 2**28  # of the process, whatever the directory answers
 
 # What to do about an error of the directory, by its type (RFC 8555 section 6.7).
 ADVICE = {
@@ -70,6 +72,29 @@ class Refusal(Exception):
     """The directory does not do what is needed. The text says what, and what to do."""
 
 
+class EndlessAnswer(requests.RequestException):
+    """A response has a body that is longer than any answer of a directory."""
+
+
+class BoundedBody:
+    """The body of a response, as `requests` reads it, up to MAX_ANSWER_BYTES. Everything else is the response's own."""
+
+    def __init__(self, raw: HTTPResponse) -> None:
+        self.raw = raw
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.raw, name)
+
+    def stream(self, amount: int, decode_content: bool | None = None) -> Iterator[bytes]:
+        """Yields the body in pieces. Raises EndlessAnswer."""
+        size = 0
+        for piece in self.raw.stream(amount, decode_content=decode_content):
+            size += len(piece)
+            if size > MAX_ANSWER_BYTES:
+                raise EndlessAnswer(f"more than {MAX_ANSWER_BYTES} bytes")
+            yield piece
+
+
 class Network(ClientNetwork):
     """The library's side of HTTP, which also notes how long the directory wants to be left alone."""
 
@@ -80,7 +105,8 @@ class Network(ClientNetwork):
         self.session.hooks["response"].append(self.note)
 
     def note(self, response: requests.Response, **_: object) -> None:
-        """Called for each response."""
+        """Called for each response, before its body is read."""
+        response.raw = BoundedBody(response.raw)
         if response.status_code >= 400:
             self.retry_after = seconds_of(response.headers.get("Retry-After", ""))
 
@@ -264,7 +290,7 @@ def explain(error: BaseException, settings: Settings) -> str:
             return problem_text(error.error, where)
         case messages.Error():
             return problem_text(error, where)
-        case MemoryError():
+        case MemoryError() | EndlessAnswer():
             return f"{where} gave an answer without an end; check acme_directory"
         case errors.TimeoutError():
             return f"{where} did not decide within {ATTEMPT_SECONDS:g} seconds; {REACH}"
