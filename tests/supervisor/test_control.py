@@ -128,7 +128,7 @@ def test_a_trace(server: Server, path: str, tmp_path: Path) -> None:
     file = str(tmp_path / "trace")
     command = [sys.executable, "-m", "hypercorn", "ctl", "--socket", path, "trace", "--client", "127.0.0.1"]
     with subprocess.Popen(
-        [*command, "--for", "60s", "--output", file], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment()
+        [*command, "--for", "300s", "--output", file], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment()
     ) as process:
         assert eventually(lambda: all(one["value"] for one in ask(path, {"do": "trace-fetch"})))
         for _ in range(4):
