@@ -106,6 +106,7 @@ ALLOWED = {
         "getattr(code, 'co_qualname', code.co_name)": "a code object, which has no such name in Python 3.10",
     },
     "asyncio/worker.py": {"getattr(task, 'get_coro', None)": "what a task factory made, for a list of requests"},
+    "certificates/acme_client.py": {"getattr(self.raw, name)": "the body of a response, of urllib3"},
     "cli/check/connecting.py": {"getattr(failures[0], 'strerror', None)": "what the resolver raised"},
     "runtime/trace.py": {
         "getattr(receive, '__self__', None)": "the server's own receive, whose connection is told",
