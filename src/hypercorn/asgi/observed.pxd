@@ -3,7 +3,7 @@ cimport cython
 
 from hypercorn.asgi.exchange cimport ASGIExchange
 from hypercorn.asgi.http cimport HTTPExchange
-from hypercorn.asgi.scope cimport http_scope, websocket_scope
+from hypercorn.asgi.scope cimport http_scope
 from hypercorn.asgi.streams cimport StreamContext
 from hypercorn.asgi.websocket cimport WebSocketExchange
 from hypercorn.protocol.ports cimport Connection, Exchange, Transport

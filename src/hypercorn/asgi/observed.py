@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from hypercorn.asgi.exchange import ASGIExchange
 from hypercorn.asgi.http import HTTPExchange
-from hypercorn.asgi.messages import Message
-from hypercorn.asgi.scope import http_scope, websocket_scope
+from hypercorn.asgi.messages import Message, Scope
+from hypercorn.asgi.scope import http_scope
 from hypercorn.asgi.streams import StreamContext
 from hypercorn.asgi.websocket import WebSocketExchange
 from hypercorn.protocol.ports import Connection, Exchange
@@ -21,6 +21,7 @@ from hypercorn.wire.head import RequestHead
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from hypercorn.asgi.context import ASGIContext
     from hypercorn.asgi.telemetry import RequestSpan, Telemetry
     from hypercorn.config import Config
     from hypercorn.logs.logger import ErrorLog
@@ -76,20 +77,14 @@ class ObservedContext(StreamContext):
         exchange.span = None if telemetry is None else telemetry.begin(scope, transport, head.method)
         return exchange
 
-    def open_websocket(self, connection: Connection, head: RequestHead, handshake: Handshake) -> Exchange:
-        if self.request_opened is not None:
-            self.request_opened()
-        transport = connection.transport
-        scope = websocket_scope(self, transport, head, handshake.subprotocols)
-        gate = self.gate
-        context = self if gate is None else self.pass_gate_to_websocket(connection, scope, gate)
+    def websocket_exchange(
+        self, connection: Connection, context: ASGIContext, scope: Scope, handshake: Handshake
+    ) -> WebSocketExchange:
         exchange = ObservedWebSocketExchange(connection, context, scope, handshake)
-        if gate is not None and gate.broadcast is not None and context is self:
-            exchange.subscriber = gate.broadcast.offer(exchange)
         exchange.error = ""
         telemetry = self.telemetry
         method = "GET" if scope["http_version"] == "1.1" else "CONNECT"  # RFC 6455, RFC 8441 and RFC 9220
-        exchange.span = None if telemetry is None else telemetry.begin(scope, transport, method)
+        exchange.span = None if telemetry is None else telemetry.begin(scope, connection.transport, method)
         return exchange
 
     def refused(self, connection: Connection, head: RequestHead | None, status: int, reason: str) -> None:

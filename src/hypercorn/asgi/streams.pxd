@@ -10,4 +10,5 @@ cdef class StreamContext(ASGIContext):
     cpdef bint serves_scope(self, dict scope) except -1
     cpdef ASGIContext pass_gate(self, Connection connection, dict scope, RequestHead head, Gate gate)
     cpdef ASGIContext pass_gate_to_websocket(self, Connection connection, dict scope, Gate gate)
+    cpdef WebSocketExchange websocket_exchange(self, Connection connection, ASGIContext context, dict scope, handshake)
     cpdef dict refused_scope(self, Connection connection, RequestHead head)

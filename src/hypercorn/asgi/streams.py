@@ -35,12 +35,18 @@ class StreamContext(ASGIContext):
         scope = websocket_scope(self, connection.transport, head, handshake.subprotocols)
         gate = self.gate
         if gate is None:
-            return WebSocketExchange(connection, self, scope, handshake)
+            return self.websocket_exchange(connection, self, scope, handshake)
         context = self.pass_gate_to_websocket(connection, scope, gate)
-        exchange = WebSocketExchange(connection, context, scope, handshake)
+        exchange = self.websocket_exchange(connection, context, scope, handshake)
         if gate.broadcast is not None and context is self:
             exchange.subscriber = gate.broadcast.offer(exchange)
         return exchange
+
+    def websocket_exchange(
+        self, connection: Connection, context: ASGIContext, scope: Scope, handshake: Handshake
+    ) -> WebSocketExchange:
+        """The exchange of a WebSocket whose application `context` has."""
+        return WebSocketExchange(connection, context, scope, handshake)
 
     def pass_gate_to_websocket(self, connection: Connection, scope: Scope, gate: Gate) -> ASGIContext:
         """The same as `pass_gate` for a WebSocket, to which the server has no answers of its own."""
