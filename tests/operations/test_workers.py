@@ -101,10 +101,12 @@ def test_no_scrape_fails_while_workers_are_replaced(tmp_path: Path, worker_class
         assert command.end(signal.SIGTERM) == 0
 
 
-def test_one_process_says_where_its_metrics_are(tmp_path: Path, authority: Any) -> None:
-    arguments = ("-b", "127.0.0.1:0", "-w", "0", "--metrics-bind", "127.0.0.1:0", "tests.process.apps:app")
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_the_log_says_where_the_metrics_are(workers: str) -> None:
+    arguments = ("-b", "127.0.0.1:0", "-w", workers, "--metrics-bind", "127.0.0.1:0", "tests.process.apps:app")
     with Command(*arguments) as command:
         port = int(command.await_line(re.compile(r"Metrics, health and readiness on http://127\.0\.0\.1:(\d+)"))[1])
         with Peer(("127.0.0.1", port)) as peer:
-            assert b"hypercorn_workers 1" in peer.get("/metrics").body
+            assert b"hypercorn_workers " + max(workers.encode(), b"1") in peer.get("/metrics").body
         assert command.end(signal.SIGTERM) == 0
+        assert sum("Metrics, health and readiness" in line for line in command.errors) == 1

@@ -48,7 +48,7 @@ from hypercorn.supervisor.process import WorkerProcess, WorkerState
 from hypercorn.supervisor.worker import WorkerLink
 
 OF_WORKERS = [
-    Ready(["http://127.0.0.1:8000", "http://[::1]:8000"]),
+    Ready(["http://127.0.0.1:8000", "http://[::1]:8000"], ["http://127.0.0.1:8000"]),
     Notice("The application has no lifespan"),
     Heartbeat(),
     Recycle("max_requests"),

@@ -108,6 +108,10 @@ class WorkerBase:
         """A transport is closed."""
         raise NotImplementedError
 
+    def announce(self, text: str) -> None:
+        """Says in the log what a socket is for, or has the starter say it."""
+        raise NotImplementedError
+
     async def accept_waiting(self, listeners: Sequence[Listener]) -> None:
         """Accepts what waits on sockets that nobody else is left to accept on."""
         raise NotImplementedError
@@ -164,8 +168,8 @@ class Link:
         """Signals to handle beside those that end the worker: what to do on the loop, by name."""
         return {}
 
-    def started(self, addresses: list[str]) -> None:
-        """The worker accepts connections."""
+    def started(self, addresses: list[str], announced: list[str]) -> None:
+        """The worker accepts connections at these URLs. `announced`: what the log says of its sockets."""
 
     def notice(self, text: str) -> bool:
         """The worker has something to say at INFO that is true for all workers. True where the starter logs it."""

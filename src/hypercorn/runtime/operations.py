@@ -78,9 +78,8 @@ class Operations(OperationsBase):
             # They outlive the other sockets.
             own, sockets.metrics_sockets = sockets.metrics_sockets, []
             await self.management.open(own)
-            if self.worker.link.logs_addresses:
-                for sock in own:
-                    self.worker.log.log_info("Metrics, health and readiness on %s", url("http", sock.getsockname()))
+            for sock in own:
+                self.worker.announce(f"Metrics, health and readiness on {url('http', sock.getsockname())}")
         slow = self.worker.context.limits.slow_callback
         if slow < inf:
             self.watchdog = Watchdog(self.worker, slow, self.blocked)

@@ -105,6 +105,7 @@ class Worker(WorkerBase):
         self.tls: LiveContext | None = None
         self.renewal: RenewalThread | None = None
         self.addresses: list[str] = []
+        self.announced: list[str] = []
         self.stop_waiter: Waiter | None = None  # waiter of `wait_for_stop`
         self.stop_request = StopRequest.NONE
         self.terminated = False  # a supervised worker was sent SIGTERM
@@ -199,8 +200,7 @@ class Worker(WorkerBase):
                 listen(sock, self.config.backlog)
                 self.listeners.append(await self.runtime.listen(self, sock, context))
                 self.addresses.append(url("https" if context is not None else "http", sock.getsockname()))
-                if self.link.logs_addresses:
-                    self.log.log_info("Running on %s (CTRL + C to quit)", self.addresses[-1])
+                self.announce(f"Running on {self.addresses[-1]} (CTRL + C to quit)")
         if self.sockets.quic_sockets:
             await self.start_quic(self.sockets)
         if self.config.dev_tls:
@@ -210,7 +210,7 @@ class Worker(WorkerBase):
         self.ready = True
         await self.operations.start(self.sockets)
         self.start_renewal()
-        self.link.started(self.addresses)
+        self.link.started(self.addresses, self.announced)
         hook = None if self.link.supervised else PreemptionHook.of(self.config, self.log)
         if hook is not None:
             self.preemption = PreemptionThread(hook, self.notice_came)
@@ -230,10 +230,15 @@ class Worker(WorkerBase):
         sockets.quic_sockets = []  # they stay open while connections drain
         self.quic.advertise()
         for address in await self.quic.start():
-            if self.link.logs_addresses:
-                self.log.log_info("Running on %s (QUIC) (CTRL + C to quit)", address)
+            self.announce(f"Running on {address} (QUIC) (CTRL + C to quit)")
             if address not in self.addresses:
                 self.addresses.append(address)
+
+    def announce(self, text: str) -> None:
+        """Says in the log what a socket is for, or has the starter say it."""
+        self.announced.append(text)
+        if self.link.logs_addresses:
+            self.log.log_info("%s", text)
 
     async def startup(self) -> None:
         """The application's startup; who is asked to stop meanwhile does not wait for it."""

@@ -105,6 +105,7 @@ class Arbiter(ManagedServer):
         self.handed_over = False  # another program has the sockets
         self.pending_calls: list[Callable[[], object]] = []
         self.addresses: list[str] = []
+        self.announced: list[str] = []
         self.ever_ready = False
         self.reload_reason = ""  # what asked for the reload that is to begin
         self.stage = Stage.SERVING
@@ -318,7 +319,7 @@ class Arbiter(ManagedServer):
         """Handles one message."""
         match message:
             case Ready():
-                self.worker_ready(worker, message.addresses)
+                self.worker_ready(worker, message)
             case Notice():
                 self.log_notice(message.text)
             case Heartbeat():
@@ -346,7 +347,7 @@ class Arbiter(ManagedServer):
             case _:
                 never(message)
 
-    def worker_ready(self, worker: WorkerProcess, addresses: list[str]) -> None:
+    def worker_ready(self, worker: WorkerProcess, message: Ready) -> None:
         """A worker serves."""
         now = time.monotonic()
         if worker.state != WorkerState.STARTING:
@@ -362,12 +363,13 @@ class Arbiter(ManagedServer):
                 self.backoff.until = 0.0
                 self.backoff.crashed(now, 0)
         if worker.generation == self.generation:
-            before, self.addresses = self.addresses, addresses
+            before, self.announced = self.announced, message.announced
+            self.addresses = message.addresses
             if not before:
                 self.monitor.serving()
-            for address in self.addresses:
-                if address not in before:
-                    self.log.log_info("Running on %s (CTRL + C to quit)", address)
+            for text in message.announced:
+                if text not in before:
+                    self.log.log_info("%s", text)
         self.log.log_info("Worker %d is ready", worker.pid)
 
     def worker_draining(self, worker: WorkerProcess, reason: str) -> None:

@@ -35,6 +35,7 @@ class Ready:
     """The worker accepts connections at these URLs."""
 
     addresses: list[str]
+    announced: list[str]  # what the log says of each socket
 
 
 @dataclass(frozen=True)

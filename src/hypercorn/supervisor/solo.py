@@ -58,7 +58,7 @@ class SoloLink(Link):
             reopen()
             log.log_info("Log files opened anew")
 
-    def started(self, addresses: list[str]) -> None:
+    def started(self, addresses: list[str], announced: list[str]) -> None:
         self.notifier.ready()
         self.notifier.send_status(f"Serving on {', '.join(addresses)}")
         self.send_watchdog()

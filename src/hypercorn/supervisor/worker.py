@@ -99,8 +99,8 @@ class WorkerLink(Link):
         if order is not None:
             self.stop(order)
 
-    def started(self, addresses: list[str]) -> None:
-        self.channel.send(Ready(addresses))
+    def started(self, addresses: list[str], announced: list[str]) -> None:
+        self.channel.send(Ready(addresses, announced))
         if self.config.worker_timeout:
             self.send_heartbeat()
 
