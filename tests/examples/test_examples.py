@@ -8,6 +8,7 @@ import json
 import re
 import signal
 import ssl
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,15 +16,20 @@ from typing import Any
 
 import grpc as grpc_library
 import pytest
-from tests.process.command import Command
+from tests.process.command import Command, environment
+from tests.runtime.test_tls import Certificates, certificates
 from tests.support.live import Live, eventually
 from tests.support.peer import request
 from tests.support.websocket import LiveWebSocket
+
+__all__ = ("certificates",)  # a fixture
 
 hello = pytest.importorskip("examples.hello", reason="the examples are not beside the tests")
 grpc = pytest.importorskip("examples.grpc")
 broadcast = pytest.importorskip("examples.broadcast")
 poll = pytest.importorskip("examples.poll")
+slow = pytest.importorskip("examples.slow")
+timing = pytest.importorskip("examples.timing")
 upload = pytest.importorskip("examples.upload")
 
 Serve = Callable[..., Live]
@@ -98,6 +104,17 @@ def test_upload_that_is_too_large(serve_app: Serve, monkeypatch: pytest.MonkeyPa
         assert peer.response().status == 413
 
 
+def test_timing(serve_app: Serve) -> None:
+    """The server's times follow the application's, and are no shorter than what happened in between."""
+    live = serve_app(timing.app, server_timing="on")
+    with live.connect() as peer:
+        given = [value for name, value in peer.get().headers if name.lower() == "server-timing"]
+    times = {name: float(value) for name, value in re.findall(r"(\w+);dur=([\d.]+)", ", ".join(given))}
+    assert list(times) == ["db", "queue", "app"]
+    assert times["app"] >= times["db"] - 0.1 >= 19
+    assert live.errors() == []
+
+
 def test_grpc(serve_app: Serve) -> None:
     live = serve_app(grpc.app)
     with grpc_library.insecure_channel(f"127.0.0.1:{live.port}") as channel:
@@ -151,6 +168,72 @@ def test_embedding(program: str) -> None:
         assert command.end(signal.SIGINT) == 0
         assert re.search(r"ended after \d+ ticks", "".join(command.output))
         assert command.complaint == ""
+
+
+def test_client_limits() -> None:
+    """The settings are those of the class beside the application."""
+    settings = ("--config", "python:examples.client_limits.Settings")
+    with Command("-b", "127.0.0.1:0", *settings, "examples.client_limits:app") as command, command.connect() as peer:
+        answers = [peer.get() for _ in range(5)]
+        assert [(one.status, one.body) for one in answers] == [(200, b"request %d\n" % at) for at in range(1, 6)]
+        refused = peer.get()
+        assert refused.status == 429
+        assert refused.header("retry-after") == "1"
+        assert peer.get("/webhooks").status == 200
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no control socket")
+def test_slow(tmp_path: Path) -> None:
+    """The commands of its docstring, and what they show."""
+
+    def ctl(*arguments: str) -> str:
+        program = (sys.executable, "-m", "hypercorn", "ctl", *arguments, "--socket", str(tmp_path / "control"))
+        return subprocess.run(program, capture_output=True, text=True, check=True, timeout=60, env=environment()).stdout
+
+    code = "import examples.slow; examples.slow.SECONDS = 1.5; from examples.slow import app"
+    (tmp_path / "quick.py").write_text(code)
+    options = ("-b", "127.0.0.1:0", "--control", str(tmp_path / "control"), "--slow-request", "1s")
+    with Command(*options, "quick:app", cwd=tmp_path) as command, command.connect() as peer:
+        peer.send(request("/report"))
+        row = re.compile(r"in the application +GET /report +\S*slow\.py:\d+ in total")
+        assert eventually(lambda: row.search(ctl("requests")))
+        assert peer.response().body == b"42\n"
+        peer.send(request("/export"))
+        assert len(peer.response().body) == slow.BLOCKS * len(slow.BLOCK)
+        peer.send(request("/nothing"))
+        assert peer.response().status == 404
+        listed = ctl("slow")
+        assert "GET /report" in listed
+        assert "GET /nothing" not in listed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ends by SIGINT")
+def test_read_qlog(tmp_path: Path, certificates: Certificates) -> None:
+    """Two connections are two lines, with what both sides sent."""
+    pytest.importorskip("aioquic", reason="the extra h3 is not installed")
+    from tests.support.http3 import LiveClient
+    from tests.support.http3 import request as request_h3
+
+    certificate = ("--certfile", certificates.certfile, "--keyfile", certificates.keyfile)
+    folder = tmp_path / "qlog"
+    folder.mkdir()
+    options = ("--quic-bind", "127.0.0.1:0", "-b", "127.0.0.1:0", "--quic-qlog-dir", str(folder))
+    with Command(*options, *certificate, "examples.hello:app") as command:
+        port = int(command.await_line(re.compile(r"127\.0\.0\.1:(\d+) \(QUIC\)"))[1])
+        for _ in range(2):
+            with LiveClient(port) as client:
+                assert client.ask(request_h3()).status == 200
+        assert command.end(signal.SIGINT) == 0
+    program = (sys.executable, "-m", "examples.read_qlog", str(folder))
+    shown = subprocess.run(program, capture_output=True, text=True, check=True, timeout=60, env=environment()).stdout
+    head, *lines = (line.split() for line in shown.splitlines())
+    assert head == ["CONNECTION", "RECEIVED", "SENT", "LOST", "RTT", "MS", "SECONDS"]
+    assert len(lines) == 2
+    for name, received, sent, lost, trip, seconds in lines:
+        assert (folder / f"{name}.sqlog").exists()
+        assert min(int(received), int(sent)) >= 3
+        assert min(int(lost), float(seconds)) >= 0
+        assert 0 < float(trip) < 10_000
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="ends by SIGINT")
