@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.support.harness import EAGERNESS, Answers, Reads, body, start
+from tests.support.harness import EAGERNESS, Answers, Reads, body, config, start
 from tests.support.http2 import (
     GET,
     H2,
@@ -23,7 +23,8 @@ from tests.support.http2 import (
     window_update,
 )
 
-from hypercorn.protocol.turns import QUICK_STEPS
+from hypercorn.protocol.turns import GATHER_SECONDS, QUICK_STEPS, TURN_SECONDS
+from hypercorn.testing import MemoryServer
 from hypercorn.wire.tables import FORBIDDEN_TRAILERS
 
 METHOD, SCHEME, PATH, AUTHORITY = GET
@@ -333,6 +334,80 @@ def test_a_long_step_after_an_answer_ends_the_trust_in_short_steps() -> None:
         h2.client.runtime.wake(waiter)
     h2.client.runtime.run()
     assert h2.client.runtime.quick_steps < QUICK_STEPS
+
+
+def test_a_long_round_of_short_steps_sends_answers_together() -> None:
+    """Many calls wake in one round of the loop, each for a short step: an answer waits for those after it, of all
+    connections, but for TURN_SECONDS at the most."""
+    step_seconds = 0.0004
+    waiters: list[Any] = []
+    waiting_since: dict[int, float] = {}
+    written = [0] * 4
+    waits: list[float] = []
+
+    def look() -> None:
+        for number, peer in enumerate(peers):
+            if len(peer.client.writes) > written[number]:
+                written[number] = len(peer.client.writes)
+                if number in waiting_since:
+                    waits.append(runtime.now() - waiting_since.pop(number))
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        waiter = runtime.waiter()
+        waiters.append(waiter)
+        await waiter
+        runtime.time += step_seconds
+        await send(start())
+        await send(body(b"hello"))
+        waiting_since.setdefault(int(scope["path"][1:]), runtime.now())
+        look()
+
+    server = MemoryServer(app, config())
+    peers = [H2(None, server=server) for _ in written]
+    runtime = peers[0].client.runtime
+    for number, peer in enumerate(peers):
+        peer.send(*(headers(stream, with_path(b"/%d" % number)) for stream in range(1, 41, 2)))
+    runtime.quick_steps = QUICK_STEPS
+    written = before = [len(peer.client.writes) for peer in peers]
+    written = list(before)
+    for first in range(20):  # the connections take turns
+        for waiter in waiters[first::20]:
+            runtime.wake(waiter)
+    runtime.run()
+    look()
+    for peer in peers:
+        peer.send()
+        assert [peer.answer(stream).body for stream in range(1, 41, 2)] == [b"hello"] * 20
+    assert not waiting_since
+    assert max(waits) <= TURN_SECONDS + 2 * step_seconds
+    rounds = 80 * step_seconds / TURN_SECONDS
+    assert max(now - then for now, then in zip(written, before, strict=True)) <= rounds + 1
+    assert runtime.quick_steps >= QUICK_STEPS
+
+
+def test_an_answer_leaves_after_one_long_step_of_another_call() -> None:
+    """What waits leaves with what that call sends first, not at the end of the round. The next answers do not wait."""
+    waiters: list[Any] = []
+    writes: list[int] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        waiter = runtime.waiter()
+        waiters.append(waiter)
+        await waiter
+        writes.append(len(h2.client.writes))
+        if scope["path"] == "/slow":
+            runtime.time += 2 * GATHER_SECONDS
+        await send(start())
+        await send(body(b"hello"))
+
+    h2 = H2(app)
+    runtime = h2.client.runtime
+    h2.send(headers(1), headers(3, with_path(b"/slow")), headers(5), headers(7))
+    runtime.quick_steps = QUICK_STEPS
+    for waiter in waiters:
+        runtime.wake(waiter)
+    runtime.run()
+    assert [one - writes[0] for one in writes] == [0, 0, 2, 3]
 
 
 def test_q_h2_15_end_stream_stands_on_the_last_data() -> None:

@@ -34,6 +34,7 @@ class HandRuntime(Runtime):
     """Time and callbacks moved by the test."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.time = 100.0
         self.soon: list[Callable[[], object]] = []
         self.later: list[tuple[float, Callable[[], object]]] = []

@@ -466,6 +466,12 @@ def test_a_flood_of_key_updates_ends_the_connection(key_updater: tuple[Live, Ope
     assert live.errors() == []
 
 
+def open_sessions() -> list[TLSConnection]:
+    """The sessions of this process that have completed their handshakes."""
+    sessions = [one for one in gc.get_objects() if type(one) is TLSConnection]
+    return [one for one in sessions if one.handshaken and one.ssl_object is not None]
+
+
 def test_a_flood_that_is_here_at_once_is_not_worked_through(serve_tls: Any) -> None:
     """It waits in the kernel while the application holds the loop, and is read in large pieces afterwards."""
 
@@ -476,8 +482,7 @@ def test_a_flood_that_is_here_at_once_is_not_worked_through(serve_tls: Any) -> N
     live = serve_tls(app, lifespan="off")
     with OpenSSLClient("127.0.0.1", live.port) as client:
         assert client.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        sessions = [one for one in gc.get_objects() if type(one) is TLSConnection]
-        (session,) = [one for one in sessions if one.handshaken and one.ssl_object is not None]
+        (session,) = eventually(open_sessions)
         for _ in range(5000):
             if not client.update_keys():
                 break

@@ -41,7 +41,7 @@ cdef class Transport:
     cpdef bint turn_is_over(self) except -1
     cpdef turn_soon(self)
     cpdef next_turn(self)
-    @cython.locals(slow=bint, waited=double)
+    @cython.locals(slow=bint, quick=bint, waited=double)
     cpdef after_write(self, bint began, bint last)
     cpdef bint is_shared(self) except -1
     cpdef flush_early(self)

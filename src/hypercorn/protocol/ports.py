@@ -151,8 +151,14 @@ class Transport:
         if not self.end_turn_wanted and not self.out:
             return
         slow = False
-        if last and (self.runtime.quick_steps < QUICK_STEPS or (began and not self.is_shared())):
+        quick = self.runtime.quick_steps >= QUICK_STEPS
+        if quick and began and self.is_shared():
+            slow = not self.runtime.may_gather()
+            if slow:
+                self.flush_early()
+        elif last and (began or not quick):
             self.flush_early()
+            self.runtime.written_at = self.flushed_at
         else:
             waited = self.runtime.now() - self.flushed_at
             if waited > GATHER_SECONDS:
@@ -190,12 +196,10 @@ class Transport:
             self.end_turn_wanted = True
         elif not self.end_turn_scheduled:
             self.end_turn_scheduled = True
-            self.runtime.call_soon(self.end_turn)
+            self.runtime.end_turn_soon(self)
 
     def end_turn(self) -> None:
         """Ends the turn: the connection goes on with what was waiting, then the output leaves."""
-        if self.end_turn_scheduled and self.runtime.now() - self.flushed_at > TURN_SECONDS:
-            self.runtime.quick_steps = 0
         self.end_turn_scheduled = self.end_turn_wanted = False
         if not self.turn:
             self.begin_turn()

@@ -8,6 +8,10 @@ cdef class Runtime:
     cdef public Py_ssize_t quick_steps
     cdef public double step_ended_at
     cdef public object turns
+    cdef public object turn_ends
+    cdef public bint turn_ends_scheduled
+    cdef public int in_turn
+    cdef public double gathering_since, written_at
     cdef public bint turns_scheduled
     cdef public Py_ssize_t unbegun
     cdef public double round_began_at
@@ -22,6 +26,12 @@ cdef class Runtime:
     cpdef schedule_turns(self)
     @cython.locals(until=double)
     cpdef take_turns(self)
+    cpdef end_turn_soon(self, transport)
+    cpdef schedule_turn_ends(self)
+    @cython.locals(now=double, until=double)
+    cpdef end_turns(self)
+    @cython.locals(now=double, slow=bint)
+    cpdef bint may_gather(self) except -1
     cpdef call_spawned(self)
     @cython.locals(now=double)
     cpdef bint may_begin(self) except -1

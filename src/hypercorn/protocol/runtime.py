@@ -19,10 +19,19 @@ class Timer(Protocol):
 
 
 class TakesTurns(Protocol):
-    """A transport, whose turn may be cut short."""
+    """A transport, whose turn may be cut short, and whose output waits for the end of a turn."""
 
     def next_turn(self) -> object:
         """Goes on with what the turn before left."""
+
+    def end_turn(self) -> object:
+        """Ends the turn, so that the output leaves."""
+
+    def flush_early(self) -> object:
+        """Sends the output, and leaves the rest of the turn's end for later."""
+
+    def internal_error(self, error: Exception) -> object:
+        """Ends the connection after a fault of the server's own."""
 
 
 class SocketBatches(Protocol):
@@ -63,14 +72,19 @@ class Runtime:
     """Time, tasks and waiting, as one event loop offers them."""
 
     __slots__ = (
+        "gathering_since",
+        "in_turn",
         "quick_steps",
         "reactor",
         "round_began_at",
         "step_ended_at",
+        "turn_ends",
+        "turn_ends_scheduled",
         "turns",
         "turns_scheduled",
         "unbegun",
         "waiting_calls",
+        "written_at",
     )
 
     def __init__(self) -> None:
@@ -78,6 +92,11 @@ class Runtime:
         self.step_ended_at = 0.0  # when the last application step that the server itself began had ended
         self.turns: OrderedDict[TakesTurns, None] = OrderedDict()  # transports whose turn was cut short
         self.turns_scheduled = False  # `take_turns` is going to be called
+        self.turn_ends: deque[TakesTurns] = deque()  # transports with output from outside of a turn
+        self.turn_ends_scheduled = False  # `end_turns` is going to be called
+        self.in_turn = 0  # turns of a reactor, which calls `end_turns` itself; a loop may run inside of a step
+        self.gathering_since = 0.0  # when the first of `turn_ends` was written to, or when their output left last
+        self.written_at = 0.0  # when a call wrote last, outside of a turn
         self.unbegun = 0  # calls whose tasks were started, and have not begun
         self.round_began_at = 0.0  # when the first of these began
         self.waiting_calls: deque[Waiter] = deque()  # of the next rounds of the loop
@@ -130,6 +149,54 @@ class Runtime:
             transport.next_turn()
             if self.step_ended_at > until:
                 break
+
+    def end_turn_soon(self, transport: TakesTurns) -> None:
+        """Ends the turn of a transport that was written to outside of one, when the calls have had their steps in this
+        round of the loop: one callback for all transports."""
+        if not self.turn_ends:
+            self.gathering_since = self.now()
+        self.turn_ends.append(transport)
+        if not self.in_turn:
+            self.schedule_turn_ends()
+
+    def schedule_turn_ends(self) -> None:
+        """Has the loop call `end_turns`."""
+        if not self.turn_ends_scheduled:
+            self.turn_ends_scheduled = True
+            self.call_soon(self.end_turns)
+
+    def end_turns(self) -> None:
+        """Ends those turns, for TURN_SECONDS at the most."""
+        self.turn_ends_scheduled = False
+        now = self.now()
+        until = now + TURN_SECONDS
+        if self.turn_ends and now - max(self.gathering_since, self.written_at) > TURN_SECONDS:
+            self.quick_steps = 0  # they have waited for a step that was not quick
+        while self.turn_ends:
+            if self.step_ended_at > until:
+                self.schedule_turn_ends()
+                return
+            transport = self.turn_ends.popleft()
+            if self.turn_ends:
+                self.schedule_turn_ends()  # should a loop run inside of a step
+            try:
+                transport.end_turn()
+            except Exception as error:
+                transport.internal_error(error)
+
+    def may_gather(self) -> bool:
+        """Returns True where what a call has just written, outside of a turn, may leave with the output of others later
+        in this round. What waits leaves now if some of it has waited for TURN_SECONDS, or for one slow step."""
+        now = self.now()
+        slow = bool(self.turn_ends) and now - self.written_at > GATHER_SECONDS
+        self.written_at = now
+        if slow:
+            self.quick_steps = 0
+        if self.turn_ends and (slow or now - self.gathering_since > TURN_SECONDS):
+            self.gathering_since = now
+            for transport in list(self.turn_ends):
+                transport.flush_early()
+        return not slow
 
     def is_behind(self) -> bool:
         """True while calls have not begun, or turns that were cut short have left something to do."""

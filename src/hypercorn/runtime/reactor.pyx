@@ -11,7 +11,6 @@ descriptor readable again. Nothing here blocks, and no error of one socket leave
 
 import os
 import socket as sockets
-from collections import deque
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
@@ -79,15 +78,13 @@ cdef class Reactor:
     cdef readonly set open  # every transport, so that it lives while its socket is open
     cdef list closed  # transports whose connections have not been told yet
     cdef list closed_in_turn  # transports and listeners that are closed, and that a turn which goes on may know
-    cdef object waiting  # a deque of transports whose own turn is to end soon
     cdef list batch  # exchanges that begin together, those before `first` have begun
     cdef list batch_transports  # their transports
     cdef Py_ssize_t first
     cdef list answered  # transports of exchanges that have begun, whose turns end together
-    cdef bint ending, continue_scheduled, notify_scheduled
+    cdef bint continue_scheduled, notify_scheduled
     cdef list unserved  # of the last turn, which was over before: pairs of a handler and what it was ready for
     cdef bint cut  # the last turn was over before all was served
-    cdef int depth  # of turns: a loop may run inside of an application's step
     cdef long long number  # of the turn
     cdef char* buffer
 
@@ -104,7 +101,6 @@ cdef class Reactor:
         self.closed = []
         self.closed_in_turn = []
         self.unserved = []
-        self.waiting = deque()
         self.batch = []
         self.batch_transports = []
         self.answered = []
@@ -126,7 +122,7 @@ cdef class Reactor:
         cdef double since
         if self.fd < 0:
             return
-        self.depth += 1
+        self.runtime.in_turn += 1
         try:
             self.number += 1
             since = hc_monotonic()
@@ -139,17 +135,17 @@ cdef class Reactor:
                 served += n
                 if not self.serve_ready(events, n, since):
                     break
-            if self.waiting:
-                self.end_turns()
+            if self.runtime.turn_ends:
+                self.runtime.end_turns()
         finally:
-            self.depth -= 1
+            self.runtime.in_turn -= 1
         if self.first < len(self.batch) and not self.continue_scheduled:
             self.continue_scheduled = True
             self.runtime.call_soon(self.continue_turn)
         self.cut = self.is_over(since)
         if self.closed:
             self.notify_closed()
-        if not self.depth and self.closed_in_turn:
+        if not self.runtime.in_turn and self.closed_in_turn:
             self.closed_in_turn.clear()
 
     cdef bint is_over(self, double since):
@@ -260,30 +256,6 @@ cdef class Reactor:
             except Exception as error:
                 self.failed(transport, error)
 
-    cpdef end_turns(self):
-        """Ends the turns of the transports that were written to outside of one: one callback of the loop for all of
-        them, or none while the reactor has a turn itself."""
-        cdef ReactorTransport transport
-        cdef double since = hc_monotonic()
-        self.ending = False
-        while self.waiting:
-            if self.is_over(since):
-                self.end_turns_soon()
-                return
-            transport = <ReactorTransport>self.waiting.popleft()
-            if self.waiting:
-                self.end_turns_soon()  # should a loop run inside of a step
-            try:
-                transport.end_turn()
-            except Exception as error:
-                self.failed(transport, error)
-
-    cdef end_turns_soon(self):
-        """Has the loop call that."""
-        if not self.ending:
-            self.ending = True
-            self.runtime.call_soon(self.end_turns)
-
     cdef failed(self, handler, error):
         """An error that no handler took: it ends one connection."""
         self.log.log_error("A connection ended in an internal error", exc_info=error)
@@ -298,7 +270,7 @@ cdef class Reactor:
         while self.closed:
             closed = self.closed
             self.closed = []
-            if self.depth:
+            if self.runtime.in_turn:
                 self.closed_in_turn += closed
             for transport in closed:
                 self.open.discard(transport)
@@ -463,7 +435,7 @@ cdef class ReactorListener:
             if self.accept_counts is not None:
                 self.accept_counts[self.board_slot] = 0
             self.fd = -1
-            if self.reactor.depth:
+            if self.reactor.runtime.in_turn:
                 self.reactor.closed_in_turn.append(self)
 
 
@@ -592,16 +564,6 @@ cdef class ReactorTransport(Transport):
             self.what = what
 
     # -- writing
-
-    cpdef end_turn_soon(self):
-        cdef Reactor reactor = self.reactor
-        if self.turn:
-            self.end_turn_wanted = True
-        elif not self.end_turn_scheduled:
-            self.end_turn_scheduled = True
-            reactor.waiting.append(self)
-            if not reactor.depth:
-                reactor.end_turns_soon()
 
     cpdef flush(self):
         cdef list out = self.out
@@ -818,7 +780,7 @@ cdef class ReactorTransport(Transport):
         self.pending = None
         self.pending_size = 0
         self.reactor.closed.append(self)
-        if not self.reactor.depth and not self.reactor.notify_scheduled:
+        if not self.reactor.runtime.in_turn and not self.reactor.notify_scheduled:
             self.reactor.notify_scheduled = True
             self.runtime.call_soon(self.reactor.notify_closed)
         if self.connection is not None and not self.writing_paused:
