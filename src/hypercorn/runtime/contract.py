@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hypercorn.protocol.ports import Connection, Transport
     from hypercorn.protocol.runtime import Waiter
     from hypercorn.runtime.deadlines import Deadlines
+    from hypercorn.runtime.handshakes import Handshakes
     from hypercorn.runtime.ports import Listener, LoopRuntime
 
     class Trace(Protocol):
@@ -73,6 +74,7 @@ class WorkerBase:
     context: StreamContext
     runtime: LoopRuntime
     deadlines: Deadlines
+    handshakes: Handshakes
     tls: LiveContext | None
     slow: SlowRequests | None  # where slow requests are remembered
     app: Callable[..., Awaitable[object]]

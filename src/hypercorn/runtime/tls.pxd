@@ -21,6 +21,8 @@ cdef class TLSConnection(Connection):
     cdef public long long empty_bytes
     cdef public TLSTransport plain
     cpdef refuse_plain_http(self)
+    cpdef shake_hands(self)
+    cpdef decrypt_in_turn(self, bytes data)
     cpdef bint handshake(self) except -1
     @cython.locals(
         encrypted=bytes, end=Py_ssize_t, at=Py_ssize_t, waiting=Py_ssize_t, pieces=list, size=Py_ssize_t, full=bint,

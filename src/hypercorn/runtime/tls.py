@@ -144,9 +144,20 @@ class TLSConnection(Connection):
                 return
         if not self.handshaken:
             take_in(self.incoming, data)
-            if not self.handshake():
-                return
-            data = take_out(self.incoming)  # what follows the handshake
+            self.worker.handshakes.go_on(self)
+            return
+        self.decrypt_in_turn(data)
+
+    def shake_hands(self) -> None:
+        """Goes on with the handshake, and with what follows it. Does nothing once it has failed."""
+        if self.incoming is None or not (self.handshaken or self.deadline):
+            return  # the connection was lost, or its time was up, while others had their turns
+        if self.handshaken or self.handshake():
+            self.decrypt_in_turn(take_out(self.incoming))
+
+    def decrypt_in_turn(self, data: bytes) -> None:
+        """Decrypts what came in a turn of the plain side."""
+        plain = self.plain
         plain.begin_turn()
         self.decrypt(data)
         plain.end_turn()

@@ -31,6 +31,7 @@ from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.protocol.runtime import Timer, Waiter
 from hypercorn.runtime.contract import Link, WorkerBase
 from hypercorn.runtime.deadlines import Deadlines
+from hypercorn.runtime.handshakes import Handshakes
 from hypercorn.runtime.management import LAST_SECONDS
 from hypercorn.runtime.operations import Operations
 from hypercorn.runtime.ports import Listener, LoopRuntime
@@ -85,6 +86,7 @@ class Worker(WorkerBase):
         self.context.records.keep(access_writer(self.log, self.spawn_plain), None)
         self.operations = Operations(self)
         self.deadlines = Deadlines(runtime.inner, self.context)
+        self.handshakes = Handshakes(runtime.inner)
         self.context.arm_deadline = self.deadlines.arm
         self.context.connection_replaced = self.replaced
         broadcast = None if self.context.gate is None else self.context.gate.broadcast
