@@ -69,6 +69,32 @@ def test_hpack_reads_what_was_written(seed: int) -> None:
         assert writer.used == sum(line.size for line in writer.numbers)
 
 
+def test_fields_that_do_not_repeat_stay_out_of_the_table() -> None:
+    """A value that comes once would only push out what repeats."""
+    lines = FieldLines()
+    writer = FrameWriter()
+    decoder = hpack.Decoder()
+    for number in range(300):
+        fields = [(b"x-request-id", b"%032x" % number), (b"x-page", b"item")]
+        sent = head(writer, lines, 2 * number + 1, fields)
+        decoded = decoder.decode(sent[9:], raw=True)
+        assert [(bytes(name), bytes(value)) for name, value in decoded[1:3]] == fields
+    assert {line.name.name for line in writer.numbers} == {b"x-page", b"date", b"server"}
+    assert writer.inserted == 3
+
+
+def test_names_in_any_case_are_written_in_lower_case_and_remembered_within_bounds() -> None:
+    lines = FieldLines()
+    writer = FrameWriter()
+    decoder = hpack.Decoder()
+    for number in range(1000):
+        fields = [(b"X-Name-%d" % number, b"a"), (b" ETag\t", b" b\t"), (b"etag", b"c")]
+        decoded = decoder.decode(head(writer, lines, 2 * number + 1, fields)[9:], raw=True)
+        assert [bytes(name) for name, _ in decoded[1:4]] == [b"x-name-%d" % number, b"etag", b"etag"]
+        assert [bytes(value) for _, value in decoded[1:4]] == [b"a", b"b", b"c"]
+        assert len(lines.names) < 300
+
+
 def test_a_long_head_goes_on_in_continuations() -> None:
     lines = FieldLines()
     writer = FrameWriter()

@@ -1,21 +1,34 @@
 # types of http2_writer.py
 cimport cython
 
+from hypercorn.wire.http1_primitives cimport decimal
 from hypercorn.wire.octets cimport Octets
+from hypercorn.wire.writing cimport checked_field, plain_field
 
 cdef int STATIC_LENGTH, DATE, FORBIDDEN, LENGTH, SERVER
-cdef Py_ssize_t TABLE_BYTES, KNOWN, LONGEST_KNOWN_BYTES
+cdef Py_ssize_t TABLE_BYTES, KNOWN, KNOWN_NAMES, LONGEST_KNOWN_BYTES
+
+cdef list _OCTETS
+
+@cython.final
+cdef class FieldName:
+    cdef public bytes name
+    cdef public int kind
+    cdef public bint indexed
+    cdef public bint may_be_exact
+    cdef public bytes plain
+    cdef public bytes inserting
 
 @cython.final
 cdef class FieldLine:
-    cdef public int kind
+    cdef public FieldName name
+    cdef public bytes value
     cdef public Py_ssize_t size
     cdef public int exact
     cdef public long long uses
-    cdef public bint indexed
     cdef public long long length
     cdef public bytes plain
-    cdef public bytes inserting
+    cpdef fill(self, FieldName name, bytes value)
 
 cpdef bytes encode_integer(long long value, int prefix, int first)
 cpdef bytes encode_string(bytes value)
@@ -24,15 +37,17 @@ cpdef bytes encode_string(bytes value)
 cdef class FieldLines:
     cdef public long long content_length
     cdef public bint has_date, has_server
-    cdef public dict young, old, statuses
+    cdef public dict young, old, names, statuses
     cdef public list server_list, server_lines
 
     @cython.locals(
-        lines=list, line=FieldLine, index=Py_ssize_t, first=bint, content_length="long long", has_date=bint, has_server=bint
+        lines=list, line=FieldLine, kind=int, index=Py_ssize_t, first=bint, content_length="long long", has_date=bint, has_server=bint
     )
     cpdef list check(self, headers, bint omit_length=*)
-    @cython.locals(line=FieldLine)
+    @cython.locals(given=tuple, pair=tuple, name=FieldName, line=FieldLine)
     cpdef FieldLine find(self, item, Py_ssize_t index)
+    @cython.locals(name=FieldName)
+    cpdef FieldName name(self, bytes given)
     @cython.locals(line=FieldLine)
     cpdef FieldLine status(self, int status)
     cpdef list server(self, list pairs)

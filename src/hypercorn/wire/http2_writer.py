@@ -14,37 +14,58 @@ from hypercorn.wire.octets import Octets
 from hypercorn.wire.writing import checked_field, plain_field
 
 KNOWN = 512  # fields that a worker remembers, twice
+KNOWN_NAMES = 256  # names of fields that it remembers
 LONGEST_KNOWN_BYTES = 1024  # octets of the longest one
 TABLE_BYTES = 4096  # octets of a connection's dynamic table at the most, whatever the peer allows
 STATIC_LENGTH = 61
 _EXACT = {pair: index for index, pair in enumerate(STATIC, 1) if pair[1]}
+_EXACT_NAMES = frozenset(name for name, _ in _EXACT)
+_OCTETS = [bytes((octet,)) for octet in range(256)]
 _SECRET = frozenset((b"set-cookie", b"authorization", b"proxy-authorization"))  # never in a table (RFC 7541 7.1.3)
 _VARIES = frozenset((b"content-length", b"content-range", b"etag", b"last-modified", b"location"))
+
+
+class FieldName:
+    """The name of a response field, in lower case, and how it is written before a value."""
+
+    __slots__ = ("indexed", "inserting", "kind", "may_be_exact", "name", "plain")
+
+    def __init__(self, name: bytes) -> None:
+        index = STATIC_NAMES.get(name, 0)
+        literal = b"" if index else encode_string(name)
+        secret = name in _SECRET
+        self.name = name
+        self.kind = KINDS.get(name, 0)
+        self.indexed = not secret and name not in _VARIES
+        self.may_be_exact = name in _EXACT_NAMES
+        self.plain = encode_integer(index, 4, 0x10 if secret else 0) + literal
+        self.inserting = encode_integer(index, 6, 0x40) + literal
 
 
 class FieldLine:
     """A checked field of a response, encoded."""
 
-    __slots__ = ("exact", "indexed", "inserting", "kind", "length", "plain", "size", "uses")
+    __slots__ = ("exact", "length", "name", "plain", "size", "uses", "value")
 
     def __init__(self, name: bytes, value: bytes) -> None:
-        index = STATIC_NAMES.get(name, 0)
-        self.kind = KINDS.get(name, 0)
-        self.size = len(name) + len(value) + OVERHEAD_BYTES
-        self.exact = _EXACT.get((name, value), 0)  # its place in the static table
+        self.fill(FieldName(name), value)
+
+    def fill(self, name: FieldName, value: bytes) -> None:
+        """Sets all up."""
+        self.name = name
+        self.value = value
+        self.size = len(name.name) + len(value) + OVERHEAD_BYTES
+        self.exact = _EXACT.get((name.name, value), 0) if name.may_be_exact else 0  # its place in the static table
         self.uses = 0
-        self.indexed = name not in _SECRET and name not in _VARIES
-        self.length = -1
-        literal = encode_string(value) if index else encode_string(name) + encode_string(value)
-        self.plain = encode_integer(index, 4, 0x10 if name in _SECRET else 0) + literal
-        self.inserting = encode_integer(index, 6, 0x40) + literal if self.indexed else b""
+        self.length = -1  # of the body, where the field says that
+        self.plain = name.plain + encode_string(value)
 
 
 def encode_integer(value: int, prefix: int, first: int) -> bytes:
     """An integer behind the bits of `first` (RFC 7541 section 5.1)."""
     top = (1 << prefix) - 1
     if value < top:
-        return bytes((first | value,))
+        return _OCTETS[first | value]
     out = bytearray((first | top,))
     value -= top
     while value >= 128:
@@ -70,6 +91,7 @@ class FieldLines:
         "content_length",
         "has_date",
         "has_server",
+        "names",
         "old",
         "server_lines",
         "server_list",
@@ -82,6 +104,7 @@ class FieldLines:
         self.has_date = self.has_server = False
         self.young: dict[tuple[bytes, bytes], FieldLine] = {}
         self.old: dict[tuple[bytes, bytes], FieldLine] = {}
+        self.names: dict[bytes, FieldName] = {}  # by how the application writes them
         self.statuses: dict[int, FieldLine] = {}
         self.server_list: list[tuple[bytes, bytes]] | None = None
         self.server_lines: list[FieldLine] = []
@@ -106,14 +129,15 @@ class FieldLines:
             if line is None:
                 line = self.find(item, index)
             index += 1
-            if line.kind:
-                if line.kind == DATE:
+            kind = line.name.kind
+            if kind:
+                if kind == DATE:
                     has_date = True
-                elif line.kind == SERVER:
+                elif kind == SERVER:
                     has_server = True
-                elif line.kind == FORBIDDEN:
+                elif kind == FORBIDDEN:
                     continue
-                elif line.kind == LENGTH:
+                elif kind == LENGTH:
                     if 0 <= content_length != line.length:
                         raise ValueError("Two content-length headers that differ")
                     first = content_length < 0
@@ -129,26 +153,39 @@ class FieldLines:
     def find(self, item: tuple[bytes, bytes], index: int) -> FieldLine:
         """A field that was not seen lately."""
         given = plain_field(item, index)
-        name, value = checked_field(given, index)
-        name = name.lower()
-        pair = (name, value)
+        pair = checked_field(given, index)
+        name = self.name(pair[0])
+        if name.name is not pair[0]:
+            pair = (name.name, pair[1])
         line = self.young.get(pair)
         if line is None:
             line = self.old.get(pair)
         if line is None:
-            line = FieldLine(name, value)
-            if line.kind == LENGTH:
-                line.length = decimal(value)
+            line = FieldLine.__new__(FieldLine)  # without the detour over its constructor
+            line.fill(name, pair[1])
+            if name.kind == LENGTH:
+                line.length = decimal(pair[1])
                 if line.length < 0:
-                    raise ValueError(f"Invalid content-length: {value!r}")
+                    raise ValueError(f"Invalid content-length: {pair[1]!r}")
         if line.size <= LONGEST_KNOWN_BYTES:
             if len(self.young) >= KNOWN:
                 self.old = self.young
                 self.young = {}
             self.young[pair] = line
-            if given != pair:
+            if given is not pair and given != pair:
                 self.young[given] = line
         return line
+
+    def name(self, given: bytes) -> FieldName:
+        """What is known of a name, as the application writes it."""
+        name = self.names.get(given)
+        if name is None:
+            name = FieldName(given.lower())
+            if len(given) <= LONGEST_KNOWN_BYTES:
+                if len(self.names) >= KNOWN_NAMES:
+                    self.names.clear()
+                self.names[given] = name
+        return name
 
     def status(self, status: int) -> FieldLine:
         """The :status field."""
@@ -276,10 +313,11 @@ class FrameWriter:
                 self.out.add(encode_integer(index, 7, 128))
             return
         line.uses += 1
-        if line.uses < 2 or not line.indexed or line.size * 4 > self.limit:
+        if line.uses < 2 or not line.name.indexed or line.size * 4 > self.limit:
             self.out.add(line.plain)
             return
-        self.out.add(line.inserting)
+        self.out.add(line.name.inserting)
+        self.out.add(encode_string(line.value))
         self.evict(self.limit - line.size)
         self.entries.append(line)
         self.used += line.size

@@ -32,5 +32,9 @@ cdef class FieldEncoder:
 
 @cython.locals(fields=list, pair=tuple, value=bytes, count=Py_ssize_t)
 cdef Py_ssize_t _slot_of(object headers) except -2
-cdef bytes _plain(part, what, index)
+cpdef tuple plain_field(item, Py_ssize_t index)
+cdef bytes _plain(part, what, Py_ssize_t index)
+@cython.locals(kind=int, name=bytes, value=bytes, trimmed_name=bytes, trimmed_value=bytes)
+cpdef tuple checked_field(tuple pair, Py_ssize_t index)
+cdef bytes _trimmed(bytes text)
 cpdef bytes encode_last_chunk(bytes trailers)

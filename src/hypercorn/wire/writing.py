@@ -157,6 +157,8 @@ def plain_field(item: object, index: int) -> tuple[bytes, bytes]:
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         raise TypeError(f"Header {index} is not a pair (bytes, bytes)")
     name, value = item
+    if type(item) is tuple and type(name) is bytes and type(value) is bytes:
+        return item
     return _plain(name, "name", index), _plain(value, "value", index)
 
 
@@ -171,13 +173,23 @@ def _plain(part: object, what: str, index: int) -> bytes:
     return b"".join((part,))
 
 
-def checked_field(item: object, index: int) -> tuple[bytes, bytes]:
-    """Name and value, trimmed and well-formed. Raises TypeError as `plain_field` does, else ValueError."""
-    name, value = plain_field(item, index)
+def checked_field(pair: tuple[bytes, bytes], index: int) -> tuple[bytes, bytes]:
+    """Name and value of a `plain_field`, trimmed and well-formed. Raises ValueError."""
+    name, value = pair
     kind = field_kind(name, value)
     if kind < 0:
         raise _invalid(-kind, name, value, index)
-    return name.strip(b" \t"), value.strip(b" \t")
+    trimmed_name, trimmed_value = _trimmed(name), _trimmed(value)
+    if trimmed_name is name and trimmed_value is value:
+        return pair
+    return trimmed_name, trimmed_value
+
+
+def _trimmed(text: bytes) -> bytes:
+    """Without SP and HTAB at its ends, which are rarely there."""
+    if text and (text[0] <= 32 or text[len(text) - 1] <= 32):
+        return text.strip(b" \t")
+    return text
 
 
 def _invalid(code: int, name: bytes, value: bytes, index: int) -> ValueError:
