@@ -151,6 +151,22 @@ def test_a_client_that_leaves_ends_the_call_and_frees_the_descriptor(
     assert live.errors() == []
 
 
+def test_a_client_that_does_not_read_a_file_of_3_gib_is_cut_off(serve_app: Callable[..., Live], tmp_path: Path) -> None:
+    """The file is longer than a signed word says in 32 bits; what waits of it must not be taken for nothing."""
+    path = tmp_path / "sparse.bin"
+    with path.open("wb") as made:
+        made.truncate(3 << 30)
+    live = serve_app(
+        sending({"type": "http.response.pathsend", "path": str(path)}), write_timeout=0.3, keep_alive_timeout=60
+    )
+    with live.connect() as peer:
+        peer.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert peer.more()
+        assert b"content-length: 3221225472\r\n" in peer.buffer
+        eventually(lambda: not descriptors(str(path)))
+    assert live.errors() == []
+
+
 def descriptors(path: str) -> int:
     """How many descriptors of this process are open on a file; 0 where that cannot be seen."""
     if not os.path.isdir("/proc/self/fd"):

@@ -51,7 +51,7 @@ cdef class Transport:
     cpdef flush(self)
     cpdef send_bytes(self, bytes data)
     cpdef bint send_file(self, int fd, long long offset, long long count) except -1
-    cpdef Py_ssize_t unsent(self) except -1
+    cpdef long long unsent(self) except -1
     cpdef close(self)
     cpdef abort(self)
     @cython.locals(connection=Connection)

@@ -480,7 +480,7 @@ cdef class ReactorTransport(Transport):
     cdef int what  # what the poller watches it for
     cdef list pending  # pieces that the kernel refused, or None
     cdef Py_ssize_t offset  # bytes of the first one that are sent
-    cdef Py_ssize_t pending_size
+    cdef long long pending_size  # files count whole, and may be longer than a word can say in 32 bits
     cdef Py_ssize_t high_water
     cdef bint bulk  # the last read was a large one
     cdef bint at_end  # the peer sends no more
@@ -743,7 +743,7 @@ cdef class ReactorTransport(Transport):
         self.write(data)
         self.flush()
 
-    cpdef Py_ssize_t unsent(self) except -1:
+    cpdef long long unsent(self) except -1:
         return self.pending_size
 
     cpdef close(self):

@@ -32,7 +32,7 @@ cdef class HTTP1Connection(Connection):
     cdef public bint advance_later
     cdef public long long received
     cdef public long long unread
-    cdef public Py_ssize_t unsent
+    cdef public long long unsent
     cdef public ProgressTimer body_timer, write_timer
     cpdef drop_exchange(self)
     cpdef advance(self)
@@ -56,5 +56,5 @@ cdef class HTTP1Connection(Connection):
     @cython.locals(now=double)
     cpdef wait_for_output(self)
     cpdef check_body(self, ProgressTimer timer, double now)
-    @cython.locals(left=Py_ssize_t, taken=Py_ssize_t)
+    @cython.locals(left="long long", taken="long long")
     cpdef check_progress(self, ProgressTimer timer, double now)

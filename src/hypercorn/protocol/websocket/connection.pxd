@@ -29,7 +29,7 @@ cdef class WebSocketConnection(Connection):
     cdef public bint compress_scheduled
     cdef public bytes pong
     cdef public Py_ssize_t unread
-    cdef public Py_ssize_t unsent
+    cdef public long long unsent
     cdef public long long sent
     cdef public bytes early_data
     cdef public int accepted
