@@ -16,7 +16,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from hypercorn.certificates.state import Settings, read_plan
@@ -30,6 +30,8 @@ RETRY_SECONDS = 60.0  # until another is started in the place of one that has no
 LOG_SECONDS = 3600.0  # between two records of failures
 JOIN_SECONDS = 1.0  # that the thread has to end with its server
 MAX_REPORT_BYTES = 65536
+# From which times are counted: for `datetime.fromtimestamp`, some systems of 32 bits know none after January 2038.
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # Sent to all processes of a group or a service, these are for the server, whose end is the client's.
 FOR_SERVER = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP) if sys.platform != "win32" else ()
 
@@ -150,7 +152,7 @@ class Renewal:
             self.log_failure(text, due)
         elif state == "issued":
             self.logged_at = None
-            renewed = datetime.fromtimestamp(due, timezone.utc)
+            renewed = EPOCH + timedelta(seconds=due)
             names = self.settings.shown_names
             self.log.log_info(
                 "New certificate for %s: %s, to be renewed from %s UTC", names, text, f"{renewed:%Y-%m-%d %H:%M}"
@@ -163,7 +165,7 @@ class Renewal:
         if not often:
             self.logged_at = now
         level = self.log.log_debug if often else self.log.log_error
-        when = datetime.fromtimestamp(due, timezone.utc)
+        when = EPOCH + timedelta(seconds=due)
         level(
             "No new certificate for %s: %s; next attempt at %s UTC",
             self.settings.shown_names,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TypeAlias
 
 from hypercorn.cli.check.connecting import Resolved, TimedLine
@@ -13,6 +13,7 @@ from hypercorn.cli.check.target import Target
 
 Name: TypeAlias = "tuple[tuple[Sequence[str], ...], ...]"
 Described: TypeAlias = "dict[str, str | tuple[tuple[tuple[str, str], ...], ...] | tuple[tuple[str, str], ...]]"
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def client_context(cafile: str | None, verify: bool, *protocols: str) -> ssl.SSLContext:
@@ -47,7 +48,8 @@ def from_verified(found: Described | None) -> Certificate:
     certificate = Certificate(verified=True)
     for key, value in (found or {}).items():
         if key == "notAfter" and isinstance(value, str):
-            _set_end(certificate, datetime.fromtimestamp(ssl.cert_time_to_seconds(value), timezone.utc))
+            # Not `fromtimestamp`, for which some systems of 32 bits know no time after January 2038.
+            _set_end(certificate, EPOCH + timedelta(seconds=ssl.cert_time_to_seconds(value)))
         elif key == "subject" and isinstance(value, tuple):
             certificate.subject = _name(value)
         elif key == "issuer" and isinstance(value, tuple):
