@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,28 @@ states.strict = True  # a state that cannot follow another fails the test
 # Folders whose tests start servers, clients or processes, or wait for clocks.
 LIVE = {"apps", "clients", "compliance", "django_app", "equivalence", "examples", "faults", "frameworks", "operations"}
 LIVE |= {"bench", "certificates", "packaging", "process", "runtime", "supervisor", "testing"}
+
+# What PyPy lacks of what files of tests import: packages that have no wheels for it, or depend on one that has none.
+NOT_FOR_PYPY = {"aioquic", "cryptography", "flask", "grpc", "quart", "trustme", "yaml"}
+
+
+class TestFile(pytest.Module):
+    """A file of tests. Where PyPy has no package that the whole file needs, it is skipped and says so."""
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        try:
+            return list(super().collect())
+        except self.CollectError as error:
+            cause = error.__cause__
+            if not isinstance(cause, ModuleNotFoundError) or cause.name not in NOT_FOR_PYPY:
+                raise
+            # Half of it is there: another file that imports from this one would fail by another error.
+            sys.modules.pop(f"tests.{self.path.parent.name}.{self.path.stem}", None)
+            pytest.skip(f"there is no {cause.name} for PyPy", allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    return TestFile.from_parent(parent, path=module_path) if sys.implementation.name == "pypy" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

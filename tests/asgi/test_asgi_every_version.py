@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import pytest
-from tests.support.harness import Answers, body, config, read_responses, request, start
+from tests.support.harness import Answers, body, config, http3_in_memory, read_responses, request, start
 from tests.support.http2 import GET, H2, headers
-from tests.support.http3 import Server
-from tests.support.http3 import request as request3
 
 from hypercorn.testing import MemoryServer
 
@@ -49,10 +47,11 @@ def ask(version: str, *messages: dict[str, Any], times: int = 1) -> Seen:
         complete = answer.ended and answer.reset is None
         log = [entry.text for entry in h2.client.errors]
         return Seen(links, answer.status, answer.headers, answer.body, answer.trailers, complete, log)
-    server = Server(app)
+    http3 = http3_in_memory()
+    server = http3.Server(app)
     quic = server.client()
     for _ in range(times):
-        three = quic.ask(request3(b"/", b"GET", (b"te", b"trailers")))
+        three = quic.ask(http3.request(b"/", b"GET", (b"te", b"trailers")))
     links = [value for one in three.heads for name, value in one if name == b"link"]
     heads = [one for one in three.heads if dict(one).get(b":status") != b"103"]
     head = heads[0] if heads else []
@@ -150,7 +149,7 @@ def test_what_changes_later_is_not_remembered(version: str) -> None:
         h2.send(headers(3, GET))
         found = [h2.answer(1).get(b"x-a"), h2.answer(3).get(b"x-a")]
     else:
-        quic = Server(app).client()
+        quic = http3_in_memory().Server(app).client()
         found = [dict(quic.ask().heads[0])[b"x-a"] for _ in range(2)]
     assert found == [b"one", b"two"]
 
@@ -164,5 +163,6 @@ def test_headers_of_the_configuration_are_added_in_every_version() -> None:
     h2 = H2(app, **more)
     h2.send(headers(1, GET))
     assert (b"x-added", b"yes") in h2.answer(1).headers
-    three = Server(app, **more).client().ask(request3(b"/", b"GET"))
+    http3 = http3_in_memory()
+    three = http3.Server(app, **more).client().ask(http3.request(b"/", b"GET"))
     assert (b"x-added", b"yes") in three.heads[0]

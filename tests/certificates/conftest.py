@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+if sys.implementation.name == "pypy":
+    pytest.importorskip("trustme", reason="there is no trustme for PyPy")  # all of this folder needs it
+
 from tests.certificates.authorities import Pebble, free_port, options_for
 
 

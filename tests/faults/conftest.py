@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import gc
+import sys
 import warnings
 from collections.abc import Iterator
 
 import pytest
+
+if sys.implementation.name == "pypy":
+    pytest.importorskip("aioquic", reason="there is no aioquic for PyPy")  # all of this folder needs it
+
 from tests.faults.injection import FAULTS, install
 from tests.faults.world import World
 from tests.support.live import BACKENDS, DRIVERS

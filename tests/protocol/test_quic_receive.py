@@ -8,7 +8,6 @@ import logging
 import random
 import socket
 import sys
-import tracemalloc
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -340,6 +339,7 @@ def test_a_handshake_that_is_too_long(frame: bytes) -> None:
 def kept(call: Callable[[], object]) -> int:
     """Octets that a call leaves behind."""
     gc.collect()
+    tracemalloc = pytest.importorskip("tracemalloc")
     tracemalloc.start()
     try:
         call()

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.harness import GET, Answers, Reads, body, response, responses, serve, start
+from tests.support.harness import GET, Answers, Reads, body, http3_in_memory, response, responses, serve, start
 from tests.support.http2 import GET as GET2
 from tests.support.http2 import H2, NO_ERROR, POST, data, headers
-from tests.support.http3 import Server, request
 from tests.support.live import echo, hello
 from tests.support.websocket import upgrade
 
@@ -114,7 +113,8 @@ def test_http2_keeps_a_connection_for_ever() -> None:
 
 
 def test_http3_keeps_no_connection_for_0_seconds() -> None:
-    server = Server(hello, keep_alive_timeout=0, header_timeout=10)
+    http3 = http3_in_memory()
+    server = http3.Server(hello, keep_alive_timeout=0, header_timeout=10)
     client = server.client()
     server.settle(5)
     assert client.closed is None
@@ -168,9 +168,10 @@ def test_http2_takes_no_body_of_more_than_0_bytes(length: list[tuple[bytes, byte
 
 
 def test_http3_takes_no_body_of_more_than_0_bytes() -> None:
-    server = Server(echo, max_body_size=0)
+    http3 = http3_in_memory()
+    server = http3.Server(echo, max_body_size=0)
     client = server.client()
-    assert client.ask(request(b"/", b"POST"), b"x").status == 413
+    assert client.ask(http3.request(b"/", b"POST"), b"x").status == 413
     assert client.ask().status == 200
 
 

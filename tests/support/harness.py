@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -128,6 +130,12 @@ def config(**options: Any) -> Config:
         setattr(made, name, value)
     made.validate()
     return made
+
+
+def http3_in_memory() -> ModuleType:
+    """The harness of HTTP/3, for tests of every version; skips what has come so far where there is no aioquic."""
+    pytest.importorskip("aioquic")
+    return importlib.import_module("tests.support.http3")
 
 
 def serve(app: App, *, eager: bool = True, **options: Any) -> Client:

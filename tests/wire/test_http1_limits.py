@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import time
-import tracemalloc
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -168,6 +167,7 @@ def test_an_idle_parser_holds_no_buffer(twin: ModuleType) -> None:
     serve(twin.RequestParser())
     parsers = [twin.RequestParser() for _ in range(4)]
     gc.collect()
+    tracemalloc = pytest.importorskip("tracemalloc")
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
@@ -184,6 +184,7 @@ def test_an_idle_parser_holds_no_buffer(twin: ModuleType) -> None:
 
 def test_a_small_rest_does_not_hold_a_large_read(twin: ModuleType) -> None:
     parser = twin.RequestParser()
+    tracemalloc = pytest.importorskip("tracemalloc")
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
