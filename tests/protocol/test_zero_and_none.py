@@ -13,7 +13,7 @@ from tests.support.harness import GET, Answers, Reads, body, http3_in_memory, re
 from tests.support.http2 import GET as GET2
 from tests.support.http2 import H2, NO_ERROR, POST, data, headers
 from tests.support.live import echo, hello
-from tests.support.websocket import upgrade
+from tests.support.websocket import frame, upgrade, websocket
 
 from hypercorn.config import Config
 from hypercorn.config.options import BY_NAME, OPTIONS, limits_of
@@ -218,3 +218,24 @@ def test_a_websocket_without_limits() -> None:
     client.advance(LONG)
     assert not client.closed
     assert client.received() == b""
+
+
+@pytest.mark.parametrize("number", [1 << 31, 1 << 32, 1 << 40])
+@pytest.mark.parametrize("option", ["max_request_line_size", "max_header_size", "max_header_count", "max_body_size"])
+def test_numbers_that_are_more_than_a_word_says_in_32_bits(option: str, number: int) -> None:
+    client = serve(echo, **{option: number})
+    client.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nab")
+    assert response(client).body == b"ab"
+
+
+@pytest.mark.parametrize("number", [1 << 31, 1 << 32, 1 << 40])
+@pytest.mark.parametrize("option", ["websocket_max_queue", "websocket_max_message_size", "websocket_max_frame_size"])
+def test_numbers_for_websockets_that_are_more_than_a_word_says_in_32_bits(option: str, number: int) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": (await receive())["text"]})
+
+    ws = websocket(app, **{option: number}).opened()
+    ws.send(frame(1, b"one"))
+    assert ws.messages()[0] == "one"

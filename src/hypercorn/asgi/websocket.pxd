@@ -15,7 +15,7 @@ cdef class WebSocketExchange(ASGIExchange):
     cdef public WebSocketConnection socket
     cdef public int state
     cdef public bint connect_given
-    cdef public Py_ssize_t max_queue
+    cdef public long long max_queue
     cdef public list arrived
     cdef public list ready
     cdef public Py_ssize_t queued

@@ -5,6 +5,7 @@ A verdict depends on the bytes received so far, never on how they were cut; the 
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from hypercorn.errors import ProtocolError
@@ -71,6 +72,7 @@ _START, _LINE, _FIELDS, _SIZED, _CHUNKED, _TRAILERS, _FAILED = range(7)
 _MAX_EMPTY_BYTES = 16  # bytes of empty lines before a request
 _MAX_TRAILERS = 64
 _LEAST_LINE_BYTES = 64
+_MOST = sys.maxsize >> 1  # no position is beyond it, and a sum of two is a C integer
 _PLACES = 64  # for sections that are kept; a power of 2
 _SECTION_BYTES = 2048  # of the longest one
 
@@ -193,9 +195,9 @@ class RequestParser(HeadLines):
         self._data: bytes | bytearray = b""  # the object that was fed, or a buffer where pieces had to be joined
         self._pos = self._end = 0
         self._closed = False  # nothing more is taken
-        self._max_request_line_size = max(max_request_line_size, _LEAST_LINE_BYTES)
-        self._max_header_size = max_header_size
-        self._max_header_count = max_header_count
+        self._max_request_line_size = min(max(max_request_line_size, _LEAST_LINE_BYTES), _MOST)
+        self._max_header_size = min(max_header_size, _MOST)
+        self._max_header_count = min(max_header_count, _MOST)
         self.keep_case = bool(keep_case)
         self.body = b""
         self.trailers: list[tuple[bytes, bytes]] = []
