@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The tests on another processor or interpreter, in a chroot of Debian sid. By root, with debootstrap; another processor
-# than this machine's kind needs qemu-user-static, and takes many times as long.
+# The tests on another processor or interpreter, in a chroot of Debian sid. By root, with debootstrap; arm64 and s390x are
+# emulated, for which cross.sh names what it needs.
 #
 #   tests/platforms/chroot.sh i386            the whole suite on the compiled build, in 32 bits
-#   tests/platforms/chroot.sh arm64           wire tests and a smoke of serving on the compiled build
-#   tests/platforms/chroot.sh s390x           ... with the bytes of a word in the other order
+#   tests/platforms/chroot.sh arm64           wire tests and a smoke of serving on the compiled build: cross.sh arm64
+#   tests/platforms/chroot.sh s390x           ... with the bytes of a word in the other order: cross.sh s390x
 #   tests/platforms/chroot.sh pypy            the quick loop on the pure build
 #   tests/platforms/chroot.sh i386 tests/wire -x    what pytest is told
 #
@@ -14,6 +14,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
 what=${1:?which: i386, arm64, s390x or pypy}
+case "$what" in arm64 | s390x) exec tests/platforms/cross.sh "$@" ;; esac
 shift
 chroots=${CHROOTS:-$(mktemp -d)}
 copy=
@@ -38,10 +39,6 @@ else
     packages="$packages python3-dev python3-venv"
     for name in $compiled; do packages="$packages python3-$name"; done
     export HYPERCORN_REQUIRE_EXTENSIONS=1
-    case "$what" in
-        i386) ;;
-        *) [ $# -gt 0 ] || set -- tests/wire tests/runtime/test_reactor.py tests/runtime/test_serve.py ;;
-    esac
 fi
 if [ ! -e "$system/made" ]; then
     # shellcheck disable=SC2086
