@@ -1,7 +1,9 @@
-"""A download over HTTP/3 on loopback: what it costs the server, and what the server grows by.
+"""A download over HTTP/3 on loopback, or many small requests: what it costs the server, and what the server grows by.
 
-    python -m bench.http3 [--size MIB] [--loop asyncio uvloop trio] [--upload] [--longest 1452]
+    python -m bench.http3 [--size MIB] [--loop asyncio uvloop trio] [--upload] [--longest 1452] [--qlog]
+    python -m bench.http3 --requests 20000 [--loop asyncio uvloop trio] [--qlog]
 
+No two of the small requests have the same path, and no two responses the same fields (`varied_app.py`).
 The server is a process of its own; the client (aioquic's) is in this one. A rate is bits of body for each second that a
 core of the server was busy: the client's work, and waiting for it, do not count. Needs the extra `h3`, and openssl.
 """
@@ -10,12 +12,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import select
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,9 +31,10 @@ from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted
 
 from bench.certificate import self_signed
-from bench.processes import ServerError, cpu_seconds
+from bench.processes import ROOT, ServerError, cpu_seconds
 
 MIB = 1 << 20
+AT_ONCE = 32  # small requests under way on the connection
 PATIENCE = 300.0  # seconds for one download
 
 
@@ -48,6 +54,18 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     for _ in range(size // 65536):
         await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
+
+
+class RequestCost(NamedTuple):
+    """What small requests cost."""
+
+    count: int
+    seconds: float
+    cpu: float
+
+    def __str__(self) -> str:
+        each = self.cpu / self.count * 1e6
+        return f"{each:6.1f} us of CPU a request ({self.count} requests in {self.seconds:.2f} s)"
 
 
 class Cost(NamedTuple):
@@ -89,7 +107,7 @@ class Download:
         self.address = ("127.0.0.1", port)
         self.http: Any = None
         self.received = 0
-        self.over = False
+        self.ended = 0  # responses
         self.closed = False
         self.quic.connect(self.address, time.monotonic())
 
@@ -116,7 +134,7 @@ class Download:
             if self.http is not None:
                 for one in self.http.handle_event(event):
                     self.received += len(one.data) if isinstance(one, DataReceived) else 0
-                    self.over = self.over or one.stream_ended
+                    self.ended += one.stream_ended
         self.flush()
 
     def flush(self) -> None:
@@ -136,17 +154,35 @@ class Download:
 
     def run(self, size: int, upload: bool) -> None:
         """One request, to its end. Raises ServerError."""
-        stream = self.quic.get_next_available_stream_id()
-        self.over, self.received = False, 0
-        method, path = (b"POST", b"/0") if upload else (b"GET", b"/%d" % size)
-        fields = [(b":method", method), (b":scheme", b"https"), (b":authority", b"localhost"), (b":path", path)]
-        self.http.send_headers(stream, fields, end_stream=not upload)
+        self.ended = self.received = 0
         if upload:
-            self.http.send_data(stream, bytes(size), True)
+            self.send(b"POST", b"/0", bytes(size))
+        else:
+            self.send(b"GET", b"/%d" % size)
         end = time.monotonic() + PATIENCE
-        while not self.over:
+        while not self.ended:
             if self.closed or time.monotonic() > end:
                 raise ServerError(f"ended after {self.received} bytes")
+            self.turn()
+
+    def send(self, method: bytes, path: bytes, body: bytes = b"") -> None:
+        """Begins one request."""
+        stream = self.quic.get_next_available_stream_id()
+        fields = [(b":method", method), (b":scheme", b"https"), (b":authority", b"localhost"), (b":path", path)]
+        self.http.send_headers(stream, fields, end_stream=not body)
+        if body:
+            self.http.send_data(stream, body, True)
+
+    def run_many(self, count: int) -> None:
+        """So many small requests, AT_ONCE of them at a time. Raises ServerError."""
+        self.ended = sent = 0
+        end = time.monotonic() + PATIENCE
+        while self.ended < count:
+            while sent < count and sent - self.ended < AT_ONCE:
+                self.send(b"GET", b"/items/" + secrets.token_hex(16).encode())
+                sent += 1
+            if self.closed or time.monotonic() > end:
+                raise ServerError(f"ended after {self.ended} responses")
             self.turn()
 
     def close(self) -> None:
@@ -163,34 +199,56 @@ def memory(pid: int, name: str) -> int:
     raise ServerError("the server has ended")
 
 
-def measure(loop: str, size: int, upload: bool, longest: int = 0) -> Cost:
-    """One transfer from a fresh server, after a small one. Raises ServerError."""
+@contextmanager
+def serving(loop: str, app: str, *options: str, qlog: bool = False) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A fresh server and its port. Raises ServerError."""
     with tempfile.TemporaryDirectory() as folder:
         certificate, key = self_signed(Path(folder))
         probe = socket.socket()
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         probe.close()
-        command = [sys.executable, "-m", "hypercorn", "bench.http3:app", "--bind", f"127.0.0.1:{port}", "--http3"]
+        command = [sys.executable, "-m", "hypercorn", app, "--bind", f"127.0.0.1:{port}", "--http3", *options]
         command += ["--certfile", certificate, "--keyfile", key, "--worker-class", loop, "--workers", "0"]
-        if longest:
-            command += ["--quic-max-datagram-size", str(longest)]
+        command += ["--config", str(ROOT / "bench" / "hypercorn.toml")]
+        if qlog:
+            command += ["--quic-qlog-dir", folder]
         server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
             wait_for(port, server)
-            client = Download(port, size + MIB)
-            client.connect()
-            client.run(MIB, upload)
-            before, cpu, began = memory(server.pid, "VmRSS"), cpu_seconds(server.pid), time.monotonic()
-            client.run(size, upload)
-            used = cpu_seconds(server.pid) - cpu
-            peak = memory(server.pid, "VmHWM")
-            seconds = time.monotonic() - began
-            client.close()
-            return Cost(size, seconds, used, before, peak)
+            yield server, port
         finally:
             server.terminate()
             server.wait()
+
+
+def measure(loop: str, size: int, upload: bool, longest: int = 0, qlog: bool = False) -> Cost:
+    """One transfer from a fresh server, after a small one. Raises ServerError."""
+    options = ("--quic-max-datagram-size", str(longest)) if longest else ()
+    with serving(loop, "bench.http3:app", *options, qlog=qlog) as (server, port):
+        client = Download(port, size + MIB)
+        client.connect()
+        client.run(MIB, upload)
+        before, cpu, began = memory(server.pid, "VmRSS"), cpu_seconds(server.pid), time.monotonic()
+        client.run(size, upload)
+        used = cpu_seconds(server.pid) - cpu
+        peak = memory(server.pid, "VmHWM")
+        seconds = time.monotonic() - began
+        client.close()
+        return Cost(size, seconds, used, before, peak)
+
+
+def measure_requests(loop: str, count: int, qlog: bool = False) -> RequestCost:
+    """Small requests to a fresh server, after some others. Raises ServerError."""
+    with serving(loop, "bench.varied_app:app", qlog=qlog) as (server, port):
+        client = Download(port, 1 << 30)
+        client.connect()
+        client.run_many(1000)
+        cpu, began = cpu_seconds(server.pid), time.monotonic()
+        client.run_many(count)
+        cost = RequestCost(count, time.monotonic() - began, cpu_seconds(server.pid) - cpu)
+        client.close()
+        return cost
 
 
 def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
@@ -211,9 +269,16 @@ def main() -> None:
     parser.add_argument("--loop", nargs="+", default=["asyncio", "uvloop", "trio"])
     parser.add_argument("--upload", action="store_true", help="the other way")
     parser.add_argument("--longest", type=int, default=0, help="octets of a datagram at the most")
+    parser.add_argument("--requests", type=int, default=0, help="small ones, in place of a download")
+    parser.add_argument("--qlog", action="store_true", help="with quic_qlog_dir")
     options = parser.parse_args()
     for loop in options.loop:
-        print(f"{loop:8} {measure(loop, options.size * MIB, options.upload, options.longest)}", flush=True)
+        cost: Cost | RequestCost
+        if options.requests:
+            cost = measure_requests(loop, options.requests, options.qlog)
+        else:
+            cost = measure(loop, options.size * MIB, options.upload, options.longest, options.qlog)
+        print(f"{loop:8} {cost}", flush=True)
 
 
 if __name__ == "__main__":
