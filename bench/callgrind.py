@@ -5,12 +5,17 @@ callgrind writes out and resets its counts whenever the C function of that name 
 starts only once, and each phase has a count of its own. A case has three phases: warming up, N inputs, 2 N
 inputs; the difference of the last two is free of what a phase costs by itself.
 
+Time stands still meanwhile for the thread that counts, by a library that is compiled for it and loaded before the C
+library: a new second costs a new Date field, and a slow machine, as valgrind's is, ends turns early, each time
+elsewhere.
+
     python -m bench.callgrind CASE ...      the process that is watched
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import importlib
 import itertools
@@ -26,6 +31,27 @@ from pathlib import Path
 MARK = "getloadavg"
 INPUTS = 200  # N
 WARM = 300  # inputs before anything counts: the interpreter specialises, free lists fill
+STILL = """
+#define _GNU_SOURCE
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+int bench_time_stands_still;
+static __thread int counts;
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    if (!counts) counts = syscall(SYS_gettid) == getpid() ? 1 : -1;
+    if (!bench_time_stands_still || counts < 0) return (int)syscall(SYS_clock_gettime, clock, now);
+    now->tv_sec = 1800000000;
+    now->tv_nsec = 0;
+    return 0;
+}
+time_t time(time_t *at) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (at) *at = now.tv_sec;
+    return now.tv_sec;
+}
+"""
 TOTAL = re.compile(r"^totals: (\d+)", re.MULTILINE)
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -36,14 +62,8 @@ class CountError(Exception):
 
 async def play(cases: Sequence[str]) -> None:
     """The watched process: every case in its three phases."""
-    import hypercorn.asyncio.loop
-    import hypercorn.clock
     from bench.harness import EXCHANGES, Harness
 
-    # A new second costs a new Date field, and a slow machine, as valgrind's is, ends turns early: here the time stands
-    # still, and asking for it is still a call of C.
-    vars(hypercorn.clock)["time"] = itertools.repeat(1_800_000_000.0).__next__
-    vars(hypercorn.asyncio.loop)["monotonic"] = itertools.repeat(1000.0).__next__
     harnesses = {case: Harness(asyncio.get_running_loop()) for case in cases}
     for case, harness in harnesses.items():
         extra = case.partition("+")[2]
@@ -52,6 +72,8 @@ async def play(cases: Sequence[str]) -> None:
     gc.collect()
     gc.freeze()
     gc.disable()  # whether a collection falls into a phase is chance, and a large one doubles a request's count
+    still = ctypes.c_int.in_dll(ctypes.CDLL(None), "bench_time_stands_still")
+    still.value = 1
     os.getloadavg()
     for case, harness in harnesses.items():
         exchange = EXCHANGES[case.partition("+")[0]]
@@ -63,6 +85,7 @@ async def play(cases: Sequence[str]) -> None:
         await harness.play(exchange, 2 * INPUTS)
         os.getloadavg()
         await harness.check(exchange)
+    still.value = 0
 
 
 def per_input(phases: Sequence[int]) -> float:
@@ -84,6 +107,19 @@ def read_counts(folder: Path) -> list[int]:
     return counts
 
 
+def still_clock(folder: str) -> str:
+    """Compiles the library whose time stands still. Returns its path. Raises CountError."""
+    path = f"{folder}/still.so"
+    command = [os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1", "-o", path, "-x", "c", "-"]
+    try:
+        subprocess.run(command, input=STILL, text=True, check=True, capture_output=True)
+    except FileNotFoundError:
+        raise CountError(f"there is no C compiler ({command[0]})") from None
+    except subprocess.CalledProcessError as error:
+        raise CountError(f"the library that stops the clock does not compile:\n{error.stderr}") from None
+    return path
+
+
 def count(cases: Sequence[str], *, pure: bool) -> dict[str, float]:
     """Instructions of one input of each case. Raises CountError, also where there is no valgrind."""
     valgrind = shutil.which("valgrind")
@@ -92,6 +128,7 @@ def count(cases: Sequence[str], *, pure: bool) -> dict[str, float]:
     # A fixed hash seed: the order of sets, and so the work, is the same every time.
     environment = {**os.environ, "PYTHONHASHSEED": "0", "HYPERCORN_PURE_PYTHON": "1" if pure else "0"}
     with tempfile.TemporaryDirectory() as name:
+        environment["LD_PRELOAD"] = still_clock(name)
         watch = ["--tool=callgrind", f"--callgrind-out-file={name}/out", f"--dump-before={MARK}"]
         command = [valgrind, *watch, sys.executable, "-m", "bench.callgrind", *cases]
         # Relative entries of the search path hold from here, so the folder stays the caller's.
