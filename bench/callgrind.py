@@ -62,7 +62,7 @@ class CountError(Exception):
 
 def stop_clock(still: bool) -> None:
     """Stops the clock, or lets it go on, where the library is loaded: not where a test plays the cases."""
-    if "LD_PRELOAD" in os.environ:
+    if "still.so" in os.environ.get("LD_PRELOAD", ""):
         ctypes.c_int.in_dll(ctypes.CDLL(None), "bench_time_stands_still").value = still
 
 

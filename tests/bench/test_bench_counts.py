@@ -37,14 +37,12 @@ def test_the_harness_notices_a_wrong_response() -> None:
 def test_the_watched_process_marks_every_phase(monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 
-    from hypercorn import clock
-
     marks: list[None] = []
     monkeypatch.setattr(os, callgrind.MARK, lambda: marks.append(None))
-    monkeypatch.setattr(clock, "time", vars(clock).get("time"), raising=False)  # put back what `play` replaces
     monkeypatch.setattr(callgrind, "INPUTS", 2)
     monkeypatch.setattr(callgrind, "WARM", 2)
     monkeypatch.setattr("gc.freeze", lambda: None)
+    monkeypatch.setattr("gc.disable", lambda: None)  # it would stay so for the tests that follow
     asyncio.run(callgrind.play(["hello", "stream"]))
     assert len(marks) == 1 + 3 * 2
 
