@@ -277,3 +277,22 @@ def test_after_much_data_the_loop_has_its_turn_first(stand: Stand) -> None:
     assert relay.served == 2, "the second came with much data, and is the last of this turn"
     stand.turn()
     assert relay.served == 3
+
+
+def test_a_loop_inside_of_a_step_sends_what_others_write_meanwhile(stand: Stand) -> None:
+    """The turn that the step belongs to has not ended, and may not for long."""
+    other, told = stand.connect()
+    received: list[bytes] = []
+
+    def step() -> None:
+        told.transport.write(b"news")
+        told.transport.end_turn_soon()
+        callbacks, stand.runtime.soon[:] = list(stand.runtime.soon), []
+        for callback in callbacks:
+            callback()
+        received.append(read(other, 4))
+
+    pairs = serve(stand, step)
+    stand.turn()
+    assert received == [b"news"]
+    assert all(answered(peer) for peer, _ in pairs)

@@ -10,7 +10,6 @@ cdef class Runtime:
     cdef public object turns
     cdef public object turn_ends
     cdef public bint turn_ends_scheduled
-    cdef public int in_turn
     cdef public double gathering_since, written_at
     cdef public bint turns_scheduled
     cdef public Py_ssize_t unbegun

@@ -73,7 +73,6 @@ class Runtime:
 
     __slots__ = (
         "gathering_since",
-        "in_turn",
         "quick_steps",
         "reactor",
         "round_began_at",
@@ -94,7 +93,6 @@ class Runtime:
         self.turns_scheduled = False  # `take_turns` is going to be called
         self.turn_ends: deque[TakesTurns] = deque()  # transports with output from outside of a turn
         self.turn_ends_scheduled = False  # `end_turns` is going to be called
-        self.in_turn = 0  # turns of a reactor, which calls `end_turns` itself; a loop may run inside of a step
         self.gathering_since = 0.0  # when the first of `turn_ends` was written to, or when their output left last
         self.written_at = 0.0  # when a call wrote last, outside of a turn
         self.unbegun = 0  # calls whose tasks were started, and have not begun
@@ -156,8 +154,7 @@ class Runtime:
         if not self.turn_ends:
             self.gathering_since = self.now()
         self.turn_ends.append(transport)
-        if not self.in_turn:
-            self.schedule_turn_ends()
+        self.schedule_turn_ends()  # in a reactor's turn, too, which may be inside of a step that runs the loop
 
     def schedule_turn_ends(self) -> None:
         """Has the loop call `end_turns`."""

@@ -85,6 +85,7 @@ cdef class Reactor:
     cdef bint continue_scheduled, notify_scheduled
     cdef list unserved  # of the last turn, which was over before: pairs of a handler and what it was ready for
     cdef bint cut  # the last turn was over before all was served
+    cdef int depth  # of turns: a loop may run inside of an application's step
     cdef long long number  # of the turn
     cdef char* buffer
 
@@ -122,7 +123,7 @@ cdef class Reactor:
         cdef double since
         if self.fd < 0:
             return
-        self.runtime.in_turn += 1
+        self.depth += 1
         try:
             self.number += 1
             since = hc_monotonic()
@@ -138,14 +139,14 @@ cdef class Reactor:
             if self.runtime.turn_ends:
                 self.runtime.end_turns()
         finally:
-            self.runtime.in_turn -= 1
+            self.depth -= 1
         if self.first < len(self.batch) and not self.continue_scheduled:
             self.continue_scheduled = True
             self.runtime.call_soon(self.continue_turn)
         self.cut = self.is_over(since)
         if self.closed:
             self.notify_closed()
-        if not self.runtime.in_turn and self.closed_in_turn:
+        if not self.depth and self.closed_in_turn:
             self.closed_in_turn.clear()
 
     cdef bint is_over(self, double since):
@@ -270,7 +271,7 @@ cdef class Reactor:
         while self.closed:
             closed = self.closed
             self.closed = []
-            if self.runtime.in_turn:
+            if self.depth:
                 self.closed_in_turn += closed
             for transport in closed:
                 self.open.discard(transport)
@@ -435,7 +436,7 @@ cdef class ReactorListener:
             if self.accept_counts is not None:
                 self.accept_counts[self.board_slot] = 0
             self.fd = -1
-            if self.reactor.runtime.in_turn:
+            if self.reactor.depth:
                 self.reactor.closed_in_turn.append(self)
 
 
@@ -780,7 +781,7 @@ cdef class ReactorTransport(Transport):
         self.pending = None
         self.pending_size = 0
         self.reactor.closed.append(self)
-        if not self.reactor.runtime.in_turn and not self.reactor.notify_scheduled:
+        if not self.reactor.depth and not self.reactor.notify_scheduled:
             self.reactor.notify_scheduled = True
             self.runtime.call_soon(self.reactor.notify_closed)
         if self.connection is not None and not self.writing_paused:
