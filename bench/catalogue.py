@@ -50,7 +50,13 @@ class Server(NamedTuple):
     pure: bool = False
     interface: str = "asgi"  # of the applications that it serves
 
-    def start(self, app: str, port: int, certificate: tuple[str, str] | None = None) -> ServerProcess:
+    def start(
+        self,
+        app: str,
+        port: int,
+        certificate: tuple[str, str] | None = None,
+        process: type[ServerProcess] = ServerProcess,
+    ) -> ServerProcess:
         """The server, to be used in a `with` block."""
         if certificate is not None and not self.can_tls:
             raise ServerError("does not do TLS")
@@ -59,7 +65,7 @@ class Server(NamedTuple):
             "PYTHONPATH": import_path(self.kind),
             "HYPERCORN_PURE_PYTHON": "1" if self.pure else "0",
         }
-        return ServerProcess(self.command(Start(self.bin, app, port, certificate)), port, environment)
+        return process(self.command(Start(self.bin, app, port, certificate)), port, environment)
 
 
 def import_path(kind: str) -> str:

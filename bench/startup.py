@@ -2,6 +2,7 @@
 
 python -m bench.startup                                     asyncio and workers = 1, ten starts
 python -m bench.startup --runs 20 -- -w 0 -k uvloop         other arguments of the command
+python -m bench.startup --peers DIR [--server NAME ...]     beside other servers, from the command to the first answer
 
 Wall time ends with the first answer; CPU time is that of all the server's processes at that moment. What is subtracted
 is an interpreter that does nothing but import the application: its own start is in both. The byte code is there
@@ -24,7 +25,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from bench.cases import PLAIN_APP
+from bench.catalogue import Server, all_servers, chosen
+from bench.processes import PATIENCE, ROOT, ServerError, ServerProcess, end_on_termination, free_port
+
+ASK_AGAIN_SECONDS = 0.001
+ANSWER_SECONDS = 5.0  # for one attempt
 RUNNING = re.compile(rb"Running on http://127\.0\.0\.1:(\d+)")
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
@@ -91,12 +97,73 @@ def measure(arguments: list[str], runs: int) -> dict[str, list[tuple[float, floa
     return figures
 
 
-def main() -> None:
-    """Measures, and says the medians in milliseconds."""
+class AskedProcess(ServerProcess):
+    """A server that has started when it has answered a request."""
+
+    def wait_until_listening(self) -> None:
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and not self.has_ended():
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), ANSWER_SECONDS) as client:
+                    client.sendall(REQUEST)
+                    if client.recv(1000)[8:13] == b" 200 ":
+                        return
+            except OSError:
+                pass
+            time.sleep(ASK_AGAIN_SECONDS)
+        raise ServerError(f"has not answered{self.last_words()}")
+
+
+def first_answer(server: Server) -> tuple[float, float]:
+    """Wall and CPU seconds from the command to the first answer. Raises ServerError."""
+    began = time.perf_counter()
+    with server.start(PLAIN_APP, free_port(), process=AskedProcess) as process:
+        return time.perf_counter() - began, cpu_of(process.pid)
+
+
+def compare(servers: list[Server], runs: int) -> int:
+    """Starts the servers in turn, and prints the medians in milliseconds. Returns the exit code.
+
+    All find their byte code in one folder, as it is after an installation by pip."""
+    figures: dict[str, list[tuple[float, float]]] = {server.label: [] for server in servers}
+    status = 0
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["PYTHONPYCACHEPREFIX"] = cache
+        for run in range(runs + 1):  # the first one leaves the byte code
+            for server in servers:
+                try:
+                    figure = first_answer(server)
+                except ServerError as error:
+                    print(f"{server.label}: {error}", file=sys.stderr)
+                    status = 1
+                    continue
+                if run:
+                    figures[server.label].append(figure)
+    print(f"{'ms to the first answer':28}{'wall':>8}{'CPU':>8}")
+    for label, taken in figures.items():
+        if taken:
+            wall, cpu = (statistics.median(one[place] for one in taken) * 1000 for place in (0, 1))
+            print(f"{label:28}{wall:8.0f}{cpu:8.0f}")
+    return status
+
+
+def main() -> int:
+    """Measures, and says the medians in milliseconds. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.startup")
     parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--peers", type=Path, metavar="DIR", help="environment of the peers, made by bench.peers")
+    parser.add_argument("--server", nargs="+", default=[], metavar="NAME", help="shell patterns match")
     parser.add_argument("arguments", nargs="*", help="of the command, after --")
     options = parser.parse_args()
+    if options.peers is not None or options.server:
+        end_on_termination()
+        try:
+            found = [one for one in all_servers(options.peers) if one.interface == "asgi"]
+            return compare(chosen(found, options.server), options.runs)
+        except ServerError as error:
+            print(f"bench.startup: {error}", file=sys.stderr)
+            return 2
     import hypercorn
 
     arguments: list[Any] = options.arguments or ["-w", "1"]
@@ -112,7 +179,8 @@ def main() -> None:
             f"application, {median['nothing']:.0f} ms an interpreter alone: {above:.0f} ms above the import "
             f"(best runs: {best:.0f} ms)"
         )
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -16,7 +16,7 @@ from bench.peers import requirements
 from bench.processes import ROOT, ServerError, ServerProcess, cpu_seconds, family, free_port, is_running, memory_kib
 from bench.results import Comparison
 
-from bench import h2load, memory, servers, wrk
+from bench import h2load, memory, servers, startup, tails, wrk
 
 OUTPUT = """\
 Running 2s test @ http://127.0.0.1:8000/
@@ -242,3 +242,35 @@ def test_compares_servers(tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
     assert row.failures == []
     assert row.samples[0].cpu > 0
     assert row.samples[0].p50 <= row.samples[0].p99
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_the_slowest_requests_beside_others(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tails.main(["--idle", "20", "--seconds", "1", "--rounds", "1", "--server", "ours-asyncio-pure"]) == 0
+    figures = [float(text) for text in capsys.readouterr().out.splitlines()[-1].split()[-7:]]
+    for place in (0, 2, 4):
+        assert 0 < figures[place] <= figures[place + 1]
+    assert figures[6] >= 1
+
+
+def test_a_download_that_ends_is_no_figure() -> None:
+    def cut_off() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener, tails.download(listener.getsockname()[1]) as one:
+            listener.accept()[0].close()
+            one.join(5)
+
+    with pytest.raises(ServerError, match="the download ended"):
+        cut_off()
+
+
+def test_first_answers_of_servers(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", "")
+    assert startup.compare([server("answering", WRONG.format(status=200, body="any"))], 1) == 0
+    name, wall, cpu = capsys.readouterr().out.splitlines()[-1].split()
+    assert name == "answering"
+    assert 10 < float(wall) < 15000
+    assert 10 < float(cpu) < 15000
+    monkeypatch.setattr(startup, "PATIENCE", 0.5)
+    monkeypatch.setattr(startup, "ANSWER_SECONDS", 0.2)
+    assert startup.compare([server("silent", IMPORTS + LISTEN + "time.sleep(60)")], 1) == 1
+    assert "silent: has not answered" in capsys.readouterr().err
