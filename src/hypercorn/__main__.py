@@ -8,9 +8,7 @@ import sys
 import traceback
 import warnings
 
-from hypercorn.cli.completion import script
-from hypercorn.cli.parser import apply_flags, brief_warnings, expand, make_parser, no_application
-from hypercorn.cli.printing import config_text, version_text
+from hypercorn.cli.parser import CommandParser, apply_flags, brief_warnings, expand, make_parser, no_application
 from hypercorn.cli.terminal import show_requests
 from hypercorn.config import Config
 from hypercorn.config.sources import UNKNOWN, find_config, read_env_file
@@ -86,6 +84,20 @@ def _check_url(arguments: list[str]) -> int:
     return check_url(arguments)
 
 
+def _completion(parser: CommandParser, shell: str) -> str:
+    """The script for `--completion`."""
+    from hypercorn.cli.completion import script  # not needed to serve
+
+    return script(parser.actions, shell)
+
+
+def _description(config: Config, version: bool) -> str:
+    """What `--version` prints, or else `--print-config`."""
+    from hypercorn.cli.printing import config_text, version_text  # not needed to serve
+
+    return version_text(config) if version else config_text(config)
+
+
 def main(sys_args: list[str] | None = None) -> int:
     """Runs the command with these arguments (by default the process's own) and returns its exit code.
 
@@ -104,7 +116,7 @@ def main(sys_args: list[str] | None = None) -> int:
     with brief_warnings() as said:
         arguments = parser.parse_args(expand(given))
         if arguments.completion:
-            print(script(parser.actions, arguments.completion))
+            print(_completion(parser, arguments.completion))
             return 0
         source = arguments.config or os.environ.get("HYPERCORN_CONFIG") or None
 
@@ -127,7 +139,7 @@ def main(sys_args: list[str] | None = None) -> int:
             # A configuration in Python failed: its author needs the traceback.
             parser.exit(EXIT_USAGE, f"{traceback.format_exc()}hypercorn: error: the configuration {source} failed\n")
         if arguments.version or arguments.print_config:
-            print(version_text(config) if arguments.version else config_text(config))
+            print(_description(config, arguments.version))
             return 0
         if arguments.check_config:
             return check(config)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import platform
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -76,7 +75,7 @@ def introduction(config: Config) -> str:
     """What a server says of itself at the start: release, build, loop, workers, application."""
     count = max(config.workers, 1 if config.use_reloader else 0)
     workers = "in this process" if count == 0 else "1 worker" if count == 1 else f"{count} workers"
-    python = platform.python_version()
+    python = sys.version.split()[0]
     return (
         f"hypercorn {__version__} ({build()} build, {config.worker_class}, {workers}, Python {python})"
         f" serves {config.application_path}"

@@ -11,10 +11,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from hypercorn.asgi.kinds import find_kind, is_asgi
-from hypercorn.asgi.wsgi import WSGIWrapper
 from hypercorn.config.options import limits_of, nearest
 from hypercorn.config.sources import LIKELY_RATIO
 from hypercorn.errors import NoAppError, UnknownModeError
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from hypercorn.asgi.messages import Receive, Send
+    from hypercorn.asgi.wsgi import WSGIWrapper
     from hypercorn.config import Config
 
 __all__ = ("ASGIWrapper", "is_asgi", "load_application", "load_configured", "split_path", "wrap_app")
@@ -267,6 +267,15 @@ def _callables(module: ModuleType) -> list[str]:
     return names[:LISTED] + (["..."] if len(names) > LISTED else [])
 
 
+def is_wsgi_wrapper(app: object) -> TypeGuard[WSGIWrapper]:
+    """True for a WSGIWrapper, but not for an object of a class over it, which may do more than wrap."""
+    if type(app).__module__ != "hypercorn.asgi.wsgi":
+        return False
+    from hypercorn.asgi.wsgi import WSGIWrapper
+
+    return type(app) is WSGIWrapper
+
+
 def wrap_app(app: object, max_body_size: int, mode: str | None, name: str | None = None) -> ASGIWrapper | WSGIWrapper:
     """The application behind one call; without a `mode` it is found out.
 
@@ -274,7 +283,7 @@ def wrap_app(app: object, max_body_size: int, mode: str | None, name: str | None
 
     Raises NoAppError for what is no application, ValueError for another mode than "asgi", "wsgi" or None.
     """
-    if type(app) is ASGIWrapper or type(app) is WSGIWrapper:  # a class over one of them may do more than wrap
+    if type(app) is ASGIWrapper or is_wsgi_wrapper(app):
         return app
     if not callable(app):
         problem = "it is not an application (not callable)"
@@ -284,5 +293,7 @@ def wrap_app(app: object, max_body_size: int, mode: str | None, name: str | None
     if mode == "asgi":
         return ASGIWrapper(app)
     if mode == "wsgi":
+        from hypercorn.asgi.wsgi import WSGIWrapper  # which ASGI applications do not need
+
         return WSGIWrapper(app, max_body_size)
     raise ValueError("Invalid mode, must be 'asgi', or 'wsgi'")

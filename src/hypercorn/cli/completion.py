@@ -6,8 +6,6 @@ import argparse
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-SHELLS = ("bash", "zsh", "fish")
-
 
 class Flag(NamedTuple):
     """A flag: its spellings, what it is for, what it takes."""
@@ -34,7 +32,7 @@ def flags_of(actions: Iterable[argparse.Action]) -> Iterator[Flag]:
 
 
 def script(actions: Iterable[argparse.Action], shell: str) -> str:
-    """The script for one of SHELLS, to be evaluated by it, of a parser with these actions."""
+    """The script for bash, zsh or fish, to be evaluated by it, of a parser with these actions."""
     flags = list(flags_of(actions))
     return {"bash": bash, "zsh": zsh, "fish": fish}[shell](flags)
 

@@ -10,9 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from hypercorn.cli import addresses, overview
-from hypercorn.cli.completion import SHELLS
-from hypercorn.config.migration import advice
+from hypercorn.cli import addresses
 from hypercorn.config.options import OPTIONS, UNSET, Option, nearest
 from hypercorn.errors import ConfigError, ConfigWarning
 from hypercorn.supervisor.exit_codes import EXIT_USAGE
@@ -38,8 +36,23 @@ _ABBREVIATED = """
 """.split()  # noqa: SIM905
 
 
+SHELLS = ("bash", "zsh", "fish")  # that `--completion` knows
 # Commands of other tools that come before the application, and the flags that do here what they do.
 _COMMANDS = {"run": "", "serve": "", "start": "", "server": "", "dev": "--reload "}
+
+
+def overview() -> str:
+    """The short help."""
+    from hypercorn.cli.overview import text  # not needed to serve
+
+    return text()
+
+
+def advice_on(flag: str) -> str | None:
+    """What stands here in the place of another server's flag."""
+    from hypercorn.config.migration import advice  # a large table, which few servers need at their start
+
+    return advice(flag)
 
 
 class _HelpAction(argparse.Action):
@@ -50,7 +63,7 @@ class _HelpAction(argparse.Action):
         self.whole = whole
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
-        print(parser.format_help() if self.whole else overview.text(), end="")
+        print(parser.format_help() if self.whole else overview(), end="")
         parser.exit()
 
 
@@ -101,7 +114,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def unknown_flag(self, name: str) -> str:
         """What to say of a flag that does not exist."""
-        instead = advice(name)
+        instead = advice_on(name)
         if instead is not None:
             return instead
         meant = nearest(name, [flag for action in self.actions for flag in action.option_strings])
@@ -110,7 +123,7 @@ class CommandParser(argparse.ArgumentParser):
 
 def elsewhere(flag: str) -> str:
     """Advice for a flag that means something else on another server, to be added to an error."""
-    instead = advice(flag)
+    instead = advice_on(flag)
     return f"; {instead}" if instead is not None and f" is {flag} " not in instead else ""
 
 

@@ -17,7 +17,6 @@ from socket import SOCK_DGRAM, SOCK_STREAM
 from socket import SocketKind as _SocketKind
 from time import time
 from typing import TYPE_CHECKING
-from wsgiref.handlers import format_date_time
 
 from hypercorn._toml import read_toml
 from hypercorn.config import sources
@@ -329,9 +328,11 @@ class Config(Attributes):
 
     def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
         """The headers that the server adds to a response: date, server, those of `headers`, alt-svc."""
+        from email.utils import formatdate
+
         headers = []
         if self.include_date_header:
-            headers.append((b"date", format_date_time(time()).encode("ascii")))
+            headers.append((b"date", formatdate(time(), usegmt=True).encode("ascii")))
         if self.include_server_header:
             headers.append((b"server", f"hypercorn-{protocol}".encode("ascii")))
         headers += map(split_header, self.headers)

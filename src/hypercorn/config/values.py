@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 import re
-import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -258,6 +257,8 @@ def _read_proxies(value: object) -> list[str]:
 
 
 def _read_certificates(value: object) -> list[str]:
+    import shlex  # which few need
+
     texts = _read_texts(value)
     for text in texts:
         if len(shlex.split(text)) not in (2, 3):

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 import time
 from array import array
 from typing import Any
@@ -44,6 +43,8 @@ class Board:
         if hasattr(os, "memfd_create"):
             descriptor = os.memfd_create("hypercorn-metrics", os.MFD_CLOEXEC)
         else:
+            import tempfile  # which takes long to import
+
             with tempfile.TemporaryFile() as file:
                 descriptor = os.dup(file.fileno())
         os.ftruncate(descriptor, size)

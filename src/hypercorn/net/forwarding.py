@@ -12,7 +12,6 @@ import os
 import socket
 import struct
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
@@ -66,7 +65,11 @@ class DatagramForwarder:
         """The address of a worker's inbox: on Linux one that is in no folder."""
         secret = hmac.digest(self.key, b"inbox", sha256)[:12].hex()
         name = f"hypercorn.{secret}.{worker}"
-        return b"\0" + name.encode() if sys.platform.startswith("linux") else os.path.join(tempfile.gettempdir(), name)
+        if sys.platform.startswith("linux"):
+            return b"\0" + name.encode()
+        import tempfile  # which takes long to import
+
+        return os.path.join(tempfile.gettempdir(), name)
 
     def forward(self, worker: int, socket_number: int, address: InternetAddress, data: bytes) -> bool:
         """Hands a datagram to another worker. False where there is none of that number. Where its inbox is full the

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -155,6 +154,8 @@ def _blame(option: str, value: str) -> Iterator[None]:
 
 def read_certificate(text: str) -> tuple[str, str, str]:
     """Name, certificate and key of one of `certificates`. Raises ValueError."""
+    import shlex  # which few need
+
     words = shlex.split(text)
     if len(words) not in (2, 3):
         raise ValueError("expected a host name, a certificate's path and its key's")

@@ -10,14 +10,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from math import inf
-from random import randint
 from typing import TYPE_CHECKING
 
 from hypercorn.asgi.gate import context_of, telemetry_of
 from hypercorn.asgi.lifespan import Lifespan
-from hypercorn.asgi.loading import wrap_app
-from hypercorn.asgi.wsgi import WSGIWrapper
-from hypercorn.asgi.wsgi_threads import ThreadedWSGI, wsgi_settings
+from hypercorn.asgi.loading import ASGIWrapper, wrap_app
 from hypercorn.config import Config
 from hypercorn.config.options import grace_of, limits_of
 from hypercorn.logs.logger import access_writer
@@ -41,6 +38,7 @@ from hypercorn.runtime.tls import TLSConnection
 
 if TYPE_CHECKING:
     from hypercorn.asgi.telemetry import Telemetry
+    from hypercorn.asgi.wsgi_threads import ThreadedWSGI
     from hypercorn.certificates.renewal import RenewalThread
 
 LONGEST_SLEEP_SECONDS = 3600.0  # seconds of one sleep: loops take no infinite ones
@@ -124,6 +122,8 @@ class Worker(WorkerBase):
         self.empty_waiter: Waiter | None = None  # waiter of `drain`
         self.requests_left = 0
         if config.max_requests is not None:
+            from random import randint  # which takes long to import
+
             self.requests_left = config.max_requests + randint(0, config.max_requests_jitter)
             self.context.request_opened = self.count_request
 
@@ -134,11 +134,13 @@ class Worker(WorkerBase):
             from hypercorn.asgi.validate import validated  # which few need, and production does not
 
             wrapper = validated(wrapper)
-        if isinstance(wrapper, WSGIWrapper):
-            settings = wsgi_settings(self.limits, wrapper.max_body_size, self.config.workers > 1)
-            self.threads = wsgi_class(self.config)(wrapper.app, settings, self.runtime, self.log.log_warning)
-            return self.threads
-        return wrapper.app
+        if isinstance(wrapper, ASGIWrapper):
+            return wrapper.app
+        from hypercorn.asgi.wsgi_threads import wsgi_settings  # which ASGI applications do not need
+
+        settings = wsgi_settings(self.limits, wrapper.max_body_size, self.config.workers > 1)
+        self.threads = wsgi_class(self.config)(wrapper.app, settings, self.runtime, self.log.log_warning)
+        return self.threads
 
     def timed_app(self, app: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
         """The application as it is; with `slow_request`, behind what times its requests."""
@@ -594,6 +596,8 @@ class Worker(WorkerBase):
 def wsgi_class(config: Config) -> type[ThreadedWSGI]:
     """What runs a WSGI application in threads."""
     if config.server_timing == "off":
+        from hypercorn.asgi.wsgi_threads import ThreadedWSGI
+
         return ThreadedWSGI
     from hypercorn.asgi.wsgi_timing import TimedWSGI  # which few need
 

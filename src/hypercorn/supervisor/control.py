@@ -13,7 +13,6 @@ import selectors
 import socket
 import stat
 import struct
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -85,6 +84,8 @@ def control_folder(environ: Mapping[str, str] = os.environ) -> Path:
         folder = environ.get(name, "").split(":")[0]
         if folder and os.path.isdir(folder):
             return Path(folder, "hypercorn") if name == "XDG_RUNTIME_DIR" else Path(folder)
+    import tempfile  # which takes long to import
+
     return Path(tempfile.gettempdir(), f"hypercorn-{os.geteuid()}")
 
 

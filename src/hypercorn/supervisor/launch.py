@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import gc
 import os
-import pickle
 import runpy
 import signal
 import socket
@@ -74,6 +73,8 @@ def may_fork() -> bool:
 
 def pickled(config: Config) -> bytes:
     """The configuration as a fresh worker gets it. Raises ConfigError, which names what cannot be sent."""
+    import pickle  # not needed where workers are forked
+
     try:
         return pickle.dumps(config)
     except Exception as error:  # whatever a class of the program's does
@@ -114,6 +115,8 @@ def spawn(
         flags = interpreter_flags()
         code = CODE.format(root=ROOT, fd=channel.fileno())
         process = subprocess.Popen([sys.executable, *flags, "-c", code], pass_fds=kept)
+    import pickle  # not needed where workers are forked
+
     return process, pickle.dumps(settings)
 
 
@@ -144,6 +147,8 @@ def serve_if_worker() -> None:
 
 def worker_main(fd: int) -> None:
     """Serves as a worker in a fresh interpreter."""
+    import pickle  # not needed where workers are forked
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's is for the supervisor
     sock = socket.socket(fileno=fd)
     sock.set_inheritable(False)

@@ -1,4 +1,4 @@
-"""Messages between the supervisor and its workers: one dataclass each, and how each travels.
+"""Messages between the supervisor and its workers: one class each, and how each travels.
 
 On the channel a message is a line of JSON: the name of its class and its fields. The receiver gets an `Unknown` in the
 place of a message whose name it does not know, and a `Malformed` in the place of what does not have that form.
@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
 from math import inf
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias, get_type_hints
 
 
-@dataclass(frozen=True)
-class Unknown:
+class Unknown(NamedTuple):
     """The other end sent a message whose name the receiver does not know."""
 
     name: str
 
 
-@dataclass(frozen=True)
-class Malformed:
+class Malformed(NamedTuple):
     """The other end sent something that is no message. It is the last of its channel."""
 
     reason: str
@@ -30,62 +27,53 @@ class Malformed:
 # -- from a worker
 
 
-@dataclass(frozen=True)
-class Ready:
+class Ready(NamedTuple):
     """The worker accepts connections at these URLs."""
 
     addresses: list[str]
     announced: list[str]  # what the log says of each socket
 
 
-@dataclass(frozen=True)
-class Notice:
+class Notice(NamedTuple):
     """The worker has found something that is true for all workers, and that the log should have once, at INFO."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class Heartbeat:
+class Heartbeat(NamedTuple):
     """The worker's event loop runs."""
 
 
-@dataclass(frozen=True)
-class Recycle:
+class Recycle(NamedTuple):
     """The worker wants to be replaced, for that reason. It serves until it is told to stop."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class Draining:
+class Draining(NamedTuple):
     """The worker was asked to stop and begins to drain. `reason`: what asked it, where that was not the supervisor."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class Drained:
+class Drained(NamedTuple):
     """The worker's last connection has ended. The application's shutdown comes next."""
 
 
-@dataclass(frozen=True)
-class ShutDown:
+class ShutDown(NamedTuple):
     """The application's shutdown has ended. Threads that it left running have `thread_seconds`."""
 
     thread_seconds: float
 
 
-@dataclass(frozen=True)
-class Failed:
+class Failed(NamedTuple):
     """The worker ends with that exit code. `text` is for the error log."""
 
     exit_code: int
     text: str
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """The answer to a question (`ListConnections`, `ListRequests` and so on) with the same number."""
 
     number: int
@@ -97,8 +85,7 @@ Answers: TypeAlias = "list[dict[str, Any]]"  # of several workers, as the client
 # -- from the supervisor
 
 
-@dataclass(frozen=True)
-class Stop:
+class Stop(NamedTuple):
     """The worker drains and ends, after `delay` seconds in which it goes on serving. `last_owner`: no other process
     accepts what waits on its sockets. `by_hand`: somebody at a terminal waits, so idle connections end
     at once. `grace`: seconds that open requests have, where `graceful_timeout` is longer."""
@@ -109,46 +96,39 @@ class Stop:
     grace: float = inf
 
 
-@dataclass(frozen=True)
-class StopNow:
+class StopNow(NamedTuple):
     """The worker ends at once."""
 
 
-@dataclass(frozen=True)
-class ReopenLogs:
+class ReopenLogs(NamedTuple):
     """The worker opens its log files anew."""
 
 
-@dataclass(frozen=True)
-class SetLogLevel:
+class SetLogLevel(NamedTuple):
     """The worker's error log has another level, such as "DEBUG"."""
 
     level: str
 
 
-@dataclass(frozen=True)
-class ListConnections:
+class ListConnections(NamedTuple):
     """The worker answers with its open connections."""
 
     number: int
 
 
-@dataclass(frozen=True)
-class ListRequests:
+class ListRequests(NamedTuple):
     """The worker answers with its requests in flight."""
 
     number: int
 
 
-@dataclass(frozen=True)
-class ListSlowRequests:
+class ListSlowRequests(NamedTuple):
     """The worker answers with the slow requests that it remembers."""
 
     number: int
 
 
-@dataclass(frozen=True)
-class StartTrace:
+class StartTrace(NamedTuple):
     """The worker records connections of these clients for so many seconds, and answers whether it does."""
 
     number: int
@@ -156,22 +136,19 @@ class StartTrace:
     seconds: float
 
 
-@dataclass(frozen=True)
-class FetchTrace:
+class FetchTrace(NamedTuple):
     """The worker answers with the records of its trace that were not fetched."""
 
     number: int
 
 
-@dataclass(frozen=True)
-class EndTrace:
+class EndTrace(NamedTuple):
     """The worker records no more, and answers with what was not fetched."""
 
     number: int
 
 
-@dataclass(frozen=True)
-class ShowStacks:
+class ShowStacks(NamedTuple):
     """The worker answers with the stack of each of its threads."""
 
     number: int
@@ -207,20 +184,20 @@ FROM_SUPERVISOR: Mapping[str, type[SupervisorMessage]] = {
     )
 }
 
-# What a field takes, by its annotation.
-_CHECKS: dict[str, Callable[[object], bool]] = {
-    "bool": lambda value: isinstance(value, bool),
-    "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "float": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
-    "str": lambda value: isinstance(value, str),
-    "list[str]": lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
-    "list[dict[str, object]]": lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value),
+# What a field takes, by its type.
+_CHECKS: dict[object, Callable[[object], bool]] = {
+    bool: lambda value: isinstance(value, bool),
+    int: lambda value: isinstance(value, int) and not isinstance(value, bool),
+    float: lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
+    str: lambda value: isinstance(value, str),
+    list[str]: lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
+    list[dict[str, object]]: lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value),
 }
 
 
 def encode(message: WorkerMessage | SupervisorMessage) -> bytes:
     """The line that carries a message."""
-    return json.dumps([type(message).__name__, asdict(message)]).encode() + b"\n"
+    return json.dumps([type(message).__name__, message._asdict()]).encode() + b"\n"
 
 
 def decode(line: bytes, known: Mapping[str, type[Any]]) -> Any:
@@ -234,7 +211,7 @@ def decode(line: bytes, known: Mapping[str, type[Any]]) -> Any:
     kind = known.get(name)
     if kind is None:
         return Unknown(name)
-    expected = {field.name: _CHECKS[str(field.type)] for field in fields(kind)}
+    expected = {field: _CHECKS[annotation] for field, annotation in get_type_hints(kind).items()}
     if values.keys() != expected.keys():
         return Malformed(f"{name} has the fields {sorted(values)}; {sorted(expected)} were expected")
     for field, fits in expected.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from hypercorn.config.options import (
@@ -79,5 +78,7 @@ def grace_of(config: object) -> float:
 
 def nearest(name: str, known: Iterable[str] = BY_NAME, cutoff: float = 0.6) -> str | None:
     """The known name that looks most like `name`, or None."""
+    import difflib  # not needed to serve
+
     found = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
     return found[0] if found else None
