@@ -57,14 +57,14 @@ class Trusted:
 class Pebble(Trusted):
     """A running pebble, and the name server that sends it to this machine. Skips the test where there is none."""
 
-    def __init__(
-        self, folder: Path, http_port: int, *, life: int = 86400, binding: bool = False, **variables: str
-    ) -> None:
+    def __init__(self, folder: Path, *, life: int = 86400, binding: bool = False, **variables: str) -> None:
         for program in ("pebble", "pebble-challtestsrv"):
             if shutil.which(program) is None:
                 pytest.skip(f"{program} is missing (Debian: apt-get install pebble)")
         super().__init__(folder)
-        self.http_port = http_port  # where it asks for the answers to challenges
+        # Where it asks for the answers to challenges: an address of this machine that no other test listens on.
+        host = f"127.{random.SystemRandom().randrange(1, 255)}.{random.SystemRandom().randrange(1, 255)}.1"
+        self.http_address = (host, free_port())
         listen, management, names, control = (free_port() for _ in range(4))
         self.url = f"https://localhost:{listen}/dir"
         self.management = f"https://localhost:{management}"
@@ -73,7 +73,7 @@ class Pebble(Trusted):
             "managementListenAddress": f"127.0.0.1:{management}",
             "certificate": str(folder / "cert.pem"),
             "privateKey": str(folder / "key.pem"),
-            "httpPort": http_port,
+            "httpPort": self.http_address[1],
             "tlsPort": free_port(),
             "ocspResponderURL": "",
             "certificateValidityPeriod": life,  # until release 2.6
@@ -86,6 +86,7 @@ class Pebble(Trusted):
         known = subprocess.run(["pebble-challtestsrv", "-help"], capture_output=True, text=True, check=False).stderr
         flags = dict.fromkeys(("-http01", "-https01", "-tlsalpn01", "-doh", "-defaultIPv6"), "")
         flags |= dict.fromkeys(("-dns01", "-dnsserver"), f"127.0.0.1:{names}")  # the second since release 2.8
+        flags["-defaultIPv4"] = host
         flags["-management"] = f"127.0.0.1:{control}"
         quiet = [text for flag, value in flags.items() if f"  {flag} " in known for text in (flag, value)]
         environment = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "5", **variables}
@@ -107,6 +108,11 @@ class Pebble(Trusted):
         except BaseException:
             self.stop()
             raise
+
+    @property
+    def http_bind(self) -> str:
+        """The same address as `insecure_bind` takes it."""
+        return f"{self.http_address[0]}:{self.http_address[1]}"
 
     def root(self) -> str:
         """The root of the certificates that it issues, as PEM."""
@@ -218,7 +224,7 @@ def options_for(pebble: Pebble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "acme": [NAME],
         "acme_directory": pebble.url,
         "acme_state": str(tmp_path / "state"),
-        "insecure_bind": [f"127.0.0.1:{pebble.http_port}"],
+        "insecure_bind": [pebble.http_bind],
     }
 
 

@@ -12,7 +12,7 @@ import pytest
 if sys.implementation.name == "pypy":
     pytest.importorskip("trustme", reason="there is no trustme for PyPy")  # all of this folder needs it
 
-from tests.certificates.authorities import Pebble, free_port, options_for
+from tests.certificates.authorities import Pebble, options_for
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def pebble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
-    with Pebble(tmp_path_factory.mktemp("pebble"), free_port()) as pebble:
+    with Pebble(tmp_path_factory.mktemp("pebble")) as pebble:
         yield pebble
 
 

@@ -39,7 +39,7 @@ def test_first_certificate(serve_app: Serve, pebble: Pebble, options: dict[str, 
     with Peer(address) as peer:
         peer.sock = pebble.trusting().wrap_socket(peer.sock, server_hostname=NAME)
         assert peer.get().body == b"hello"
-    with Peer(("127.0.0.1", pebble.http_port)) as peer:
+    with Peer(pebble.http_address) as peer:
         assert peer.get("/.well-known/acme-challenge/other").body == b"hello", (
             "what is not the server's is the application's"
         )

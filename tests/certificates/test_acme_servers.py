@@ -48,7 +48,7 @@ def command(*arguments: str, **variables: str) -> Server:
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_take_a_renewed_certificate(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two workers, while clients ask: no request fails, and the account stays the same."""
-    with Pebble(tmp_path / "pebble", free_port(), life=6) as pebble:
+    with Pebble(tmp_path / "pebble", life=6) as pebble:
         options = options_for(pebble, tmp_path, monkeypatch)
         arguments = flags(options, acme_email="me@a.test")
         with command("-w", "2", "--start-method", method, *arguments) as server:
@@ -105,7 +105,7 @@ def test_a_restart_keeps_certificate_and_account(pebble: Pebble, options: dict[s
 
 def test_a_restart_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that ends while the directory validates leaves nothing that hinders the next one."""
-    with Pebble(tmp_path / "pebble", free_port(), PEBBLE_VA_NOSLEEP="0", PEBBLE_VA_SLEEPTIME="2") as pebble:
+    with Pebble(tmp_path / "pebble", PEBBLE_VA_NOSLEEP="0", PEBBLE_VA_SLEEPTIME="2") as pebble:
         options = options_for(pebble, tmp_path, monkeypatch)
         with command(*flags(options)) as server:
             eventually(lambda: pebble.count("Pulled a task"))
@@ -197,7 +197,7 @@ def test_a_reload_brings_it(tmp_path: Path, pebble: Pebble, options: dict[str, A
 
 
 def test_refused_nonces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Pebble(tmp_path / "pebble", free_port(), PEBBLE_WFE_NONCEREJECT="40") as pebble:
+    with Pebble(tmp_path / "pebble", PEBBLE_WFE_NONCEREJECT="40") as pebble:
         options = options_for(pebble, tmp_path, monkeypatch)
         with command(*flags(options)) as server:
             server.eventually_said("New certificate for")
@@ -206,7 +206,7 @@ def test_refused_nonces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_external_accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Pebble(tmp_path / "pebble", free_port(), binding=True) as pebble:
+    with Pebble(tmp_path / "pebble", binding=True) as pebble:
         options = options_for(pebble, tmp_path, monkeypatch)
         with command(*flags(options)) as server:
             server.eventually_said("set acme_eab_kid and acme_eab_hmac_key to what the authority has given you; next")
@@ -224,7 +224,7 @@ def test_the_example(pebble: Pebble, options: dict[str, Any]) -> None:
     """And a redirect of everything but challenges from its plain port."""
     variables = {
         "HYPERCORN_BIND": "127.0.0.1:0",
-        "HYPERCORN_INSECURE_BIND": f"127.0.0.1:{pebble.http_port}",
+        "HYPERCORN_INSECURE_BIND": pebble.http_bind,
         "HYPERCORN_ACME_DIRECTORY": pebble.url,
         "HYPERCORN_ACME_STATE": options["acme_state"],
         "HYPERCORN_CONTROL": "none",
@@ -234,7 +234,7 @@ def test_the_example(pebble: Pebble, options: dict[str, Any]) -> None:
         with Peer(server.address()) as peer:
             peer.sock = pebble.trusting().wrap_socket(peer.sock, server_hostname=NAME)
             assert peer.get().body == b"https, HTTP/1.1\n"
-        with Peer(("127.0.0.1", pebble.http_port)) as peer:
+        with Peer(pebble.http_address) as peer:
             assert peer.get("/a").header("location") == "https://localhost/a"
         assert server.end() == 0
         assert server.complaint == ""
