@@ -52,6 +52,14 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
     return TestFile.from_parent(parent, path=module_path) if sys.implementation.name == "pypy" else None
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out the folders of `live` tests where none of them is to run: to import them takes long."""
+    if not config.option.markexpr.startswith("not live"):
+        return None
+    folder = collection_path.relative_to(ROOT).parts[1:2] if collection_path.is_relative_to(ROOT) else ()
+    return True if LIVE.intersection(folder) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks tests as `live` by their folder, or by the fixture that starts a server."""
     for item in items:
