@@ -16,7 +16,7 @@ from bench.peers import requirements
 from bench.processes import ROOT, ServerError, ServerProcess, cpu_seconds, family, free_port, is_running, memory_kib
 from bench.results import Comparison
 
-from bench import h2load, memory, servers, startup, tails, wrk
+from bench import floors, h2load, memory, servers, startup, tails, wrk
 
 OUTPUT = """\
 Running 2s test @ http://127.0.0.1:8000/
@@ -274,3 +274,18 @@ def test_first_answers_of_servers(capsys: pytest.CaptureFixture[str], monkeypatc
     monkeypatch.setattr(startup, "ANSWER_SECONDS", 0.2)
     assert startup.compare([server("silent", IMPORTS + LISTEN + "time.sleep(60)")], 1) == 1
     assert "silent: has not answered" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", floors.FLOORS)
+def test_the_call_of_each_case_ends(backend: str, name: str) -> None:
+    assert 0.1 < floors.call_cost(CASES[name], backend, 0.01) < 100000
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_the_floor_of_a_case(capsys: pytest.CaptureFixture[str]) -> None:
+    assert floors.main(["--case", "wait", "--loop", "asyncio", "--seconds", "1"]) == 0
+    case, loop, *figures = capsys.readouterr().out.splitlines()[-1].split()
+    assert (case, loop) == ("wait", "asyncio")
+    call, kernel, floor, _ = map(float, figures)
+    assert floor == pytest.approx(call + kernel, abs=0.2)
+    assert kernel > 0.5
