@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -66,6 +67,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(ROOT).parts[1]
         if folder in LIVE or "serve_app" in getattr(item, "fixturenames", ()):
             item.add_marker("live")
+
+
+def pytest_collection_finish() -> None:
+    """Leaves the tests themselves, which are many, out of each garbage collection that one of them asks for."""
+    if sys.implementation.name == "cpython":
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(params=BACKENDS)
