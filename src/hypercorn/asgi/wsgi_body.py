@@ -6,6 +6,7 @@ POSIX), lies where `tempfile` puts such files (TMPDIR), and is closed with the c
 
 from __future__ import annotations
 
+import tempfile
 from io import BytesIO
 from typing import Any
 
@@ -77,8 +78,6 @@ class Body:
     def move_to_disk(self) -> None:
         """Moves the body so far to a file."""
         before: BytesIO = self.file
-        import tempfile  # which takes long to import
-
         self.file = tempfile.TemporaryFile(buffering=BLOCK_BYTES)  # noqa: SIM115  # closed with the call
         self.file.write(before.getbuffer())
 
@@ -106,6 +105,4 @@ class Body:
 
 def disk_error(error: OSError) -> SpoolError:
     """The error that says what could not be written, and where."""
-    import tempfile
-
     return SpoolError(f"a request body could not be written to disk ({tempfile.tempdir}): {error}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable, Iterator
 
 import hypercorn
@@ -125,8 +126,6 @@ class Exposition:
     def info(self) -> Iterator[str]:
         """Which server this is, as labels of a constant."""
         yield from self.family("build", "info", "Version, build and Python of the server.")
-        import platform  # not needed to serve
-
         python = f"{platform.python_implementation()} {platform.python_version()}"
         labels = f'version="{hypercorn.__version__}",build="{hypercorn.build()}",python="{python}"'
         yield f"hypercorn_build_info{{{labels}}} 1"
