@@ -288,4 +288,4 @@ def test_the_floor_of_a_case(capsys: pytest.CaptureFixture[str]) -> None:
     assert (case, loop) == ("wait", "asyncio")
     call, kernel, floor, _ = map(float, figures)
     assert floor == pytest.approx(call + kernel, abs=0.2)
-    assert kernel > 0.5
+    assert kernel > 0
