@@ -72,8 +72,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Leaves the tests themselves, which are many, out of each garbage collection that one of them asks for.
 
-    Not on Python 3.14 and later: hypothesis asks the collector who refers to its random numbers, and there it is told of
-    nobody.
+    Not on Python 3.14 and later: hypothesis asks the collector who refers to its random numbers, and there it is told
+    of nobody.
     """
     if sys.implementation.name == "cpython" and sys.version_info < (3, 14):
         gc.collect()
