@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -201,6 +202,17 @@ def chosen(servers: Iterable[Server], patterns: Iterable[str]) -> list[Server]:
             raise ServerError(f"no server {pattern!r} here (there are {names})")
         found += [server for server in matching if server not in found]
     return found or servers
+
+
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """The options that choose servers."""
+    parser.add_argument("--server", nargs="+", default=[], metavar="NAME", help="shell patterns match")
+    parser.add_argument("--peers", type=Path, metavar="DIR", help="environment of the peers, made by bench.peers")
+
+
+def asgi_servers(options: argparse.Namespace) -> list[Server]:
+    """The servers of ASGI applications that those options choose. Raises ServerError."""
+    return chosen([one for one in all_servers(options.peers) if one.interface == "asgi"], options.server)
 
 
 def is_compiled() -> bool:

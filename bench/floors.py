@@ -14,13 +14,12 @@ import asyncio
 import importlib
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from bench.cases import CASES, Case
 from bench.catalogue import all_servers, chosen
-from bench.processes import TICKS, ServerError, end_on_termination, family, free_port
+from bench.processes import ServerError, cpu_times, end_on_termination, free_port
 from bench.servers import load_by
 
 FLOORS = ("sleep0", "starlette", "varied", "wait", "fastapi", "fastapi-sync")
@@ -59,42 +58,35 @@ async def send(message: dict[str, Any]) -> None:
     """Takes a message, and does nothing with it."""
 
 
-def measured(count: int, used: float) -> float:
-    return used / count * 1e6
-
-
-async def on_asyncio(call: Callable[[], Awaitable[None]], seconds: float) -> float:
-    """CPU of a call in us, on the running loop of asyncio or uvloop."""
-    loop = asyncio.get_running_loop()
-
-    async def for_seconds(seconds: float) -> float:
-        count, began, end = 0, time.process_time(), time.monotonic() + seconds
+async def timed(batch: Callable[[], Awaitable[object]], seconds: float) -> float:
+    """CPU of a call in us, where a batch makes AT_ONCE of them."""
+    each = 0.0
+    for lasts in (WARM_SECONDS, seconds):
+        count, began, end = 0, time.process_time(), time.monotonic() + lasts
         while time.monotonic() < end:
             for _ in range(ROUNDS):
-                await asyncio.wait([loop.create_task(call()) for _ in range(AT_ONCE)])
+                await batch()
             count += ROUNDS * AT_ONCE
-        return measured(count, time.process_time() - began)
+        each = (time.process_time() - began) / count * 1e6
+    return each
 
-    await for_seconds(WARM_SECONDS)
-    return await for_seconds(seconds)
+
+async def on_asyncio(call: Callable[[], Coroutine[Any, Any, None]], seconds: float) -> float:
+    """CPU of a call in us, on the running loop of asyncio or uvloop."""
+    loop = asyncio.get_running_loop()
+    return await timed(lambda: asyncio.wait([loop.create_task(call()) for _ in range(AT_ONCE)]), seconds)
 
 
 async def on_trio(call: Callable[[], Awaitable[None]], seconds: float) -> float:
     """CPU of a call in us, on trio."""
     import trio
 
-    async def for_seconds(seconds: float) -> float:
-        count, began, end = 0, time.process_time(), time.monotonic() + seconds
-        while time.monotonic() < end:
-            for _ in range(ROUNDS):
-                async with trio.open_nursery() as nursery:
-                    for _ in range(AT_ONCE):
-                        nursery.start_soon(call)
-            count += ROUNDS * AT_ONCE
-        return measured(count, time.process_time() - began)
+    async def batch() -> None:
+        async with trio.open_nursery() as nursery:
+            for _ in range(AT_ONCE):
+                nursery.start_soon(call)
 
-    await for_seconds(WARM_SECONDS)
-    return await for_seconds(seconds)
+    return await timed(batch, seconds)
 
 
 def call_cost(case: Case, loop: str, seconds: float) -> float:
@@ -117,25 +109,15 @@ def call_cost(case: Case, loop: str, seconds: float) -> float:
     return asyncio.run(on_asyncio(call, seconds))
 
 
-def times_of(pid: int) -> tuple[float, float]:
-    """Seconds of user and system time of a server's processes."""
-    user = system = 0
-    for member in family(pid):
-        fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
-        user += int(fields[11])
-        system += int(fields[12])
-    return user / TICKS, system / TICKS
-
-
 def server_cost(case: Case, loop: str, seconds: int) -> tuple[float, float]:
     """User and system time of a request in us, of this project's server. Raises ServerError."""
     server = chosen(all_servers(None), [f"ours-{loop}*"])[0]  # the compiled build where it is there
     with server.start(case.app, free_port()) as process:
         load_by(case, process.port, 1)
-        before = times_of(process.pid)
+        before = cpu_times(process.pid)
         load = load_by(case, process.port, seconds)
-        after = times_of(process.pid)
-    user, system = (measured(load.requests, after[place] - before[place]) for place in (0, 1))
+        after = cpu_times(process.pid)
+    user, system = ((after[place] - before[place]) / load.requests * 1e6 for place in (0, 1))
     return user, system
 
 

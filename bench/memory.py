@@ -15,12 +15,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 from bench.apps import HELLO
 from bench.cases import PLAIN_APP
-from bench.catalogue import Server, all_servers, chosen
+from bench.catalogue import Server, add_choice, asgi_servers
 from bench.processes import ServerError, ServerProcess, end_on_termination, free_port, raise_file_limit
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -124,13 +123,12 @@ def main(arguments: list[str] | None = None) -> int:
     about = (__doc__ or "").partition("\n")[0]
     parser = argparse.ArgumentParser("python -m bench.memory", description=about)
     parser.add_argument("--connections", type=int, default=1000, metavar="N")
-    parser.add_argument("--server", nargs="+", default=[], metavar="NAME", help="shell patterns match")
-    parser.add_argument("--peers", type=Path, metavar="DIR", help="environment of the peers, made by bench.peers")
+    add_choice(parser)
     options = parser.parse_args(arguments)
     if options.connections < 1:
         parser.error("--connections must be 1 or more")
     try:
-        servers = chosen([one for one in all_servers(options.peers) if one.interface == "asgi"], options.server)
+        servers = asgi_servers(options)
     except ServerError as error:
         print(f"bench.memory: {error}", file=sys.stderr)
         return 2

@@ -57,14 +57,21 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def cpu_seconds(pid: int) -> float:
-    """CPU time of the family so far, of children that have ended too."""
-    ticks = 0
+def cpu_times(pid: int) -> tuple[float, float]:
+    """User and system time of the family so far in seconds, of children that have ended too."""
+    user = system = 0
     for member in family(pid):
         with suppress(OSError):
             fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(map(int, fields[11:15]))  # utime stime cutime cstime
-    return ticks / TICKS
+            utime, stime, cutime, cstime = map(int, fields[11:15])
+            user += utime + cutime
+            system += stime + cstime
+    return user / TICKS, system / TICKS
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of the family so far, of children that have ended too."""
+    return sum(cpu_times(pid))
 
 
 def memory_kib(pid: int, kind: str = "Pss:") -> int:

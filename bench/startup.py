@@ -24,9 +24,10 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from bench.cases import PLAIN_APP
-from bench.catalogue import Server, all_servers, chosen
+from bench.catalogue import Server, add_choice, asgi_servers
 from bench.processes import PATIENCE, ROOT, ServerError, ServerProcess, end_on_termination, free_port
 
 ASK_AGAIN_SECONDS = 0.001
@@ -127,9 +128,8 @@ def compare(servers: list[Server], runs: int) -> int:
     All find their byte code in one folder, as it is after an installation by pip."""
     figures: dict[str, list[tuple[float, float]]] = {server.label: [] for server in servers}
     status = 0
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    with tempfile.TemporaryDirectory() as cache:
-        os.environ["PYTHONPYCACHEPREFIX"] = cache
+    with tempfile.TemporaryDirectory() as cache, patch.dict(os.environ, {"PYTHONPYCACHEPREFIX": cache}):
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         for run in range(runs + 1):  # the first one leaves the byte code
             for server in servers:
                 try:
@@ -152,15 +152,13 @@ def main() -> int:
     """Measures, and says the medians in milliseconds. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.startup")
     parser.add_argument("--runs", type=int, default=10)
-    parser.add_argument("--peers", type=Path, metavar="DIR", help="environment of the peers, made by bench.peers")
-    parser.add_argument("--server", nargs="+", default=[], metavar="NAME", help="shell patterns match")
+    add_choice(parser)
     parser.add_argument("arguments", nargs="*", help="of the command, after --")
     options = parser.parse_args()
     if options.peers is not None or options.server:
         end_on_termination()
         try:
-            found = [one for one in all_servers(options.peers) if one.interface == "asgi"]
-            return compare(chosen(found, options.server), options.runs)
+            return compare(asgi_servers(options), options.runs)
         except ServerError as error:
             print(f"bench.startup: {error}", file=sys.stderr)
             return 2

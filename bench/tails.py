@@ -16,12 +16,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import NamedTuple
 
 from bench import wrk
 from bench.cases import CASES, PLAIN_APP
-from bench.catalogue import Server, all_servers, chosen
+from bench.catalogue import Server, add_choice, asgi_servers
 from bench.memory import idle_connections, limit
 from bench.processes import ServerError, end_on_termination, free_port, raise_file_limit
 
@@ -113,11 +112,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--idle", type=int, default=10000, metavar="N")
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--server", nargs="+", default=[], metavar="NAME", help="shell patterns match")
-    parser.add_argument("--peers", type=Path, metavar="DIR", help="environment of the peers, made by bench.peers")
+    add_choice(parser)
     options = parser.parse_args(arguments)
     try:
-        servers = chosen([one for one in all_servers(options.peers) if one.interface == "asgi"], options.server)
+        servers = asgi_servers(options)
         wrk.find_wrk()
     except ServerError as error:
         print(f"bench.tails: {error}", file=sys.stderr)

@@ -264,7 +264,7 @@ def test_a_download_that_ends_is_no_figure() -> None:
 
 
 def test_first_answers_of_servers(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPYCACHEPREFIX", "")
+    before = dict(os.environ)
     assert startup.compare([server("answering", WRONG.format(status=200, body="any"))], 1) == 0
     name, wall, cpu = capsys.readouterr().out.splitlines()[-1].split()
     assert name == "answering"
@@ -274,6 +274,7 @@ def test_first_answers_of_servers(capsys: pytest.CaptureFixture[str], monkeypatc
     monkeypatch.setattr(startup, "ANSWER_SECONDS", 0.2)
     assert startup.compare([server("silent", IMPORTS + LISTEN + "time.sleep(60)")], 1) == 1
     assert "silent: has not answered" in capsys.readouterr().err
+    assert dict(os.environ) == before
 
 
 @pytest.mark.parametrize("name", floors.FLOORS)
