@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import find, settings
+from hypothesis.strategies import none
 
 # The same examples every time: what a search finds is for the fuzzers, not for whoever happens to run the tests.
 settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -71,12 +72,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leaves the tests themselves, which are many, out of each garbage collection that one of them asks for.
-
-    Not on Python 3.14 and later: hypothesis asks the collector who refers to its random numbers, and there it is told
-    of nobody.
-    """
-    if sys.implementation.name == "cpython" and sys.version_info < (3, 14):
+    """Leaves the tests themselves, which are many, out of each garbage collection that one of them asks for."""
+    if sys.implementation.name == "cpython":
+        # Hypothesis makes its random numbers at the first search, and asks the collector who refers to them. What is
+        # frozen is not found then.
+        find(none(), lambda _: True)
         gc.collect()
         gc.freeze()
 
