@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import ssl
 import threading
 import time
@@ -153,6 +154,32 @@ def test_g06_alpn(serve_app: Any, certificates: Certificates, offers: list[str],
         assert [client.answer(stream).body for stream in range(1, 65, 2)] == [b"hello"] * 32
     else:
         assert peer.get().body == b"hello"
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("size", [1, 1023, 1024, 16384, 16385, 100_003, 262_144])
+def test_bodies_arrive_as_they_were_cut(serve_app: Any, certificates: Certificates, size: int, tls: bool) -> None:
+    """Pieces of one response that are smaller than a frame, as large, and larger."""
+    body = random.Random(size).randbytes(3 * size + 5)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for at in range(0, len(body), size):
+            await send({"type": "http.response.body", "body": body[at : at + size], "more_body": True})
+        await send({"type": "http.response.body"})
+
+    files = {"certfile": certificates.certfile, "keyfile": certificates.keyfile} if tls else {}
+    live = serve_app(app, lifespan="off", **files)
+    context = certificates.client if tls else None
+    if context is not None:
+        context.set_alpn_protocols(["h2"])
+    try:
+        client = Client(live.connect(tls=context))
+    finally:
+        if context is not None:
+            context.set_alpn_protocols([])
+    client.send(window_update(0, 1 << 20), headers(1), window_update(1, 1 << 20))
+    assert client.answer().body == body
 
 
 def test_h2_off_is_not_offered(serve_app: Any, certificates: Certificates) -> None:

@@ -110,6 +110,27 @@ def test_large_bodies(serve_tls: Any, client: ssl.SSLContext) -> None:
         assert hashlib.sha256(response.body).digest() == hashlib.sha256(payload).digest()
 
 
+def test_a_part_of_a_body_is_not_copied_before_it_is_joined(serve_tls: Any, certificates: Certificates) -> None:
+    kept = []
+    interim = b"<<HTTP/1.1 102 Processing\r\n\r\n>>"
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        (session,) = open_sessions()
+        plain = session.plain
+        plain.write_part(interim, 2, len(interim) - 2)
+        kept.append(plain.out[-1])
+        plain.flush()  # by itself: there is nothing to join
+        await respond(send)
+
+    with serve_tls(app, lifespan="off").connect(tls=certificates.client) as peer:
+        peer.send(request("/"))
+        assert peer.until(b"\r\n\r\n") == interim[2:-2]
+        assert peer.response().status == 200
+    (part,) = kept
+    assert isinstance(part, memoryview)
+    assert part.obj is interim
+
+
 def test_pipelined(serve_tls: Any, client: ssl.SSLContext) -> None:
     live = serve_tls(hello)
     with live.connect(tls=client) as peer:

@@ -1,6 +1,7 @@
 # types of ports.py
 cimport cython
 
+from hypercorn.objects cimport part_of
 from hypercorn.protocol.limits cimport Limits
 from hypercorn.protocol.records cimport Records
 from hypercorn.protocol.response_fields cimport ResponseFields
@@ -37,6 +38,8 @@ cdef class Transport:
     @cython.locals(connection=Connection)
     cpdef received(self, bytes data)
     cpdef write(self, bytes data)
+    cpdef write_part(self, bytes data, Py_ssize_t start, Py_ssize_t end)
+    cpdef gathered(self, Py_ssize_t size)
     cpdef bint begin_turn(self) except -1
     cpdef bint turn_is_over(self) except -1
     cpdef turn_soon(self)

@@ -4,7 +4,7 @@ Below a connection is a `Transport`, beside it a `Runtime`, above it an `Exchang
 a `Context` opens. They are classes rather than typing protocols so that, compiled, a call across a floor is a C call.
 
     transport -> connection   data_received  eof_received  connection_lost  pause_writing  resume_writing
-    connection -> transport   write  close  abort  write_eof  pause_reading  resume_reading  get_extra_info
+    connection -> transport   write  write_part  close  abort  write_eof  pause_reading  resume_reading  get_extra_info
     connection -> exchange    body_received  disconnected  writable  message_received  closed
     exchange -> connection    start  body  trailers  hint  push  reset  accept  body_wanted  body_consumed  finished
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from hypercorn.objects import part_of
 from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.records import Records
 from hypercorn.protocol.response_fields import ResponseFields
@@ -65,7 +66,7 @@ class Transport:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.connection: Connection | None = None
-        self.out: list[bytes] = []
+        self.out: list[bytes | memoryview] = []
         self.out_size = 0
         self.gather = GATHER_BYTES
         self.turn = NO_TURN
@@ -115,7 +116,15 @@ class Transport:
     def write(self, data: bytes) -> None:
         """Writes bytes; they leave when the turn ends."""
         self.out.append(data)
-        self.out_size += len(data)
+        self.gathered(len(data))
+
+    def write_part(self, data: bytes, start: int, end: int) -> None:
+        """Writes `data[start:end]`, as `write` does."""
+        self.write(part_of(data, start, end))
+
+    def gathered(self, size: int) -> None:
+        """Has what was written leave when the turn ends, or at once where much waits. `size`: bytes that were added."""
+        self.out_size += size
         if self.out_size >= self.gather:
             self.flush()
         elif not self.turn and not self.end_turn_scheduled:
@@ -237,12 +246,10 @@ class Transport:
     def flush(self) -> None:
         """Hands what was gathered to the kernel."""
         out = self.out
-        if len(out) == 1:
-            data = out[0]
-        elif out:
-            data = b"".join(out)
-        else:
+        if not out:
             return
+        only = out[0]
+        data = only if len(out) == 1 and isinstance(only, bytes) else b"".join(out)
         out.clear()
         self.out_size = 0
         self.send_bytes(data)

@@ -1,6 +1,7 @@
 # types of stream.py
 cimport cython
 
+from hypercorn.objects cimport part_of
 from hypercorn.protocol.mux.connection cimport Multiplexer
 from hypercorn.protocol.mux.stream cimport MuxStream
 from hypercorn.protocol.ports cimport Connection, Context, Exchange, Transport
@@ -21,5 +22,5 @@ cdef class HTTP2Stream(MuxStream):
     cpdef long long set_fields(self, headers, bint omit_length) except? -2
     @cython.locals(context=Context, fields=FieldLines, more=list)
     cpdef send_head(self, bint end)
-    @cython.locals(writer=FrameWriter)
-    cpdef write_data(self, bytes data, bint end)
+    @cython.locals(writer=FrameWriter, size=Py_ssize_t, whole=bint)
+    cpdef write_data(self, bytes data, Py_ssize_t start, Py_ssize_t stop, bint end)

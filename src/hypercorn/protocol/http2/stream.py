@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from hypercorn.objects import part_of
 from hypercorn.protocol.mux.budgets import GATHER_BYTES, SEPARATE_BYTES
 from hypercorn.protocol.mux.states import (
     BODYLESS,
@@ -55,7 +56,7 @@ class HTTP2Stream(MuxStream):
             and not mux.scheduler.waiting
             and not mux.writing_paused
         ):
-            self.write_data(data, last)
+            self.write_data(data, 0, size, last)
             self.send_window -= size
             mux.send_window -= size
             mux.written()
@@ -90,18 +91,23 @@ class HTTP2Stream(MuxStream):
         self.writer.headers(self.id, fields.status(self.status), self.lines, more, end)
         self.mux.written()
 
-    def write_data(self, data: bytes, end: bool) -> None:
-        """Writes a DATA frame; the caller keeps to the windows."""
+    def write_data(self, data: bytes, start: int, stop: int, end: bool) -> None:
+        """Writes a DATA frame with `data[start:stop]`; the caller keeps to the windows."""
         writer = self.writer
-        if len(data) < SEPARATE_BYTES:
-            writer.data(self.id, data, end)
+        size = stop - start
+        whole = size == len(data)
+        if size < SEPARATE_BYTES:
+            writer.data(self.id, data if whole else part_of(data, start, stop), end)
             return
-        writer.frame(len(data), 0, 1 if end else 0, self.id)
+        writer.frame(size, 0, 1 if end else 0, self.id)
         self.transport.write(writer.take())
-        self.transport.write(data)
+        if whole:
+            self.transport.write(data)
+        else:
+            self.transport.write_part(data, start, stop)
 
-    def write_piece(self, data: bytes, end: bool) -> None:
-        self.write_data(data, end)
+    def write_piece(self, data: bytes, start: int, stop: int, end: bool) -> None:
+        self.write_data(data, start, stop, end)
         if len(self.writer.out) >= GATHER_BYTES:
             self.mux.written()
 

@@ -97,8 +97,8 @@ class HTTP3Stream(MuxStream):
     def send_head(self, end: bool) -> None:
         self.mux.send(self.id, self.head(), end)
 
-    def write_piece(self, data: bytes, end: bool) -> None:
-        self.mux.send(self.id, data_head(len(data)) + data, end)
+    def write_piece(self, data: bytes, start: int, stop: int, end: bool) -> None:
+        self.mux.send(self.id, data_head(stop - start) + data[start:stop], end)
 
     def finish_queue(self) -> None:
         lines = self.trailer_lines

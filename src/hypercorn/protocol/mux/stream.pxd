@@ -37,14 +37,14 @@ cdef class MuxStream(Connection):
     cpdef long long set_fields(self, headers, bint omit_length) except? -2
     cpdef list check(self, headers, bint omit_length)
     cpdef send_head(self, bint end)
-    cpdef write_piece(self, bytes data, bint end)
+    cpdef write_piece(self, bytes data, Py_ssize_t start, Py_ssize_t stop, bint end)
     cpdef finish_queue(self)
     cpdef interim(self, int status, list lines)
     cpdef credit(self, Py_ssize_t size)
     cpdef bint queue_data(self, Exchange exchange, bytes data, Py_ssize_t size, bint last) except -1
     cpdef enqueue(self)
     cpdef dequeue(self)
-    @cython.locals(pieces=list, data=bytes, left=Py_ssize_t, size=Py_ssize_t, last=bint, timer=ProgressTimer)
+    @cython.locals(pieces=list, data=bytes, start=Py_ssize_t, size=Py_ssize_t, last=bint, timer=ProgressTimer)
     cpdef Py_ssize_t send_piece(self, Py_ssize_t limit) except -1
     @cython.locals(more="long long")
     cpdef long long grow(self) except -1

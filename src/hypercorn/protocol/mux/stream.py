@@ -159,8 +159,8 @@ class MuxStream(Connection):
         """Writes the final head."""
         raise NotImplementedError
 
-    def write_piece(self, data: bytes, end: bool) -> None:
-        """Writes a DATA frame."""
+    def write_piece(self, data: bytes, start: int, stop: int, end: bool) -> None:
+        """Writes a DATA frame with `data[start:stop]`. `end`: it ends the message."""
         raise NotImplementedError
 
     def finish_queue(self) -> None:
@@ -238,23 +238,21 @@ class MuxStream(Connection):
         pieces = self.pieces
         assert pieces is not None
         data = pieces[0]
-        left = len(data) - self.offset
-        if left <= limit:
-            if self.offset:
-                data = data[self.offset :]
+        start = self.offset
+        size = len(data) - start
+        if size <= limit:
             del pieces[0]
             self.offset = 0
         else:
-            data = data[self.offset : self.offset + limit]
+            size = limit
             self.offset += limit
-        size = len(data)
         self.pending -= size
         self.send_window -= size
         timer = self.window_timer
         if timer is not None:
             timer.moved += size
         last = not self.pending and self.progress == ENDING
-        self.write_piece(data, last and self.trailer_lines is None)
+        self.write_piece(data, start, start + size, last and self.trailer_lines is None)
         if self.state == CLOSED:
             return size
         if self.pending:
