@@ -26,9 +26,10 @@ def everybody(pid: int) -> set[int]:
 
 @pytest.mark.parametrize("worker_class", ["asyncio", "uvloop", "trio"])
 @pytest.mark.parametrize("order", ["group", "workers first", "supervisor first"])
-def test_open_requests_are_answered(worker_class: str, order: str) -> None:
-    """Ten of ten: a worker takes its own SIGTERM and its supervisor's order for the same wish."""
-    servers = [Server("-w", "2", "-k", worker_class, "--graceful-timeout", "20") for _ in range(10)]
+@pytest.mark.parametrize("count", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_open_requests_are_answered(worker_class: str, order: str, count: int) -> None:
+    """Every one: a worker takes its own SIGTERM and its supervisor's order for the same wish."""
+    servers = [Server("-w", "2", "-k", worker_class, "--graceful-timeout", "20") for _ in range(count)]
     try:
         peers = [server.connect() for server in servers]
         for server, peer in zip(servers, peers, strict=True):
@@ -41,12 +42,12 @@ def test_open_requests_are_answered(worker_class: str, order: str) -> None:
                 kill(pid, signal.SIGTERM)
                 if order != "group":
                     time.sleep(0.02)
-        assert [peer.response().status for peer in peers] == [200] * 10
+        assert [peer.response().status for peer in peers] == [200] * count
         for peer in peers:
             peer.close()
-        assert [server.code() for server in servers] == [0] * 10
-        assert [server.complaint for server in servers] == [""] * 10
-        assert [server.output.count("shutdown complete\n") for server in servers] == [2] * 10
+        assert [server.code() for server in servers] == [0] * count
+        assert [server.complaint for server in servers] == [""] * count
+        assert [server.output.count("shutdown complete\n") for server in servers] == [2] * count
     finally:
         for server in servers:
             server.__exit__()
