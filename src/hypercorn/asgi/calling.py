@@ -1,4 +1,4 @@
-"""The coroutine of an application call's task. This module is never compiled: it has to be one of Python's own."""
+"""The coroutine of an application call's task, and its name. Never compiled: it has to be one of Python's own."""
 
 from __future__ import annotations
 
@@ -41,11 +41,17 @@ async def run_call_in_turn(exchange: Call) -> None:
     await run_call(exchange)
 
 
+def without_partials(function: Callable[..., object]) -> Callable[..., object]:
+    """What is called in the end, below any number of `functools.partial` objects."""
+    while isinstance(function, partial):
+        function = function.func
+    return function
+
+
 def under_name_of(app: Callable[..., object], run_call: RunCall = run_call) -> RunCall:
     """`run_call`, or the other one, under another name: its coroutines have the one that the application's have. Tasks
     are known by it in the messages of cancellations, in asyncio's debug output and in monitoring tools."""
-    while isinstance(app, partial):
-        app = app.func
+    app = without_partials(app)
     function: Callable[..., object] = app if hasattr(app, "__qualname__") else type(app).__call__
     name, qualified = getattr(function, "__name__", None), getattr(function, "__qualname__", None)
     if not isinstance(name, str) or not isinstance(qualified, str):

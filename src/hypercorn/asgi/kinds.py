@@ -6,11 +6,11 @@ signature is unknown (built-in functions) or open (`*args`), it is accepted.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import re
 from typing import Any
 
+from hypercorn.asgi.calling import without_partials
 from hypercorn.errors import NoAppError
 
 ASGI_ARGUMENTS = 3  # scope, receive, send
@@ -56,10 +56,9 @@ def is_asgi(app: object, depth: int = DECORATORS) -> bool:
     return next(iter(signature.parameters), "") == "scope" if inner is None else is_asgi(inner, depth - 1)
 
 
-def is_async(app: object) -> bool:
+def is_async(app: Any) -> bool:
     """True where a call gives a coroutine for certain."""
-    while isinstance(app, functools.partial):
-        app = app.func
+    app = without_partials(app)
     if inspect.isclass(app):
         return inspect.iscoroutinefunction(type(app).__call__)
     call = getattr(app, "__call__", None)  # noqa: B004  the method, not whether it is there
@@ -118,10 +117,9 @@ def _signature(app: Any) -> inspect.Signature | None:
         return None
 
 
-def _is_declared(app: object) -> bool:
+def _is_declared(app: Any) -> bool:
     """True where the signature is what somebody put on the object, and may not be how it is called."""
-    while isinstance(app, functools.partial):
-        app = app.func
+    app = without_partials(app)
     call = inspect.getattr_static(type(app), "__call__", None)
     return any(getattr(called, "__signature__", None) is not None for called in (app, call))
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from functools import partial, update_wrapper
+from functools import update_wrapper
 from types import FunctionType, MethodType
 
+from hypercorn.asgi.calling import without_partials
 from hypercorn.asgi.exchange import ASGIExchange
 from hypercorn.asgi.messages import Message, Receive, Scope, Send
 from hypercorn.protocol.runtime import Runtime
@@ -54,9 +55,7 @@ class SlowRequests:
             else:
                 await app(scope, receive, send)
 
-        named = app
-        while isinstance(named, partial):
-            named = named.func
+        named = without_partials(app)
         # Its tasks have the application's name all the same.
         function: Callable[..., object] = named if isinstance(named, FunctionType) else type(named).__call__
         return update_wrapper(timed, function, assigned=("__module__", "__name__", "__qualname__"), updated=())

@@ -66,10 +66,8 @@ class AsyncioTransport(Transport):
 
     def pause_writing(self) -> None:
         """asyncio's callback."""
-        self.writing_paused = True
         try:
-            if self.connection is not None:
-                self.connection.pause_writing()
+            self.pause_output()
         except Exception as error:
             self.internal_error(error)
 
@@ -99,9 +97,7 @@ class AsyncioTransport(Transport):
                 failed = True
             if failed:
                 self.sending = CLOSED  # connection_lost follows
-                self.writing_paused = True
-                if self.connection is not None:
-                    self.connection.pause_writing()  # whoever sends on has to wait for it
+                self.pause_output()  # whoever sends on has to wait for it
 
     def unsent(self) -> int:
         size: int = self.loop_transport.get_write_buffer_size()

@@ -130,6 +130,18 @@ class Transport:
         elif not self.turn and not self.end_turn_scheduled:
             self.end_turn_soon()
 
+    def pause_output(self) -> None:
+        """Tells the connection that too much output waits, or that none leaves any more."""
+        self.writing_paused = True
+        if self.connection is not None:
+            self.connection.pause_writing()
+
+    def resume_output(self) -> None:
+        """Tells the connection that output leaves again."""
+        self.writing_paused = False
+        if self.connection is not None:
+            self.connection.resume_writing()
+
     def begin_turn(self) -> bool:
         """Begins a turn. Returns True where this call began it; the same caller then ends it."""
         if self.turn:

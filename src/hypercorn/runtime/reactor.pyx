@@ -625,10 +625,8 @@ cdef class ReactorTransport(Transport):
     cdef check_high_water(self):
         """Asks the connection to pause when too much waits."""
         if not self.writing_paused and self.pending_size > self.high_water:
-            self.writing_paused = True
             self.let_go()
-            if self.connection is not None:
-                self.connection.pause_writing()
+            self.pause_output()
 
     cdef let_go(self):
         """Drops what of the first piece is sent: this peer may be a slow one."""
@@ -786,8 +784,7 @@ cdef class ReactorTransport(Transport):
             self.runtime.call_soon(self.reactor.notify_closed)
         if self.connection is not None and not self.writing_paused:
             # Until it is told: whoever sends on has to wait, and so lets the loop run that tells it.
-            self.writing_paused = True
-            self.connection.pause_writing()
+            self.pause_output()
 
     cdef notify_lost(self):
         """Tells the connection."""

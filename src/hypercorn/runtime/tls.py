@@ -302,14 +302,10 @@ class TLSConnection(Connection):
             self.worker.disconnected(connection)
 
     def pause_writing(self) -> None:
-        self.plain.writing_paused = True
-        if self.plain.connection is not None:
-            self.plain.connection.pause_writing()
+        self.plain.pause_output()
 
     def resume_writing(self) -> None:
-        self.plain.writing_paused = False
-        if self.plain.connection is not None:
-            self.plain.connection.resume_writing()
+        self.plain.resume_output()
 
     # -- from the plain side
 

@@ -285,14 +285,10 @@ class TracedConnection(Connection):
             self.trace.worker.deadlines.connections.discard(self)
 
     def pause_writing(self) -> None:
-        self.plain.writing_paused = True
-        if self.plain.connection is not None:
-            self.plain.connection.pause_writing()
+        self.plain.pause_output()
 
     def resume_writing(self) -> None:
-        self.plain.writing_paused = False
-        if self.plain.connection is not None:
-            self.plain.connection.resume_writing()
+        self.plain.resume_output()
 
     def expired(self, now: float) -> None:
         self.deadline = 0.0

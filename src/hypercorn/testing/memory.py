@@ -112,11 +112,8 @@ class MemoryTransport(Transport):
         """The peer took `count` bytes of what waits for it."""
         self.arrived += self.pending[:count]
         del self.pending[:count]
-        connection = self.connection
         if self.writing_paused and len(self.pending) <= self.high_water // 4:
-            self.writing_paused = False
-            if connection is not None:
-                connection.resume_writing()
+            self.resume_output()
         if not self.pending:
             if self.sending == HALF_CLOSING:
                 self.sending = HALF_CLOSED
@@ -147,9 +144,7 @@ class MemoryTransport(Transport):
         if self.peer_reads:
             self.peer_read(len(self.pending))
         elif not self.writing_paused and len(self.pending) > self.high_water:
-            self.writing_paused = True
-            if self.connection is not None:
-                self.connection.pause_writing()
+            self.pause_output()
 
     def unsent(self) -> int:
         return len(self.pending)

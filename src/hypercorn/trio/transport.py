@@ -100,9 +100,7 @@ class TrioTransport(Transport):
                 break
             pending.pop(0)
         if self.writing_paused and self.pending_size <= self.high_water // 4:
-            self.writing_paused = False
-            if self.connection is not None:
-                self.connection.resume_writing()
+            self.resume_output()
         if not pending:
             if self.sending == CLOSING:
                 self.shut()
@@ -131,9 +129,7 @@ class TrioTransport(Transport):
             self.writing = True
             self.start_writer(self)
         if not self.writing_paused and self.pending_size > self.high_water:
-            self.writing_paused = True
-            if self.connection is not None:
-                self.connection.pause_writing()
+            self.pause_output()
 
     def unsent(self) -> int:
         return self.pending_size
@@ -174,8 +170,7 @@ class TrioTransport(Transport):
             self.wake_reader()
             if self.connection is not None and not self.writing_paused:
                 # Until it is told: whoever sends on has to wait, and so lets the loop run that tells it.
-                self.writing_paused = True
-                self.connection.pause_writing()
+                self.pause_output()
 
     def pause_reading(self) -> None:
         self.reading_paused = True

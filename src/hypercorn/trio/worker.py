@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
-from hypercorn.asgi.calling import run_call
+from hypercorn.asgi.calling import run_call, without_partials
 from hypercorn.asgi.exchange import ASGIExchange
 from hypercorn.net.sockets import Sockets, waiting
 from hypercorn.protocol.ports import Transport
@@ -387,8 +387,7 @@ def only_left_nurseries(error: BaseException) -> bool:
 
 def task_name(app: Callable[..., object]) -> str:
     """The name that trio gives a task of this async function, made once instead of for every call."""
-    while isinstance(app, partial):
-        app = app.func
+    app = without_partials(app)
     try:
         return f"{app.__module__}.{app.__qualname__}"
     except AttributeError:
