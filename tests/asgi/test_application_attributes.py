@@ -119,9 +119,8 @@ ALLOWED = {
 # Attributes of an application that are read without asking whether they are there.
 READ = {
     "asgi/calling.py": {"app.func"},  # of a functools.partial
-    "asgi/kinds.py": {"app.func"},  # the same
     "asgi/loading.py": {"app.close"},  # of a coroutine, which is refused
-    "trio/worker.py": {"app.func", "app.__module__", "app.__qualname__"},  # the name of its tasks
+    "trio/worker.py": {"app.__module__", "app.__qualname__"},  # the name of its tasks
 }
 
 

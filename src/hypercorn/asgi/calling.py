@@ -41,11 +41,11 @@ async def run_call_in_turn(exchange: Call) -> None:
     await run_call(exchange)
 
 
-def without_partials(function: Callable[..., object]) -> Callable[..., object]:
-    """What is called in the end, below any number of `functools.partial` objects."""
-    while isinstance(function, partial):
-        function = function.func
-    return function
+def without_partials(app: Callable[..., object]) -> Callable[..., object]:
+    """Returns what a call runs in the end, below any number of `functools.partial` objects."""
+    while isinstance(app, partial):
+        app = app.func
+    return app
 
 
 def under_name_of(app: Callable[..., object], run_call: RunCall = run_call) -> RunCall:
