@@ -13,12 +13,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
+from hypercorn.asgi.messages import Framework
 from hypercorn.cli.terminal import show_requests
 from hypercorn.config import Config
 from hypercorn.errors import ConfigError
 from hypercorn.net.address import DEFAULT_PORT
 from hypercorn.runtime.server import Server
-from hypercorn.typing import Framework
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -11,6 +11,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NewType, Optional, Protocol, TypedDict
 
+from hypercorn.asgi.messages import ASGIFramework as ASGIFramework
+from hypercorn.asgi.messages import Framework as Framework
+from hypercorn.asgi.messages import WSGIFramework as WSGIFramework
 from hypercorn.logs.access import ResponseSummary as ResponseSummary
 
 if TYPE_CHECKING:
@@ -216,11 +219,6 @@ ASGISendEvent = (
 )
 ASGIReceiveCallable = Callable[[], Awaitable[ASGIReceiveEvent]]
 ASGISendCallable = Callable[[ASGISendEvent], Awaitable[None]]
-ASGIFramework = Callable[[Any, Any, Any], Awaitable[Any]]
-WSGIFramework = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-Framework = ASGIFramework | WSGIFramework
-
-
 _Send = Callable[[Any], Awaitable[None]]
 
 

@@ -55,6 +55,33 @@ def test_worker_classes(worker_class: str) -> None:
         assert command.complaint == ""
 
 
+LOADED = """
+import sys
+
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": " ".join(sys.modules).encode()})
+"""
+# What only some configurations, messages or errors need, and the standard library's modules for that.
+NOT_NEEDED = """
+    acme aioquic cryptography isal trio uvloop watchfiles
+    bz2 difflib email.utils hashlib hmac lzma pickle platform shlex shutil
+    hypercorn.cli.overview hypercorn.config.migration hypercorn.certificates hypercorn.asgi.wsgi
+    hypercorn.metrics.openmetrics hypercorn.trio hypercorn.typing
+""".split()  # noqa: SIM905
+
+
+def test_nothing_is_loaded_that_serving_does_not_need(tmp_path: Path) -> None:
+    (tmp_path / "loaded.py").write_text(LOADED)
+    before = subprocess.run([sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True)
+    with Command(*PORT, "-w", "0", "--lifespan", "off", "loaded:app", cwd=tmp_path) as command:
+        with command.connect() as peer:
+            loaded = set(peer.get().body.decode().split())
+        assert command.end() == 0
+    assert "hypercorn.asyncio.worker" in loaded
+    assert sorted(loaded.intersection(NOT_NEEDED) - set(before.stdout.split())) == []
+
+
 @pytest.mark.parametrize(("flags", "name"), [([], APP), (["--process-name", "shop"], "shop")])
 @pytest.mark.parametrize(("workers", "roles"), [("0", ["server"]), ("1", ["supervisor", "worker"])])
 def test_titles_of_processes(workers: str, roles: list[str], flags: list[str], name: str, tmp_path: Path) -> None:

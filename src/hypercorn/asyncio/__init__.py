@@ -14,11 +14,11 @@ from contextlib import asynccontextmanager
 from typing import Literal, Protocol
 
 from hypercorn.asgi.loading import resolve
+from hypercorn.asgi.messages import Framework
 from hypercorn.asyncio.worker import AsyncioRuntime, run_worker
 from hypercorn.config import Config
 from hypercorn.runtime.server import Server
 from hypercorn.runtime.worker import Worker
-from hypercorn.typing import Framework
 
 __all__ = ("serve", "server")
 

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hypercorn.cli import addresses
@@ -75,12 +76,17 @@ class CommandParser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         self.actions: list[argparse.Action] = []
-        super().__init__(**options)
+        # argparse makes a formatter for each argument that is added: one that does not ask how wide the terminal is.
+        super().__init__(formatter_class=partial(argparse.HelpFormatter, width=80), **options)
 
     def add_argument(self, *names: str, **options: Any) -> argparse.Action:
         action = super().add_argument(*names, **options)
         self.actions.append(action)
         return action
+
+    def format_help(self) -> str:
+        self.formatter_class = argparse.HelpFormatter
+        return super().format_help()
 
     first = ""  # of the arguments
 

@@ -257,11 +257,11 @@ def _read_proxies(value: object) -> list[str]:
 
 
 def _read_certificates(value: object) -> list[str]:
-    import shlex  # which few need
-
     texts = _read_texts(value)
-    for text in texts:
-        if len(shlex.split(text)) not in (2, 3):
+    if texts:
+        import shlex  # which few need
+
+        if any(len(shlex.split(text)) not in (2, 3) for text in texts):
             raise ValueError
     return texts
 

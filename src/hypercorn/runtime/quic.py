@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from hypercorn.errors import ConfigError
 from hypercorn.metrics import current_board_slot
 from hypercorn.net.address import address_text, client_address
-from hypercorn.net.forwarding import DatagramForwarder
 from hypercorn.net.quic import create_quic_configuration, is_self_signed
 from hypercorn.runtime.contract import WorkerBase
 
 CHECK_SECONDS = 0.2  # seconds between two looks at the board
 
 if TYPE_CHECKING:
+    from hypercorn.net.forwarding import DatagramForwarder
     from hypercorn.net.qlog import QLog
     from hypercorn.net.quic_tls import ServerConfiguration
     from hypercorn.protocol.ports import Connection
@@ -186,5 +186,7 @@ def new_forwarder(worker: WorkerBase) -> DatagramForwarder | None:
             others = (one for one in slot.board.slots() if one["state"] == "serving" and one["slot"] != slot.number)
             seen = (now, [one["slot"] for one in others])
         return seen[1]
+
+    from hypercorn.net.forwarding import DatagramForwarder  # which HTTP/3 alone needs
 
     return DatagramForwarder(slot.number, slot.board.secret, siblings)

@@ -15,11 +15,11 @@ from typing import Literal
 import trio
 
 from hypercorn.asgi.loading import resolve
+from hypercorn.asgi.messages import Framework
 from hypercorn.config import Config
 from hypercorn.runtime.server import Server
 from hypercorn.runtime.worker import Worker
 from hypercorn.trio.worker import TrioRuntime, run_worker
-from hypercorn.typing import Framework
 
 __all__ = ("serve", "server")
 

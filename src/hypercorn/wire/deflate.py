@@ -15,16 +15,11 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, Protocol
 
 from hypercorn.wire.frames import InflateError, MessageTooLarge
 from hypercorn.wire.websocket import encode_compressed, encode_fragment, encode_message
-
-isal_zlib: Any
-try:
-    from isal import isal_zlib  # type: ignore[import-not-found, unused-ignore]
-except ImportError:
-    isal_zlib = None
 
 __all__ = ("Compression", "Deflate", "InflateError", "LongMessage", "MessageTooLarge", "read_offers")
 
@@ -41,6 +36,16 @@ TAIL = b"\x00\x00\xff\xff"  # what a sync flush ends with, and what a message go
 WINDOWS = range(8, 16)
 
 Offer = tuple[bytes, list[tuple[bytes, bytes | None]]]
+
+
+@cache
+def find_isal() -> Any:
+    """Returns isal's counterpart of zlib, or None where isal is not installed. Loaded for the first message."""
+    try:
+        from isal import isal_zlib  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        return None
+    return isal_zlib
 
 
 class Compressor(Protocol):
@@ -79,8 +84,9 @@ class Compression:
     def new_compressor(self, bits: int) -> Compressor:
         """A compressor. A smaller window needs less memory for its tables too."""
         memory = min(8, max(1, bits - 7))
-        if isal_zlib is not None and self.level < 9:  # isal's own levels end at 3; 9 asks for what is smallest
-            found: Compressor = isal_zlib.compressobj(1 if self.level < 7 else 3, zlib.DEFLATED, -bits, memory)
+        isal = find_isal() if self.level < 9 else None  # isal's own levels end at 3; 9 asks for what is smallest
+        if isal is not None:
+            found: Compressor = isal.compressobj(1 if self.level < 7 else 3, zlib.DEFLATED, -bits, memory)
             return found
         return zlib.compressobj(self.level, zlib.DEFLATED, -bits, memory)
 
