@@ -24,6 +24,7 @@ FLOORS = {
     "_toml": GROUND,
     "certificates": GROUND,
     "app_wrappers": GROUND,
+    "application_types": GROUND,
     "clock": GROUND,
     "compat": GROUND,
     "config": GROUND,

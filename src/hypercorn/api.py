@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from hypercorn.asgi.messages import Framework
+from hypercorn.application_types import Framework
 from hypercorn.cli.terminal import show_requests
 from hypercorn.config import Config
 from hypercorn.errors import ConfigError

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NewType, Optional, Protocol, TypedDict
 
-from hypercorn.asgi.messages import ASGIFramework as ASGIFramework
-from hypercorn.asgi.messages import Framework as Framework
-from hypercorn.asgi.messages import WSGIFramework as WSGIFramework
+from hypercorn.application_types import ASGIFramework as ASGIFramework
+from hypercorn.application_types import Framework as Framework
+from hypercorn.application_types import WSGIFramework as WSGIFramework
 from hypercorn.logs.access import ResponseSummary as ResponseSummary
 
 if TYPE_CHECKING:

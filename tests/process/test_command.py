@@ -67,7 +67,7 @@ NOT_NEEDED = """
     acme aioquic cryptography isal trio uvloop watchfiles
     bz2 difflib email.utils hashlib hmac lzma pickle platform shlex shutil
     hypercorn.cli.overview hypercorn.config.migration hypercorn.certificates hypercorn.asgi.wsgi
-    hypercorn.metrics.openmetrics hypercorn.trio hypercorn.typing
+    hypercorn.runtime.management hypercorn.trio hypercorn.typing
 """.split()  # noqa: SIM905
 
 

@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Literal, Protocol
 
+from hypercorn.application_types import Framework
 from hypercorn.asgi.loading import resolve
-from hypercorn.asgi.messages import Framework
 from hypercorn.asyncio.worker import AsyncioRuntime, run_worker
 from hypercorn.config import Config
 from hypercorn.runtime.server import Server

@@ -11,6 +11,7 @@ from hypercorn.protocol.runtime import Runtime, Timer
 
 TICK_SECONDS = 0.1  # seconds between two sweeps at the least: how coarse a timeout is
 NEVER = float("inf")
+LAST_SECONDS = 0.1  # seconds in which late requests are answered, where no other worker is left to answer them
 
 
 class Deadlines:

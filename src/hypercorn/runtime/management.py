@@ -10,16 +10,16 @@ from hypercorn.asgi.gate import HEALTH, READY, respond_in_text
 from hypercorn.asgi.messages import Receive, Scope, Send
 from hypercorn.asgi.responses import length_of, respond
 from hypercorn.asgi.streams import StreamContext
+from hypercorn.metrics.openmetrics import CONTENT_TYPE, PLAIN_CONTENT_TYPE, render, wants_openmetrics
 from hypercorn.net.sockets import listen
 from hypercorn.net.tls import LiveContext
 from hypercorn.protocol.http1.connection import HTTP1Connection
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.runtime.contract import WorkerBase
-from hypercorn.runtime.deadlines import Deadlines
+from hypercorn.runtime.deadlines import LAST_SECONDS, Deadlines
 from hypercorn.runtime.ports import Listener
 
 CONNECTIONS = 64  # that are open at the same time at the most
-LAST_SECONDS = 0.1  # seconds in which late requests are answered, where no other worker is left to answer them
 
 
 class Management:
@@ -102,13 +102,11 @@ class Management:
         if board is None:
             await respond_in_text(scope, send, 404, b"not found\n")
             return
-        from hypercorn.metrics import openmetrics  # not needed to serve
-
         self.worker.operations.publish()
         accept = b",".join(value for name, value in scope["headers"] if name == b"accept")
-        wanted = openmetrics.wants_openmetrics(accept.decode("latin-1"))
-        body = openmetrics.render(board, wanted)
-        kind = openmetrics.CONTENT_TYPE if wanted else openmetrics.PLAIN_CONTENT_TYPE
+        openmetrics = wants_openmetrics(accept.decode("latin-1"))
+        body = render(board, openmetrics)
+        kind = CONTENT_TYPE if openmetrics else PLAIN_CONTENT_TYPE
         await respond(send, 200, [(b"content-type", kind), (b"vary", b"accept"), length_of(body)], body)
 
     # -- from transports

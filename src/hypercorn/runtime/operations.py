@@ -6,6 +6,7 @@ Nothing of it costs a request anything where no option asks for it.
 from __future__ import annotations
 
 from math import inf
+from typing import TYPE_CHECKING
 
 from hypercorn.asgi.clients import ClientLimits, limits_clients
 from hypercorn.asgi.gate import Health, open_gate, trusted_proxies
@@ -22,10 +23,12 @@ from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.protocol.runtime import Timer
 from hypercorn.protocol.websocket.connection import WebSocketConnection
 from hypercorn.runtime.contract import OperationsBase, WorkerBase
-from hypercorn.runtime.management import Management
 from hypercorn.runtime.proxy import ProxyConnection
 from hypercorn.runtime.tls import TLSTransport
 from hypercorn.runtime.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from hypercorn.runtime.management import Management
 
 MAX_REJECTED = 1000  # connections that are answered by a refusal at a time; more are cut
 PUBLISH_SECONDS = 0.25  # seconds between two publications of counts that change
@@ -74,6 +77,8 @@ class Operations(OperationsBase):
     async def start(self, sockets: Sockets) -> None:
         """Opens the listeners of `metrics_bind`, and tells that the worker serves."""
         if sockets.metrics_sockets:
+            from hypercorn.runtime.management import Management  # which few need
+
             self.management = Management(self.worker)
             # They outlive the other sockets.
             own, sockets.metrics_sockets = sockets.metrics_sockets, []

@@ -27,9 +27,8 @@ from hypercorn.protocol.limits import Limits
 from hypercorn.protocol.ports import Connection, Transport
 from hypercorn.protocol.runtime import Timer, Waiter
 from hypercorn.runtime.contract import Link, WorkerBase
-from hypercorn.runtime.deadlines import Deadlines
+from hypercorn.runtime.deadlines import LAST_SECONDS, Deadlines
 from hypercorn.runtime.handshakes import Handshakes
-from hypercorn.runtime.management import LAST_SECONDS
 from hypercorn.runtime.operations import Operations
 from hypercorn.runtime.ports import Listener, LoopRuntime
 from hypercorn.runtime.preemption import Notice, PreemptionHook, PreemptionThread, preemption_text

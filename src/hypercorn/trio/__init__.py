@@ -14,8 +14,8 @@ from typing import Literal
 
 import trio
 
+from hypercorn.application_types import Framework
 from hypercorn.asgi.loading import resolve
-from hypercorn.asgi.messages import Framework
 from hypercorn.config import Config
 from hypercorn.runtime.server import Server
 from hypercorn.runtime.worker import Worker
