@@ -1,7 +1,7 @@
 """Names that nothing in Python code calls, and why they are there: read by vulture, never run."""
 # ruff: noqa: B018, F821
 
-# Called by event loops, by io, by ssl, by logging.
+# Called or read by event loops, by io, by ssl, by logging, by argparse.
 _.connection_made
 _.datagram_received
 _.error_received
@@ -10,6 +10,8 @@ _.readall
 _.readinto
 _.remove_done_callback
 _._asyncio_future_blocking
+_.formatter_class
+stack_info
 _.showwarning
 _.optionxform
 
@@ -28,6 +30,9 @@ _.in_flight
 _._logger
 _._send_probe
 _.alpn_cb
+_.quic_logger
+is_client
+_.frame_inbound_header
 _.new_session_ticket_cb
 _.get_session_ticket_cb
 _.update_traffic_key_cb
@@ -90,8 +95,13 @@ SETTING
 # For people: screenshots of pages.
 _.screenshot
 
-# Run by a worker that was spawned.
+# Run by a worker that was spawned, or by a process of its own; named on the command line.
 spawned
+answer_for
+spot_notice
+
+# A key of what `hypercorn ctl status` prints.
+uptime
 
 # Looked for by Django.
 HypercornConfig

@@ -39,7 +39,7 @@ cdef class Transport:
     cpdef received(self, bytes data)
     cpdef write(self, bytes data)
     cpdef write_part(self, bytes data, Py_ssize_t start, Py_ssize_t end)
-    cpdef gathered(self, Py_ssize_t size)
+    cdef gathered(self, Py_ssize_t size)
     cpdef pause_output(self)
     cpdef resume_output(self)
     cpdef bint begin_turn(self) except -1
