@@ -32,7 +32,6 @@ _._send_probe
 _.alpn_cb
 _.quic_logger
 is_client
-_.frame_inbound_header
 _.new_session_ticket_cb
 _.get_session_ticket_cb
 _.update_traffic_key_cb
@@ -102,6 +101,9 @@ spot_notice
 
 # A key of what `hypercorn ctl status` prints.
 uptime
+
+# Called by wsproto.
+_.frame_inbound_header
 
 # Looked for by Django.
 HypercornConfig
