@@ -84,11 +84,11 @@ class CommandParser(argparse.ArgumentParser):
         self.actions.append(action)
         return action
 
+    first = ""  # of the arguments
+
     def format_help(self) -> str:
         self.formatter_class = argparse.HelpFormatter
         return super().format_help()
-
-    first = ""  # of the arguments
 
     def error(self, message: str) -> NoReturn:
         unknown = "unrecognized arguments: "

@@ -38,7 +38,7 @@ cdef class Transport:
     @cython.locals(connection=Connection)
     cpdef received(self, bytes data)
     cpdef write(self, bytes data)
-    cpdef write_part(self, bytes data, Py_ssize_t start, Py_ssize_t end)
+    cpdef write_part(self, bytes data, Py_ssize_t start, Py_ssize_t stop)
     cdef gathered(self, Py_ssize_t size)
     cpdef pause_output(self)
     cpdef resume_output(self)

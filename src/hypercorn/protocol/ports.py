@@ -118,9 +118,9 @@ class Transport:
         self.out.append(data)
         self.gathered(len(data))
 
-    def write_part(self, data: bytes, start: int, end: int) -> None:
-        """Writes `data[start:end]`, as `write` does."""
-        self.write(part_of(data, start, end))
+    def write_part(self, data: bytes, start: int, stop: int) -> None:
+        """Writes `data[start:stop]`, as `write` does."""
+        self.write(part_of(data, start, stop))
 
     def gathered(self, size: int) -> None:
         """Has what was written leave when the turn ends, or at once where much waits. `size`: bytes that were added."""

@@ -58,10 +58,10 @@ class TLSTransport(Transport):
         self.scheme = "https"
         self.trusted = lower.trusted
 
-    def write_part(self, data: bytes, start: int, end: int) -> None:
+    def write_part(self, data: bytes, start: int, stop: int) -> None:
         # Not copied here: what was gathered is joined before it is encrypted.
-        self.out.append(memoryview(data)[start:end])
-        self.gathered(end - start)
+        self.out.append(memoryview(data)[start:stop])
+        self.gathered(stop - start)
 
     def send_bytes(self, data: bytes) -> None:
         if not self.closing:
